@@ -1,0 +1,23 @@
+/* base/url.h: the one URL parser (libcurl's CURLU), for guard, request and CLI alike. */
+#ifndef BASE_URL_H
+#define BASE_URL_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct url {
+    char *whole;  /* normalised, as it will be requested */
+    char *scheme; /* "http" | "https" */
+    char *host;   /* lower case, no brackets, no trailing dot */
+    char *path;   /* with query: "/hook?x=1" */
+    uint16_t port;
+};
+
+/* Refuses: other schemes, userinfo, empty host, fragments, non-ASCII, control characters, blanks
+ * and backslashes, ports 0; number-like hosts that are not a canonical dotted quad (0x7f.1,
+ * 2130706433, 010.0.0.1); zone ids; percent-encoded hosts. ERR_INVALID with the reason. */
+enum err_code url_parse(const char *text, struct url *out, struct err *err);
+void url_fini(struct url *u);
+
+#endif

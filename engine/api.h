@@ -1,0 +1,106 @@
+/* engine/api.h: what operators (and later partners) can ask. One table of routes (api.c); a handler
+ * is a blocking function over one store transaction (house rule 13): on the store thread where it
+ * writes, on the list reader where it reads, or in webhookctl's own process with the daemon
+ * stopped.
+ *
+ * All bodies are JSON, snake_case, RFC 3339 UTC with ms; unknown = null, never missing. Lists:
+ * {"items":[…],"next_cursor":"…"|null}. Errors:
+ * {"error":{"code","message","details","target","status","timestamp","correlation_id","documentation"}}.
+ *
+ *   POST   /api/v1/events                        one object or an array  -> 202
+ * {"id","duplicate","matched"} or {"items":[…]}
+ *            {"type","data",
+ * "id","partner","ordering_key","correlation_id","source","version","attributes","deliver_after","expires_at"}
+ *            (data: any JSON, its bytes kept verbatim; times RFC 3339 or ms)
+ *   GET    /api/v1/events?type=&since=&until=&limit=&cursor=    GET /api/v1/events/{id}
+ * (?payload=1; has "deliveries":[…]) POST   /api/v1/partners {"name"}  -> 201      GET
+ * /api/v1/partners POST   /api/v1/subscriptions
+ * {"url","events":["order.*"],"name","partner","profile","secret","bearer","headers":{},"retry",
+ *                                 "rate_per_second","concurrency","timeout_seconds","ordering":"none|key","on_dead":"skip|block"}
+ *            -> 201, the subscription and, once, "secret"
+ *   GET    /api/v1/subscriptions   GET|PATCH|DELETE /api/v1/subscriptions/{id or name}
+ *   POST   /api/v1/subscriptions/{ref}/pause|resume|enable|disable {"note","for_seconds"}
+ *   POST   /api/v1/subscriptions/{ref}/rotate-secret {"overlap_seconds":86400,"secret"} ->
+ * subscription and "secret" GET    /api/v1/deliveries?subscription=&event_id=&state=&type=&…   GET
+ * /api/v1/deliveries/{dlv}   GET /api/v1/deliveries/{dlv}/attempts GET /api/v1/dead-letters?FILTER
+ * GET /api/v1/dead-letters/count?FILTER -> {"count","payload_bytes"} GET /api/v1/dead-letters/{dlv
+ * or event id}   (?payload=1) one letter with "request", "attempt_log", "event" GET
+ * /api/v1/dead-letters/export?FILTER&cursor= -> application/x-ndjson, one page; header
+ * X-Next-Cursor while there is more POST   /api/v1/dead-letters/import  (application/x-ndjson, a
+ * chunk) -> {"imported","skipped","errors":[{"line","message"}]} POST   /api/v1/dead-letters/purge
+ * {"filter":{…},"confirm":N} -> {"purged","more":bool,"cursor"}: 409 where the count differs from
+ * N; sliced: at most 256 a call, the caller repeats with {"filter","cursor","until"} and no confirm
+ *   POST   /api/v1/replays {"filter":{…},"rate_per_second","note","dry_run","ignore_expiry"} -> 202
+ * job, or 200 {"count","payload_bytes","excluded"} GET    /api/v1/jobs   GET /api/v1/jobs/{job}
+ * POST /api/v1/jobs/{job}/cancel|pause|resume GET    /api/v1/outbox-rejects   GET|DELETE
+ * /api/v1/outbox-rejects/{rej}   POST /api/v1/outbox-rejects/{rej}/retry GET    /api/v1/audit GET
+ * /api/v1/status
+ *
+ *   FILTER (query, or members of "filter"): subscription (name or id; repeated or array), id (dlv_
+ * or event id; repeated or array), event_id, type, cause, status ("503"|"5xx"), outcome, since,
+ * until, min_attempts, limit, cursor; "all":true where nothing else is given and something changes.
+ * Every spelling is the CLI's. */
+#ifndef ENGINE_API_H
+#define ENGINE_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "engine/changes.h"
+#include "engine/intake.h"
+#include "policy/conf.h"
+#include "store/backend.h"
+
+struct api_request {
+    const char *method, *path, *query; /* query without '?', may be NULL */
+    const void *body;
+    size_t body_bytes;
+    const char *content_type;
+    const char *actor;          /* "uid:1000 ana" */
+    const char *correlation_id; /* X-Correlation-ID, or NULL: one is made */
+};
+struct api_response {
+    int status;
+    const char *content_type; /* constant */
+    char next_cursor[64];     /* "" or X-Next-Cursor */
+    char correlation_id[129];
+    struct buf body;
+    struct changes changes;
+};
+/* What only the running loop knows, copied when the request comes in; NULL with the daemon stopped.
+ */
+struct api_live {
+    long pid;
+    int64_t started_ms; /* wall */
+    bool ready, draining;
+    int in_flight, in_flight_limit;
+    int breakers_open;
+    double delivered_per_s; /* over the last ten seconds */
+    int64_t config_loaded_ms;
+};
+struct api {
+    const struct conf *conf;
+    struct intake *intake;       /* the writing thread's; handlers that only read do not touch it */
+    const struct api_live *live; /* NULL: no daemon */
+};
+
+struct api_route;
+/* NULL: none; *allowed then says whether the path exists with another method (405). */
+const struct api_route *api_route_find(const char *method, const char *path, bool *allowed);
+bool api_route_writes(const struct api_route *r);
+const char *api_route_name(const struct api_route *r); /* "POST /api/v1/events": for metrics */
+
+void api_response_init(struct api_response *resp);
+void api_response_fini(struct api_response *resp);
+/* Runs the handler over b, inside the caller's transaction. Fills resp in every case. Returns OK,
+ * or a code after which the caller must undo (4xx answers too); ERR_IO and the like: the store has
+ * failed (status 500 or 507). */
+enum err_code api_handle(const struct api *api, const struct api_route *route, struct backend *b,
+                         const struct api_request *req, struct api_response *resp);
+/* Fills resp with the error object. */
+void api_fail(struct api_response *resp, int status, const char *code, const char *target,
+              const char *message);
+
+#endif

@@ -1,0 +1,31 @@
+/* engine/changes.h: what a write to the store changed for the loop: who has work, which lane must
+ * be loaded anew.
+ *
+ * Filled on the store thread, travels with the answer, applied by the loop after the commit. */
+#ifndef ENGINE_CHANGES_H
+#define ENGINE_CHANGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct changes {
+    struct change_wake {
+        int64_t sub, due_ms;
+    } * wakes; /* sub has a delivery that is due then; merged by sub */
+    size_t wakes_n, wakes_room;
+    int64_t *subs; /* created, changed, deleted: load the lane anew */
+    size_t subs_n, subs_room;
+    bool jobs; /* a job was made or changed: look at jobs now */
+    /* for metrics */
+    int64_t accepted, duplicates, unrouted, rejected;
+    int64_t dead[16], discarded; /* deaths without an attempt, by enum cause */
+    bool failed;                 /* out of memory: the loop looks at everything */
+};
+void changes_init(struct changes *c);
+void changes_fini(struct changes *c);
+void changes_clear(struct changes *c);
+void changes_wake(struct changes *c, int64_t sub, int64_t due_ms);
+void changes_sub(struct changes *c, int64_t sub);
+
+#endif

@@ -1,0 +1,35 @@
+/* engine/http.h: HTTP in front of the api: the operators' unix socket and, on TCP, /healthz /readyz
+ * /metrics. evhttp behind limits.
+ *
+ * Limits: header 16 KiB, body 8 MiB on the socket and 1 MiB on TCP, 256 connections, 128 held
+ * requests, total deadlines of 10 s for reading a request. Refused with 400 and close before evhttp
+ * sees them: two Content-Lengths, Content-Length with Transfer-Encoding, bare LF in the head. */
+#ifndef ENGINE_HTTP_H
+#define ENGINE_HTTP_H
+
+#include "base/err.h"
+#include "engine/api.h"
+#include "engine/loop.h"
+#include "engine/metrics.h"
+#include "store/store.h"
+
+struct http;
+struct http_hooks { /* all on the loop thread */
+    void *arg;
+    void (*changed)(void *arg, const struct changes *ch); /* after a write was committed */
+    void (*live)(void *arg, struct api_live *out);
+    void (*metrics)(
+        void *arg,
+        struct metrics_now *out); /* gauges that the loop knows; store counts are filled by http */
+    const struct conf *(*conf)(void *arg); /* the current one */
+};
+/* Binds both listeners (a stale socket file is replaced; mode 0660); ERR_IO names the address and
+ * the fix. */
+enum err_code http_new(struct http **out, struct loop *l, const struct conf *conf,
+                       struct store *store, struct intake *intake, struct metrics *m,
+                       const struct http_hooks *hooks, struct err *err);
+void http_stop_accepting(
+    struct http *h); /* drain: readyz says 503, no new connection, held requests are answered */
+void http_free(struct http *h); /* held requests are answered 503; before store_close */
+
+#endif

@@ -1,0 +1,45 @@
+/* engine/metrics.h: a table of counters, gauges and histograms (rows in metrics.c), text exposition
+ * 0.0.4.
+ *
+ * Counters belong to the loop thread. Gauges that others know are filled by a callback before each
+ * exposition. */
+#ifndef ENGINE_METRICS_H
+#define ENGINE_METRICS_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "store/model.h"
+
+struct metrics;
+struct metrics *metrics_new(void);
+void metrics_free(struct metrics *m);
+
+enum metrics_source { METRICS_OUTBOX, METRICS_API, METRICS_CLI };
+void metrics_ingested(struct metrics *m, enum metrics_source source, int64_t n);
+void metrics_unrouted(struct metrics *m, int64_t n);
+void metrics_rejected(struct metrics *m, int64_t n);
+void metrics_duplicates(struct metrics *m, int64_t n);
+enum metrics_trigger { METRICS_FIRST, METRICS_RETRY, METRICS_REPLAY };
+void metrics_attempt(struct metrics *m, const struct attempt *a, enum metrics_trigger t);
+/* result: DELIVERY_DELIVERED, _DEAD or _DISCARDED. e2e_ms: outbox commit to 2xx, -1: unknown. */
+void metrics_completed(struct metrics *m, enum delivery_state result, enum cause cause,
+                       int64_t e2e_ms);
+void metrics_pickup(struct metrics *m,
+                    int64_t ms); /* outbox commit to the start of the first attempt */
+void metrics_http_request(struct metrics *m, const char *route, int status, int64_t us);
+void metrics_reload(struct metrics *m, bool ok, int64_t wall_ms);
+
+/* Gauges of the moment. */
+struct metrics_now {
+    int64_t deliveries[DELIVERY_STATES];
+    int64_t oldest_due_ms; /* 0: none */
+    int64_t in_flight, in_flight_limit;
+    int64_t subscriptions[SUB_STATES], jobs_active, rejects;
+    int64_t store_commits, store_requests, store_errors, store_file_bytes, free_bytes;
+    int64_t connections_opened, connections_reused;
+    int64_t breakers_open;
+};
+void metrics_write(const struct metrics *m, const struct metrics_now *now, struct buf *out);
+
+#endif

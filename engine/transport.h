@@ -1,0 +1,66 @@
+/* engine/transport.h: sends one HTTP request, reports one set of facts. Knows nothing of retries,
+ * stores or lanes.
+ *
+ * libcurl multi_socket on the loop (transport_curl.c), names through engine/resolver.h, judged by
+ * policy/egress on the resolved address, pinned, and checked again when the socket is opened.
+ * test/sim links transport_sim.c instead. */
+#ifndef ENGINE_TRANSPORT_H
+#define ENGINE_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "engine/loop.h"
+#include "policy/conf.h"
+#include "store/model.h"
+
+struct transport;
+
+struct transport_request {
+    int64_t lane;        /* connections are reused within one lane (subscription number) only */
+    const char *url;     /* already accepted by url_parse at registration */
+    const char *headers; /* lines "Name: value\n" */
+    const void *body;
+    size_t body_bytes;                      /* stays valid until done */
+    int64_t timeout_ms, connect_timeout_ms; /* total deadline includes the name look-up */
+};
+/* The facts. Pointers are valid during the callback only. */
+struct transport_facts {
+    enum outcome outcome;
+    int status;
+    bool literal_refused; /* BLOCKED by the URL itself, not by what a name resolved to */
+    int64_t started_ms;   /* wall */
+    int64_t duration_us;
+    int32_t dns_us, connect_us, tls_us, wait_us, transfer_us; /* -1: did not happen */
+    int64_t retry_after_ms;      /* delay parsed from Retry-After (one header only); -1: none */
+    const char *address, *error; /* NULL: none */
+    const char *head;
+    size_t head_bytes; /* status line and headers, capped at 8 KiB */
+    const void *body;
+    size_t body_bytes; /* first 4 KiB */
+    bool truncated;
+    bool reused; /* the connection was */
+};
+typedef void transport_done_fn(void *arg, const struct transport_facts *facts);
+
+/* conf is copied by reference: it must outlive the transport or be replaced with
+ * transport_configure(). */
+struct transport *transport_new(struct loop *l, const struct conf *conf, struct err *err);
+void transport_configure(struct transport *t,
+                         const struct conf *conf); /* new rules: idle connections are closed */
+/* OK: done runs exactly once, from a deferred call, never from within send. ERR_NOMEM/ERR_BUSY (no
+ * descriptors): it never runs. */
+enum err_code transport_send(struct transport *t, const struct transport_request *r,
+                             transport_done_fn *done, void *arg, struct err *err);
+void transport_forget_lane(struct transport *t,
+                           int64_t lane); /* closes its idle connections (url changed, deleted) */
+size_t transport_in_flight(const struct transport *t);
+struct transport_stats {
+    int64_t opened, reused;
+};
+void transport_stats(const struct transport *t, struct transport_stats *out);
+void transport_free(struct transport *t); /* open requests are dropped, callbacks not run */
+
+#endif

@@ -1,0 +1,227 @@
+/* store/backend.h: what a database must offer. Blocking, single-threaded, no locks of its own.
+ *
+ * One `struct backend` is one connection, used by one thread at a time. Writing operations arrive
+ * between begin(write) and commit(); reading ones also between begin(read) and commit() on a
+ * reader's connection. An operation returns OK, or a domain answer (ERR_EXISTS, ERR_NOT_FOUND,
+ * ERR_STALE, ERR_INVALID, ERR_BUSY) that leaves the transaction usable and has changed nothing, or
+ * ERR_IO / ERR_FULL / ERR_CORRUPT / ERR_NOMEM, after which the caller rolls back.
+ *
+ * Sealing (store/seal.h) is done inside: secrets, bearer tokens, custom headers and dead letters
+ * are AES-256-GCM at rest, bound to their row; a row that does not open is ERR_CORRUPT. */
+#ifndef STORE_BACKEND_H
+#define STORE_BACKEND_H
+
+#include "base/err.h"
+#include "store/model.h"
+
+struct backend;
+struct keyring; /* store/seal.h */
+
+enum backend_mode { BACKEND_WRITER, BACKEND_READER };
+
+struct event_put_result {
+    enum {
+        EVENT_NEW,
+        EVENT_DUPLICATE,
+        EVENT_CONFLICT
+    } kind;      /* conflict: id seen with other content */
+    int64_t num; /* of the new one, or of the one that was there (0 where it is gone) */
+};
+
+/* What retention deletes, a slice at a time. */
+enum retain_what {
+    RETAIN_DELIVERED, /* delivered and discarded deliveries, with their attempts, then events
+                         without deliveries */
+    RETAIN_ATTEMPTS,  /* attempts of deliveries that are over */
+    RETAIN_DEAD,      /* dead letters whose expires_ms is past: state discarded */
+    RETAIN_AUDIT,
+    RETAIN_SEEN,    /* remembered ids */
+    RETAIN_SECRETS, /* secrets whose overlap is over */
+    RETAINS
+};
+
+struct backend_ops {
+    const char *scheme; /* "sqlite", "memory" */
+
+    /* ---- life ---- */
+    /* target: the store.url, whole. The writer takes the exclusive lock (ERR_BUSY where another
+     * process holds it; never waits), creates and migrates (ERR_NEWER). A reader opens what the
+     * writer has opened (for "memory": the same data). Takes no ownership of keys, which must
+     * outlive it. */
+    enum err_code (*open)(struct backend **out, const char *target, enum backend_mode mode,
+                          const struct keyring *keys, struct err *err);
+    void (*close)(struct backend *b); /* NULL is fine */
+    enum err_code (*begin)(struct backend *b, struct err *err);
+    enum err_code (*commit)(struct backend *b, struct err *err);
+    void (*rollback)(struct backend *b);
+    /* One savepoint deep: what happened since mark() is undone by undo(), kept by keep(). */
+    enum err_code (*mark)(struct backend *b, struct err *err);
+    enum err_code (*undo)(struct backend *b, struct err *err);
+    enum err_code (*keep)(struct backend *b, struct err *err);
+    /* Outside a transaction: move the log into the file, without waiting for anybody. */
+    void (*checkpoint)(struct backend *b);
+    int64_t (*file_bytes)(struct backend *b); /* database and log; 0: none */
+
+    /* ---- partners; the one named "default" exists from the start ---- */
+    enum err_code (*partner_put)(struct backend *, const struct partner *,
+                                 struct err *); /* EXISTS */
+    /* by name or "par_…" */
+    enum err_code (*partner_get)(struct backend *, const char *ref, struct arena *,
+                                 struct partner *, struct err *);
+    enum err_code (*partner_list)(struct backend *, int64_t after_num, size_t limit, struct arena *,
+                                  struct partner **out, size_t *n, struct err *);
+
+    /* ---- subscriptions ---- */
+    enum err_code (*sub_put)(struct backend *, const struct subscription *,
+                             struct err *); /* EXISTS: name */
+    /* All columns but num, created_ms, counts, secrets; adds 1 to revision. State deleted frees the
+     * name. */
+    enum err_code (*sub_update)(struct backend *, const struct subscription *, struct err *);
+    /* by name or "sub_…"; secrets and counts filled. Deleted ones only by id. */
+    enum err_code (*sub_get)(struct backend *, const char *ref, struct arena *,
+                             struct subscription *, struct err *);
+    enum err_code (*sub_get_num)(struct backend *, int64_t num, struct arena *,
+                                 struct subscription *, struct err *);
+    /* In order of num, deleted ones left out; secrets only with_secrets. */
+    enum err_code (*sub_list)(struct backend *, int64_t after_num, size_t limit, bool with_secrets,
+                              struct arena *, struct subscription **out, size_t *n, struct err *);
+    enum err_code (*secret_put)(struct backend *, int64_t sub, const struct secret *, struct err *);
+    /* All secrets of sub but `except` expire at expires_ms at the latest. */
+    enum err_code (*secret_expire)(struct backend *, int64_t sub, int64_t except,
+                                   int64_t expires_ms, struct err *);
+
+    /* ---- events and deliveries ---- */
+    /* Stores the event once and a delivery for each of subs[n] (0 is legal: matched nobody),
+     * numbered from first_delivery on. due = max(accepted_ms, deliver_after_ms). For a sub whose
+     * bit in ordered[] is set and an event with ordering_key and without a future deliver_after,
+     * only the head of (sub, key) becomes ready. digest: 32 bytes, keyed digest of id and of
+     * content (first and second half), remembered until seen_until_ms. */
+    enum err_code (*event_put)(struct backend *, const struct event_rec *, const int64_t *subs,
+                               const bool *ordered, size_t n, int64_t first_delivery,
+                               const uint8_t digest[32], int64_t seen_until_ms,
+                               struct event_put_result *out, struct err *);
+    enum err_code (*event_get)(struct backend *, const char *id, bool with_payload, struct arena *,
+                               struct event_rec *, struct err *);
+    /* filter: type, since, until, event_id, cursor */
+    enum err_code (*event_list)(struct backend *, const struct filter *, struct arena *,
+                                struct event_rec **out, size_t *n, struct err *);
+    /* The subset of `filter` that names columns of a delivery. */
+    enum err_code (*delivery_list)(struct backend *, const struct filter *, struct arena *,
+                                   struct delivery **out, size_t *n, struct err *);
+    enum err_code (*delivery_get)(struct backend *, int64_t num, struct arena *, struct delivery *,
+                                  struct err *);
+    enum err_code (*attempt_list)(struct backend *, int64_t delivery, struct arena *,
+                                  struct attempt **out, size_t *n, struct err *);
+
+    /* ---- the hot path ---- */
+    /* Up to max ready deliveries of sub with due <= now, in order of (due, num), those whose number
+     * is in skip[] (sorted ascending) left out. *next_due_ms: due of the first one not returned
+     * (may be <= now where max was reached; skipped ones do not count), 0: none. Each claimed is
+     * one malloc'ed block. Index seek. */
+    enum err_code (*claim)(struct backend *, int64_t sub, int64_t now_ms, size_t max,
+                           const int64_t *skip, size_t skip_n, struct claimed **out, size_t *n,
+                           int64_t *next_due_ms, struct err *);
+    /* Earliest due of each of subs[n], 0: none. */
+    enum err_code (*heads)(struct backend *, const int64_t *subs, size_t n, int64_t *due_ms,
+                           struct err *);
+    /* ERR_STALE where the delivery is over already or unknown. Counts, job counters, ordering, seal
+     * of a dead one: all here. */
+    enum err_code (*settle)(struct backend *, const struct settlement *, int64_t dead_expires_ms,
+                            struct settled *out, struct err *);
+    /* Kills up to limit open deliveries of sub, without an attempt: those that are due or created
+     * before before_ms (INT64_MAX: all), whether ready or waiting behind an ordering key. *n: how
+     * many. */
+    enum err_code (*kill)(struct backend *, int64_t sub, int64_t before_ms, enum cause cause,
+                          size_t limit, int64_t now_ms, int64_t dead_expires_ms, size_t *n,
+                          struct err *);
+    /* The same, cause expired, for deliveries whose event's expires_ms <= now and that cannot be
+     * claimed now: of paused, disabled or broken subscriptions, or waiting behind a key. Index on
+     * expiry. */
+    enum err_code (*kill_expired)(struct backend *, size_t limit, int64_t now_ms,
+                                  int64_t dead_expires_ms, size_t *n, struct err *);
+
+    /* ---- dead letters: their own table ---- */
+    enum err_code (*dead_list)(struct backend *, const struct filter *, struct arena *,
+                               struct dead_letter **out, size_t *n, struct err *);
+    enum err_code (*dead_count)(struct backend *, const struct filter *, int64_t *count,
+                                int64_t *payload_bytes, struct err *);
+    /* Payload opened. */
+    enum err_code (*dead_get)(struct backend *, int64_t num, struct arena *, struct dead_letter *,
+                              struct err *);
+    /* Back to ready with a fresh retry budget, state retrying (pending where it had no attempt);
+     * bypasses the ordering key's line. ERR_STALE: not dead. ERR_INVALID: the subscription is
+     * deleted. */
+    enum err_code (*dead_replay)(struct backend *, int64_t num, int64_t job, int64_t due_ms,
+                                 int64_t now_ms, struct err *);
+    /* State discarded; a key that it blocked goes on (out->next_due_ms). ERR_STALE: not dead. */
+    enum err_code (*dead_purge)(struct backend *, int64_t num, int64_t now_ms, struct settled *out,
+                                struct err *);
+    /* Puts an exported letter (with its attempts) back, delivery number and all. ERR_EXISTS: it is
+     * here and dead already. A discarded delivery of that number becomes dead again. ERR_INVALID:
+     * the number is another, open delivery. sub_num 0: bind by sub_name; a name that is unknown is
+     * kept as text. */
+    enum err_code (*dead_import)(struct backend *, const struct dead_letter *,
+                                 const struct attempt *, size_t attempts_n, int64_t now_ms,
+                                 struct err *);
+    enum err_code (*dead_note)(struct backend *, int64_t num, const char *note, struct err *);
+
+    /* ---- jobs ---- */
+    enum err_code (*job_put)(struct backend *, const struct job *, struct err *);
+    /* Everything but num, kind, created_ms, and but the outcome counters delivered and dead_again.
+     */
+    enum err_code (*job_update)(struct backend *, const struct job *, struct err *);
+    enum err_code (*job_get)(struct backend *, int64_t num, struct arena *, struct job *,
+                             struct err *);
+    enum err_code (*job_list)(struct backend *, bool active_only, int64_t after_num, size_t limit,
+                              struct arena *, struct job **out, size_t *n,
+                              struct err *); /* newest first; after_num 0: newest */
+
+    /* ---- intake's memory ---- */
+    enum err_code (*outbox_mark)(struct backend *, const char *outbox, int64_t *mark,
+                                 struct err *); /* 0: new */
+    enum err_code (*outbox_set_mark)(struct backend *, const char *outbox, int64_t mark,
+                                     struct err *);
+    enum err_code (*taken_put)(struct backend *, const char *outbox, const struct taken *,
+                               struct err *);
+    enum err_code (*taken_has)(struct backend *, const char *outbox, const struct taken *,
+                               bool *has, struct err *);
+    enum err_code (*taken_list)(struct backend *, const char *outbox, int64_t after_seq,
+                                size_t limit, struct arena *, struct taken **out, size_t *n,
+                                struct err *);
+    enum err_code (*taken_delete)(struct backend *, const char *outbox, const struct taken *,
+                                  struct err *);
+    enum err_code (*reject_put)(struct backend *, const struct reject *, struct err *);
+    enum err_code (*reject_get)(struct backend *, int64_t num, struct arena *, struct reject *,
+                                struct err *);
+    enum err_code (*reject_list)(struct backend *, int64_t after_num, size_t limit, struct arena *,
+                                 struct reject **out, size_t *n, struct err *);
+    enum err_code (*reject_delete)(struct backend *, int64_t num, struct err *);
+
+    /* ---- the rest ---- */
+    enum err_code (*audit_put)(struct backend *, const struct audit_entry *, struct err *);
+    enum err_code (*audit_list)(struct backend *, int64_t before_num, size_t limit, struct arena *,
+                                struct audit_entry **out, size_t *n,
+                                struct err *); /* newest first */
+    enum err_code (*meta_get)(struct backend *, const char *key, char *out, size_t room,
+                              struct err *); /* NOT_FOUND */
+    enum err_code (*meta_set)(struct backend *, const char *key, const char *value, struct err *);
+    /* Deliveries by stored state, over all subscriptions; [DELIVERY_HELD] derived; rejects too. */
+    enum err_code (*counts)(struct backend *, int64_t out[DELIVERY_STATES], int64_t *rejects,
+                            struct err *);
+    enum err_code (*retain)(struct backend *, enum retain_what, int64_t before_ms, size_t limit,
+                            size_t *n, struct err *);
+    /* The greatest number used as a key anywhere: where an id_source starts. */
+    enum err_code (*max_num)(struct backend *, int64_t *out, struct err *);
+};
+
+/* Every backend begins with this. */
+struct backend {
+    const struct backend_ops *ops;
+};
+
+/* By the scheme of a URL ("sqlite:///…", "memory:"); NULL: unknown. */
+const struct backend_ops *backend_find(const char *url);
+extern const struct backend_ops backend_sqlite;
+extern const struct backend_ops backend_memory;
+
+#endif

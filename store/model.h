@@ -1,0 +1,259 @@
+/* store/model.h: what is remembered, as plain data. No live pointers: rows are copied across
+ * threads.
+ *
+ * Strings are NUL-terminated; NULL means absent. Rows that a backend returns keep their strings in
+ * an arena (below) that the caller owns and frees as a whole. Times are ms since 1970 (store
+ * clock), 0: none. */
+#ifndef STORE_MODEL_H
+#define STORE_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- memory of one answer ---- */
+struct arena {
+    struct arena_block *blocks;
+};
+void arena_init(struct arena *a);
+void arena_fini(struct arena *a);
+void *arena_alloc(struct arena *a, size_t n);        /* zeroed, aligned; NULL: no memory */
+char *arena_copy(struct arena *a, const char *text); /* NULL stays NULL */
+void *arena_bytes(struct arena *a, const void *bytes, size_t n); /* copy with a NUL behind it */
+
+/* ---- closed lists; each has NAME <-> value functions at the end ---- */
+enum delivery_state {
+    DELIVERY_PENDING,   /* no attempt yet */
+    DELIVERY_IN_FLIGHT, /* in memory only: never stored */
+    DELIVERY_RETRYING,  /* at least one attempt failed, another is due */
+    DELIVERY_HELD, /* derived: pending or retrying of a paused, disabled or broken subscription */
+    DELIVERY_DELIVERED,
+    DELIVERY_DEAD,
+    DELIVERY_DISCARDED,
+    DELIVERY_STATES
+};
+enum outcome {
+    OUTCOME_SUCCESS,
+    OUTCOME_HTTP_3XX,
+    OUTCOME_HTTP_4XX,
+    OUTCOME_HTTP_429,
+    OUTCOME_HTTP_5XX,
+    OUTCOME_TIMEOUT,
+    OUTCOME_DNS,
+    OUTCOME_CONNECT,
+    OUTCOME_TLS,
+    OUTCOME_RESET,
+    OUTCOME_BLOCKED,
+    OUTCOME_INTERNAL,
+    OUTCOMES
+};
+enum cause {
+    CAUSE_NONE,
+    CAUSE_RETRIES_EXHAUSTED,
+    CAUSE_PERMANENT_FAILURE,
+    CAUSE_GONE,
+    CAUSE_INVALID_ENDPOINT,
+    CAUSE_ENDPOINT_DOWN,
+    CAUSE_EXPIRED,
+    CAUSE_SUBSCRIPTION_DELETED,
+    CAUSE_OPERATOR,
+    CAUSES
+};
+enum sub_state { SUB_ACTIVE, SUB_PAUSED, SUB_DISABLED, SUB_DELETED, SUB_STATES };
+enum job_state { JOB_ACTIVE, JOB_PAUSED, JOB_DONE, JOB_CANCELLED, JOB_STATES };
+
+struct partner {
+    int64_t num; /* "par_…" */
+    const char *name;
+    int64_t created_ms;
+};
+
+struct secret {
+    int64_t num;       /* key id "key_…" */
+    const char *value; /* opened: "whsec_…" or whatever the file held. Wiped by the caller */
+    int64_t created_ms;
+    int64_t expires_ms; /* 0: does not expire */
+};
+
+struct subscription {
+    int64_t num;      /* "sub_…" */
+    const char *name; /* unique among those not deleted */
+    int64_t partner;
+    const char *partner_name; /* filled on read */
+    const char *url;
+    const char *patterns; /* comma-separated, as given: "order.*,trade.settled" */
+    const char *profile;
+    const char *retry;  /* name of a policy; NULL: the profile's */
+    double rate_per_s;  /* 0: unlimited */
+    int concurrency;    /* 0: delivery.max_in_flight_per_subscription */
+    int64_t timeout_ms; /* 0: the profile's, else delivery.timeout */
+    bool ordered;       /* --ordering key */
+    bool on_dead_block; /* --on-dead block */
+    enum sub_state state;
+    const char *state_cause; /* "operator", "gone", … */
+    int64_t state_since_ms;
+    int64_t resume_at_ms;    /* a pause that ends by itself; 0: none */
+    int64_t broken_since_ms; /* breaker open since; 0: closed */
+    const char *bearer;      /* sealed at rest; NULL: none */
+    const char *headers;     /* sealed at rest; JSON object of custom headers; NULL: none */
+    int64_t created_ms, updated_ms;
+    int64_t revision;       /* grows by one with every change */
+    struct secret *secrets; /* newest first, expired ones included until swept; read only */
+    size_t secrets_n;
+    int64_t counts[DELIVERY_STATES]; /* filled by sub_get and sub_list; HELD is derived */
+};
+
+struct event_rec {
+    int64_t num;
+    const char *id;
+    int64_t partner;          /* 0: '*', every partner */
+    const char *partner_name; /* filled on read */
+    const char *type;
+    const void
+        *payload; /* NULL on read: gone (all its deliveries are dead or over) or not asked for */
+    size_t payload_bytes;
+    const char *ordering_key, *correlation_id, *source, *version, *attributes;
+    int64_t deliver_after_ms, expires_ms, created_ms, accepted_ms;
+    const char *outbox; /* name of the outbox, or "api" */
+    int64_t seq;
+};
+
+struct delivery {
+    int64_t num; /* "dlv_…" */
+    int64_t event, sub;
+    const char *event_id, *type, *sub_name; /* filled on read */
+    enum delivery_state state;              /* HELD is derived on read */
+    enum cause cause;                       /* of death */
+    int attempts;                           /* ever made, over all replays */
+    int budget_start;        /* attempts made before the current retry budget began */
+    int64_t budget_since_ms; /* when the current budget began: creation or replay (for max_age) */
+    int64_t due_ms;
+    int last_status; /* 0: none */
+    enum outcome last_outcome;
+    int64_t created_ms, finished_ms;
+    int64_t job; /* the replay that last touched it, 0: none */
+    const char *ordering_key;
+};
+
+struct attempt {
+    int64_t delivery;
+    int n;              /* from 1 */
+    int64_t started_ms; /* wall clock */
+    int64_t duration_us;
+    int32_t dns_us, connect_us, tls_us, wait_us, transfer_us; /* -1: phase did not happen */
+    enum outcome outcome;
+    int status;                /* 0: no answer */
+    int64_t job;               /* trigger: 0 the schedule, else a replay */
+    const char *address;       /* "203.0.113.7:443"; NULL: not connected */
+    const char *error;         /* why, in words; NULL: none */
+    const char *response_head; /* status line and headers as received, capped; NULL */
+    const void *response_body; /* the head of it, capped; NULL */
+    size_t response_body_bytes;
+    bool response_truncated;
+    int64_t next_ms; /* when the next attempt was planned; 0: none */
+};
+
+/* What claim returns: everything that sending needs, in one block (free()). */
+struct claimed {
+    struct delivery delivery;
+    struct event_rec event;
+};
+
+enum settle_to { SETTLE_DELIVERED, SETTLE_RETRY, SETTLE_DEAD };
+struct settlement {
+    int64_t delivery, sub;
+    bool has_attempt; /* false: death without an attempt (expired, endpoint_down, …) */
+    struct attempt attempt;
+    enum settle_to to;
+    int64_t due_ms;   /* SETTLE_RETRY */
+    enum cause cause; /* SETTLE_DEAD */
+    int64_t now_ms;
+};
+struct settled {
+    int64_t next_due_ms; /* ordering key: its next delivery is ready and due then; 0: none */
+    int64_t job;         /* a replay that this was part of, 0: none */
+};
+
+struct dead_letter {
+    struct delivery delivery;
+    struct event_rec event; /* payload opened only by dead_get */
+    int64_t died_ms;
+    int64_t expires_ms;             /* died (or imported) + dead_letter.retention */
+    const char *sub_name, *sub_url; /* as at death; still known when the subscription is gone */
+    int64_t sub_num;
+    const char *note;
+};
+
+/* One filter for every list. Zero value: everything. Fields AND together. */
+struct filter {
+    const int64_t *subs;
+    size_t subs_n;
+    const int64_t *ids;
+    size_t ids_n; /* delivery numbers */
+    const char *event_id;
+    const char *type;           /* pattern: exact, "a.*" or "*" */
+    enum cause cause;           /* CAUSE_NONE: any */
+    int status_min, status_max; /* 0,0: any */
+    int outcome;                /* -1 or 0-initialised + outcome_set false: any */
+    bool outcome_set;
+    int state; /* deliveries; with state_set */
+    bool state_set;
+    int64_t since_ms,
+        until_ms; /* dead letters: of death, else of creation; until is exclusive; 0: open */
+    int min_attempts;
+    int64_t job;       /* deliveries: touched by that replay; 0: any */
+    bool with_expired; /* dead letters: also those past their event's expires_at (replay excludes
+                          them) */
+    bool newest_first;
+    size_t limit; /* required, 1..1000 */
+    /* Keyset cursor: rows strictly after (before, with newest_first) this key. 0,0: from the start.
+     * Dead letters sort by (died_ms, num), all else by num with after_ms unused. */
+    int64_t after_ms, after_num;
+};
+
+struct job {
+    int64_t num;      /* "job_…" */
+    const char *kind; /* "replay" | "subscription_delete" */
+    enum job_state state;
+    const char *filter; /* JSON, as the api wrote it */
+    double rate_per_s;  /* 0: unlimited */
+    bool ignore_expiry;
+    const char *actor, *note;
+    int64_t sub;               /* subscription_delete; or replay of one subscription; 0: several */
+    int64_t mark_ms, mark_num; /* watermark: letters up to this key were looked at */
+    bool walked;               /* the walk has reached the end of the set */
+    int64_t selected, excluded, queued, delivered, dead_again; /* queued: ever moved to ready */
+    int64_t created_ms, started_ms, finished_ms;
+};
+
+struct reject {
+    int64_t num; /* "rej_…" */
+    const char *outbox;
+    int64_t seq;
+    const char *reason; /* words: what is wrong and what to do */
+    const char *row;    /* JSON object of the row's columns; payload as text or {"base64":…} */
+    int64_t created_ms;
+};
+
+struct audit_entry {
+    int64_t num;
+    const char *actor, *action, *target, *detail; /* detail: JSON object or NULL; no secrets */
+    int64_t created_ms;
+};
+
+/* A row of a producer's outbox that was taken and is not trimmed yet. */
+struct taken {
+    int64_t seq;
+    uint8_t digest[16];
+};
+
+const char *delivery_state_name(enum delivery_state s);
+bool delivery_state_parse(const char *word, enum delivery_state *out);
+const char *outcome_name(enum outcome o);
+bool outcome_parse(const char *word, enum outcome *out);
+const char *cause_name(enum cause c); /* CAUSE_NONE: NULL */
+bool cause_parse(const char *word, enum cause *out);
+const char *sub_state_name(enum sub_state s);
+const char *job_state_name(enum job_state s);
+
+#endif

@@ -1,0 +1,64 @@
+/* store/store.h: the one asynchronous face of what is remembered.
+ *
+ * Three threads, each with its own connection (DESIGN rules 4, 5, 10):
+ *   STORE_WRITE  the only writer. Whatever arrived during the last commit is the next batch: one
+ *                transaction, one fsync. Linger of at most 3 ms only while busy.
+ *   STORE_CLAIM  reads what is due, on its own snapshot.
+ *   STORE_LIST   lists and single looks for people; each request its own short snapshot.
+ *
+ * A request is a blocking function over one backend. store_submit() returns OK and then done runs
+ * exactly once, on the thread that calls store_drain() (the loop), after the batch that held it has
+ * been committed or has failed; or it returns ERR_BUSY (queue full) or ERR_IO (store has failed)
+ * and neither runs. arg belongs to the store in between: only copies cross.
+ *
+ * Failure: a work function that returns a domain answer is undone alone (the request was submitted
+ * GUARDED) or has changed nothing. ERR_IO, ERR_FULL, ERR_CORRUPT from any operation, or from
+ * commit, fail the whole batch. After a failed fsync (ERR_IO at commit) or ERR_CORRUPT the store is
+ * failed for good: nothing is acknowledged any more and store_failed() is true; the daemon exits
+ * and starts again from the disk. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "store/backend.h"
+
+struct store;
+enum store_lane { STORE_WRITE, STORE_CLAIM, STORE_LIST, STORE_LANES };
+enum { STORE_GUARDED = 1 }; /* flag: wrap the work in a savepoint */
+
+/* On the lane's thread, within a transaction. */
+typedef enum err_code store_work_fn(struct backend *b, void *arg, struct err *err);
+/* On the loop thread. err->code == OK on success. generation: for STORE_WRITE the commit that holds
+ * the work; for reads the newest commit that the snapshot is certain to show. Grows with every
+ * commit. */
+typedef void store_done_fn(void *arg, const struct err *err, int64_t generation);
+
+/* Opens (creates, migrates, locks; waits up to lock_wait_ms for the lock) and starts the threads.
+ * keys must outlive it. */
+enum err_code store_open(struct store **out, const char *url, const struct keyring *keys,
+                         int64_t lock_wait_ms, struct err *err);
+/* Finishes what is queued, stops the threads, runs the remaining callbacks, closes. */
+void store_close(struct store *s);
+
+enum err_code store_submit(struct store *s, enum store_lane lane, unsigned flags,
+                           store_work_fn *work, store_done_fn *done, void *arg);
+int store_fd(const struct store *s); /* readable when store_drain() has something */
+size_t store_drain(struct store *s); /* runs callbacks; how many */
+bool store_failed(const struct store *s, struct err *why);
+/* True while the lane's queue has room for ordinary work (the last eighth is kept for settlements).
+ */
+bool store_has_room(const struct store *s, enum store_lane lane);
+
+struct store_stats {
+    int64_t commits, requests, errors; /* since start */
+    int64_t commit_us_total, batch_max;
+    int64_t file_bytes;
+    size_t queued[STORE_LANES];
+};
+void store_stats(const struct store *s, struct store_stats *out);
+
+#endif
