@@ -1,0 +1,86 @@
+/* engine/changes.c: what a write changed for the loop, collected on the store thread.
+ *
+ * Wakes are kept sorted by subscription, so that merging stays cheap when a batch of 256 events
+ * fans out to thousands of subscriptions. Running out of memory is not an error here: the flag
+ * `failed` tells the loop to look at everything, which is slow and right. */
+#include "engine/changes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void changes_init(struct changes *c)
+{
+    *c = (struct changes){0};
+}
+
+void changes_fini(struct changes *c)
+{
+    free(c->wakes);
+    free(c->subs);
+    *c = (struct changes){0};
+}
+
+void changes_clear(struct changes *c)
+{
+    struct changes kept = {
+        .wakes = c->wakes, .wakes_room = c->wakes_room, .subs = c->subs, .subs_room = c->subs_room};
+    *c = kept;
+}
+
+/* Room for one more element of `size` bytes; NULL: no memory, the old block stays. */
+static void *grown(void *block, size_t n, size_t *room, size_t size)
+{
+    if (n < *room)
+        return block;
+    size_t more = *room ? *room * 2 : 16;
+    void *bigger = reallocarray(block, more, size);
+    if (bigger)
+        *room = more;
+    return bigger;
+}
+
+static size_t wake_position(const struct changes *c, int64_t sub)
+{
+    size_t low = 0, high = c->wakes_n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (c->wakes[mid].sub < sub)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+void changes_wake(struct changes *c, int64_t sub, int64_t due_ms)
+{
+    size_t at = wake_position(c, sub);
+    if (at < c->wakes_n && c->wakes[at].sub == sub) {
+        if (due_ms < c->wakes[at].due_ms)
+            c->wakes[at].due_ms = due_ms;
+        return;
+    }
+    struct change_wake *wakes = grown(c->wakes, c->wakes_n, &c->wakes_room, sizeof *wakes);
+    if (!wakes) {
+        c->failed = true;
+        return;
+    }
+    c->wakes = wakes;
+    memmove(wakes + at + 1, wakes + at, (c->wakes_n - at) * sizeof *wakes);
+    wakes[at] = (struct change_wake){sub, due_ms};
+    c->wakes_n++;
+}
+
+void changes_sub(struct changes *c, int64_t sub)
+{
+    for (size_t i = 0; i < c->subs_n; i++)
+        if (c->subs[i] == sub)
+            return;
+    int64_t *subs = grown(c->subs, c->subs_n, &c->subs_room, sizeof *subs);
+    if (!subs) {
+        c->failed = true;
+        return;
+    }
+    c->subs = subs;
+    subs[c->subs_n++] = sub;
+}
