@@ -1,0 +1,190 @@
+/* store/model.c: the memory of one answer (arena) and the names of the closed lists.
+ *
+ * The names are the product's words (DESIGN "Words"): the same in SQL, JSON, CLI and metrics. */
+#include "store/model.h"
+
+#include <stdalign.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ARENA_BLOCK_BYTES 4096
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+struct arena_block {
+    struct arena_block *next;
+    size_t room, used;
+    alignas(max_align_t) unsigned char bytes[];
+};
+
+void arena_init(struct arena *a)
+{
+    a->blocks = NULL;
+}
+
+void arena_fini(struct arena *a)
+{
+    while (a->blocks != NULL) {
+        struct arena_block *next = a->blocks->next;
+        free(a->blocks);
+        a->blocks = next;
+    }
+}
+
+static struct arena_block *block_new(struct arena *a, size_t n)
+{
+    size_t room = n > ARENA_BLOCK_BYTES ? n : ARENA_BLOCK_BYTES;
+    struct arena_block *b = malloc(sizeof(*b) + room);
+    if (b == NULL)
+        return NULL;
+    b->room = room;
+    b->used = 0;
+    /* A large allocation goes behind the current block, whose rest stays usable. */
+    if (a->blocks != NULL && n > ARENA_BLOCK_BYTES) {
+        b->next = a->blocks->next;
+        a->blocks->next = b;
+    } else {
+        b->next = a->blocks;
+        a->blocks = b;
+    }
+    return b;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+    if (n > SIZE_MAX / 2)
+        return NULL;
+    size_t step = (n + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+    struct arena_block *b = a->blocks;
+    if (b == NULL || b->room - b->used < step)
+        b = block_new(a, step);
+    if (b == NULL)
+        return NULL;
+    void *p = b->bytes + b->used;
+    b->used += step;
+    memset(p, 0, n);
+    return p;
+}
+
+void *arena_bytes(struct arena *a, const void *bytes, size_t n)
+{
+    if (bytes == NULL && n > 0)
+        return NULL;
+    unsigned char *p = n < SIZE_MAX / 2 ? arena_alloc(a, n + 1) : NULL;
+    if (p != NULL && n > 0)
+        memcpy(p, bytes, n);
+    return p;
+}
+
+char *arena_copy(struct arena *a, const char *text)
+{
+    return text == NULL ? NULL : arena_bytes(a, text, strlen(text));
+}
+
+/* ---- names ---- */
+static const char *const STATE_NAMES[] = {
+    [DELIVERY_PENDING] = "pending",     [DELIVERY_IN_FLIGHT] = "in_flight",
+    [DELIVERY_RETRYING] = "retrying",   [DELIVERY_HELD] = "held",
+    [DELIVERY_DELIVERED] = "delivered", [DELIVERY_DEAD] = "dead",
+    [DELIVERY_DISCARDED] = "discarded",
+};
+static const char *const OUTCOME_NAMES[] = {
+    [OUTCOME_SUCCESS] = "success",   [OUTCOME_HTTP_3XX] = "http_3xx",
+    [OUTCOME_HTTP_4XX] = "http_4xx", [OUTCOME_HTTP_429] = "http_429",
+    [OUTCOME_HTTP_5XX] = "http_5xx", [OUTCOME_TIMEOUT] = "timeout",
+    [OUTCOME_DNS] = "dns",           [OUTCOME_CONNECT] = "connect",
+    [OUTCOME_TLS] = "tls",           [OUTCOME_RESET] = "reset",
+    [OUTCOME_BLOCKED] = "blocked",   [OUTCOME_INTERNAL] = "internal",
+};
+static const char *const CAUSE_NAMES[] = {
+    [CAUSE_NONE] = NULL,
+    [CAUSE_RETRIES_EXHAUSTED] = "retries_exhausted",
+    [CAUSE_PERMANENT_FAILURE] = "permanent_failure",
+    [CAUSE_GONE] = "gone",
+    [CAUSE_INVALID_ENDPOINT] = "invalid_endpoint",
+    [CAUSE_ENDPOINT_DOWN] = "endpoint_down",
+    [CAUSE_EXPIRED] = "expired",
+    [CAUSE_SUBSCRIPTION_DELETED] = "subscription_deleted",
+    [CAUSE_OPERATOR] = "operator",
+};
+static const char *const SUB_STATE_NAMES[] = {
+    [SUB_ACTIVE] = "active",
+    [SUB_PAUSED] = "paused",
+    [SUB_DISABLED] = "disabled",
+    [SUB_DELETED] = "deleted",
+};
+static const char *const JOB_STATE_NAMES[] = {
+    [JOB_ACTIVE] = "active",
+    [JOB_PAUSED] = "paused",
+    [JOB_DONE] = "done",
+    [JOB_CANCELLED] = "cancelled",
+};
+_Static_assert(COUNT(STATE_NAMES) == DELIVERY_STATES, "a name for every state");
+_Static_assert(COUNT(OUTCOME_NAMES) == OUTCOMES, "a name for every outcome");
+_Static_assert(COUNT(CAUSE_NAMES) == CAUSES, "a name for every cause");
+_Static_assert(COUNT(SUB_STATE_NAMES) == SUB_STATES, "a name for every state");
+_Static_assert(COUNT(JOB_STATE_NAMES) == JOB_STATES, "a name for every state");
+
+static const char *name_of(const char *const *names, size_t n, int value)
+{
+    return value >= 0 && (size_t)value < n ? names[value] : NULL;
+}
+
+static int value_of(const char *const *names, size_t n, const char *word)
+{
+    for (size_t i = 0; word != NULL && i < n; i++)
+        if (names[i] != NULL && strcmp(names[i], word) == 0)
+            return (int)i;
+    return -1;
+}
+
+const char *delivery_state_name(enum delivery_state s)
+{
+    return name_of(STATE_NAMES, COUNT(STATE_NAMES), (int)s);
+}
+
+bool delivery_state_parse(const char *word, enum delivery_state *out)
+{
+    int v = value_of(STATE_NAMES, COUNT(STATE_NAMES), word);
+    if (v < 0)
+        return false;
+    *out = (enum delivery_state)v;
+    return true;
+}
+
+const char *outcome_name(enum outcome o)
+{
+    return name_of(OUTCOME_NAMES, COUNT(OUTCOME_NAMES), (int)o);
+}
+
+bool outcome_parse(const char *word, enum outcome *out)
+{
+    int v = value_of(OUTCOME_NAMES, COUNT(OUTCOME_NAMES), word);
+    if (v < 0)
+        return false;
+    *out = (enum outcome)v;
+    return true;
+}
+
+const char *cause_name(enum cause c)
+{
+    return name_of(CAUSE_NAMES, COUNT(CAUSE_NAMES), (int)c);
+}
+
+bool cause_parse(const char *word, enum cause *out)
+{
+    int v = value_of(CAUSE_NAMES, COUNT(CAUSE_NAMES), word);
+    if (v < 0)
+        return false;
+    *out = (enum cause)v;
+    return true;
+}
+
+const char *sub_state_name(enum sub_state s)
+{
+    return name_of(SUB_STATE_NAMES, COUNT(SUB_STATE_NAMES), (int)s);
+}
+
+const char *job_state_name(enum job_state s)
+{
+    return name_of(JOB_STATE_NAMES, COUNT(JOB_STATE_NAMES), (int)s);
+}
