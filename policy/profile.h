@@ -1,6 +1,17 @@
 /* policy/profile.h: a named bundle of body envelope, signing scheme, retry policy, timeout; and its
  * rendering.
  *
+ * Rotation: while two secrets are valid both sign. standard and raw list every signature in
+ * webhook-signature, newest first. bondx and bondbricks have room for one, and a partner that
+ * compares the header with its own HMAC would fail on a list: it carries the signature of the
+ * OLDEST valid secret, which the partner surely has, and X-BondX-Signature-Next
+ * (X-Webhook-Signature-Next) the newest one's, so that the partner can try its new secret before
+ * the old one expires. event-platform, whose signature is part of the signed body, signs with the
+ * oldest valid one alone.
+ *
+ * raw signs as Standard Webhooks do; its secret may be any text. A whsec_ secret signs twice there,
+ * once decoded and once as it stands: receivers of either habit find theirs in the list.
+ *
  * Source: shared design's table of profiles; Standard Webhooks 1.0.0. In this version: bondx,
  * bondbricks, event-platform, standard, raw. A const table of operations per profile (house rule
  * 6). */
@@ -26,7 +37,7 @@ struct profile_key {
 };
 struct profile_input {
     const struct profile_event *event;
-    const struct profile_key *keys; /* newest first; every one signs (rotation) */
+    const struct profile_key *keys; /* newest first, the valid ones only */
     size_t keys_n;
     const char *bearer;     /* NULL: no Authorization */
     const char *headers;    /* JSON object of custom headers, NULL: none */
