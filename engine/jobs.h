@@ -1,0 +1,24 @@
+/* engine/jobs.h: durable jobs: replays (a filter and a watermark, at a rate) and the clearing of
+ * deleted subscriptions.
+ *
+ * One slice a turn on the store thread, at most 256 letters; what is left and how far it came is in
+ * the store, so a job goes on after a crash. A replay's outcome counters are kept by settle, in the
+ * same commit as the outcome. */
+#ifndef ENGINE_JOBS_H
+#define ENGINE_JOBS_H
+
+#include "engine/changes.h"
+#include "engine/loop.h"
+#include "store/store.h"
+
+struct jobs;
+typedef void jobs_changes_fn(void *arg, const struct changes *ch);
+struct jobs *jobs_new(struct loop *l, struct store *store, int64_t dead_retention_ms,
+                      jobs_changes_fn *changed, void *arg); /* NULL: no memory */
+void jobs_configure(struct jobs *j, int64_t dead_retention_ms);
+void jobs_kick(struct jobs *j); /* something about jobs changed: look soon */
+void jobs_stop(struct jobs *j); /* no new slice */
+void jobs_free(struct jobs *j); /* after store_close */
+int jobs_active(const struct jobs *j);
+
+#endif

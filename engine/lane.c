@@ -1,0 +1,289 @@
+/* engine/lane.c: one subscription at run time. Arithmetic over its policies; no I/O, no timers of
+ * its own. */
+#include "engine/lane.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct lane *lane_new(struct scheduler *s, int64_t sub)
+{
+    struct lane *l = calloc(1, sizeof *l);
+
+    if (l == NULL)
+        return NULL;
+    l->scheduler = s;
+    l->sub = sub;
+    l->payload_avg = 4096;
+    arena_init(&l->arena);
+    breaker_init(&l->breaker);
+    l->row.state = SUB_DISABLED; /* until the row is there */
+    return l;
+}
+
+static void wipe_secrets(struct subscription *row)
+{
+    for (size_t i = 0; i < row->secrets_n; i++) {
+        char *value = (char *)(uintptr_t)row->secrets[i].value; /* ours: it lies in our arena */
+
+        if (value != NULL)
+            sign_wipe(value, strlen(value));
+    }
+    if (row->bearer != NULL)
+        sign_wipe((char *)(uintptr_t)row->bearer, strlen(row->bearer));
+}
+
+static void tasks_free(struct task_list *list)
+{
+    while (list->first != NULL) {
+        struct task *t = list->first;
+
+        task_list_remove(list, t);
+        buf_fini(&t->body);
+        buf_fini(&t->headers);
+        buf_fini(&t->text);
+        free(t->row);
+        free(t);
+    }
+}
+
+void lane_free(struct lane *l)
+{
+    if (l == NULL)
+        return;
+    tasks_free(&l->queue);
+    tasks_free(&l->busy);
+    wipe_secrets(&l->row);
+    arena_fini(&l->arena);
+    free(l->ghosts);
+    free(l);
+}
+
+void lane_configure(struct lane *l, const struct conf *conf, int64_t now_ms)
+{
+    const struct subscription *row = &l->row;
+    const char *retry = row->retry;
+
+    l->profile = profile_find(row->profile != NULL ? row->profile : conf->profile);
+    if (l->profile == NULL)
+        l->profile = profile_find("bondx");
+    if (retry == NULL)
+        retry = l->profile->retry;
+    l->retry = conf_retry(conf, retry);
+    if (l->retry == NULL) /* a policy that a reload took away: the default is better than none */
+        l->retry = conf_retry(conf, "default");
+    l->timeout_ms = row->timeout_ms > 0          ? row->timeout_ms
+                    : l->profile->timeout_ms > 0 ? l->profile->timeout_ms
+                                                 : conf->timeout_ms;
+    l->max_in_flight =
+        row->concurrency > 0 ? row->concurrency : conf->max_in_flight_per_subscription;
+    if (l->window.max == 0)
+        window_init(&l->window, l->max_in_flight);
+    else
+        window_set_max(&l->window, l->max_in_flight);
+    if (l->rate.at_ms == 0)
+        rate_init(&l->rate, row->rate_per_s, now_ms);
+    else
+        rate_set(&l->rate, row->rate_per_s, now_ms);
+}
+
+bool lane_load(struct lane *l, const struct conf *conf, struct arena *arena,
+               const struct subscription *row, int64_t now_ms)
+{
+    bool first = l->row.url == NULL;
+    bool moved = !first && strcmp(l->row.url, row->url) != 0;
+    bool woken = !first && l->row.state != SUB_ACTIVE && row->state == SUB_ACTIVE;
+
+    wipe_secrets(&l->row);
+    arena_fini(&l->arena);
+    l->arena = *arena;
+    arena_init(arena);
+    l->row = *row;
+    lane_configure(l, conf, now_ms);
+    if (first && row->broken_since_ms > 0) {
+        struct breaker_policy p = {conf->breaker_min_failures, conf->breaker_min_period_ms,
+                                   conf->breaker_probe_interval_ms};
+        breaker_restore(&l->breaker, &p, row->broken_since_ms, now_ms);
+    }
+    if (moved || woken) {
+        /* Another endpoint, or somebody resumed it by hand: what we knew is void. */
+        breaker_init(&l->breaker);
+        l->wait_until_ms = 0;
+    }
+    return moved;
+}
+
+int64_t lane_open_ms(const struct lane *l, int64_t now_ms)
+{
+    int64_t at = now_ms;
+
+    if (l->row.state != SUB_ACTIVE)
+        return INT64_MAX;
+    if (l->wait_until_ms > at)
+        at = l->wait_until_ms;
+    int64_t breaker = breaker_next_ms(&l->breaker);
+    if (breaker > at)
+        at = breaker;
+    if (at == INT64_MAX)
+        return at;
+    int64_t rate = rate_next_ms(&l->rate, now_ms);
+    return rate > at ? rate : at;
+}
+
+bool lane_has_window(const struct lane *l)
+{
+    return l->in_flight < window_size(&l->window) &&
+           l->in_flight + l->settling < 2 * l->max_in_flight;
+}
+
+bool lane_take(struct lane *l, int64_t now_ms)
+{
+    if (lane_open_ms(l, now_ms) > now_ms || !lane_has_window(l))
+        return false;
+    if (!rate_take(&l->rate, now_ms))
+        return false;
+    bool was_open = l->breaker.state == BREAKER_OPEN;
+    if (!breaker_allows(&l->breaker, now_ms)) {
+        rate_return(&l->rate);
+        return false;
+    }
+    if (was_open)
+        l->probing = true;
+    return true;
+}
+
+void lane_give_back(struct lane *l)
+{
+    rate_return(&l->rate);
+    if (l->probing) {
+        l->probing = false;
+        breaker_probe_returned(&l->breaker);
+    }
+}
+
+size_t lane_appetite(const struct lane *l, int64_t now_ms)
+{
+    size_t want = 2 * (size_t)window_size(&l->window);
+    size_t have = l->queue.n;
+
+    if (l->claiming || l->row.state != SUB_ACTIVE || l->next_due_ms == 0 ||
+        l->next_due_ms > now_ms || lane_open_ms(l, now_ms) > now_ms)
+        return 0;
+    if (l->breaker.state != BREAKER_CLOSED)
+        want = 1;
+    if (l->rate.per_s > 0 && want > (size_t)l->rate.per_s + 1)
+        want = (size_t)l->rate.per_s + 1;
+    /* Half-full is the moment: the claim's way to the reader and back is hidden behind what is
+     * queued. */
+    return have * 2 > want ? 0 : want - have;
+}
+
+int64_t lane_wake_ms(const struct lane *l, int64_t now_ms)
+{
+    int64_t open = lane_open_ms(l, now_ms);
+
+    if (open == INT64_MAX)
+        return open;
+    if (l->queue.n > 0)
+        return lane_has_window(l) ? open : INT64_MAX; /* else the next settlement wakes it */
+    if (l->claiming || l->next_due_ms == 0)
+        return INT64_MAX;
+    return l->next_due_ms > open ? l->next_due_ms : open;
+}
+
+void lane_saw_due(struct lane *l, int64_t due_ms)
+{
+    if (due_ms <= 0)
+        return;
+    if (l->next_due_ms == 0 || due_ms < l->next_due_ms)
+        l->next_due_ms = due_ms;
+    if (l->claiming && (l->woken_ms == 0 || due_ms < l->woken_ms))
+        l->woken_ms = due_ms;
+}
+
+bool lane_ghost_add(struct lane *l, int64_t delivery, int64_t generation, int64_t due_ms)
+{
+    if (l->ghosts_n == l->ghosts_room) {
+        size_t room = l->ghosts_room == 0 ? 16 : l->ghosts_room * 2;
+        struct ghost *more = realloc(l->ghosts, room * sizeof *more);
+
+        if (more == NULL)
+            return false;
+        l->ghosts = more;
+        l->ghosts_room = room;
+    }
+    l->ghosts[l->ghosts_n++] = (struct ghost){delivery, generation, due_ms};
+    return true;
+}
+
+int64_t lane_ghosts_settle(struct lane *l, int64_t generation)
+{
+    int64_t due = 0;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < l->ghosts_n; i++) {
+        if (l->ghosts[i].generation > generation) {
+            l->ghosts[kept++] = l->ghosts[i];
+            continue;
+        }
+        if (l->ghosts[i].due_ms > 0 && (due == 0 || l->ghosts[i].due_ms < due))
+            due = l->ghosts[i].due_ms;
+    }
+    l->ghosts_n = kept;
+    return due;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+int64_t *lane_known(const struct lane *l, size_t *n)
+{
+    size_t all = l->queue.n + l->busy.n + l->ghosts_n, i = 0;
+
+    *n = 0;
+    if (all == 0)
+        return NULL;
+    int64_t *out = malloc(all * sizeof *out);
+    if (out == NULL) {
+        *n = SIZE_MAX;
+        return NULL;
+    }
+    for (const struct task *t = l->queue.first; t != NULL; t = t->next)
+        out[i++] = t->row->delivery.num;
+    for (const struct task *t = l->busy.first; t != NULL; t = t->next)
+        out[i++] = t->settlement.delivery;
+    for (size_t g = 0; g < l->ghosts_n; g++)
+        out[i++] = l->ghosts[g].delivery;
+    qsort(out, i, sizeof *out, by_number);
+    *n = i;
+    return out;
+}
+
+void task_list_add(struct task_list *list, struct task *t)
+{
+    t->prev = list->last;
+    t->next = NULL;
+    if (list->last != NULL)
+        list->last->next = t;
+    else
+        list->first = t;
+    list->last = t;
+    list->n++;
+}
+
+void task_list_remove(struct task_list *list, struct task *t)
+{
+    if (t->prev != NULL)
+        t->prev->next = t->next;
+    else
+        list->first = t->next;
+    if (t->next != NULL)
+        t->next->prev = t->prev;
+    else
+        list->last = t->prev;
+    t->prev = t->next = NULL;
+    list->n--;
+}

@@ -1,0 +1,127 @@
+/* engine/lane.h: the run-time state of one subscription: window, rate, breaker, what is queued and
+ * in flight.
+ *
+ * A lane belongs to one loop and is touched by its thread only. It decides nothing about retries;
+ * it answers "may one more start, and if not, when?" from the policies it holds.
+ *
+ *   store.ready --claim--> queue --start--> in flight --settle--> (ghost) --next snapshot-->
+ * forgotten
+ *
+ * A ghost is a delivery whose settlement is committed but which an older snapshot may still show as
+ * ready. */
+#ifndef ENGINE_LANE_H
+#define ENGINE_LANE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/heap.h"
+#include "policy/breaker.h"
+#include "policy/conf.h"
+#include "policy/profile.h"
+#include "policy/rate.h"
+#include "policy/window.h"
+#include "store/model.h"
+
+struct lane;
+struct scheduler;
+
+/* One claimed delivery on its way. Moves only forward: */
+enum task_state {
+    TASK_QUEUED,
+    TASK_SENDING,
+    TASK_SETTLING,
+    TASK_UNSETTLED /* the store had no room, or its disk is full: SETTLING again in a moment */
+};
+struct task {
+    enum task_state state;
+    struct task *prev, *next; /* in lane->queue or lane->busy */
+    struct lane *lane;
+    struct claimed *row; /* owned */
+    struct buf body, headers;
+    int64_t started_ms; /* store clock */
+    /* While SETTLING these belong to the store thread. */
+    struct settlement settlement;
+    struct buf text; /* the strings that settlement points to */
+    struct settled settled;
+    int64_t dead_expires_ms;
+};
+struct task_list {
+    struct task *first, *last;
+    size_t n;
+};
+
+struct ghost {
+    int64_t delivery, generation;
+    int64_t due_ms; /* where it will be ready again; 0: over */
+};
+
+struct lane {
+    struct heap_node wake; /* key: store clock ms */
+    struct scheduler *scheduler;
+    int64_t sub;
+
+    struct arena arena; /* of row */
+    struct subscription row;
+    const struct profile *profile;
+    const struct retry_policy *retry;
+    int64_t timeout_ms;
+    int max_in_flight;
+
+    struct window window;
+    struct rate rate;
+    struct breaker breaker;
+    int64_t wait_until_ms; /* Retry-After of a 429 or 503 */
+    bool probing;          /* the one in flight is the breaker's probe */
+
+    int64_t
+        next_due_ms; /* earliest ready delivery in the store that is not in memory; 0: none known */
+    int64_t woken_ms; /* earliest due told while a claim was out; 0: none */
+    bool claiming, loading, load_again;
+    double payload_avg; /* bytes: bounds how much a claim may bring */
+
+    struct task_list queue; /* claimed, not started */
+    struct task_list busy;  /* sending or settling */
+    int in_flight, settling;
+    struct ghost *ghosts;
+    size_t ghosts_n, ghosts_room;
+};
+
+struct lane *lane_new(struct scheduler *s, int64_t sub); /* NULL: no memory */
+void lane_free(struct lane *l); /* queued and busy tasks with it; secrets wiped */
+/* Takes over a freshly read row and its arena (which becomes empty). Keeps window, rate and breaker
+ * where their settings did not change. Returns true where connections must be forgotten (other
+ * URL). */
+bool lane_load(struct lane *l, const struct conf *conf, struct arena *arena,
+               const struct subscription *row, int64_t now_ms);
+void lane_configure(struct lane *l, const struct conf *conf, int64_t now_ms);
+
+/* When one more delivery may start as far as the lane itself is concerned: now or later, INT64_MAX:
+ * only after another event. */
+int64_t lane_open_ms(const struct lane *l, int64_t now_ms);
+/* Room in the window, and not more in doubt than G2 allows. */
+bool lane_has_window(const struct lane *l);
+/* Takes what starting one costs (a token, the probe). False: not now. */
+bool lane_take(struct lane *l, int64_t now_ms);
+/* It did not start after all. */
+void lane_give_back(struct lane *l);
+/* How many deliveries a claim should bring; 0: none now. */
+size_t lane_appetite(const struct lane *l, int64_t now_ms);
+/* When the scheduler should look at the lane again; INT64_MAX: something else will wake it. */
+int64_t lane_wake_ms(const struct lane *l, int64_t now_ms);
+void lane_saw_due(struct lane *l, int64_t due_ms);
+
+bool lane_ghost_add(struct lane *l, int64_t delivery, int64_t generation, int64_t due_ms);
+/* Forgets ghosts that a snapshot of this generation shows settled. Returns the earliest due among
+ * them, 0: none. */
+int64_t lane_ghosts_settle(struct lane *l, int64_t generation);
+/* Numbers of all deliveries in memory (queue, busy, ghosts), sorted; *n of them; NULL where none or
+ * no memory (*n = SIZE_MAX). */
+int64_t *lane_known(const struct lane *l, size_t *n);
+
+void task_list_add(struct task_list *list, struct task *t);
+void task_list_remove(struct task_list *list, struct task *t);
+
+#endif

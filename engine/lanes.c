@@ -1,0 +1,305 @@
+/* engine/lanes.c: the table of lanes: loading subscriptions, all at start and one after each
+ * change.
+ *
+ * A row is read on the list reader after the commit that changed it, so what arrives is never older
+ * than the change. The first due time of a new lane comes by an index seek on the claim reader. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "engine/scheduler_impl.h"
+
+enum { PAGE = 256 };
+
+struct load { /* one page of subscriptions, or one of them */
+    struct scheduler *scheduler;
+    int64_t only; /* 0: a page after `after` */
+    int64_t after;
+    struct arena arena;
+    struct subscription *rows;
+    size_t n;
+};
+
+struct heads {
+    struct scheduler *scheduler;
+    size_t n;
+    int64_t subs[PAGE], due_ms[PAGE];
+};
+
+struct lane *lanes_find(const struct scheduler *s, int64_t sub)
+{
+    size_t low = 0, high = s->lanes_n;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+
+        if (s->lanes[mid]->sub < sub)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < s->lanes_n && s->lanes[low]->sub == sub ? s->lanes[low] : NULL;
+}
+
+static struct lane *lanes_add(struct scheduler *s, int64_t sub)
+{
+    if (s->lanes_n == s->lanes_room) {
+        size_t room = s->lanes_room == 0 ? 64 : s->lanes_room * 2;
+        struct lane **more = realloc(s->lanes, room * sizeof(struct lane *));
+
+        if (more == NULL)
+            return NULL;
+        s->lanes = more;
+        s->lanes_room = room;
+    }
+    struct lane *l = lane_new(s, sub);
+    if (l == NULL)
+        return NULL;
+    size_t at = s->lanes_n;
+    while (at > 0 && s->lanes[at - 1]->sub > sub) /* numbers grow with time: mostly the last */
+        at--;
+    memmove(s->lanes + at + 1, s->lanes + at, (s->lanes_n - at) * sizeof(struct lane *));
+    s->lanes[at] = l;
+    s->lanes_n++;
+    return l;
+}
+
+static void lanes_remove(struct scheduler *s, struct lane *l)
+{
+    heap_remove(&s->heap, &l->wake);
+    if (!s->draining) /* later there is no transport any more */
+        transport_forget_lane(s->parts.transport, l->sub);
+    for (size_t i = 0; i < s->lanes_n; i++)
+        if (s->lanes[i] == l) {
+            memmove(s->lanes + i, s->lanes + i + 1, (s->lanes_n - i - 1) * sizeof(struct lane *));
+            s->lanes_n--;
+            break;
+        }
+    lane_free(l);
+}
+
+void lanes_drop_queue(struct scheduler *s, struct lane *l)
+{
+    while (l->queue.first != NULL) {
+        struct task *t = l->queue.first;
+
+        lane_saw_due(l, t->row->delivery.due_ms);
+        task_list_remove(&l->queue, t);
+        task_free(s, t);
+    }
+}
+
+/* ---- first due times ---- */
+static enum err_code heads_work(struct backend *b, void *arg, struct err *err)
+{
+    struct heads *h = arg;
+
+    return b->ops->heads(b, h->subs, h->n, h->due_ms, err);
+}
+
+static void maybe_ready(struct scheduler *s)
+{
+    if (s->told_ready || !s->loaded || s->heads_out > 0)
+        return;
+    s->told_ready = true;
+    if (s->parts.ready != NULL)
+        s->parts.ready(s->parts.arg);
+}
+
+static void heads_done(void *arg, const struct err *err, int64_t generation)
+{
+    struct heads *h = arg;
+    struct scheduler *s = h->scheduler;
+
+    (void)generation;
+    s->heads_out--;
+    for (size_t i = 0; i < h->n; i++) {
+        struct lane *l = lanes_find(s, h->subs[i]);
+
+        if (l == NULL)
+            continue;
+        /* Where the read failed, a claim a second later finds out. */
+        lane_saw_due(l, err->code == OK ? h->due_ms[i] : clock_store_ms() + 1000);
+        scheduler_touch(s, l);
+    }
+    if (err->code != OK)
+        log_error("store_error", "op=heads code=%s error=%s", err_code_name(err->code), err->text);
+    free(h);
+    maybe_ready(s);
+}
+
+static void heads_submit(struct scheduler *s, struct heads *h)
+{
+    s->heads_out++;
+    if (store_submit(s->parts.store, STORE_CLAIM, 0, heads_work, heads_done, h) == OK)
+        return;
+    struct err busy;
+    (void)fail(&busy, ERR_BUSY, "queue full");
+    heads_done(h, &busy, 0);
+}
+
+/* ---- rows ---- */
+static void row_arrived(struct scheduler *s, struct arena *arena, struct subscription *row,
+                        struct heads *heads)
+{
+    struct lane *l = lanes_find(s, row->num);
+    int64_t now_ms = clock_store_ms();
+    bool fresh = l == NULL;
+
+    if (row->state == SUB_DELETED) {
+        arena_fini(arena);
+        if (l == NULL)
+            return;
+        lanes_drop_queue(s, l);
+        l->row.state = SUB_DELETED;
+        if (l->busy.n == 0 && !l->claiming && !l->loading)
+            lanes_remove(s, l);
+        return;
+    }
+    if (fresh)
+        l = lanes_add(s, row->num);
+    if (l == NULL) {
+        arena_fini(arena);
+        log_error("out_of_memory", "at=lanes");
+        return;
+    }
+    bool was_waiting = !fresh && l->row.state != SUB_ACTIVE;
+    if (lane_load(l, s->conf, arena, row, now_ms) && !s->draining)
+        transport_forget_lane(s->parts.transport, l->sub);
+    if (l->row.state != SUB_ACTIVE)
+        lanes_drop_queue(s, l);
+    /* While it was not active nobody kept track of what fell due. */
+    if (fresh || was_waiting)
+        heads->subs[heads->n++] = l->sub;
+    scheduler_touch(s, l);
+}
+
+static enum err_code load_work(struct backend *b, void *arg, struct err *err)
+{
+    struct load *load = arg;
+
+    if (load->only == 0)
+        return b->ops->sub_list(b, load->after, PAGE, true, &load->arena, &load->rows, &load->n,
+                                err);
+    load->rows = arena_alloc(&load->arena, sizeof *load->rows);
+    if (load->rows == NULL)
+        return fail(err, ERR_NOMEM, "subscription: out of memory");
+    enum err_code rc = b->ops->sub_get_num(b, load->only, &load->arena, load->rows, err);
+    load->n = rc == OK ? 1 : 0;
+    return rc;
+}
+
+static void load_done(void *arg, const struct err *err, int64_t generation);
+
+static void load_submit(struct scheduler *s, int64_t only, int64_t after)
+{
+    struct load *load = calloc(1, sizeof *load);
+    enum err_code rc = ERR_NOMEM;
+
+    if (load != NULL) {
+        load->scheduler = s;
+        load->only = only;
+        load->after = after;
+        arena_init(&load->arena);
+        rc = store_submit(s->parts.store, STORE_LIST, 0, load_work, load_done, load);
+    }
+    if (rc == OK)
+        return;
+    log_error("store_error", "op=load code=%s", err_code_name(rc));
+    free(load);
+    struct lane *l = only != 0 ? lanes_find(s, only) : NULL;
+    if (l != NULL)
+        l->loading = false;
+}
+
+/* A row shares its arena with its page; a lane wants one of its own. */
+static bool row_copy(struct arena *to, const struct subscription *from, struct subscription *out)
+{
+    *out = *from;
+    out->name = arena_copy(to, from->name);
+    out->partner_name = arena_copy(to, from->partner_name);
+    out->url = arena_copy(to, from->url);
+    out->patterns = arena_copy(to, from->patterns);
+    out->profile = arena_copy(to, from->profile);
+    out->retry = arena_copy(to, from->retry);
+    out->state_cause = arena_copy(to, from->state_cause);
+    out->bearer = arena_copy(to, from->bearer);
+    out->headers = arena_copy(to, from->headers);
+    out->secrets = arena_alloc(to, (from->secrets_n + 1) * sizeof *out->secrets);
+    if (out->url == NULL || out->secrets == NULL)
+        return false;
+    for (size_t i = 0; i < from->secrets_n; i++) {
+        out->secrets[i] = from->secrets[i];
+        out->secrets[i].value = arena_copy(to, from->secrets[i].value);
+        if (out->secrets[i].value == NULL)
+            return false;
+        char *source = (char *)(uintptr_t)from->secrets[i].value; /* the page is ours too */
+        sign_wipe(source, strlen(source));
+    }
+    return true;
+}
+
+static void load_done(void *arg, const struct err *err, int64_t generation)
+{
+    struct load *load = arg;
+    struct scheduler *s = load->scheduler;
+    struct heads *heads = calloc(1, sizeof *heads);
+    struct lane *l = load->only != 0 ? lanes_find(s, load->only) : NULL;
+    bool again = l != NULL && l->load_again;
+    int64_t only = load->only;
+
+    (void)generation;
+    if (l != NULL)
+        l->loading = l->load_again = false;
+    if (err->code != OK && err->code != ERR_NOT_FOUND)
+        log_error("store_error", "op=load code=%s error=%s", err_code_name(err->code), err->text);
+    for (size_t i = 0; heads != NULL && i < load->n; i++) {
+        struct arena own;
+        struct subscription row;
+
+        arena_init(&own);
+        if (row_copy(&own, &load->rows[i], &row))
+            row_arrived(s, &own, &row, heads);
+        else
+            arena_fini(&own);
+    }
+    bool more = load->only == 0 && load->n == PAGE;
+    bool all = load->only == 0 && !more && err->code == OK;
+    int64_t last = load->n > 0 ? load->rows[load->n - 1].num : load->after;
+    arena_fini(&load->arena);
+    free(load);
+    if (all)
+        s->loaded = true;
+    if (heads != NULL) {
+        heads->scheduler = s;
+        if (heads->n > 0 || all)
+            heads_submit(s, heads);
+        else
+            free(heads);
+    }
+    if (more)
+        load_submit(s, 0, last);
+    if (again)
+        lanes_reload(s, only);
+    scheduler_kick(s);
+}
+
+void lanes_load_all(struct scheduler *s)
+{
+    load_submit(s, 0, 0);
+}
+
+void lanes_reload(struct scheduler *s, int64_t sub)
+{
+    struct lane *l = lanes_find(s, sub);
+
+    if (l != NULL && l->loading) {
+        l->load_again = true;
+        return;
+    }
+    if (l != NULL)
+        l->loading = true;
+    load_submit(s, sub, 0);
+}

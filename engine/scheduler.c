@@ -1,0 +1,414 @@
+/* engine/scheduler.c: one timer, one question ("which lanes can do something now?"), a bounded
+ * batch, repeat.
+ *
+ * A lane is in the heap exactly while time alone can make it runnable. A lane that waits for an
+ * answer (a claim, a settlement, the probe) is not: that answer touches it. Fairness: a lane starts
+ * at most QUANTUM deliveries before the others have their turn; its key is the time it asked, so
+ * nobody who came earlier is passed over. */
+#include "engine/scheduler_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { QUANTUM = 8, CLAIM_LANES_MAX = 64, SPARE_TASKS_MAX = 1024, CLAIM_ROWS_MAX = 256 };
+
+/* ---- one claim request: some lanes, one snapshot ---- */
+struct claim_want {
+    int64_t sub;
+    size_t max;
+    int64_t *skip;
+    size_t skip_n;
+    struct claimed **rows;
+    size_t rows_n;
+    int64_t next_due_ms;
+};
+struct claim {
+    struct scheduler *scheduler;
+    int64_t now_ms;
+    size_t n;
+    struct claim_want want[CLAIM_LANES_MAX];
+};
+
+static enum err_code claim_work(struct backend *b, void *arg, struct err *err)
+{
+    struct claim *c = arg;
+
+    for (size_t i = 0; i < c->n; i++) {
+        struct claim_want *w = &c->want[i];
+
+        w->rows = calloc(w->max, sizeof(struct claimed *));
+        if (w->rows == NULL)
+            return fail(err, ERR_NOMEM, "claim: out of memory");
+        enum err_code rc = b->ops->claim(b, w->sub, c->now_ms, w->max, w->skip, w->skip_n, w->rows,
+                                         &w->rows_n, &w->next_due_ms, err);
+        if (rc != OK)
+            return rc;
+    }
+    return OK;
+}
+
+static void claim_arrived(struct scheduler *s, struct lane *l, struct claim_want *w, bool ok,
+                          int64_t now_ms, int64_t generation)
+{
+    int64_t woken = l->woken_ms;
+
+    l->claiming = false;
+    l->woken_ms = 0;
+    if (!ok) {
+        /* Reading failed: look again in a second, not at once. */
+        l->next_due_ms = now_ms + 1000;
+        return;
+    }
+    l->next_due_ms = w->next_due_ms;
+    lane_saw_due(l, woken);
+    lane_saw_due(l, lane_ghosts_settle(l, generation));
+    for (size_t i = 0; i < w->rows_n; i++) {
+        struct task *t = task_new(s, l, w->rows[i]);
+
+        if (t == NULL) {
+            lane_saw_due(l, w->rows[i]->delivery.due_ms);
+            continue; /* the row is freed by claim_done */
+        }
+        w->rows[i] = NULL;
+        task_list_add(&l->queue, t);
+    }
+    if (l->row.state != SUB_ACTIVE)
+        lanes_drop_queue(s, l);
+}
+
+static void claim_done(void *arg, const struct err *err, int64_t generation)
+{
+    struct claim *c = arg;
+    struct scheduler *s = c->scheduler;
+
+    if (err->code != OK)
+        log_error("store_error", "op=claim code=%s error=%s", err_code_name(err->code), err->text);
+    for (size_t i = 0; i < c->n; i++) {
+        struct claim_want *w = &c->want[i];
+        struct lane *l = lanes_find(s, w->sub);
+
+        if (l != NULL) {
+            claim_arrived(s, l, w, err->code == OK, c->now_ms, generation);
+            scheduler_touch(s, l);
+        }
+        for (size_t r = 0; r < w->rows_n; r++)
+            free(w->rows[r]);
+        free(w->rows);
+        free(w->skip);
+    }
+    free(c);
+    scheduler_kick(s);
+}
+
+static void claim_submit(struct scheduler *s, struct claim *c)
+{
+    if (c == NULL)
+        return;
+    if (c->n > 0 && store_submit(s->parts.store, STORE_CLAIM, 0, claim_work, claim_done, c) == OK)
+        return;
+    for (size_t i = 0; i < c->n; i++) { /* queue full: in a moment */
+        struct lane *l = lanes_find(s, c->want[i].sub);
+
+        if (l != NULL) {
+            l->claiming = false;
+            l->next_due_ms = c->now_ms + 10;
+            scheduler_touch(s, l);
+        }
+        free(c->want[i].skip);
+    }
+    free(c);
+}
+
+/* How many rows of this lane still fit into the memory that claimed deliveries may take. */
+static size_t claim_room(const struct scheduler *s, const struct lane *l, size_t want)
+{
+    size_t tasks_max = 2 * (size_t)s->conf->max_in_flight;
+
+    if (s->claimed_n >= tasks_max)
+        return l->queue.n + l->busy.n == 0
+                   ? 1
+                   : 0; /* nobody starves because others filled the memory */
+    if (want > tasks_max - s->claimed_n)
+        want = tasks_max - s->claimed_n;
+    size_t left =
+        s->payload_bytes < PAYLOAD_BUDGET_BYTES ? PAYLOAD_BUDGET_BYTES - s->payload_bytes : 0;
+    size_t fit = (size_t)((double)left / (l->payload_avg + 1024));
+    if (want > fit)
+        want = fit > 0 ? fit : (l->queue.n + l->busy.n == 0 ? 1 : 0);
+    return want > CLAIM_ROWS_MAX ? CLAIM_ROWS_MAX : want;
+}
+
+static struct claim *claim_add(struct scheduler *s, struct claim *c, struct lane *l, int64_t now_ms)
+{
+    size_t want = claim_room(s, l, lane_appetite(l, now_ms));
+
+    if (want == 0)
+        return c;
+    if (c != NULL && c->n == CLAIM_LANES_MAX) {
+        claim_submit(s, c);
+        c = NULL;
+    }
+    if (c == NULL) {
+        c = calloc(1, sizeof *c);
+        if (c == NULL)
+            return NULL;
+        c->scheduler = s;
+        c->now_ms = now_ms;
+    }
+    struct claim_want *w = &c->want[c->n];
+    w->skip = lane_known(l, &w->skip_n);
+    if (w->skip_n == SIZE_MAX)
+        return c;
+    w->sub = l->sub;
+    w->max = want;
+    c->n++;
+    l->claiming = true;
+    l->woken_ms = 0;
+    return c;
+}
+
+/* ---- the run ---- */
+static bool run_may_start(const struct scheduler *s)
+{
+    return !s->draining && s->in_flight < s->conf->max_in_flight;
+}
+
+static void lane_run(struct scheduler *s, struct lane *l, int64_t now_ms)
+{
+    for (int i = 0; i < QUANTUM && l->queue.first != NULL && run_may_start(s); i++) {
+        struct task *t = l->queue.first;
+        int64_t expires = t->row->event.expires_ms;
+
+        if (expires > 0 && expires <= now_ms) {
+            settle_without_attempt(s, t, CAUSE_EXPIRED);
+            continue;
+        }
+        if (!lane_take(l, now_ms))
+            return;
+        if (!delivery_start(s, t, now_ms)) {
+            lane_give_back(l);
+            l->wait_until_ms = now_ms + 100;
+            return;
+        }
+    }
+}
+
+static void scheduler_run(void *arg)
+{
+    struct scheduler *s = arg;
+    int64_t now_ms = clock_store_ms();
+    struct claim *claim = NULL;
+    struct heap_node *top;
+
+    s->run_planned = false;
+    if (s->draining || !s->loaded)
+        return;
+    while ((top = heap_top(&s->heap)) != NULL && top->key <= now_ms) {
+        struct lane *l = (struct lane *)top; /* wake is its first member */
+
+        heap_remove(&s->heap, top);
+        lane_run(s, l, now_ms);
+        claim = claim_add(s, claim, l, now_ms);
+        if (!run_may_start(s) && l->queue.n > 0) {
+            /* All of max_in_flight is taken: the next settlement kicks; keep our place in the line.
+             */
+            if (!heap_put(&s->heap, &l->wake, top->key))
+                log_error("out_of_memory", "at=scheduler");
+            break;
+        }
+        int64_t wake = lane_wake_ms(l, now_ms);
+        if (wake <= now_ms && l->queue.n == 0 && !l->claiming)
+            wake = now_ms + 5; /* no room to claim for: others hold the memory */
+        if (wake != INT64_MAX && !heap_put(&s->heap, &l->wake, wake))
+            log_error("out_of_memory", "at=scheduler");
+    }
+    claim_submit(s, claim);
+    top = heap_top(&s->heap);
+    if (top != NULL && run_may_start(s))
+        loop_timer_at(s->timer, clock_mono_ms() + (top->key > now_ms ? top->key - now_ms : 0));
+    else
+        loop_timer_stop(s->timer);
+}
+
+void scheduler_kick(struct scheduler *s)
+{
+    if (s->run_planned || s->draining || !s->loaded)
+        return;
+    s->run_planned = true;
+    loop_defer(s->parts.loop, scheduler_run, s);
+}
+
+void scheduler_touch(struct scheduler *s, struct lane *l)
+{
+    int64_t now_ms = clock_store_ms();
+    int64_t wake = lane_wake_ms(l, now_ms);
+
+    if (wake == INT64_MAX) {
+        heap_remove(&s->heap, &l->wake);
+        return;
+    }
+    if (l->wake.at != 0 && l->wake.key <= wake && l->wake.key <= now_ms)
+        wake = l->wake.key; /* it waits for its turn already: keep its place */
+    if (!heap_put(&s->heap, &l->wake, wake))
+        log_error("out_of_memory", "at=scheduler");
+    scheduler_kick(s);
+}
+
+void scheduler_changed(struct scheduler *s, const struct changes *ch)
+{
+    for (size_t i = 0; i < ch->subs_n; i++)
+        lanes_reload(s, ch->subs[i]);
+    for (size_t i = 0; i < ch->wakes_n; i++) {
+        struct lane *l = lanes_find(s, ch->wakes[i].sub);
+
+        if (l == NULL)
+            continue; /* its load, which comes after this commit, asks for its head */
+        lane_saw_due(l, ch->wakes[i].due_ms);
+        scheduler_touch(s, l);
+    }
+    if (ch->failed)
+        lanes_load_all(s);
+    if (ch->jobs && s->parts.jobs_changed != NULL)
+        s->parts.jobs_changed(s->parts.arg);
+}
+
+/* ---- tasks ---- */
+struct task *task_new(struct scheduler *s, struct lane *l, struct claimed *row)
+{
+    struct task *t = s->spare;
+
+    if (t != NULL) {
+        s->spare = t->next;
+        s->spare_n--;
+        t->next = NULL;
+    } else {
+        t = calloc(1, sizeof *t);
+        if (t == NULL)
+            return NULL;
+        /* Envelope, escapes and headers around the largest payload. */
+        buf_init(&t->body, (size_t)64 << 20);
+        buf_init(&t->headers, (size_t)1 << 20);
+        buf_init(&t->text, (size_t)1 << 20);
+    }
+    t->state = TASK_QUEUED;
+    t->lane = l;
+    t->row = row;
+    t->settlement.delivery = row->delivery.num;
+    s->claimed_n++;
+    s->payload_bytes += row->event.payload_bytes;
+    l->payload_avg += ((double)row->event.payload_bytes - l->payload_avg) / 16;
+    return t;
+}
+
+void task_free(struct scheduler *s, struct task *t)
+{
+    s->claimed_n--;
+    s->payload_bytes -= t->row->event.payload_bytes;
+    free(t->row);
+    t->row = NULL;
+    if (s->spare_n < SPARE_TASKS_MAX && t->body.room <= 65536 && t->text.room <= 65536) {
+        buf_clear(&t->body);
+        buf_clear(&t->headers);
+        buf_clear(&t->text);
+        t->next = s->spare;
+        s->spare = t;
+        s->spare_n++;
+        return;
+    }
+    buf_fini(&t->body);
+    buf_fini(&t->headers);
+    buf_fini(&t->text);
+    free(t);
+}
+
+/* ---- life ---- */
+static void retry_unsettled(void *arg)
+{
+    settle_retry_unsettled(arg);
+}
+
+struct scheduler *scheduler_new(const struct scheduler_parts *parts)
+{
+    struct scheduler *s = calloc(1, sizeof *s);
+
+    if (s == NULL)
+        return NULL;
+    s->parts = *parts;
+    s->conf = parts->conf;
+    heap_init(&s->heap);
+    s->timer = loop_timer_new(parts->loop, scheduler_run, s);
+    s->retry_timer = loop_timer_new(parts->loop, retry_unsettled, s);
+    if (s->timer == NULL || s->retry_timer == NULL) {
+        scheduler_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+void scheduler_free(struct scheduler *s)
+{
+    if (s == NULL)
+        return;
+    loop_timer_free(s->timer);
+    loop_timer_free(s->retry_timer);
+    for (size_t i = 0; i < s->lanes_n; i++)
+        lane_free(s->lanes[i]);
+    free(s->lanes);
+    while (s->spare != NULL) {
+        struct task *t = s->spare;
+
+        s->spare = t->next;
+        buf_fini(&t->body);
+        buf_fini(&t->headers);
+        buf_fini(&t->text);
+        free(t);
+    }
+    heap_fini(&s->heap);
+    free(s);
+}
+
+void scheduler_start(struct scheduler *s)
+{
+    lanes_load_all(s);
+}
+
+void scheduler_configure(struct scheduler *s, const struct conf *conf)
+{
+    int64_t now_ms = clock_store_ms();
+
+    s->conf = conf;
+    for (size_t i = 0; i < s->lanes_n; i++) {
+        if (s->lanes[i]->row.url == NULL)
+            continue;
+        lane_configure(s->lanes[i], conf, now_ms);
+        scheduler_touch(s, s->lanes[i]);
+    }
+}
+
+void scheduler_drain(struct scheduler *s)
+{
+    s->draining = true;
+    loop_timer_stop(s->timer);
+    scheduler_maybe_idle(s);
+}
+
+void scheduler_maybe_idle(struct scheduler *s)
+{
+    if (s->draining && s->in_flight == 0 && s->settling == 0 && s->unsettled_n == 0)
+        s->parts.idle(s->parts.arg);
+}
+
+void scheduler_look(const struct scheduler *s, struct scheduler_now *out)
+{
+    memset(out, 0, sizeof *out);
+    out->in_flight = s->in_flight;
+    out->delivered = s->delivered;
+    for (size_t i = 0; i < s->lanes_n; i++) {
+        out->lanes[s->lanes[i]->row.state]++;
+        if (s->lanes[i]->breaker.state != BREAKER_CLOSED)
+            out->breakers_open++;
+    }
+}

@@ -1,0 +1,50 @@
+/* engine/scheduler.h: who sends what next: one timer over all lanes, claims for lanes that have
+ * room.
+ *
+ *   changes (intake, api, settle) --wake--> lanes (heap by wake time) --run--> start from the
+ * queue, or claim more
+ *
+ * It knows the store's face, the transport's face and policy; neither SQL nor sockets. */
+#ifndef ENGINE_SCHEDULER_H
+#define ENGINE_SCHEDULER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/changes.h"
+#include "engine/loop.h"
+#include "engine/metrics.h"
+#include "engine/transport.h"
+#include "policy/conf.h"
+#include "store/store.h"
+
+struct scheduler;
+typedef void scheduler_fn(void *arg);
+
+/* All arguments outlive it. ready runs once, when all subscriptions are loaded and their first due
+ * times are known; idle runs when draining and nothing is in flight or unsettled any more. Both
+ * from a deferred call or a store callback. */
+struct scheduler_parts {
+    struct loop *loop;
+    struct store *store;
+    struct transport *transport;
+    struct metrics *metrics;
+    const struct conf *conf;
+    scheduler_fn *ready, *idle, *jobs_changed;
+    void *arg;
+};
+struct scheduler *scheduler_new(const struct scheduler_parts *parts); /* NULL: no memory */
+void scheduler_free(
+    struct scheduler *s); /* after transport_free and store_close: no callback may come any more */
+void scheduler_start(struct scheduler *s);
+void scheduler_changed(struct scheduler *s, const struct changes *ch);
+void scheduler_configure(struct scheduler *s, const struct conf *conf);
+void scheduler_drain(struct scheduler *s);
+
+struct scheduler_now {
+    int in_flight, breakers_open, lanes[SUB_STATES];
+    int64_t delivered; /* since start */
+};
+void scheduler_look(const struct scheduler *s, struct scheduler_now *out);
+
+#endif

@@ -1,0 +1,373 @@
+/* engine/settle.c: facts in, policy's verdict, one settlement out. The only writer of judgements
+ * (house rule 1).
+ *
+ *   SENDING --facts--> verdict_judge --> SETTLING --commit--> ghost, task freed
+ *                                            | store full or disk full
+ *                                            v
+ *                                        UNSETTLED --a second later--> SETTLING
+ *
+ * A settlement that is lost (crash) costs a duplicate attempt, never the delivery: it is still
+ * ready in the store. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/dice.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "engine/scheduler_impl.h"
+#include "policy/verdict.h"
+
+/* policy may not include store: the closed lists stand in both and must agree. */
+#define SAME(a, b) _Static_assert((int)(a) == (int)(b), "lists differ")
+SAME(FACT_SUCCESS, OUTCOME_SUCCESS);
+SAME(FACT_HTTP_429, OUTCOME_HTTP_429);
+SAME(FACT_TIMEOUT, OUTCOME_TIMEOUT);
+SAME(FACT_TLS, OUTCOME_TLS);
+SAME(FACT_BLOCKED, OUTCOME_BLOCKED);
+SAME(FACT_INTERNAL, OUTCOME_INTERNAL);
+SAME(VERDICT_NONE, CAUSE_NONE);
+SAME(VERDICT_RETRIES_EXHAUSTED, CAUSE_RETRIES_EXHAUSTED);
+SAME(VERDICT_GONE, CAUSE_GONE);
+SAME(VERDICT_INVALID_ENDPOINT, CAUSE_INVALID_ENDPOINT);
+SAME(VERDICT_EXPIRED, CAUSE_EXPIRED);
+
+enum { BODY_KEPT_OF_SUCCESS = 512 };
+
+/* ---- a change of the subscription that an answer asked for: 410, or the breaker ---- */
+struct sub_change {
+    struct scheduler *scheduler;
+    int64_t sub;
+    bool disable;
+    int64_t broken_since_ms;
+};
+
+static enum err_code sub_change_work(struct backend *b, void *arg, struct err *err)
+{
+    struct sub_change *c = arg;
+    struct arena arena;
+    struct subscription row;
+
+    arena_init(&arena);
+    enum err_code rc = b->ops->sub_get_num(b, c->sub, &arena, &row, err);
+    if (rc == OK && row.state != SUB_DELETED) {
+        if (c->disable) {
+            row.state = SUB_DISABLED;
+            row.state_cause = "gone";
+            row.state_since_ms = row.updated_ms = clock_store_ms();
+        } else {
+            row.broken_since_ms = c->broken_since_ms;
+        }
+        rc = b->ops->sub_update(b, &row, err);
+    }
+    if (rc == OK && c->disable) {
+        char target[ID_TEXT_MAX];
+        struct audit_entry entry = {.actor = "webhookd",
+                                    .action = "subscription.disable",
+                                    .target = id_text(target, "sub", c->sub),
+                                    .detail = "{\"cause\":\"gone\",\"status\":410}",
+                                    .created_ms = row.updated_ms};
+        rc = b->ops->audit_put(b, &entry, err);
+    }
+    arena_fini(&arena);
+    return rc;
+}
+
+static void sub_change_done(void *arg, const struct err *err, int64_t generation)
+{
+    struct sub_change *c = arg;
+
+    (void)generation;
+    if (err->code != OK && err->code != ERR_NOT_FOUND)
+        log_error("store_error", "op=sub_change code=%s error=%s", err_code_name(err->code),
+                  err->text);
+    lanes_reload(c->scheduler, c->sub);
+    free(c);
+}
+
+static void sub_change(struct scheduler *s, int64_t sub, bool disable, int64_t broken_since_ms)
+{
+    struct sub_change *c = calloc(1, sizeof *c);
+
+    if (c == NULL)
+        return;
+    *c = (struct sub_change){s, sub, disable, broken_since_ms};
+    if (store_submit(s->parts.store, STORE_WRITE, STORE_GUARDED, sub_change_work, sub_change_done,
+                     c) != OK)
+        free(c);
+}
+
+/* ---- what the lane learns ---- */
+static void lane_learn(struct scheduler *s, struct lane *l, const struct verdict *v,
+                       int64_t delivery, int64_t now_ms)
+{
+    struct breaker_policy p = {s->conf->breaker_min_failures, s->conf->breaker_min_period_ms,
+                               s->conf->breaker_probe_interval_ms};
+    enum breaker_state before = l->breaker.state;
+
+    if (v->endpoint_failure) {
+        window_failed(&l->window);
+        breaker_failed(&l->breaker, &p, delivery, now_ms);
+    } else if (v->endpoint_success) {
+        window_succeeded(&l->window);
+        breaker_succeeded(&l->breaker);
+    } else if (l->probing) {
+        breaker_probe_returned(&l->breaker);
+    }
+    l->probing = false;
+    if (v->lane_wait_until_ms > l->wait_until_ms)
+        l->wait_until_ms = v->lane_wait_until_ms;
+    if (before == BREAKER_CLOSED && l->breaker.state == BREAKER_OPEN) {
+        log_warn("circuit_opened", "sub=%s failures=%d", l->row.name, l->breaker.failures);
+        lanes_drop_queue(s, l);
+        l->row.broken_since_ms = now_ms;
+        sub_change(s, l->sub, false, now_ms);
+    } else if (before != BREAKER_CLOSED && l->breaker.state == BREAKER_CLOSED) {
+        log_info("circuit_closed", "sub=%s", l->row.name);
+        window_reopen(&l->window);
+        l->row.broken_since_ms = 0;
+        sub_change(s, l->sub, false, 0);
+    }
+}
+
+/* ---- the settlement ---- */
+static const char *keep(struct task *t, const void *bytes, size_t n)
+{
+    size_t at = t->text.len;
+
+    buf_add(&t->text, bytes, n);
+    buf_addc(&t->text, '\0');
+    return (const char *)(uintptr_t)(at + 1); /* an offset until the buffer stands still */
+}
+
+static const char *at_rest(const struct task *t, const char *offset)
+{
+    return offset == NULL ? NULL : t->text.data + (uintptr_t)offset - 1;
+}
+
+static void attempt_fill(struct task *t, const struct transport_facts *f)
+{
+    struct attempt *a = &t->settlement.attempt;
+    const struct delivery *d = &t->row->delivery;
+    size_t body = f->body_bytes;
+
+    if (f->outcome == OUTCOME_SUCCESS && body > BODY_KEPT_OF_SUCCESS)
+        body = BODY_KEPT_OF_SUCCESS;
+    *a = (struct attempt){
+        .delivery = d->num,
+        .n = d->attempts + 1,
+        .started_ms = f->started_ms,
+        .duration_us = f->duration_us,
+        .dns_us = f->dns_us,
+        .connect_us = f->connect_us,
+        .tls_us = f->tls_us,
+        .wait_us = f->wait_us,
+        .transfer_us = f->transfer_us,
+        .outcome = f->outcome,
+        .status = f->status,
+        .job = d->budget_start == d->attempts ? d->job : 0,
+        .response_truncated = f->truncated || body < f->body_bytes,
+        .response_body_bytes = body,
+    };
+    buf_clear(&t->text);
+    if (f->address != NULL)
+        a->address = keep(t, f->address, strlen(f->address));
+    if (f->error != NULL)
+        a->error = keep(t, f->error, strlen(f->error));
+    if (f->head_bytes > 0)
+        a->response_head = keep(t, f->head, f->head_bytes);
+    if (body > 0)
+        a->response_body = keep(t, f->body, body);
+    if (t->text.failed) { /* no memory for words: the facts must do */
+        a->address = a->error = a->response_head = NULL;
+        a->response_body = NULL;
+        a->response_body_bytes = 0;
+        return;
+    }
+    a->address = at_rest(t, a->address);
+    a->error = at_rest(t, a->error);
+    a->response_head = at_rest(t, a->response_head);
+    a->response_body = at_rest(t, a->response_body);
+}
+
+static void attempt_log(const struct task *t)
+{
+    const struct settlement *st = &t->settlement;
+    const struct attempt *a = &st->attempt;
+    char id[ID_TEXT_MAX];
+
+    if (st->has_attempt && a->outcome != OUTCOME_SUCCESS) {
+        double retry_s = st->to == SETTLE_RETRY ? (double)(st->due_ms - st->now_ms) / 1000.0 : 0.0;
+
+        log_warn(
+            "attempt_failed",
+            "delivery=%s evt=%s sub=%s n=%d outcome=%s status=%d dur=%.3f retry_in=%.3f error=%s",
+            id_text(id, "dlv", st->delivery), t->row->event.id, t->lane->row.name, a->n,
+            outcome_name(a->outcome), a->status, (double)a->duration_us / 1e6, retry_s, a->error);
+    } else if (st->has_attempt) {
+        log_debug("attempt_ok", "delivery=%s evt=%s sub=%s n=%d status=%d dur=%.3f",
+                  id_text(id, "dlv", st->delivery), t->row->event.id, t->lane->row.name, a->n,
+                  a->status, (double)a->duration_us / 1e6);
+    }
+    if (st->to == SETTLE_DEAD)
+        log_warn("delivery_dead", "delivery=%s evt=%s sub=%s cause=%s attempts=%d",
+                 id_text(id, "dlv", st->delivery), t->row->event.id, t->lane->row.name,
+                 cause_name(st->cause), t->row->delivery.attempts + (st->has_attempt ? 1 : 0));
+}
+
+static enum err_code settle_work(struct backend *b, void *arg, struct err *err)
+{
+    struct task *t = arg;
+
+    memset(&t->settled, 0, sizeof t->settled);
+    return b->ops->settle(b, &t->settlement, t->dead_expires_ms, &t->settled, err);
+}
+
+static void settled_metrics(struct scheduler *s, const struct task *t)
+{
+    const struct settlement *st = &t->settlement;
+
+    if (st->has_attempt)
+        metrics_attempt(s->parts.metrics, &st->attempt,
+                        t->row->delivery.attempts == 0 ? METRICS_FIRST
+                        : st->attempt.job != 0         ? METRICS_REPLAY
+                                                       : METRICS_RETRY);
+    if (st->to == SETTLE_DELIVERED) {
+        s->delivered++;
+        metrics_completed(s->parts.metrics, DELIVERY_DELIVERED, CAUSE_NONE,
+                          clock_wall_ms() - t->row->event.created_ms);
+    } else if (st->to == SETTLE_DEAD) {
+        metrics_completed(s->parts.metrics, DELIVERY_DEAD, st->cause, -1);
+    }
+}
+
+static void settle_done(void *arg, const struct err *err, int64_t generation)
+{
+    struct task *t = arg;
+    struct lane *l = t->lane;
+    struct scheduler *s = l->scheduler;
+    const struct settlement *st = &t->settlement;
+
+    l->settling--;
+    s->settling--;
+    if (err->code != OK && err->code != ERR_STALE && err->code != ERR_NOT_FOUND) {
+        if (s->unsettled_n++ == 0) {
+            log_error("store_error", "op=settle code=%s error=%s", err_code_name(err->code),
+                      err->text);
+            loop_timer_at(s->retry_timer, clock_mono_ms() + 1000);
+        }
+        t->state = TASK_UNSETTLED;
+        return;
+    }
+    if (err->code == OK)
+        settled_metrics(s, t);
+    int64_t due_ms = err->code == OK && st->to == SETTLE_RETRY ? st->due_ms : 0;
+    if (!lane_ghost_add(l, st->delivery, generation, due_ms))
+        log_error("out_of_memory", "at=settle");
+    lane_saw_due(l, due_ms);
+    lane_saw_due(l, t->settled.next_due_ms);
+    if (t->settled.job != 0 && st->to != SETTLE_RETRY && s->parts.jobs_changed != NULL)
+        s->parts.jobs_changed(s->parts.arg);
+    task_list_remove(&l->busy, t);
+    task_free(s, t);
+    if (l->row.state == SUB_DELETED && l->busy.n == 0)
+        lanes_reload(s, l->sub); /* the lane goes when its last one is settled */
+    else
+        scheduler_touch(s, l);
+    scheduler_maybe_idle(s);
+}
+
+static void settle_submit(struct scheduler *s, struct task *t)
+{
+    struct lane *l = t->lane;
+
+    t->state = TASK_SETTLING;
+    l->settling++;
+    s->settling++;
+    if (store_submit(s->parts.store, STORE_WRITE, 0, settle_work, settle_done, t) == OK)
+        return;
+    l->settling--;
+    s->settling--;
+    t->state = TASK_UNSETTLED;
+    if (s->unsettled_n++ == 0)
+        loop_timer_at(s->retry_timer, clock_mono_ms() + 50);
+}
+
+void settle_retry_unsettled(struct scheduler *s)
+{
+    s->unsettled_n = 0;
+    for (size_t i = 0; i < s->lanes_n; i++)
+        for (struct task *t = s->lanes[i]->busy.first; t != NULL; t = t->next)
+            if (t->state == TASK_UNSETTLED)
+                settle_submit(s, t);
+}
+
+static void settle_begin(struct scheduler *s, struct task *t, enum settle_to to, int64_t now_ms)
+{
+    struct settlement *st = &t->settlement;
+
+    st->delivery = t->row->delivery.num;
+    st->sub = t->lane->sub;
+    st->to = to;
+    st->now_ms = now_ms;
+    t->dead_expires_ms = now_ms + s->conf->dead_retention_ms;
+}
+
+void settle_attempt(struct scheduler *s, struct task *t, const struct transport_facts *f)
+{
+    struct lane *l = t->lane;
+    const struct delivery *d = &t->row->delivery;
+    int64_t now_ms = clock_store_ms();
+    struct verdict v;
+    struct verdict_facts facts = {
+        .outcome = (enum fact_outcome)f->outcome,
+        .status = f->status,
+        .literal_refused = f->literal_refused,
+        .expires_ms = t->row->event.expires_ms,
+        .retry = {.failed = d->attempts + 1 - d->budget_start,
+                  .since_ms = d->budget_since_ms,
+                  .now_ms = now_ms,
+                  .hint_ms = f->retry_after_ms,
+                  .dice = dice_u32()},
+    };
+
+    verdict_judge(l->retry, &facts, &v);
+    settle_begin(s, t,
+                 v.kind == VERDICT_DELIVERED ? SETTLE_DELIVERED
+                 : v.kind == VERDICT_RETRY   ? SETTLE_RETRY
+                                             : SETTLE_DEAD,
+                 now_ms);
+    attempt_fill(t, f);
+    t->settlement.has_attempt = true;
+    t->settlement.due_ms = v.kind == VERDICT_RETRY ? v.next_ms : 0;
+    t->settlement.attempt.next_ms = t->settlement.due_ms;
+    t->settlement.cause = (enum cause)v.cause;
+    attempt_log(t);
+    l->in_flight--;
+    s->in_flight--;
+    lane_learn(s, l, &v, d->num, now_ms);
+    if (v.disable) {
+        log_warn("sub_disabled", "sub=%s cause=gone status=%d", l->row.name, f->status);
+        l->row.state = SUB_DISABLED;
+        lanes_drop_queue(s, l);
+        sub_change(s, l->sub, true, 0);
+    }
+    settle_submit(s, t);
+    scheduler_touch(s, l);
+    scheduler_kick(s);
+}
+
+void settle_without_attempt(struct scheduler *s, struct task *t, enum cause cause)
+{
+    struct lane *l = t->lane;
+
+    task_list_remove(&l->queue, t);
+    task_list_add(&l->busy, t);
+    memset(&t->settlement.attempt, 0, sizeof t->settlement.attempt);
+    t->settlement.has_attempt = false;
+    t->settlement.cause = cause;
+    t->settlement.due_ms = 0;
+    settle_begin(s, t, SETTLE_DEAD, clock_store_ms());
+    attempt_log(t);
+    settle_submit(s, t);
+}

@@ -1,0 +1,205 @@
+/* engine/sweep.c: the janitor. Deletes by retention, buries what was held too long, ends pauses.
+ *
+ * It never touches what a lane may be sending: retention looks at what is over, kill at
+ * subscriptions that do not send. */
+#include "engine/sweep.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { SLICE = 256, EVERY_MS = 5000, RETENTION_EVERY_MS = 60000, SUBS_PAGE = 256 };
+
+struct sweep {
+    struct loop_timer *timer;
+    struct store *store;
+    const struct conf *conf;
+    sweep_changes_fn *changed;
+    void *arg;
+    bool running, stopped;
+    int64_t next_retention_ms; /* mono */
+    /* While running, these belong to the store thread. */
+    int64_t dead_retention_ms, max_hold_ms;
+    int64_t retain_ms[RETAINS]; /* how long; -1: not this time */
+    struct changes changes;
+    bool more;
+};
+
+static enum err_code kill_held(struct sweep *w, struct backend *b, const struct subscription *row,
+                               int64_t now_ms, struct err *err)
+{
+    bool broken = row->state == SUB_ACTIVE;
+    int64_t age_ms = broken ? w->max_hold_ms : w->dead_retention_ms;
+    int64_t held_since = broken ? row->broken_since_ms : row->state_since_ms;
+    enum cause cause = broken ? CAUSE_ENDPOINT_DOWN : CAUSE_EXPIRED;
+    size_t n = 0;
+
+    if (held_since + age_ms > now_ms)
+        return OK;
+    enum err_code rc = b->ops->kill(b, row->num, now_ms - age_ms, cause, SLICE, now_ms,
+                                    now_ms + w->dead_retention_ms, &n, err);
+    if (rc != OK)
+        return rc;
+    w->changes.dead[cause] += (int64_t)n;
+    w->more = w->more || n == SLICE;
+    return OK;
+}
+
+static enum err_code end_pause(struct sweep *w, struct backend *b, int64_t sub, int64_t now_ms,
+                               struct err *err)
+{
+    struct arena arena;
+    struct subscription row;
+
+    arena_init(&arena); /* a list's row may lack columns that an update writes */
+    enum err_code rc = b->ops->sub_get_num(b, sub, &arena, &row, err);
+    if (rc == OK) {
+        row.state = SUB_ACTIVE;
+        row.state_cause = NULL;
+        row.state_since_ms = row.updated_ms = now_ms;
+        row.resume_at_ms = 0;
+        changes_sub(&w->changes, sub);
+        log_info("sub_resumed", "sub=%s cause=%s", row.name, "pause_over");
+        rc = b->ops->sub_update(b, &row, err);
+    }
+    arena_fini(&arena);
+    return rc;
+}
+
+static enum err_code sweep_subs(struct sweep *w, struct backend *b, int64_t now_ms, struct err *err)
+{
+    int64_t after = 0;
+    enum err_code rc = OK;
+
+    for (size_t n = SUBS_PAGE; rc == OK && n == SUBS_PAGE;) {
+        struct arena arena;
+        struct subscription *rows = NULL;
+
+        arena_init(&arena);
+        rc = b->ops->sub_list(b, after, SUBS_PAGE, false, &arena, &rows, &n, err);
+        for (size_t i = 0; rc == OK && i < n; i++) {
+            after = rows[i].num;
+            if (rows[i].state == SUB_PAUSED && rows[i].resume_at_ms > 0 &&
+                rows[i].resume_at_ms <= now_ms)
+                rc = end_pause(w, b, rows[i].num, now_ms, err);
+            else if (rows[i].state != SUB_ACTIVE || rows[i].broken_since_ms > 0)
+                rc = kill_held(w, b, &rows[i], now_ms, err);
+        }
+        arena_fini(&arena);
+    }
+    return rc;
+}
+
+static enum err_code sweep_work(struct backend *b, void *arg, struct err *err)
+{
+    struct sweep *w = arg;
+    int64_t now_ms = clock_store_ms();
+    size_t n = 0;
+
+    w->more = false;
+    enum err_code rc = sweep_subs(w, b, now_ms, err);
+    if (rc == OK)
+        rc = b->ops->kill_expired(b, SLICE, now_ms, now_ms + w->dead_retention_ms, &n, err);
+    if (rc == OK) {
+        w->changes.dead[CAUSE_EXPIRED] += (int64_t)n;
+        w->more = w->more || n == SLICE;
+    }
+    for (int what = 0; rc == OK && what < RETAINS; what++) {
+        if (w->retain_ms[what] < 0)
+            continue;
+        rc = b->ops->retain(b, (enum retain_what)what, now_ms - w->retain_ms[what], SLICE, &n, err);
+        if (rc == OK && what == RETAIN_DEAD)
+            w->changes.discarded += (int64_t)n;
+        w->more = w->more || n >= SLICE;
+    }
+    return rc;
+}
+
+static void sweep_done(void *arg, const struct err *err, int64_t generation)
+{
+    struct sweep *w = arg;
+
+    (void)generation;
+    w->running = false;
+    if (err->code != OK)
+        log_error("store_error", "op=sweep code=%s error=%s", err_code_name(err->code), err->text);
+    else
+        w->changed(w->arg, &w->changes);
+    changes_clear(&w->changes);
+    if (w->more && err->code == OK)
+        w->next_retention_ms = 0;
+    if (!w->stopped)
+        loop_timer_at(w->timer, clock_mono_ms() + (w->more && err->code == OK ? 20 : EVERY_MS));
+}
+
+static void sweep_tick(void *arg)
+{
+    struct sweep *w = arg;
+    const struct conf *c = w->conf;
+    bool retention = clock_mono_ms() >= w->next_retention_ms;
+
+    if (w->running || w->stopped)
+        return;
+    w->dead_retention_ms = c->dead_retention_ms;
+    w->max_hold_ms = c->breaker_max_hold_ms;
+    const int64_t keep_ms[RETAINS] = {
+        [RETAIN_DELIVERED] = c->retain_delivered_ms,
+        [RETAIN_ATTEMPTS] = c->retain_attempts_ms,
+        [RETAIN_DEAD] = 0,
+        [RETAIN_AUDIT] = c->retain_audit_ms,
+        [RETAIN_SEEN] = 0,
+        [RETAIN_SECRETS] = 0,
+    };
+    for (int what = 0; what < RETAINS; what++)
+        w->retain_ms[what] = retention ? keep_ms[what] : -1;
+    if (!store_has_room(w->store, STORE_WRITE) ||
+        store_submit(w->store, STORE_WRITE, STORE_GUARDED, sweep_work, sweep_done, w) != OK) {
+        loop_timer_at(w->timer, clock_mono_ms() + EVERY_MS);
+        return;
+    }
+    w->running = true;
+    if (retention)
+        w->next_retention_ms = clock_mono_ms() + RETENTION_EVERY_MS;
+}
+
+struct sweep *sweep_new(struct loop *l, struct store *store, const struct conf *conf,
+                        sweep_changes_fn *changed, void *arg)
+{
+    struct sweep *w = calloc(1, sizeof *w);
+
+    if (w == NULL)
+        return NULL;
+    w->store = store;
+    w->conf = conf;
+    w->changed = changed;
+    w->arg = arg;
+    changes_init(&w->changes);
+    w->timer = loop_timer_new(l, sweep_tick, w);
+    if (w->timer == NULL) {
+        sweep_free(w);
+        return NULL;
+    }
+    loop_timer_at(w->timer, clock_mono_ms() + EVERY_MS);
+    return w;
+}
+
+void sweep_configure(struct sweep *w, const struct conf *conf)
+{
+    w->conf = conf;
+}
+
+void sweep_stop(struct sweep *w)
+{
+    w->stopped = true;
+    loop_timer_stop(w->timer);
+}
+
+void sweep_free(struct sweep *w)
+{
+    if (w == NULL)
+        return;
+    loop_timer_free(w->timer);
+    changes_fini(&w->changes);
+    free(w);
+}

@@ -1,0 +1,22 @@
+/* engine/sweep.h: what time alone brings about: retention, expiry of what is held, the end of a
+ * pause, max_hold of a broken endpoint.
+ *
+ * One slice at a time on the store thread (at most 256 rows of each kind), every few seconds,
+ * sooner while there is more. */
+#ifndef ENGINE_SWEEP_H
+#define ENGINE_SWEEP_H
+
+#include "engine/changes.h"
+#include "engine/loop.h"
+#include "policy/conf.h"
+#include "store/store.h"
+
+struct sweep;
+typedef void sweep_changes_fn(void *arg, const struct changes *ch);
+struct sweep *sweep_new(struct loop *l, struct store *store, const struct conf *conf,
+                        sweep_changes_fn *changed, void *arg); /* NULL: no memory */
+void sweep_configure(struct sweep *w, const struct conf *conf);
+void sweep_stop(struct sweep *w);
+void sweep_free(struct sweep *w); /* after store_close */
+
+#endif
