@@ -26,9 +26,74 @@ LIB_SRC := $(filter-out engine/main.c cli/main.c,$(wildcard base/*.c policy/*.c 
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
 UNIT := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c test/conformance/test_*.c))
 
+SIM_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard test/sim/*.c))
+SIM := $(if $(SIM_OBJ),$(BUILD)/test/sim/sim)
+BENCH := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*.c))
+
+DEPS_BUILD := gcc make pkg-config libevent-dev libcurl4-openssl-dev libsqlite3-dev libssl-dev libyaml-dev \
+              libjansson-dev libsmartcols-dev libc-ares-dev python3 sqlite3
+DEPS_TEST := libcmocka-dev clang clang-format nginx-light openssl prometheus git
+missing = $(shell for p in $(1); do dpkg-query -W -f='$${db:Status-Abbrev}' $$p 2>/dev/null | grep -q ^ii || echo $$p; done)
+PREFIX ?= /usr/local
+
 .DELETE_ON_ERROR:
-.PHONY: all build
+.PHONY: all build help deps deps-build demo run test check asan tsan lint bench install clean
 all build: $(BUILD)/webhookd $(BUILD)/webhookctl
+
+help:
+	@echo 'make            build/webhookd and build/webhookctl'
+	@echo 'make demo       the whole story on loopback: trades, an outage, dead letters, a replay'
+	@echo 'make run        webhookd in the foreground on webhookd.conf.example, state under var/'
+	@echo 'make test       every test; ends with "N passed, N failed"'
+	@echo 'make asan tsan  the same under AddressSanitizer+UBSan; store and system tests under ThreadSanitizer'
+	@echo 'make lint       layers, banned calls, formatting, documents against tables, both compilers'
+	@echo 'make bench      deliveries per second beside a bare libcurl loop, latency, memory (FULL=1: longer)'
+	@echo 'make install    to $$(DESTDIR)$$(PREFIX)'
+	@echo 'make deps       installs the Debian packages that are missing'
+
+# Installs only what is missing, as root or through sudo; says what.
+define install-missing
+	@set -e; m="$(strip $(call missing,$(1)))"; if [ -n "$$m" ]; then \
+	  echo "deps: installing $$m"; sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -qq; \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$m >/dev/null; fi
+endef
+deps-build:
+	$(call install-missing,$(DEPS_BUILD))
+deps:
+	$(call install-missing,$(DEPS_BUILD) $(DEPS_TEST))
+
+# A fresh make, so that pkg-config is asked after the packages are there.
+demo: deps-build
+	@$(MAKE) --no-print-directory -s -j2 build
+	@python3 test/demo/demo.py $(BUILD)
+run: deps-build
+	@$(MAKE) --no-print-directory -s -j2 build
+	@sh packaging/run.sh $(BUILD)
+test: deps
+	@$(MAKE) --no-print-directory -s -j2 build tests
+	@python3 test/run.py --build $(BUILD) $(if $(T),--only '$(T)')
+check: test
+.PHONY: tests
+tests: $(UNIT) $(BENCH) $(SIM)
+asan: deps
+	@$(MAKE) --no-print-directory -s -j2 BUILD=build-asan SAN=address,undefined build tests
+	@python3 test/run.py --build build-asan --sanitizer
+tsan: deps
+	@$(MAKE) --no-print-directory -s -j2 BUILD=build-tsan SAN=thread build tests
+	@python3 test/run.py --build build-tsan --sanitizer --only 'store|conformance|outbox|system'
+lint: deps
+	@python3 test/lint/lint.py
+bench: deps
+	@$(MAKE) --no-print-directory -s -j2 build tests
+	@python3 test/bench/bench.py --build $(BUILD) $(if $(FULL),--full)
+install: build
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/webhookd
+	install -m 755 $(BUILD)/webhookd $(DESTDIR)$(PREFIX)/sbin/webhookd
+	install -m 755 $(BUILD)/webhookctl $(DESTDIR)$(PREFIX)/bin/webhookctl
+	install -m 644 webhookd.conf.example README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/webhookd/
+clean:
+	rm -rf build build-asan build-tsan build-clang
 
 $(BUILD)/libwebhookd.a: $(LIB_OBJ)
 	rm -f $@ && ar rcs $@ $^
@@ -42,6 +107,14 @@ $(BUILD)/%.o: %.c
 $(BUILD)/test/unit/%: $(BUILD)/test/unit/%.o $(BUILD)/libwebhookd.a
 	$(CC) $(LDOPT) -o $@ $^ $(LDLIBS_ALL) -lcmocka
 $(BUILD)/test/conformance/%: $(BUILD)/test/conformance/%.o $(BUILD)/libwebhookd.a
+	$(CC) $(LDOPT) -o $@ $^ $(LDLIBS_ALL) -lcmocka
+
+$(BUILD)/bench/%: $(BUILD)/test/bench/%.o $(BUILD)/libwebhookd.a
+	@mkdir -p $(@D)
+	$(CC) $(LDOPT) -o $@ $^ $(LDLIBS_ALL)
+# The simulation links its own clock, dice, loop, transport and store face: they stand before the library, so
+# that the linker takes them and leaves the real ones in the archive.
+$(BUILD)/test/sim/sim: $(SIM_OBJ) $(BUILD)/libwebhookd.a
 	$(CC) $(LDOPT) -o $@ $^ $(LDLIBS_ALL) -lcmocka
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
