@@ -61,6 +61,8 @@ struct backend_ops {
     /* Outside a transaction: move the log into the file, without waiting for anybody. */
     void (*checkpoint)(struct backend *b);
     int64_t (*file_bytes)(struct backend *b); /* database and log; 0: none */
+    /* Writer, after a commit: bytes in the log since it was last reset. NULL: there is no log. */
+    int64_t (*log_bytes)(struct backend *b);
 
     /* ---- partners; the one named "default" exists from the start ---- */
     enum err_code (*partner_put)(struct backend *, const struct partner *,
