@@ -1,0 +1,353 @@
+/* test/sim/sim.c: a day of retries in a second. Scenarios over the real scheduler, policies and
+ * memory backend; see world.h. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/log.h"
+#include "engine/intake.h"
+#include "engine/jobs.h"
+#include "engine/scheduler.h"
+#include "engine/sweep.h"
+#include "store/seal.h"
+#include "test/sim/world.h"
+
+enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
+static const int64_t START = 1800000000000;
+
+struct house {
+    struct conf *conf;
+    struct keyring *keys;
+    struct loop *loop;
+    struct store *store;
+    struct intake *intake;
+    struct transport *transport;
+    struct metrics *metrics;
+    struct scheduler *scheduler;
+    struct sweep *sweep;
+    int64_t attempts, down_from_ms, down_to_ms; /* of "bad" */
+    int64_t attempt_ms[64];
+    int64_t good_attempts;
+};
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+static void changed(void *arg, const struct changes *ch)
+{
+    struct house *h = arg;
+
+    scheduler_changed(h->scheduler, ch);
+}
+
+/* "good" answers in 20 ms; "bad" is down between two points in time. */
+static struct world_answer answer(void *arg, const char *url, int64_t now_ms)
+{
+    struct house *h = arg;
+
+    if (strstr(url, "good") != NULL) {
+        h->good_attempts++;
+        return (struct world_answer){OUTCOME_SUCCESS, 200, 20, -1};
+    }
+    if (h->attempts < 64)
+        h->attempt_ms[h->attempts] = now_ms;
+    h->attempts++;
+    if (now_ms >= h->down_from_ms && now_ms < h->down_to_ms)
+        return (struct world_answer){OUTCOME_HTTP_5XX, 503, 100, -1};
+    return (struct world_answer){OUTCOME_SUCCESS, 200, 30, -1};
+}
+
+struct request { /* one write by hand */
+    struct house *h;
+    int64_t sub;
+    const char *name, *url, *type, *key;
+    bool ordered;
+    int64_t expires_ms;
+    struct changes changes;
+};
+
+static enum err_code add_sub(struct backend *b, void *arg, struct err *err)
+{
+    struct request *r = arg;
+    struct arena a;
+    struct partner p;
+
+    arena_init(&a);
+    enum err_code rc = b->ops->partner_get(b, "default", &a, &p, err);
+    struct subscription s = {.num = id_next(intake_ids(r->h->intake), START),
+                             .name = r->name,
+                             .partner = p.num,
+                             .url = r->url,
+                             .patterns = "*",
+                             .profile = "bondx",
+                             .ordered = r->ordered,
+                             .state = SUB_ACTIVE,
+                             .created_ms = START,
+                             .updated_ms = START};
+    struct secret secret = {.num = id_next(intake_ids(r->h->intake), START),
+                            .value = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+                            .created_ms = START};
+    if (rc == OK)
+        rc = b->ops->sub_put(b, &s, err);
+    if (rc == OK)
+        rc = b->ops->secret_put(b, s.num, &secret, err);
+    arena_fini(&a);
+    r->sub = s.num;
+    intake_forget_routes(r->h->intake);
+    changes_sub(&r->changes, s.num);
+    return rc;
+}
+
+static enum err_code add_event(struct backend *b, void *arg, struct err *err)
+{
+    struct request *r = arg;
+    struct intake_limits limits = {1 << 20, (int64_t)30 * DAY};
+    struct intake_result result;
+    struct intake_event e = {.partner = "default",
+                             .type = r->type,
+                             .payload = "{\"qty\":1}",
+                             .payload_bytes = 9,
+                             .ordering_key = r->key,
+                             .expires_ms = r->expires_ms,
+                             .outbox = "sim"};
+
+    return intake_accept(r->h->intake, b, &e, &limits, &r->changes, &result, err);
+}
+
+static void written(void *arg, const struct err *err, int64_t generation)
+{
+    struct request *r = arg;
+
+    (void)generation;
+    if (err->code != OK)
+        fail_msg("%s", err->text);
+    scheduler_changed(r->h->scheduler, &r->changes);
+}
+
+static int64_t write_now(struct house *h, store_work_fn *work, struct request *r)
+{
+    r->h = h;
+    changes_init(&r->changes);
+    assert_int_equal(store_submit(h->store, STORE_WRITE, 0, work, written, r), OK);
+    store_drain(h->store);
+    changes_fini(&r->changes);
+    return r->sub;
+}
+
+static void post(struct house *h, int n, const char *type)
+{
+    for (int i = 0; i < n; i++)
+        write_now(h, add_event, &(struct request){.type = type});
+}
+
+static enum err_code prime(struct backend *b, void *arg, struct err *err)
+{
+    return intake_prime(((struct request *)arg)->h->intake, b, err);
+}
+
+static void house_open(struct house *h, const char *conf_text)
+{
+    struct buf problems;
+    struct err err;
+    uint8_t key[32] = {1};
+
+    memset(h, 0, sizeof *h);
+    world_reset(42, START);
+    log_setup(LOG_FORMAT_LOGFMT, LOG_LEVEL_ERROR);
+    buf_init(&problems, 65536);
+    if (conf_parse(&h->conf, "sim.conf", conf_text, strlen(conf_text), &problems) != OK)
+        fail_msg("%s", problems.data);
+    buf_fini(&problems);
+    assert_int_equal(keyring_from_bytes(&h->keys, key, &err), OK);
+    h->loop = loop_new();
+    assert_int_equal(store_open(&h->store, "memory:sim", h->keys, 0, &err), OK);
+    h->intake = intake_new(h->keys);
+    h->transport = transport_new(h->loop, h->conf, &err);
+    h->metrics = metrics_new();
+    h->scheduler = scheduler_new(&(struct scheduler_parts){.loop = h->loop,
+                                                           .store = h->store,
+                                                           .transport = h->transport,
+                                                           .metrics = h->metrics,
+                                                           .conf = h->conf,
+                                                           .ready = nothing,
+                                                           .idle = nothing,
+                                                           .arg = h});
+    h->sweep = sweep_new(h->loop, h->store, h->conf, changed, h);
+    write_now(h, prime, &(struct request){0});
+    world_endpoint(answer, h);
+    scheduler_start(h->scheduler);
+    world_run(h->loop, h->store, SECOND);
+}
+
+static void house_close(struct house *h)
+{
+    sweep_stop(h->sweep);
+    scheduler_drain(h->scheduler);
+    world_run(h->loop, h->store, MINUTE);
+    store_drain(h->store);
+    sweep_free(h->sweep);
+    scheduler_free(h->scheduler);
+    transport_free(h->transport);
+    metrics_free(h->metrics);
+    store_close(h->store);
+    intake_free(h->intake);
+    loop_free(h->loop);
+    keyring_free(h->keys);
+    conf_free(h->conf);
+}
+
+struct tally {
+    int64_t states[DELIVERY_STATES], rejects;
+};
+static enum err_code count(struct backend *b, void *arg, struct err *err)
+{
+    struct tally *t = arg;
+
+    return b->ops->counts(b, t->states, &t->rejects, err);
+}
+static void counted(void *arg, const struct err *err, int64_t generation)
+{
+    (void)arg, (void)generation;
+    assert_int_equal(err->code, OK);
+}
+static struct tally tally(struct house *h)
+{
+    struct tally t = {0};
+
+    store_submit(h->store, STORE_LIST, 0, count, counted, &t);
+    store_drain(h->store);
+    return t;
+}
+
+/* The plain schedule, to the millisecond: 1, 2, 4, 8, 16 s after the end of the attempt before
+ * (each takes 100 ms). */
+static void the_schedule_is_exact(void **state)
+{
+    struct house h;
+    const int64_t delays[] = {1000, 2000, 4000, 8000, 16000};
+
+    (void)state;
+    house_open(&h, "retry: {default: {jitter: 0}}\n");
+    h.down_to_ms = INT64_MAX;
+    write_now(&h, add_sub, &(struct request){.name = "bad", .url = "https://bad.example/"});
+    world_run(h.loop, h.store, SECOND);
+    post(&h, 1, "order.executed");
+    world_run(h.loop, h.store, HOUR);
+    assert_int_equal(h.attempts, 6);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(h.attempt_ms[i + 1] - h.attempt_ms[i], delays[i] + 100);
+    assert_int_equal(tally(&h).states[DELIVERY_DEAD], 1);
+    house_close(&h);
+}
+
+/* A day: an endpoint is down from hour 2 to hour 8, an event every minute; a policy with many
+ * retries. Nothing is lost, the healthy neighbour is never held up, and the dead one is spared by
+ * its breaker. */
+static void a_day_with_an_outage(void **state)
+{
+    struct house h;
+
+    (void)state;
+    house_open(
+        &h, "retry: {default: {max_retries: 200, max_delay: 5m}}\n"
+            "breaker: {min_failures: 20, min_period: 30s, probe_interval: 10s, max_hold: 24h}\n");
+    h.down_from_ms = START + 2 * HOUR;
+    h.down_to_ms = START + 8 * HOUR;
+    write_now(&h, add_sub, &(struct request){.name = "bad", .url = "https://bad.example/"});
+    write_now(&h, add_sub, &(struct request){.name = "good", .url = "https://good.example/"});
+    for (int minute = 0; minute < 24 * 60; minute++) {
+        post(&h, 1, "order.executed");
+        world_run(h.loop, h.store, MINUTE);
+    }
+    world_run(h.loop, h.store, HOUR);
+    struct tally t = tally(&h);
+    assert_int_equal(t.states[DELIVERY_DELIVERED], 2 * 24 * 60);
+    assert_int_equal(t.states[DELIVERY_DEAD], 0);
+    assert_int_equal(h.good_attempts, 24 * 60);
+    assert_true(h.attempts > 24 * 60);
+    assert_true(h.attempts <
+                24 * 60 + 6 * 360 + 200); /* about one probe per interval while it was down */
+    house_close(&h);
+}
+
+/* With an ordering key a failing head holds its key, in order; the same events without a key go
+ * past. */
+static void ordering_holds(void **state)
+{
+    struct house h;
+
+    (void)state;
+    house_open(&h, "retry: {default: {jitter: 0}}\n");
+    h.down_from_ms = 0;
+    h.down_to_ms = START + 5 * SECOND;
+    write_now(&h, add_sub,
+              &(struct request){.name = "bad", .url = "https://bad.example/", .ordered = true});
+    world_run(h.loop, h.store, SECOND);
+    for (int i = 0; i < 3; i++)
+        write_now(&h, add_event, &(struct request){.type = "a.b", .key = "K"});
+    world_run(h.loop, h.store, 3 * SECOND);
+    assert_int_equal(tally(&h).states[DELIVERY_RETRYING], 1); /* only the head was tried */
+    assert_int_equal(tally(&h).states[DELIVERY_PENDING], 2);
+    world_run(h.loop, h.store, MINUTE);
+    assert_int_equal(tally(&h).states[DELIVERY_DELIVERED], 3);
+    assert_int_equal(h.attempts, 3 + 3); /* at 1, 2.1 and 4.2 s in vain */
+    assert_int_equal(world_most_in_flight(), 1);
+    house_close(&h);
+}
+
+/* What expires while it waits for a retry is dead then, cause expired, with no attempt after. */
+static void expiry_ends_retries(void **state)
+{
+    struct house h;
+
+    (void)state;
+    house_open(&h, "{}\n");
+    h.down_to_ms = INT64_MAX;
+    write_now(&h, add_sub, &(struct request){.name = "bad", .url = "https://bad.example/"});
+    world_run(h.loop, h.store, SECOND);
+    write_now(&h, add_event,
+              &(struct request){.type = "a.b", .expires_ms = world_now_ms() + 2 * SECOND});
+    world_run(h.loop, h.store, HOUR);
+    assert_int_equal(h.attempts, 2);
+    assert_int_equal(tally(&h).states[DELIVERY_DEAD], 1);
+    house_close(&h);
+}
+
+/* A broken endpoint's deliveries that were held for max_hold are dead, without a storm of attempts.
+ */
+static void max_hold_buries(void **state)
+{
+    struct house h;
+
+    (void)state;
+    house_open(&h,
+               "breaker: {min_failures: 50, min_period: 30s, probe_interval: 10s, max_hold: 1h}\n"
+               "retry: {default: {max_retries: 1000}}\n");
+    h.down_to_ms = INT64_MAX;
+    write_now(&h, add_sub, &(struct request){.name = "bad", .url = "https://bad.example/"});
+    world_run(h.loop, h.store, SECOND);
+    post(&h, 500, "order.executed");
+    world_run(h.loop, h.store, 3 * HOUR);
+    struct tally t = tally(&h);
+    assert_int_equal(t.states[DELIVERY_DEAD], 500);
+    assert_true(h.attempts < 500 * 4);
+    house_close(&h);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_schedule_is_exact), cmocka_unit_test(a_day_with_an_outage),
+        cmocka_unit_test(ordering_holds),        cmocka_unit_test(expiry_ends_retries),
+        cmocka_unit_test(max_hold_buries),
+    };
+
+    return cmocka_run_group_tests_name("simulation", tests, NULL, NULL);
+}
