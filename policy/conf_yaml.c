@@ -1,0 +1,256 @@
+/* policy/conf_yaml.c: the file's text as nodes with their line and column; the only user of
+ * libyaml.
+ *
+ * Three passes: bytes (UTF-8, no NUL), events (syntax, and what we refuse: aliases and anchors,
+ * foreign tags, a second document), then libyaml's document for conf_bind.c. Aliases are refused
+ * because a few lines of them unfold to gigabytes, and a configuration needs none. */
+#include "policy/conf_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <yaml.h>
+
+#include "base/text.h"
+
+struct conf_tree {
+    yaml_document_t document;
+};
+
+/* Line and column (in characters) of a byte. */
+static void position(const char *text, size_t at, int *line, int *col)
+{
+    *line = 1;
+    *col = 1;
+    for (size_t i = 0; i < at; i++) {
+        if (text[i] == '\n') {
+            ++*line;
+            *col = 1;
+        } else if (((unsigned char)text[i] & 0xc0) != 0x80) {
+            ++*col;
+        }
+    }
+}
+
+/* The first byte that is NUL or no UTF-8; n where there is none. */
+static size_t bad_byte(const char *text, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        unsigned char c = (unsigned char)text[i];
+        size_t length = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+
+        if (c == 0 || i + length > n || (c >= 0x80 && !text_is_utf8(text + i, length)))
+            return i;
+        i += length;
+    }
+    return n;
+}
+
+static bool bytes_check(const char *text, size_t n, struct conf_problems *p)
+{
+    size_t at = bad_byte(text, n);
+    int line, col;
+
+    if (at == n)
+        return true;
+    position(text, at, &line, &col);
+    conf_problem(p, line, col, text[at] == '\0' ? "a NUL byte: this is no text file" : "not UTF-8");
+    return false;
+}
+
+/* JSON may be indented with tabs, which YAML 1.1 forbids: outside of strings they become blanks,
+ * so that columns stay right. NULL: not JSON, or no memory for it. */
+static char *json_without_tabs(const char *text, size_t n)
+{
+    size_t first = 0;
+    bool quoted = false;
+    char *copy;
+
+    while (first < n && strchr(" \t\r\n", text[first]) != NULL)
+        first++;
+    if (first == n || text[first] != '{' || memchr(text, '\t', n) == NULL)
+        return NULL;
+    copy = malloc(n);
+    if (copy == NULL)
+        return NULL;
+    for (size_t i = 0; i < n; i++) {
+        copy[i] = text[i];
+        if (quoted && text[i] == '\\' && i + 1 < n) {
+            i++;
+            copy[i] = text[i];
+        } else if (text[i] == '"') {
+            quoted = !quoted;
+        } else if (text[i] == '\t' && !quoted) {
+            copy[i] = ' ';
+        }
+    }
+    return copy;
+}
+
+static void parser_open(yaml_parser_t *parser, const char *text, size_t n)
+{
+    if (!yaml_parser_initialize(parser))
+        abort(); /* it only allocates a few buffers, at start or reload */
+    yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(parser, (const unsigned char *)text, n);
+}
+
+static void syntax_problem(const yaml_parser_t *parser, const char *text, size_t n,
+                           struct conf_problems *p)
+{
+    const char *problem = parser->problem == NULL ? "unreadable" : parser->problem;
+    int line = (int)parser->problem_mark.line + 1, col = (int)parser->problem_mark.column + 1;
+
+    if (parser->error == YAML_READER_ERROR)
+        position(text, parser->problem_offset < n ? parser->problem_offset : n, &line, &col);
+    if (parser->context == NULL)
+        conf_problem(p, line, col, "YAML: %s", problem);
+    else
+        conf_problem(p, line, col, "YAML: %s %s", parser->context, problem);
+}
+
+static bool tag_foreign(const yaml_event_t *e)
+{
+    const char *tag = NULL;
+
+    if (e->type == YAML_SCALAR_EVENT)
+        tag = (const char *)e->data.scalar.tag;
+    else if (e->type == YAML_SEQUENCE_START_EVENT)
+        tag = (const char *)e->data.sequence_start.tag;
+    else if (e->type == YAML_MAPPING_START_EVENT)
+        tag = (const char *)e->data.mapping_start.tag;
+    return tag != NULL && strncmp(tag, "tag:yaml.org,2002:", 18) != 0;
+}
+
+static bool has_anchor(const yaml_event_t *e)
+{
+    return e->type == YAML_ALIAS_EVENT ||
+           (e->type == YAML_SCALAR_EVENT && e->data.scalar.anchor != NULL) ||
+           (e->type == YAML_SEQUENCE_START_EVENT && e->data.sequence_start.anchor != NULL) ||
+           (e->type == YAML_MAPPING_START_EVENT && e->data.mapping_start.anchor != NULL);
+}
+
+/* A scalar may hold a NUL that was written as an escape ("\0"): C strings would end there. */
+static bool has_nul(const yaml_event_t *e)
+{
+    return e->type == YAML_SCALAR_EVENT &&
+           memchr(e->data.scalar.value, 0, e->data.scalar.length) != NULL;
+}
+
+static bool events_check(const char *text, size_t n, struct conf_problems *p)
+{
+    yaml_parser_t parser;
+    yaml_event_t e;
+    int documents = 0, before = p->n;
+    bool end = false;
+
+    parser_open(&parser, text, n);
+    while (!end) {
+        if (!yaml_parser_parse(&parser, &e)) {
+            syntax_problem(&parser, text, n, p);
+            break;
+        }
+        int line = (int)e.start_mark.line + 1, col = (int)e.start_mark.column + 1;
+        end = e.type == YAML_STREAM_END_EVENT;
+        if (has_anchor(&e))
+            conf_problem(p, line, col, "YAML anchors and aliases are not supported here");
+        if (tag_foreign(&e))
+            conf_problem(p, line, col, "YAML tags are not supported here");
+        if (has_nul(&e))
+            conf_problem(p, line, col, "a NUL character in a value");
+        if (e.type == YAML_DOCUMENT_START_EVENT && ++documents == 2) {
+            conf_problem(p, line, col, "a second document: the file must be one");
+            end = true;
+        }
+        yaml_event_delete(&e);
+    }
+    yaml_parser_delete(&parser);
+    return p->n == before;
+}
+
+static bool is_null(const yaml_node_t *node)
+{
+    static const char *const words[] = {"", "~", "null", "Null", "NULL"};
+    const char *text = (const char *)node->data.scalar.value;
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(text, words[i]) == 0)
+            return node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    }
+    return false;
+}
+
+static void node_view(const yaml_node_t *node, int id, struct conf_node *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->line = (int)node->start_mark.line + 1;
+    out->col = (int)node->start_mark.column + 1;
+    out->id = id;
+    if (node->type == YAML_SEQUENCE_NODE) {
+        out->kind = CONF_NODE_LIST;
+        out->n = (size_t)(node->data.sequence.items.top - node->data.sequence.items.start);
+    } else if (node->type == YAML_MAPPING_NODE) {
+        out->kind = CONF_NODE_MAP;
+        out->n = (size_t)(node->data.mapping.pairs.top - node->data.mapping.pairs.start);
+    } else {
+        out->kind = CONF_NODE_SCALAR;
+        out->text = (const char *)node->data.scalar.value;
+        out->null = is_null(node);
+    }
+}
+
+/* libyaml's getter takes a document that it could change; it does not. */
+static const yaml_node_t *node_get(const struct conf_tree *t, int id)
+{
+    return t->document.nodes.start + id - 1;
+}
+
+void conf_tree_child(const struct conf_tree *t, const struct conf_node *parent, size_t i,
+                     struct conf_node *key, struct conf_node *value)
+{
+    const yaml_node_t *node = node_get(t, parent->id);
+
+    if (parent->kind == CONF_NODE_LIST) {
+        int id = node->data.sequence.items.start[i];
+
+        node_view(node_get(t, id), id, value);
+        return;
+    }
+    const yaml_node_pair_t *pair = &node->data.mapping.pairs.start[i];
+    if (key != NULL)
+        node_view(node_get(t, pair->key), pair->key, key);
+    node_view(node_get(t, pair->value), pair->value, value);
+}
+
+static void document_read(struct conf *c, const char *text, size_t n, struct conf_problems *p)
+{
+    struct conf_tree tree;
+    struct conf_node root;
+    yaml_parser_t parser;
+
+    parser_open(&parser, text, n);
+    if (!yaml_parser_load(&parser, &tree.document)) {
+        syntax_problem(&parser, text, n, p);
+    } else {
+        if (yaml_document_get_root_node(&tree.document) == NULL) {
+            conf_bind(c, &tree, NULL, p);
+        } else {
+            node_view(node_get(&tree, 1), 1, &root);
+            conf_bind(c, &tree, &root, p);
+        }
+        yaml_document_delete(&tree.document);
+    }
+    yaml_parser_delete(&parser);
+}
+
+void conf_yaml_read(struct conf *c, const char *text, size_t n, struct conf_problems *p)
+{
+    char *json;
+
+    if (!bytes_check(text, n, p))
+        return;
+    json = json_without_tabs(text, n);
+    if (events_check(json == NULL ? text : json, n, p))
+        document_read(c, json == NULL ? text : json, n, p);
+    free(json);
+}
