@@ -1,0 +1,333 @@
+/* store/backend_sqlite.h: what the files of the SQLite backend share. Nobody else includes it.
+ *
+ *   backend_sqlite.c         life: open, lock, migrate, begin, commit, checkpoint; the table of ops
+ *   backend_sqlite_stmt.c    statements: prepare once, bind, step, reset; counts; filters
+ *   backend_sqlite_sub.c     partners, subscriptions, secrets
+ *   backend_sqlite_event.c   events: put, get, list; deliveries and attempts as rows to read
+ *   backend_sqlite_claim.c   what is due
+ *   backend_sqlite_settle.c  the moves of a delivery: settle, kill, the ordering key's line
+ *   backend_sqlite_dead.c    dead letters
+ *   backend_sqlite_misc.c    jobs, intake's memory, audit, meta, counts
+ *   backend_sqlite_retain.c  what retention deletes */
+#ifndef STORE_BACKEND_SQLITE_H
+#define STORE_BACKEND_SQLITE_H
+
+#include <sqlite3.h>
+
+#include "base/buf.h"
+#include "store/backend.h"
+#include "store/seal.h"
+
+/* Prepared statements are cached by slot; the text stands where it is used. */
+enum sq_slot {
+    SQ_BEGIN,
+    SQ_COMMIT,
+    SQ_ROLLBACK,
+    SQ_MARK,
+    SQ_UNDO,
+    SQ_KEEP,
+    SQ_PARTNER_PUT,
+    SQ_PARTNER_BY_NAME,
+    SQ_PARTNER_BY_NUM,
+    SQ_PARTNER_LIST,
+    SQ_SUB_PUT,
+    SQ_SUB_UPDATE,
+    SQ_SUB_NAME_TAKEN,
+    SQ_SUB_BY_NAME,
+    SQ_SUB_BY_NUM,
+    SQ_SUB_LIST,
+    SQ_SUB_COUNTS,
+    SQ_SUB_HELD,
+    SQ_SUB_BLOCKED,
+    SQ_SECRETS,
+    SQ_SECRET_PUT,
+    SQ_SECRET_EXPIRE,
+    SQ_EVENT_SEEN,
+    SQ_SEEN,
+    SQ_EVENT_PUT,
+    SQ_EVENT_GET,
+    SQ_EVENT_PAYLOAD,
+    SQ_EVENT_CLEAR,
+    SQ_EVENT_RESTORE,
+    SQ_EVENT_HELD_BY,
+    SQ_EVENT_NUM,
+    SQ_DELIVERY_PUT,
+    SQ_READY_PUT,
+    SQ_READY_DEL,
+    SQ_LINE_HEAD,
+    SQ_LINE_NEXT,
+    SQ_LINE_PUT,
+    SQ_LINE_DEL,
+    SQ_EXPIRING_PUT,
+    SQ_EXPIRING_DEL,
+    SQ_ATTEMPT_PUT,
+    SQ_ATTEMPT_LIST,
+    SQ_DELIVERY_GET,
+    SQ_CLAIM_SCAN,
+    SQ_CLAIM_GET,
+    SQ_HEAD,
+    SQ_OPEN_GET,
+    SQ_SETTLE,
+    SQ_DIE,
+    SQ_UNLINE,
+    SQ_KILL_READY,
+    SQ_KILL_LATER,
+    SQ_KILL_LINE,
+    SQ_EXPIRED_SCAN,
+    SQ_DEAD_PUT,
+    SQ_DEAD_GET,
+    SQ_DEAD_PAYLOAD,
+    SQ_DEAD_DEL,
+    SQ_DEAD_NOTE,
+    SQ_DEAD_PURGED,
+    SQ_DEAD_SUB_STATE,
+    SQ_REPLAY,
+    SQ_IMPORT_STATE,
+    SQ_IMPORT_EVENT,
+    SQ_IMPORT_EVENT_PUT,
+    SQ_IMPORT_DELIVERY,
+    SQ_IMPORT_DEAD,
+    SQ_IMPORT_SUB,
+    SQ_IMPORT_SUB_NUM,
+    SQ_IMPORT_PARTNER,
+    SQ_IMPORT_ATTEMPTS_DEL,
+    SQ_JOB_PUT,
+    SQ_JOB_UPDATE,
+    SQ_JOB_GET,
+    SQ_JOB_LIST,
+    SQ_JOB_LIST_ACTIVE,
+    SQ_JOB_DELIVERED,
+    SQ_JOB_DEAD,
+    SQ_OUTBOX_MARK,
+    SQ_OUTBOX_SET_MARK,
+    SQ_TAKEN_PUT,
+    SQ_TAKEN_HAS,
+    SQ_TAKEN_LIST,
+    SQ_TAKEN_DEL,
+    SQ_REJECT_PUT,
+    SQ_REJECT_GET,
+    SQ_REJECT_LIST,
+    SQ_REJECT_DEL,
+    SQ_REJECT_COUNT,
+    SQ_AUDIT_PUT,
+    SQ_AUDIT_LIST,
+    SQ_META_GET,
+    SQ_META_SET,
+    SQ_COUNTS,
+    SQ_COUNTS_ADD,
+    SQ_MAX_NUM,
+    SQ_RETAIN_OVER,
+    SQ_RETAIN_EVENTS,
+    SQ_RETAIN_DELIVERY_DEL,
+    SQ_RETAIN_ATTEMPTS_DEL,
+    SQ_RETAIN_EVENT_USED,
+    SQ_RETAIN_EVENT_SEEN,
+    SQ_RETAIN_EVENT_DEL,
+    SQ_RETAIN_ATTEMPTS,
+    SQ_RETAIN_ATTEMPT_DEL,
+    SQ_RETAIN_DEAD,
+    SQ_RETAIN_AUDIT,
+    SQ_RETAIN_SEEN,
+    SQ_RETAIN_SEEN_EVENT,
+    SQ_RETAIN_SECRETS,
+    SQ_SLOTS
+};
+
+/* Changes of counts that are not in the table yet: one row per (sub, state) and commit. */
+struct sq_delta {
+    int64_t sub;
+    int64_t n[DELIVERY_STATES];
+};
+struct sq_deltas {
+    struct sq_delta *rows;
+    size_t n, room;
+};
+
+struct sq {
+    struct backend base;
+    sqlite3 *db;
+    enum backend_mode mode;
+    const struct keyring *keys;
+    char *path, *wal_path;
+    int lock_fd;
+    int64_t log_frames; /* of the writer: frames in the WAL after the last commit */
+    int64_t deadline_us;
+    struct sq_deltas deltas, marked;
+    int64_t over_at, event_at, attempt_at; /* where the next slice of retention goes on */
+    int64_t expired_ms, expired_num;       /* and of kill_expired */
+    sqlite3_stmt *stmts[SQ_SLOTS];
+};
+
+static inline struct sq *sq_of(struct backend *b)
+{
+    return (struct sq *)(void *)b;
+}
+
+/* ---- statements (backend_sqlite_stmt.c) ----
+ * fmt tells the types of what follows: i int (also bool, enum), l int64_t, d double, t text or
+ * NULL, b bytes and size_t (NULL bytes: NULL), in the order of ?1 ?2 … A statement is reset before
+ * a function returns, but where it gives it to the caller, who calls sq_done(). */
+enum err_code sq_fail(struct sq *q, const char *what, struct err *err);
+enum err_code sq_exec(struct sq *q, const char *sql, struct err *err);
+enum err_code sq_run(struct sq *q, enum sq_slot slot, struct err *err, const char *sql,
+                     const char *fmt, ...);
+/* OK: *out stands on the first row. ERR_NOT_FOUND (no text in err): no row, nothing to reset. */
+enum err_code sq_row(struct sq *q, enum sq_slot slot, sqlite3_stmt **out, struct err *err,
+                     const char *sql, const char *fmt, ...);
+/* *out stands before the first row. */
+enum err_code sq_open(struct sq *q, enum sq_slot slot, sqlite3_stmt **out, struct err *err,
+                      const char *sql, const char *fmt, ...);
+/* OK: a row. ERR_NOT_FOUND: the end (no text in err), the statement is reset. */
+enum err_code sq_next(struct sq *q, sqlite3_stmt *st, struct err *err);
+void sq_done(sqlite3_stmt *st);
+int64_t sq_changes(struct sq *q);
+/* Copies of the column; NULL stays NULL. *bad is set where there is no memory. */
+const char *sq_text(sqlite3_stmt *st, int col, struct arena *a, bool *bad);
+const void *sq_bytes(sqlite3_stmt *st, int col, struct arena *a, size_t *n, bool *bad);
+
+/* A growing array in an arena: room for one more of `size` bytes; NULL: no memory. */
+void *sq_push(struct arena *a, void **rows, size_t *n, size_t size);
+
+/* A list's WHERE, put together: numbers are written, texts are bound in order. */
+struct sq_query {
+    struct buf sql;
+    const char *texts[16];
+    int texts_n;
+    bool where;
+};
+void sq_query_init(struct sq_query *s, const char *select);
+__attribute__((format(printf, 2, 3))) void sq_and(struct sq_query *s, const char *fmt, ...);
+void sq_and_in(struct sq_query *s, const char *column, const int64_t *nums, size_t n);
+void sq_and_type(struct sq_query *s, const char *column, const char *pattern);
+void sq_param(struct sq_query *s, const char *text); /* bound to the ? just written */
+/* Prepares and frees s; the caller steps with sq_next and ends with sqlite3_finalize. */
+enum err_code sq_query_open(struct sq *q, struct sq_query *s, sqlite3_stmt **out, struct err *err);
+
+/* ---- counts ---- */
+enum err_code sq_count(struct sq *q, int64_t sub, enum delivery_state state, int64_t n,
+                       struct err *err);
+enum err_code sq_counts_flush(struct sq *q, struct err *err);
+enum err_code sq_counts_mark(struct sq *q, struct err *err);
+enum err_code sq_counts_undo(struct sq *q, struct err *err);
+
+/* ---- sealing ---- */
+enum err_code sq_seal(struct sq *q, const char *what, int64_t num, const void *plain, size_t n,
+                      struct buf *out, struct err *err);
+enum err_code sq_unseal(struct sq *q, const char *what, int64_t num, sqlite3_stmt *st, int col,
+                        struct arena *a, const void **out, size_t *n, struct err *err);
+
+/* ---- rows that several files read ---- */
+#define SQ_HELD "(s.state <> 0 OR s.broken_since_ms <> 0)"
+#define SQ_DELIVERY_COLS                                                                           \
+    "d.num, d.event, d.sub, e.id, e.type, s.name,"                                                 \
+    " CASE WHEN d.state IN (0, 2) AND " SQ_HELD " THEN 3 ELSE d.state END,"                        \
+    " d.cause, d.attempts, d.budget_start, d.budget_since_ms, d.due_ms, d.last_status,"            \
+    " d.last_outcome, d.created_ms, d.finished_ms, d.job, e.ordering_key"
+#define SQ_DELIVERY_N 18
+#define SQ_DELIVERY_FROM                                                                           \
+    " FROM delivery d JOIN event e ON e.num = d.event LEFT JOIN subscription s ON s.num = d.sub"
+void sq_read_delivery(sqlite3_stmt *st, int col, struct arena *a, struct delivery *out, bool *bad);
+
+/* ---- the moves of a delivery (backend_sqlite_settle.c) ---- */
+struct sq_open_delivery { /* what a move needs to know of an open delivery */
+    int64_t num, event, sub, due_ms, job, expires_ms, created_ms;
+    enum delivery_state state;
+    int attempts;
+    char *line; /* malloc'ed, NULL: stands in no line */
+};
+enum err_code sq_delivery_load(struct sq *q, int64_t num, struct sq_open_delivery *out,
+                               struct err *err);
+/* Takes it out of its line; where its successor may go now, *next_due_ms is set. */
+enum err_code sq_line_leave(struct sq *q, const struct sq_open_delivery *d, int64_t *next_due_ms,
+                            struct err *err);
+/* An open delivery dies: row, ready, line, expiry, dead letter, counts, job. */
+enum err_code sq_die(struct sq *q, const struct sq_open_delivery *d, enum cause cause,
+                     int64_t now_ms, int64_t dead_expires_ms, struct settled *out,
+                     struct err *err);
+/* No open or delivered delivery needs the payload any more: it is cleared. */
+enum err_code sq_event_unused(struct sq *q, int64_t event, struct err *err);
+enum err_code sq_attempt_put(struct sq *q, const struct attempt *a, int64_t delivery, int n,
+                             int64_t job, struct err *err);
+
+/* ---- operations, by file ---- */
+enum err_code sq_partner_put(struct backend *, const struct partner *, struct err *);
+enum err_code sq_partner_get(struct backend *, const char *, struct arena *, struct partner *,
+                             struct err *);
+enum err_code sq_partner_list(struct backend *, int64_t, size_t, struct arena *, struct partner **,
+                              size_t *, struct err *);
+enum err_code sq_sub_put(struct backend *, const struct subscription *, struct err *);
+enum err_code sq_sub_update(struct backend *, const struct subscription *, struct err *);
+enum err_code sq_sub_get(struct backend *, const char *, struct arena *, struct subscription *,
+                         struct err *);
+enum err_code sq_sub_get_num(struct backend *, int64_t, struct arena *, struct subscription *,
+                             struct err *);
+enum err_code sq_sub_list(struct backend *, int64_t, size_t, bool, struct arena *,
+                          struct subscription **, size_t *, struct err *);
+enum err_code sq_secret_put(struct backend *, int64_t, const struct secret *, struct err *);
+enum err_code sq_secret_expire(struct backend *, int64_t, int64_t, int64_t, struct err *);
+
+enum err_code sq_event_put(struct backend *, const struct event_rec *, const int64_t *,
+                           const bool *, size_t, int64_t, const uint8_t[32], int64_t,
+                           struct event_put_result *, struct err *);
+enum err_code sq_event_get(struct backend *, const char *, bool, struct arena *,
+                           struct event_rec *, struct err *);
+enum err_code sq_event_list(struct backend *, const struct filter *, struct arena *,
+                            struct event_rec **, size_t *, struct err *);
+enum err_code sq_delivery_list(struct backend *, const struct filter *, struct arena *,
+                               struct delivery **, size_t *, struct err *);
+enum err_code sq_delivery_get(struct backend *, int64_t, struct arena *, struct delivery *,
+                              struct err *);
+enum err_code sq_attempt_list(struct backend *, int64_t, struct arena *, struct attempt **,
+                              size_t *, struct err *);
+
+enum err_code sq_claim(struct backend *, int64_t, int64_t, size_t, const int64_t *, size_t,
+                       struct claimed **, size_t *, int64_t *, struct err *);
+enum err_code sq_heads(struct backend *, const int64_t *, size_t, int64_t *, struct err *);
+enum err_code sq_settle(struct backend *, const struct settlement *, int64_t, struct settled *,
+                        struct err *);
+enum err_code sq_kill(struct backend *, int64_t, int64_t, enum cause, size_t, int64_t, int64_t,
+                      size_t *, struct err *);
+enum err_code sq_kill_expired(struct backend *, size_t, int64_t, int64_t, size_t *, struct err *);
+
+enum err_code sq_dead_list(struct backend *, const struct filter *, struct arena *,
+                           struct dead_letter **, size_t *, struct err *);
+enum err_code sq_dead_count(struct backend *, const struct filter *, int64_t *, int64_t *,
+                            struct err *);
+enum err_code sq_dead_get(struct backend *, int64_t, struct arena *, struct dead_letter *,
+                          struct err *);
+enum err_code sq_dead_replay(struct backend *, int64_t, int64_t, int64_t, int64_t, struct err *);
+enum err_code sq_dead_purge(struct backend *, int64_t, int64_t, struct settled *, struct err *);
+enum err_code sq_dead_import(struct backend *, const struct dead_letter *, const struct attempt *,
+                             size_t, int64_t, struct err *);
+enum err_code sq_dead_note(struct backend *, int64_t, const char *, struct err *);
+
+enum err_code sq_job_put(struct backend *, const struct job *, struct err *);
+enum err_code sq_job_update(struct backend *, const struct job *, struct err *);
+enum err_code sq_job_get(struct backend *, int64_t, struct arena *, struct job *, struct err *);
+enum err_code sq_job_list(struct backend *, bool, int64_t, size_t, struct arena *, struct job **,
+                          size_t *, struct err *);
+enum err_code sq_outbox_mark(struct backend *, const char *, int64_t *, struct err *);
+enum err_code sq_outbox_set_mark(struct backend *, const char *, int64_t, struct err *);
+enum err_code sq_taken_put(struct backend *, const char *, const struct taken *, struct err *);
+enum err_code sq_taken_has(struct backend *, const char *, const struct taken *, bool *,
+                           struct err *);
+enum err_code sq_taken_list(struct backend *, const char *, int64_t, size_t, struct arena *,
+                            struct taken **, size_t *, struct err *);
+enum err_code sq_taken_delete(struct backend *, const char *, const struct taken *, struct err *);
+enum err_code sq_reject_put(struct backend *, const struct reject *, struct err *);
+enum err_code sq_reject_get(struct backend *, int64_t, struct arena *, struct reject *,
+                            struct err *);
+enum err_code sq_reject_list(struct backend *, int64_t, size_t, struct arena *, struct reject **,
+                             size_t *, struct err *);
+enum err_code sq_reject_delete(struct backend *, int64_t, struct err *);
+enum err_code sq_audit_put(struct backend *, const struct audit_entry *, struct err *);
+enum err_code sq_audit_list(struct backend *, int64_t, size_t, struct arena *,
+                            struct audit_entry **, size_t *, struct err *);
+enum err_code sq_meta_get(struct backend *, const char *, char *, size_t, struct err *);
+enum err_code sq_meta_set(struct backend *, const char *, const char *, struct err *);
+enum err_code sq_counts(struct backend *, int64_t[DELIVERY_STATES], int64_t *, struct err *);
+enum err_code sq_retain(struct backend *, enum retain_what, int64_t, size_t, size_t *,
+                        struct err *);
+enum err_code sq_max_num(struct backend *, int64_t *, struct err *);
+
+#endif

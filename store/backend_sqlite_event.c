@@ -1,0 +1,385 @@
+/* store/backend_sqlite_event.c: events come in, are looked up and listed; deliveries and attempts
+ * are read.
+ *
+ * What of an id is remembered stands in the event's own row; only of an event whose row is gone it
+ * stands in `seen` (retention moves it there). So an accepted event costs one index by id, which
+ * looking it up needs anyway. */
+#include "store/backend_sqlite.h"
+
+#include <string.h>
+
+/* ---- put ---- */
+/* OK: kind and num tell. A row of the same id whose memory has expired says nothing. */
+static enum err_code look_seen(struct sq *q, const char *id, const uint8_t digest[32],
+                               struct event_put_result *out, struct err *err)
+{
+    sqlite3_stmt *st;
+    out->kind = EVENT_NEW;
+    out->num = 0;
+    enum err_code code =
+        sq_row(q, SQ_EVENT_SEEN, &st, err,
+               "SELECT num, substr(digest, 17) FROM event WHERE id = ?1 AND digest IS NOT NULL"
+               " AND substr(digest, 1, 16) = ?2 ORDER BY num DESC LIMIT 1",
+               "tb", id, (const void *)digest, (size_t)16);
+    bool gone = code == ERR_NOT_FOUND;
+    if (gone)
+        code = sq_row(q, SQ_SEEN, &st, err, "SELECT 0, content_digest FROM seen WHERE id_digest = ?1",
+                      "b", (const void *)digest, (size_t)16);
+    if (code == ERR_NOT_FOUND)
+        return OK;
+    if (code != OK)
+        return code;
+    bool same = sqlite3_column_bytes(st, 1) == 16 &&
+                memcmp(sqlite3_column_blob(st, 1), digest + 16, 16) == 0;
+    out->num = sqlite3_column_int64(st, 0);
+    out->kind = same ? EVENT_DUPLICATE : EVENT_CONFLICT;
+    sq_done(st);
+    return OK;
+}
+
+/* Is somebody in this line already? */
+static enum err_code line_taken(struct sq *q, int64_t sub, const char *key, bool *taken,
+                                struct err *err)
+{
+    sqlite3_stmt *st;
+    enum err_code code = sq_row(q, SQ_LINE_HEAD, &st, err,
+                                "SELECT num FROM lineup WHERE sub = ?1 AND key = ?2"
+                                " ORDER BY num LIMIT 1",
+                                "lt", sub, key);
+    *taken = code == OK;
+    if (code == OK)
+        sq_done(st);
+    return code == ERR_NOT_FOUND ? OK : code;
+}
+
+static enum err_code put_delivery(struct sq *q, const struct event_rec *e, int64_t sub,
+                                  bool in_line, int64_t num, struct err *err)
+{
+    int64_t due = e->deliver_after_ms > e->accepted_ms ? e->deliver_after_ms : e->accepted_ms;
+    bool waits = false;
+    enum err_code code =
+        sq_run(q, SQ_DELIVERY_PUT, err,
+               "INSERT INTO delivery(num, event, sub, state, budget_since_ms, due_ms, created_ms,"
+               " expires_ms, line) VALUES(?1, ?2, ?3, 0, ?4, ?5, ?4, ?6, ?7)",
+               "llllllt", num, e->num, sub, e->accepted_ms, due, e->expires_ms,
+               in_line ? e->ordering_key : NULL);
+    if (code == OK && in_line)
+        code = line_taken(q, sub, e->ordering_key, &waits, err);
+    if (code == OK && in_line)
+        code = sq_run(q, SQ_LINE_PUT, err, "INSERT INTO lineup VALUES(?1, ?2, ?3, ?4)", "ltll",
+                      sub, e->ordering_key, num, e->accepted_ms);
+    if (code == OK && !waits)
+        code = sq_run(q, SQ_READY_PUT, err, "INSERT OR IGNORE INTO ready VALUES(?1, ?2, ?3, ?4)",
+                      "llll", sub, due, num, e->accepted_ms);
+    if (code == OK && e->expires_ms != 0)
+        code = sq_run(q, SQ_EXPIRING_PUT, err, "INSERT OR IGNORE INTO expiring VALUES(?1, ?2)",
+                      "ll", e->expires_ms, num);
+    return code == OK ? sq_count(q, sub, DELIVERY_PENDING, 1, err) : code;
+}
+
+enum err_code sq_event_put(struct backend *b, const struct event_rec *e, const int64_t *subs,
+                           const bool *ordered, size_t n, int64_t first_delivery,
+                           const uint8_t digest[32], int64_t seen_until_ms,
+                           struct event_put_result *out, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    struct event_put_result r;
+    enum err_code code = look_seen(q, e->id, digest, &r, err);
+    if (code != OK || r.kind != EVENT_NEW) {
+        if (code == OK)
+            *out = r;
+        return code;
+    }
+    r.num = e->num;
+    const void *payload = e->payload != NULL ? e->payload : "";
+    code = sq_run(q, SQ_EVENT_PUT, err,
+                  "INSERT INTO event VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
+                  " ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+                  "ltltltttttlllltlblb", e->num, e->id, e->partner, e->type,
+                  (int64_t)e->payload_bytes, e->ordering_key, e->correlation_id, e->source,
+                  e->version, e->attributes, e->deliver_after_ms, e->expires_ms, e->created_ms,
+                  e->accepted_ms, e->outbox, e->seq, (const void *)digest, (size_t)32,
+                  seen_until_ms, payload, e->payload_bytes);
+    bool can_line = e->ordering_key != NULL && e->deliver_after_ms <= e->accepted_ms;
+    for (size_t i = 0; code == OK && i < n; i++)
+        code = put_delivery(q, e, subs[i], can_line && ordered != NULL && ordered[i],
+                            first_delivery + (int64_t)i, err);
+    if (code == OK)
+        *out = r;
+    return code;
+}
+
+/* ---- read ---- */
+#define EVENT_COLS                                                                                 \
+    "e.num, e.id, e.partner, p.name, e.type, e.payload_bytes, e.ordering_key, e.correlation_id,"   \
+    " e.source, e.version, e.attributes, e.deliver_after_ms, e.expires_ms, e.created_ms,"          \
+    " e.accepted_ms, e.outbox, e.seq"
+#define EVENT_FROM " FROM event e LEFT JOIN partner p ON p.num = e.partner"
+
+static void read_event(sqlite3_stmt *st, struct arena *a, struct event_rec *e, bool *bad)
+{
+    memset(e, 0, sizeof(*e));
+    e->num = sqlite3_column_int64(st, 0);
+    e->id = sq_text(st, 1, a, bad);
+    e->partner = sqlite3_column_int64(st, 2);
+    e->partner_name = sq_text(st, 3, a, bad);
+    e->type = sq_text(st, 4, a, bad);
+    e->payload_bytes = (size_t)sqlite3_column_int64(st, 5);
+    e->ordering_key = sq_text(st, 6, a, bad);
+    e->correlation_id = sq_text(st, 7, a, bad);
+    e->source = sq_text(st, 8, a, bad);
+    e->version = sq_text(st, 9, a, bad);
+    e->attributes = sq_text(st, 10, a, bad);
+    e->deliver_after_ms = sqlite3_column_int64(st, 11);
+    e->expires_ms = sqlite3_column_int64(st, 12);
+    e->created_ms = sqlite3_column_int64(st, 13);
+    e->accepted_ms = sqlite3_column_int64(st, 14);
+    e->outbox = sq_text(st, 15, a, bad);
+    e->seq = sqlite3_column_int64(st, 16);
+}
+
+enum err_code sq_event_get(struct backend *b, const char *id, bool with_payload, struct arena *a,
+                           struct event_rec *out, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    sqlite3_stmt *st;
+    struct event_rec e;
+    bool bad = false;
+    enum err_code code = sq_row(q, SQ_EVENT_GET, &st, err,
+                                "SELECT " EVENT_COLS ", CASE WHEN ?2 THEN e.payload END" EVENT_FROM
+                                " WHERE e.id = ?1 ORDER BY e.num DESC LIMIT 1",
+                                "ti", id, with_payload);
+    if (code == ERR_NOT_FOUND)
+        return fail(err, ERR_NOT_FOUND, "no event %.130s", id);
+    if (code != OK)
+        return code;
+    size_t n;
+    read_event(st, a, &e, &bad);
+    e.payload = sq_bytes(st, 17, a, &n, &bad);
+    sq_done(st);
+    if (bad)
+        return fail(err, ERR_NOMEM, "no memory for an event");
+    *out = e;
+    return OK;
+}
+
+/* since, until, the cursor and the order of a list that sorts by num. */
+static void and_range(struct sq_query *s, const char *t, const struct filter *f)
+{
+    if (f->since_ms != 0)
+        sq_and(s, "%s.created_ms >= %lld", t, (long long)f->since_ms);
+    if (f->until_ms != 0)
+        sq_and(s, "%s.created_ms < %lld", t, (long long)f->until_ms);
+    if (f->after_num != 0)
+        sq_and(s, "%s.num %c %lld", t, f->newest_first ? '<' : '>', (long long)f->after_num);
+}
+
+static void order_by(struct sq_query *s, const char *t, const struct filter *f)
+{
+    buf_addf(&s->sql, " ORDER BY %s.num %s LIMIT %zu", t, f->newest_first ? "DESC" : "ASC",
+             f->limit);
+}
+
+enum err_code sq_event_list(struct backend *b, const struct filter *f, struct arena *a,
+                            struct event_rec **out, size_t *n, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    struct sq_query s;
+    sqlite3_stmt *st;
+    void *rows = NULL;
+    size_t rows_n = 0;
+    bool bad = false;
+    sq_query_init(&s, "SELECT " EVENT_COLS EVENT_FROM);
+    if (f->event_id != NULL) {
+        sq_and(&s, "e.id = ?");
+        sq_param(&s, f->event_id);
+    }
+    sq_and_type(&s, "e.type", f->type);
+    and_range(&s, "e", f);
+    order_by(&s, "e", f);
+    enum err_code code = sq_query_open(q, &s, &st, err);
+    if (code != OK)
+        return code;
+    while ((code = sq_next(q, st, err)) == OK) {
+        struct event_rec *e = sq_push(a, &rows, &rows_n, sizeof(*e));
+        if (e != NULL)
+            read_event(st, a, e, &bad);
+        if (e == NULL || bad) {
+            code = fail(err, ERR_NOMEM, "no memory for events");
+            break;
+        }
+    }
+    sqlite3_finalize(st);
+    if (code != ERR_NOT_FOUND)
+        return code;
+    *out = rows;
+    *n = rows_n;
+    return OK;
+}
+
+/* ---- deliveries ---- */
+void sq_read_delivery(sqlite3_stmt *st, int col, struct arena *a, struct delivery *d, bool *bad)
+{
+    memset(d, 0, sizeof(*d));
+    d->num = sqlite3_column_int64(st, col);
+    d->event = sqlite3_column_int64(st, col + 1);
+    d->sub = sqlite3_column_int64(st, col + 2);
+    d->event_id = sq_text(st, col + 3, a, bad);
+    d->type = sq_text(st, col + 4, a, bad);
+    d->sub_name = sq_text(st, col + 5, a, bad);
+    d->state = (enum delivery_state)sqlite3_column_int(st, col + 6);
+    d->cause = (enum cause)sqlite3_column_int(st, col + 7);
+    d->attempts = sqlite3_column_int(st, col + 8);
+    d->budget_start = sqlite3_column_int(st, col + 9);
+    d->budget_since_ms = sqlite3_column_int64(st, col + 10);
+    d->due_ms = sqlite3_column_int64(st, col + 11);
+    d->last_status = sqlite3_column_int(st, col + 12);
+    d->last_outcome = (enum outcome)sqlite3_column_int(st, col + 13);
+    d->created_ms = sqlite3_column_int64(st, col + 14);
+    d->finished_ms = sqlite3_column_int64(st, col + 15);
+    d->job = sqlite3_column_int64(st, col + 16);
+    d->ordering_key = sq_text(st, col + 17, a, bad);
+}
+
+static void and_state(struct sq_query *s, int state)
+{
+    if (state == DELIVERY_HELD)
+        sq_and(s, "d.state IN (0, 2) AND " SQ_HELD);
+    else if (state == DELIVERY_PENDING || state == DELIVERY_RETRYING)
+        sq_and(s, "d.state = %d AND NOT ifnull(" SQ_HELD ", 0)", state);
+    else
+        sq_and(s, "d.state = %d", state);
+}
+
+static void delivery_where(struct sq_query *s, const struct filter *f)
+{
+    /* One subscription: its index gives the order; of several the table's own order is walked. */
+    sq_and_in(s, f->subs_n == 1 ? "d.sub" : "+d.sub", f->subs, f->subs_n);
+    sq_and_in(s, "d.num", f->ids, f->ids_n);
+    if (f->event_id != NULL) {
+        sq_and(s, "d.event IN (SELECT num FROM event WHERE id = ?)");
+        sq_param(s, f->event_id);
+    }
+    sq_and_type(s, "e.type", f->type);
+    if (f->cause != CAUSE_NONE)
+        sq_and(s, "d.cause = %d", (int)f->cause);
+    if (f->status_min != 0 || f->status_max != 0)
+        sq_and(s, "d.last_status BETWEEN %d AND %d", f->status_min, f->status_max);
+    if (f->outcome_set)
+        sq_and(s, "d.attempts > 0 AND d.last_outcome = %d", f->outcome);
+    if (f->state_set)
+        and_state(s, f->state);
+    if (f->min_attempts > 0)
+        sq_and(s, "d.attempts >= %d", f->min_attempts);
+    if (f->job != 0)
+        sq_and(s, "d.job = %lld AND d.job <> 0", (long long)f->job);
+    and_range(s, "d", f);
+}
+
+enum err_code sq_delivery_list(struct backend *b, const struct filter *f, struct arena *a,
+                               struct delivery **out, size_t *n, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    struct sq_query s;
+    sqlite3_stmt *st;
+    void *rows = NULL;
+    size_t rows_n = 0;
+    bool bad = false;
+    sq_query_init(&s, "SELECT " SQ_DELIVERY_COLS SQ_DELIVERY_FROM);
+    delivery_where(&s, f);
+    order_by(&s, "d", f);
+    enum err_code code = sq_query_open(q, &s, &st, err);
+    if (code != OK)
+        return code;
+    while ((code = sq_next(q, st, err)) == OK) {
+        struct delivery *d = sq_push(a, &rows, &rows_n, sizeof(*d));
+        if (d != NULL)
+            sq_read_delivery(st, 0, a, d, &bad);
+        if (d == NULL || bad) {
+            code = fail(err, ERR_NOMEM, "no memory for deliveries");
+            break;
+        }
+    }
+    sqlite3_finalize(st);
+    if (code != ERR_NOT_FOUND)
+        return code;
+    *out = rows;
+    *n = rows_n;
+    return OK;
+}
+
+enum err_code sq_delivery_get(struct backend *b, int64_t num, struct arena *a,
+                              struct delivery *out, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    sqlite3_stmt *st;
+    struct delivery d;
+    bool bad = false;
+    enum err_code code =
+        sq_row(q, SQ_DELIVERY_GET, &st, err,
+               "SELECT " SQ_DELIVERY_COLS SQ_DELIVERY_FROM " WHERE d.num = ?1", "l", num);
+    if (code == ERR_NOT_FOUND)
+        return fail(err, ERR_NOT_FOUND, "no such delivery");
+    if (code != OK)
+        return code;
+    sq_read_delivery(st, 0, a, &d, &bad);
+    sq_done(st);
+    if (bad)
+        return fail(err, ERR_NOMEM, "no memory for a delivery");
+    *out = d;
+    return OK;
+}
+
+/* ---- attempts ---- */
+static void read_attempt(sqlite3_stmt *st, struct arena *a, struct attempt *x, bool *bad)
+{
+    memset(x, 0, sizeof(*x));
+    x->delivery = sqlite3_column_int64(st, 0);
+    x->n = sqlite3_column_int(st, 1);
+    x->started_ms = sqlite3_column_int64(st, 2);
+    x->duration_us = sqlite3_column_int64(st, 3);
+    x->dns_us = sqlite3_column_int(st, 4);
+    x->connect_us = sqlite3_column_int(st, 5);
+    x->tls_us = sqlite3_column_int(st, 6);
+    x->wait_us = sqlite3_column_int(st, 7);
+    x->transfer_us = sqlite3_column_int(st, 8);
+    x->outcome = (enum outcome)sqlite3_column_int(st, 9);
+    x->status = sqlite3_column_int(st, 10);
+    x->job = sqlite3_column_int64(st, 11);
+    x->response_truncated = sqlite3_column_int(st, 12) != 0;
+    x->next_ms = sqlite3_column_int64(st, 13);
+    x->address = sq_text(st, 14, a, bad);
+    x->error = sq_text(st, 15, a, bad);
+    x->response_head = sq_text(st, 16, a, bad);
+    x->response_body = sq_bytes(st, 17, a, &x->response_body_bytes, bad);
+}
+
+enum err_code sq_attempt_list(struct backend *b, int64_t delivery, struct arena *a,
+                              struct attempt **out, size_t *n, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    sqlite3_stmt *st;
+    void *rows = NULL;
+    size_t rows_n = 0;
+    bool bad = false;
+    enum err_code code =
+        sq_open(q, SQ_ATTEMPT_LIST, &st, err,
+                "SELECT delivery, n, started_ms, duration_us, dns_us, connect_us, tls_us, wait_us,"
+                " transfer_us, outcome, status, job, response_truncated, next_ms, address, error,"
+                " response_head, response_body FROM attempt WHERE delivery = ?1 ORDER BY n",
+                "l", delivery);
+    while (code == OK && (code = sq_next(q, st, err)) == OK) {
+        struct attempt *x = sq_push(a, &rows, &rows_n, sizeof(*x));
+        if (x != NULL)
+            read_attempt(st, a, x, &bad);
+        if (x == NULL || bad) {
+            sq_done(st);
+            code = fail(err, ERR_NOMEM, "no memory for attempts");
+        }
+    }
+    if (code != ERR_NOT_FOUND)
+        return code;
+    *out = rows;
+    *n = rows_n;
+    return OK;
+}

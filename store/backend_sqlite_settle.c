@@ -1,0 +1,420 @@
+/* store/backend_sqlite_settle.c: the moves of a delivery, and the line of an ordering key.
+ *
+ *   pending, retrying (0, 2) --settle--> delivered (4) | retrying (2) | dead (5)
+ *                            --kill----> dead (5)
+ *   dead (5) --purge--> discarded (6);  dead --replay--> retrying or pending
+ *
+ * A delivery that is over moves only through the dead letter's operations (G3): every write here
+ * says "AND state IN (0, 2)".
+ *
+ * The line: of a (subscription, key) all deliveries that have not left stand in `lineup`; only the
+ * first may be in `ready`. A delivered one leaves; a dead one leaves too, or with on_dead=block
+ * stays and holds the others until it is purged or its replay is delivered. */
+#include "store/backend_sqlite.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXPIRED_SCAN_MAX = 4096, KILL_SCAN_MAX = 50000 };
+
+enum err_code sq_delivery_load(struct sq *q, int64_t num, struct sq_open_delivery *out,
+                               struct err *err)
+{
+    sqlite3_stmt *st;
+    memset(out, 0, sizeof(*out));
+    enum err_code code = sq_row(q, SQ_OPEN_GET, &st, err,
+                                "SELECT event, sub, state, due_ms, job, expires_ms, created_ms,"
+                                " attempts, line FROM delivery WHERE num = ?1",
+                                "l", num);
+    if (code == ERR_NOT_FOUND)
+        return fail(err, ERR_STALE, "no such delivery");
+    if (code != OK)
+        return code;
+    out->num = num;
+    out->event = sqlite3_column_int64(st, 0);
+    out->sub = sqlite3_column_int64(st, 1);
+    out->state = (enum delivery_state)sqlite3_column_int(st, 2);
+    out->due_ms = sqlite3_column_int64(st, 3);
+    out->job = sqlite3_column_int64(st, 4);
+    out->expires_ms = sqlite3_column_int64(st, 5);
+    out->created_ms = sqlite3_column_int64(st, 6);
+    out->attempts = sqlite3_column_int(st, 7);
+    const void *line = sqlite3_column_text(st, 8);
+    if (line != NULL && (out->line = strdup(line)) == NULL)
+        code = fail(err, ERR_NOMEM, "no memory for a delivery");
+    sq_done(st);
+    return code;
+}
+
+static bool is_open(enum delivery_state s)
+{
+    return s == DELIVERY_PENDING || s == DELIVERY_RETRYING;
+}
+
+/* ---- the line ---- */
+/* Whoever stands first in the line may go, unless dead (block) or in `ready` already. */
+static enum err_code line_advance(struct sq *q, int64_t sub, const char *key, int64_t *next_due_ms,
+                                  struct err *err)
+{
+    sqlite3_stmt *st;
+    enum err_code code = sq_row(q, SQ_LINE_NEXT, &st, err,
+                                "SELECT d.num, d.due_ms, d.state, d.created_ms FROM delivery d"
+                                " WHERE d.num = (SELECT num FROM lineup WHERE sub = ?1"
+                                " AND key = ?2 ORDER BY num LIMIT 1)",
+                                "lt", sub, key);
+    if (code != OK)
+        return code == ERR_NOT_FOUND ? OK : code;
+    int64_t num = sqlite3_column_int64(st, 0), due = sqlite3_column_int64(st, 1);
+    int64_t created = sqlite3_column_int64(st, 3);
+    bool open = is_open((enum delivery_state)sqlite3_column_int(st, 2));
+    sq_done(st);
+    if (!open)
+        return OK;
+    code = sq_run(q, SQ_READY_PUT, err, "INSERT OR IGNORE INTO ready VALUES(?1, ?2, ?3, ?4)",
+                  "llll", sub, due, num, created);
+    if (code == OK && next_due_ms != NULL)
+        *next_due_ms = due;
+    return code;
+}
+
+enum err_code sq_line_leave(struct sq *q, const struct sq_open_delivery *d, int64_t *next_due_ms,
+                            struct err *err)
+{
+    if (d->line == NULL)
+        return OK;
+    enum err_code code =
+        sq_run(q, SQ_LINE_DEL, err, "DELETE FROM lineup WHERE sub = ?1 AND key = ?2 AND num = ?3",
+               "ltl", d->sub, d->line, d->num);
+    if (code == OK)
+        code = sq_run(q, SQ_UNLINE, err, "UPDATE delivery SET line = NULL WHERE num = ?1", "l",
+                      d->num);
+    return code == OK ? line_advance(q, d->sub, d->line, next_due_ms, err) : code;
+}
+
+static enum err_code blocks(struct sq *q, int64_t sub, bool *out, struct err *err)
+{
+    sqlite3_stmt *st;
+    *out = false;
+    enum err_code code = sq_row(q, SQ_DEAD_SUB_STATE, &st, err,
+                                "SELECT on_dead_block AND state <> 3 FROM subscription"
+                                " WHERE num = ?1",
+                                "l", sub);
+    if (code == OK) {
+        *out = sqlite3_column_int(st, 0) != 0;
+        sq_done(st);
+    }
+    return code == ERR_NOT_FOUND ? OK : code;
+}
+
+/* What an open delivery holds in `ready` and `expiring` is taken away. */
+static enum err_code close_open(struct sq *q, const struct sq_open_delivery *d, struct err *err)
+{
+    enum err_code code =
+        sq_run(q, SQ_READY_DEL, err, "DELETE FROM ready WHERE sub = ?1 AND due = ?2 AND num = ?3",
+               "lll", d->sub, d->due_ms, d->num);
+    if (code == OK && d->expires_ms != 0)
+        code = sq_run(q, SQ_EXPIRING_DEL, err,
+                      "DELETE FROM expiring WHERE expires_ms = ?1 AND num = ?2", "ll",
+                      d->expires_ms, d->num);
+    return code;
+}
+
+/* ---- death ---- */
+enum err_code sq_event_unused(struct sq *q, int64_t event, struct err *err)
+{
+    sqlite3_stmt *st;
+    enum err_code code = sq_row(q, SQ_EVENT_HELD_BY, &st, err,
+                                "SELECT 1 FROM delivery WHERE event = ?1 AND state IN (0, 2, 4)"
+                                " LIMIT 1",
+                                "l", event);
+    if (code == OK)
+        sq_done(st);
+    if (code != ERR_NOT_FOUND)
+        return code;
+    return sq_run(q, SQ_EVENT_CLEAR, err, "UPDATE event SET payload = NULL WHERE num = ?1", "l",
+                  event);
+}
+
+/* The dead letter has columns of its own for everything: it outlives event and subscription. */
+static enum err_code dead_put(struct sq *q, const struct sq_open_delivery *d, int64_t now_ms,
+                              int64_t dead_expires_ms, struct err *err)
+{
+    sqlite3_stmt *st;
+    struct buf sealed;
+    enum err_code code = sq_row(q, SQ_EVENT_PAYLOAD, &st, err,
+                                "SELECT payload FROM event WHERE num = ?1", "l", d->event);
+    if (code == ERR_NOT_FOUND)
+        return fail(err, ERR_CORRUPT, "store %s: delivery %lld has no event", q->path,
+                    (long long)d->num);
+    if (code != OK)
+        return code;
+    const void *payload = sqlite3_column_blob(st, 0);
+    size_t n = (size_t)sqlite3_column_bytes(st, 0);
+    if (payload == NULL && sqlite3_column_type(st, 0) != SQLITE_NULL)
+        payload = "";
+    code = sq_seal(q, "dead", d->num, payload, n, &sealed, err);
+    sq_done(st);
+    if (code == OK)
+        code = sq_run(
+            q, SQ_DEAD_PUT, err,
+            "INSERT OR REPLACE INTO dead SELECT d.num, d.sub, s.name, s.url, e.id, e.partner,"
+            " p.name, e.type, e.ordering_key, e.correlation_id, e.source, e.version, e.attributes,"
+            " e.deliver_after_ms, e.expires_ms, e.created_ms, e.accepted_ms, e.outbox, e.seq,"
+            " e.payload_bytes, d.cause, d.attempts, d.last_status, d.last_outcome, ?2, ?3, NULL,"
+            " ?4 FROM delivery d JOIN event e ON e.num = d.event LEFT JOIN subscription s"
+            " ON s.num = d.sub LEFT JOIN partner p ON p.num = e.partner WHERE d.num = ?1",
+            "lllb", d->num, now_ms, dead_expires_ms, (const void *)sealed.data, sealed.len);
+    buf_fini(&sealed);
+    return code;
+}
+
+enum err_code sq_die(struct sq *q, const struct sq_open_delivery *d, enum cause cause,
+                     int64_t now_ms, int64_t dead_expires_ms, struct settled *out, struct err *err)
+{
+    bool block = false;
+    enum err_code code = close_open(q, d, err);
+    if (code == OK)
+        code = sq_run(q, SQ_DIE, err,
+                      "UPDATE delivery SET state = 5, cause = ?2, finished_ms = ?3 WHERE num = ?1"
+                      " AND state IN (0, 2)",
+                      "lil", d->num, (int)cause, now_ms);
+    if (code == OK)
+        code = dead_put(q, d, now_ms, dead_expires_ms, err);
+    if (code == OK)
+        code = sq_event_unused(q, d->event, err);
+    if (code == OK && d->line != NULL)
+        code = blocks(q, d->sub, &block, err);
+    if (code == OK && d->line != NULL && !block)
+        code = sq_line_leave(q, d, &out->next_due_ms, err);
+    if (code == OK && d->job != 0)
+        code = sq_run(q, SQ_JOB_DEAD, err,
+                      "UPDATE job SET dead_again = dead_again + 1 WHERE num = ?1", "l", d->job);
+    if (code == OK)
+        code = sq_count(q, d->sub, d->state, -1, err);
+    if (code == OK)
+        code = sq_count(q, d->sub, DELIVERY_DEAD, 1, err);
+    out->job = d->job;
+    return code;
+}
+
+/* ---- settle ---- */
+enum err_code sq_attempt_put(struct sq *q, const struct attempt *a, int64_t delivery, int n,
+                             int64_t job, struct err *err)
+{
+    return sq_run(q, SQ_ATTEMPT_PUT, err,
+                  "INSERT INTO attempt VALUES(NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
+                  " ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+                  "lilliiiiiiililtttb", delivery, n, a->started_ms, a->duration_us, (int)a->dns_us,
+                  (int)a->connect_us, (int)a->tls_us, (int)a->wait_us, (int)a->transfer_us,
+                  (int)a->outcome, a->status, job, (int)a->response_truncated, a->next_ms,
+                  a->address, a->error, a->response_head, a->response_body,
+                  a->response_body_bytes);
+}
+
+static enum err_code settle_row(struct sq *q, const struct settlement *s,
+                                const struct sq_open_delivery *d, struct err *err)
+{
+    int state = s->to == SETTLE_DELIVERED ? DELIVERY_DELIVERED : DELIVERY_RETRYING;
+    bool over = s->to == SETTLE_DELIVERED;
+    /* A dead one is moved by sq_die; here it only gets what its attempt found out. */
+    if (s->to == SETTLE_DEAD)
+        state = (int)d->state;
+    return sq_run(q, SQ_SETTLE, err,
+                  "UPDATE delivery SET state = ?2, attempts = attempts + ?3, due_ms = ?4,"
+                  " last_status = CASE WHEN ?3 THEN ?5 ELSE last_status END,"
+                  " last_outcome = CASE WHEN ?3 THEN ?6 ELSE last_outcome END,"
+                  " finished_ms = ?7 WHERE num = ?1 AND state IN (0, 2)",
+                  "liiliil", d->num, state, (int)s->has_attempt,
+                  s->to == SETTLE_RETRY ? s->due_ms : d->due_ms, s->attempt.status,
+                  (int)s->attempt.outcome, over ? s->now_ms : (int64_t)0);
+}
+
+static enum err_code settle_delivered(struct sq *q, const struct sq_open_delivery *d,
+                                      struct settled *out, struct err *err)
+{
+    enum err_code code = close_open(q, d, err);
+    if (code == OK && d->line != NULL)
+        code = sq_line_leave(q, d, &out->next_due_ms, err);
+    if (code == OK && d->job != 0)
+        code = sq_run(q, SQ_JOB_DELIVERED, err,
+                      "UPDATE job SET delivered = delivered + 1 WHERE num = ?1", "l", d->job);
+    if (code == OK)
+        code = sq_count(q, d->sub, d->state, -1, err);
+    return code == OK ? sq_count(q, d->sub, DELIVERY_DELIVERED, 1, err) : code;
+}
+
+static enum err_code settle_retry(struct sq *q, const struct sq_open_delivery *d, int64_t due_ms,
+                                  struct err *err)
+{
+    enum err_code code =
+        sq_run(q, SQ_READY_DEL, err, "DELETE FROM ready WHERE sub = ?1 AND due = ?2 AND num = ?3",
+               "lll", d->sub, d->due_ms, d->num);
+    if (code == OK)
+        code = sq_run(q, SQ_READY_PUT, err, "INSERT OR IGNORE INTO ready VALUES(?1, ?2, ?3, ?4)",
+                      "llll", d->sub, due_ms, d->num, d->created_ms);
+    if (code == OK && d->state != DELIVERY_RETRYING) {
+        code = sq_count(q, d->sub, d->state, -1, err);
+        if (code == OK)
+            code = sq_count(q, d->sub, DELIVERY_RETRYING, 1, err);
+    }
+    return code;
+}
+
+enum err_code sq_settle(struct backend *b, const struct settlement *s, int64_t dead_expires_ms,
+                        struct settled *out, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    struct sq_open_delivery d;
+    struct settled r = {0};
+    enum err_code code = sq_delivery_load(q, s->delivery, &d, err);
+    if (code == OK && !is_open(d.state))
+        code = fail(err, ERR_STALE, "the delivery is over already");
+    if (code == OK) {
+        r.job = d.job;
+        code = settle_row(q, s, &d, err);
+    }
+    if (code == OK && s->has_attempt)
+        code = sq_attempt_put(q, &s->attempt, d.num, d.attempts + 1, s->attempt.job, err);
+    if (code == OK) {
+        switch (s->to) {
+        case SETTLE_DELIVERED:
+            code = settle_delivered(q, &d, &r, err);
+            break;
+        case SETTLE_RETRY:
+            code = settle_retry(q, &d, s->due_ms, err);
+            break;
+        case SETTLE_DEAD:
+            code = sq_die(q, &d, s->cause, s->now_ms, dead_expires_ms, &r, err);
+            break;
+        }
+    }
+    free(d.line);
+    if (code == OK)
+        *out = r;
+    return code;
+}
+
+/* ---- kill ---- */
+static enum err_code kill_all(struct sq *q, const int64_t *nums, size_t n, enum cause cause,
+                              int64_t now_ms, int64_t dead_expires_ms, size_t *killed,
+                              struct err *err)
+{
+    enum err_code code = OK;
+    for (size_t i = 0; code == OK && i < n; i++) {
+        struct sq_open_delivery d;
+        struct settled ignored = {0};
+        code = sq_delivery_load(q, nums[i], &d, err);
+        if (code == OK && is_open(d.state)) {
+            code = sq_die(q, &d, cause, now_ms, dead_expires_ms, &ignored, err);
+            (*killed)++;
+        }
+        free(d.line);
+    }
+    return code;
+}
+
+/* Collects up to limit numbers and kills them: no read is open while rows are deleted. */
+static enum err_code collect(struct sq *q, sqlite3_stmt *st, int64_t *nums, size_t limit, size_t *n,
+                             struct err *err)
+{
+    enum err_code code = OK;
+    *n = 0;
+    while (*n < limit && (code = sq_next(q, st, err)) == OK)
+        nums[(*n)++] = sqlite3_column_int64(st, 0);
+    if (code == OK)
+        sq_done(st);
+    return code == ERR_NOT_FOUND ? OK : code;
+}
+
+struct kill_way {
+    enum sq_slot slot;
+    const char *sql; /* ?1 sub, ?2 before, ?3 limit, ?4 rows to look at */
+};
+static const struct kill_way KILL_WAYS[] = {
+    {SQ_KILL_READY, "SELECT num FROM ready WHERE sub = ?1 AND due < ?2 ORDER BY due, num"
+                    " LIMIT min(?3, ?4)"},
+    {SQ_KILL_LATER, "SELECT num FROM (SELECT num, created_ms FROM ready WHERE sub = ?1"
+                    " AND due >= ?2 LIMIT ?4) WHERE created_ms < ?2 LIMIT ?3"},
+    {SQ_KILL_LINE, "SELECT l.num FROM lineup l CROSS JOIN delivery d ON d.num = l.num"
+                   " WHERE l.sub = ?1 AND l.created_ms < ?2 AND d.state IN (0, 2)"
+                   " LIMIT min(?3, ?4)"},
+};
+
+enum err_code sq_kill(struct backend *b, int64_t sub, int64_t before_ms, enum cause cause,
+                      size_t limit, int64_t now_ms, int64_t dead_expires_ms, size_t *n,
+                      struct err *err)
+{
+    struct sq *q = sq_of(b);
+    size_t killed = 0;
+    enum err_code code = OK;
+    int64_t *nums = calloc(limit > 0 ? limit : 1, sizeof(*nums));
+    if (nums == NULL)
+        return fail(err, ERR_NOMEM, "no memory to kill");
+    for (size_t i = 0; code == OK && i < sizeof(KILL_WAYS) / sizeof(KILL_WAYS[0]); i++) {
+        sqlite3_stmt *st;
+        size_t got = 0;
+        if (killed >= limit)
+            break;
+        code = sq_open(q, KILL_WAYS[i].slot, &st, err, KILL_WAYS[i].sql, "llli", sub, before_ms,
+                       (int64_t)(limit - killed), (int)KILL_SCAN_MAX);
+        if (code == OK)
+            code = collect(q, st, nums, limit - killed, &got, err);
+        if (code == OK)
+            code = kill_all(q, nums, got, cause, now_ms, dead_expires_ms, &killed, err);
+    }
+    free(nums);
+    if (code == OK)
+        *n = killed;
+    return code;
+}
+
+/* Walks a slice of what has expired, from where the last slice ended: those that a lane will claim
+ * by itself are passed over, however many they are. */
+static enum err_code expired_slice(struct sq *q, size_t limit, int64_t now_ms, int64_t *nums,
+                                   size_t *n, struct err *err)
+{
+    sqlite3_stmt *st;
+    size_t looked = 0;
+    *n = 0;
+    enum err_code code =
+        sq_open(q, SQ_EXPIRED_SCAN, &st, err,
+                "SELECT x.expires_ms, x.num, s.num IS NULL OR " SQ_HELD " OR (d.line IS NOT NULL"
+                " AND NOT EXISTS (SELECT 1 FROM ready r WHERE r.sub = d.sub AND r.due = d.due_ms"
+                " AND r.num = d.num)) FROM expiring x CROSS JOIN delivery d ON d.num = x.num"
+                " LEFT JOIN subscription s ON s.num = d.sub WHERE x.expires_ms <= ?1"
+                " AND (x.expires_ms, x.num) > (?2, ?3) ORDER BY x.expires_ms, x.num",
+                "lll", now_ms, q->expired_ms, q->expired_num);
+    while (code == OK && *n < limit && looked < EXPIRED_SCAN_MAX &&
+           (code = sq_next(q, st, err)) == OK) {
+        looked++;
+        q->expired_ms = sqlite3_column_int64(st, 0);
+        q->expired_num = sqlite3_column_int64(st, 1);
+        if (sqlite3_column_int(st, 2) != 0)
+            nums[(*n)++] = q->expired_num;
+    }
+    if (code == OK)
+        sq_done(st);
+    if (code == ERR_NOT_FOUND)
+        q->expired_ms = q->expired_num = 0; /* the end: begin anew next time */
+    return code == ERR_NOT_FOUND ? OK : code;
+}
+
+enum err_code sq_kill_expired(struct backend *b, size_t limit, int64_t now_ms,
+                              int64_t dead_expires_ms, size_t *n, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    size_t got = 0, killed = 0;
+    int64_t *nums = calloc(limit > 0 ? limit : 1, sizeof(*nums));
+    if (nums == NULL)
+        return fail(err, ERR_NOMEM, "no memory to kill");
+    bool middle = q->expired_ms != 0;
+    enum err_code code = expired_slice(q, limit, now_ms, nums, &got, err);
+    if (code == OK && got == 0 && middle && q->expired_ms == 0)
+        code = expired_slice(q, limit, now_ms, nums, &got, err);
+    if (code == OK)
+        code = kill_all(q, nums, got, CAUSE_EXPIRED, now_ms, dead_expires_ms, &killed, err);
+    free(nums);
+    if (code == OK)
+        *n = killed;
+    return code;
+}

@@ -1,0 +1,110 @@
+/* store/schema_sqlite.h: the tables of the SQLite store, as numbered migrations.
+ *
+ * MIGRATIONS[v] leads from user_version v to v + 1, in one transaction, and is never edited once
+ * released. Columns are named like the JSON; times are ms since 1970, 0: none. Enums are the
+ * numbers of store/model.h, which therefore may only grow at the end.
+ *
+ *   event ──< delivery ──< attempt          ready     what may be sent: (sub, due, num)
+ *                 │                         lineup    what stands in line: (sub, key, num)
+ *                 └── dead (while dead)     expiring  open deliveries that can expire
+ *
+ * delivery.line is the ordering key while the delivery stands in `lineup`, else NULL: the head of
+ * (sub, line) is the only one that may be in `ready`. `seen` remembers the ids of events whose row
+ * is gone already; of the others the event's own row is the memory. */
+#ifndef STORE_SCHEMA_SQLITE_H
+#define STORE_SCHEMA_SQLITE_H
+
+#define SCHEMA_APPLICATION_ID 0x77686b64 /* "whkd" */
+#define SCHEMA_VERSION 1
+
+static const char SCHEMA_1_CONFIGURED[] =
+    "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE partner(num INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+    "  created_ms INTEGER NOT NULL);"
+    "CREATE TABLE subscription(num INTEGER PRIMARY KEY, name TEXT NOT NULL,"
+    "  partner INTEGER NOT NULL, url TEXT NOT NULL, patterns TEXT NOT NULL, profile TEXT,"
+    "  retry TEXT, rate_per_s REAL NOT NULL, concurrency INTEGER NOT NULL,"
+    "  timeout_ms INTEGER NOT NULL, ordered INTEGER NOT NULL, on_dead_block INTEGER NOT NULL,"
+    "  state INTEGER NOT NULL CHECK(state BETWEEN 0 AND 3), state_cause TEXT,"
+    "  state_since_ms INTEGER NOT NULL, resume_at_ms INTEGER NOT NULL,"
+    "  broken_since_ms INTEGER NOT NULL, bearer BLOB, headers BLOB,"
+    "  created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL, revision INTEGER NOT NULL);"
+    "CREATE UNIQUE INDEX subscription_name ON subscription(name) WHERE state <> 3;"
+    "CREATE TABLE secret(num INTEGER PRIMARY KEY, sub INTEGER NOT NULL, value BLOB NOT NULL,"
+    "  created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL);"
+    "CREATE INDEX secret_sub ON secret(sub);"
+    "CREATE TABLE counts(sub INTEGER, state INTEGER, n INTEGER NOT NULL,"
+    "  PRIMARY KEY(sub, state)) WITHOUT ROWID;";
+
+static const char SCHEMA_1_HOT[] =
+    "CREATE TABLE event(num INTEGER PRIMARY KEY, id TEXT NOT NULL, partner INTEGER NOT NULL,"
+    "  type TEXT NOT NULL, payload_bytes INTEGER NOT NULL, ordering_key TEXT,"
+    "  correlation_id TEXT, source TEXT, version TEXT, attributes TEXT,"
+    "  deliver_after_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,"
+    "  created_ms INTEGER NOT NULL, accepted_ms INTEGER NOT NULL, outbox TEXT,"
+    "  seq INTEGER NOT NULL, digest BLOB, seen_until_ms INTEGER NOT NULL, payload BLOB);"
+    "CREATE INDEX event_id ON event(id);"
+    "CREATE INDEX event_seen ON event(seen_until_ms) WHERE digest IS NOT NULL;"
+    "CREATE TABLE seen(id_digest BLOB PRIMARY KEY, content_digest BLOB NOT NULL,"
+    "  until_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX seen_until ON seen(until_ms);"
+    "CREATE TABLE delivery(num INTEGER PRIMARY KEY, event INTEGER NOT NULL, sub INTEGER NOT NULL,"
+    "  state INTEGER NOT NULL CHECK(state IN (0, 2, 4, 5, 6)), cause INTEGER NOT NULL DEFAULT 0,"
+    "  attempts INTEGER NOT NULL DEFAULT 0, budget_start INTEGER NOT NULL DEFAULT 0,"
+    "  budget_since_ms INTEGER NOT NULL, due_ms INTEGER NOT NULL,"
+    "  last_status INTEGER NOT NULL DEFAULT 0, last_outcome INTEGER NOT NULL DEFAULT 0,"
+    "  created_ms INTEGER NOT NULL, finished_ms INTEGER NOT NULL DEFAULT 0,"
+    "  job INTEGER NOT NULL DEFAULT 0, expires_ms INTEGER NOT NULL, line TEXT,"
+    "  owner INTEGER, lease_until INTEGER, fence INTEGER);"
+    "CREATE INDEX delivery_event ON delivery(event);"
+    "CREATE INDEX delivery_sub ON delivery(sub);"
+    "CREATE INDEX delivery_job ON delivery(job) WHERE job <> 0;"
+    "CREATE TABLE ready(sub INTEGER, due INTEGER, num INTEGER, created_ms INTEGER NOT NULL,"
+    "  PRIMARY KEY(sub, due, num)) WITHOUT ROWID;"
+    "CREATE TABLE lineup(sub INTEGER, key TEXT, num INTEGER, created_ms INTEGER NOT NULL,"
+    "  PRIMARY KEY(sub, key, num)) WITHOUT ROWID;"
+    "CREATE TABLE expiring(expires_ms INTEGER, num INTEGER,"
+    "  PRIMARY KEY(expires_ms, num)) WITHOUT ROWID;"
+    "CREATE TABLE attempt(row INTEGER PRIMARY KEY, delivery INTEGER NOT NULL, n INTEGER NOT NULL,"
+    "  started_ms INTEGER NOT NULL, duration_us INTEGER NOT NULL, dns_us INTEGER NOT NULL,"
+    "  connect_us INTEGER NOT NULL, tls_us INTEGER NOT NULL, wait_us INTEGER NOT NULL,"
+    "  transfer_us INTEGER NOT NULL, outcome INTEGER NOT NULL, status INTEGER NOT NULL,"
+    "  job INTEGER NOT NULL, response_truncated INTEGER NOT NULL, next_ms INTEGER NOT NULL,"
+    "  address TEXT, error TEXT, response_head TEXT, response_body BLOB);"
+    "CREATE INDEX attempt_delivery ON attempt(delivery);";
+
+static const char SCHEMA_1_COLD[] =
+    "CREATE TABLE dead(num INTEGER PRIMARY KEY, sub INTEGER NOT NULL, sub_name TEXT,"
+    "  sub_url TEXT, event_id TEXT NOT NULL, partner INTEGER NOT NULL, partner_name TEXT,"
+    "  type TEXT NOT NULL, ordering_key TEXT, correlation_id TEXT, source TEXT, version TEXT,"
+    "  attributes TEXT, deliver_after_ms INTEGER NOT NULL, event_expires_ms INTEGER NOT NULL,"
+    "  created_ms INTEGER NOT NULL, accepted_ms INTEGER NOT NULL, outbox TEXT,"
+    "  seq INTEGER NOT NULL, payload_bytes INTEGER NOT NULL, cause INTEGER NOT NULL,"
+    "  attempts INTEGER NOT NULL, last_status INTEGER NOT NULL, last_outcome INTEGER NOT NULL,"
+    "  died_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, note TEXT, payload BLOB);"
+    "CREATE INDEX dead_died ON dead(died_ms);"
+    "CREATE INDEX dead_sub ON dead(sub, died_ms);"
+    "CREATE INDEX dead_event ON dead(event_id);"
+    "CREATE INDEX dead_expires ON dead(expires_ms);"
+    "CREATE TABLE job(num INTEGER PRIMARY KEY, kind TEXT NOT NULL,"
+    "  state INTEGER NOT NULL CHECK(state BETWEEN 0 AND 3), filter TEXT,"
+    "  rate_per_s REAL NOT NULL, ignore_expiry INTEGER NOT NULL, actor TEXT, note TEXT,"
+    "  sub INTEGER NOT NULL, mark_ms INTEGER NOT NULL, mark_num INTEGER NOT NULL,"
+    "  walked INTEGER NOT NULL, selected INTEGER NOT NULL, excluded INTEGER NOT NULL,"
+    "  queued INTEGER NOT NULL, delivered INTEGER NOT NULL, dead_again INTEGER NOT NULL,"
+    "  created_ms INTEGER NOT NULL, started_ms INTEGER NOT NULL, finished_ms INTEGER NOT NULL);"
+    "CREATE INDEX job_active ON job(num) WHERE state IN (0, 1);"
+    "CREATE TABLE outbox(name TEXT PRIMARY KEY, mark INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE taken(outbox TEXT, seq INTEGER, digest BLOB,"
+    "  PRIMARY KEY(outbox, seq, digest)) WITHOUT ROWID;"
+    "CREATE TABLE reject(num INTEGER PRIMARY KEY, outbox TEXT, seq INTEGER NOT NULL,"
+    "  reason TEXT, row TEXT, created_ms INTEGER NOT NULL);"
+    "CREATE TABLE audit(num INTEGER PRIMARY KEY, actor TEXT, action TEXT, target TEXT,"
+    "  detail TEXT, created_ms INTEGER NOT NULL);";
+
+/* Each migration: its parts, NULL-terminated. */
+static const char *const MIGRATIONS[SCHEMA_VERSION][4] = {
+    {SCHEMA_1_CONFIGURED, SCHEMA_1_HOT, SCHEMA_1_COLD, NULL},
+};
+
+#endif
