@@ -1,0 +1,76 @@
+"""Configuration from outside: -t, every mistake at once, reload all or nothing, show."""
+import json
+import signal
+import subprocess
+import unittest
+
+from harness import CONF, Daemon, Receiver, WEBHOOKD, wait_for
+
+
+def check(d, text):
+    d.write_conf(text)
+    return subprocess.run([WEBHOOKD, "-t", "-c", d.conf], capture_output=True, text=True, timeout=30)
+
+
+class Config(unittest.TestCase):
+    def test_good_and_bad(self):
+        with Daemon(start=False) as d:
+            self.assertEqual(check(d, CONF).returncode, 0)
+            self.assertEqual(check(d, "").returncode, 0)
+            done = check(d, "delivery:\n  timout: 10s\n  max_in_flight: many\nretry:\n  default: {{max_retries: -1}}\nlog: {{level: loud}}\n")
+            self.assertEqual(done.returncode, 78)
+            lines = done.stderr.splitlines()
+            self.assertEqual(len([x for x in lines if ": error: " in x]), 4, done.stderr)
+            self.assertTrue(lines[0].startswith(f"{d.conf}:2:3: error: "), lines[0])
+            self.assertIn("delivery.timeout", lines[0])
+            for bad in ("a: [1, 2", "\t", "store: {{url: sqlite://relative.db}}\n", "x: &a [*a]\n", "delivery: {{timeout: 10}}\ndelivery: {{}}\n"):
+                self.assertEqual(check(d, bad).returncode, 78, bad)
+            done = subprocess.run([WEBHOOKD, "-t", "-c", f"{d.dir}/none"], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 78)
+
+    def test_json_and_quoted_scalars(self):
+        with Daemon(start=False) as d:
+            d.conf = f"{d.dir}/c.json"
+            with open(d.conf, "w") as f:
+                json.dump({"delivery": {"timeout": "3s", "max_in_flight": "7"}, "egress": {"allow_http": True}}, f)
+            self.assertEqual(subprocess.run([WEBHOOKD, "-t", "-c", d.conf]).returncode, 0)
+            shown = d.ctl("config", "show")
+            self.assertIn("max_in_flight: 7", shown)
+            self.assertIn("timeout: 3s", shown)
+
+    def test_show_is_a_configuration_and_the_example_is_valid(self):
+        with Daemon(start=False) as d:
+            shown = d.ctl("config", "show")
+            with open(d.conf, "w") as f:
+                f.write(shown)
+            self.assertEqual(subprocess.run([WEBHOOKD, "-t", "-c", d.conf]).returncode, 0)
+            self.assertEqual(d.ctl("config", "show"), shown)
+            d.ctl("config", "check")
+
+    def test_reload_all_or_nothing(self):
+        with Daemon() as d, Receiver(503) as r:
+            d.subscribe(r.url)
+            d.write_conf(CONF + "retry: {{default: {{max_retries: 0}}}}\nnonsense: 1\n")
+            d.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: "event=config_reload_failed" in d.log())
+            self.assertIn("nonsense", d.log())
+            d.write_conf(CONF.replace("webhookd.sock", "other.sock") + "retry: {{default: {{max_retries: 0}}}}\n")
+            d.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: "listen.socket" in d.log())
+            d.write_conf(CONF + "retry: {{default: {{max_retries: 0}}}}\n")
+            d.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: "event=config_loaded" in d.log())
+            d.emit("a.b")
+            wait_for(lambda: d.counts()["dead"] == 1)
+            self.assertEqual(len(r.requests), 1)
+
+    def test_paths_that_cannot_be_used(self):
+        with Daemon(start=False) as d:
+            d.write_conf(CONF.replace("{dir}/store", "/proc/none"))
+            done = subprocess.run([WEBHOOKD, "-c", d.conf], capture_output=True, text=True, timeout=60)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("/proc/none", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,93 @@
+"""kill -9 at any instant, SIGTERM, a second daemon: nothing is lost, and what may be sent twice is bounded."""
+import random
+import signal
+import subprocess
+import time
+import unittest
+
+from harness import Daemon, Receiver, WEBHOOKD, wait_for
+
+
+class Crash(unittest.TestCase):
+    def test_a_thousand_events_across_kills(self):
+        rng = random.Random(7)
+        flaky = lambda r, n: 503 if rng.random() < 0.05 else 200
+        with Daemon("retry: {default: {initial_delay: 50ms, max_retries: 30}}\n") as d, Receiver(flaky) as r:
+            d.subscribe(r.url)
+            kills, sent = 5, 0
+            for round_ in range(kills):
+                while sent < (round_ + 1) * 200:
+                    d.insert(*[dict(type="a.b", event_id=f"e{sent + i}", payload={"n": sent + i}) for i in range(20)])
+                    sent += 20
+                wait_for(lambda: len(set(r.ids())) >= round_ * 200 + rng.randrange(1, 150))
+                d.kill()
+                d.start()
+            wait_for(lambda: len(set(r.ids())) == 1000, 60)
+            wait_for(lambda: sum(d.counts()[s] for s in ("pending", "retrying", "in_flight", "held")) == 0)
+            counts = d.counts()
+            self.assertEqual((counts["delivered"], counts["dead"]), (1000, 0))
+            ok = sum(1 for _ in r.requests)
+            self.assertLess(ok, 1000 + 200 + kills * 64)  # retries of the 5 %, and 2 × 32 in doubt per kill
+            bodies = {}
+            for x in r.requests:  # a duplicate has the same id and the same body
+                self.assertEqual(bodies.setdefault(x.id, x.body), x.body)
+
+    def test_no_repair_step_and_ids_are_derived_again(self):
+        with Daemon(start=False) as d, Receiver() as r:
+            d.start()
+            d.subscribe(r.url)
+            d.emit("a.b", {"n": 1})
+            wait_for(lambda: r.requests)
+            first = r.ids()[0]
+            self.assertTrue(first.startswith("evt_"))
+            d.kill()
+            d.start()
+            d.emit("a.b", {"n": 2})
+            wait_for(lambda: len(set(r.ids())) == 2)
+
+    def test_sigterm_drains(self):
+        slow = lambda r, n: time.sleep(0.3) or 200
+        with Daemon() as d, Receiver(slow) as r:
+            d.subscribe(r.url)
+            d.insert(*[dict(type="a.b", event_id=f"e{n}") for n in range(40)])
+            wait_for(lambda: len(r.requests) >= 5)
+            self.assertEqual(d.stop(10), 0)
+            settled = len(r.requests)
+            d.start()
+            wait_for(lambda: len(r.requests) == 40)
+            self.assertEqual(len(set(r.ids())), 40)  # nothing twice: what was in flight was finished and stored
+            self.assertLess(settled, 40)
+            wait_for(lambda: d.counts()["delivered"] == 40)
+
+    def test_second_sigterm_ends_at_once(self):
+        with Daemon() as d, Receiver(lambda r, n: time.sleep(20) or 200) as r:
+            d.subscribe(r.url)
+            d.emit("a.b")
+            wait_for(lambda: r.requests)
+            d.process.send_signal(signal.SIGTERM)
+            wait_for(lambda: "event=stopping" in d.log())
+            start = time.monotonic()
+            self.assertEqual(d.stop(5), 0)
+            self.assertLess(time.monotonic() - start, 5)
+
+    def test_a_second_daemon_is_refused(self):
+        with Daemon() as d:
+            done = subprocess.run([WEBHOOKD, "-c", d.conf], capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 75, done.stderr)
+            self.assertIn(str(d.process.pid), done.stderr)
+            self.assertEqual(d.ctl("status", check=None, raw=True).returncode, 0)  # the first one serves on
+
+    def test_a_newer_schema_is_refused(self):
+        import sqlite3
+        with Daemon() as d:
+            self.assertEqual(d.stop(), 0)
+            db = sqlite3.connect(f"{d.dir}/store/webhookd.db")
+            db.execute("PRAGMA user_version = 9999")
+            db.close()
+            done = subprocess.run([WEBHOOKD, "-c", d.conf], capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 78, done.stderr)
+            self.assertIn("newer", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

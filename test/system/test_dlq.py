@@ -1,0 +1,265 @@
+"""Dead letters and the CLI: why, replay, purge, export, import; with the daemon up and down."""
+import json
+import os
+import subprocess
+import time
+import unittest
+
+from harness import Daemon, Receiver, WEBHOOKCTL, wait_for
+
+QUICK = "retry: {default: {max_retries: 1, initial_delay: 20ms}}\n"
+
+
+def dead(d, n):
+    wait_for(lambda: int(d.ctl("dlq", "count")) == n, what=f"{n} dead letters")
+
+
+class Looking(unittest.TestCase):
+    def test_show_tells_why(self):
+        answer = lambda r, n: (503, {"Retry-After": "0", "X-Evil": "\x1b[31mred"}, b"upstream \x1b[2Junavailable")
+        with Daemon(QUICK) as d, Receiver(answer) as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.emit("trade.settled", {"secret-field": 42}, event_id="evt-1")
+            dead(d, 1)
+            letter = d.json("dlq", "list")["items"][0]
+            for member in ("id", "event_id", "subscription", "type", "cause", "attempts", "last_status", "died_at"):
+                self.assertIn(member, letter)
+            self.assertEqual((letter["event_id"], letter["subscription"], letter["type"], letter["cause"], letter["attempts"], letter["last_status"]),
+                             ("evt-1", "acme", "trade.settled", "retries_exhausted", 2, 503))
+            self.assertRegex(letter["died_at"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+            for ref in (letter["id"], "evt-1"):
+                text = d.ctl("dlq", "show", ref)
+                self.assertIn("webhook-id: evt-1", text)
+                self.assertIn("503", text)
+                self.assertIn("retries_exhausted", text)
+                self.assertNotIn("\x1b", text)
+            self.assertIn("secret-field", d.ctl("dlq", "show", letter["id"], "--body"))
+            full = d.json("dlq", "show", letter["id"])
+            self.assertEqual(len(full["attempt_log"]), 2)
+            self.assertNotIn("whsec_", json.dumps(full))
+            self.assertEqual(d.ctl("dlq", "show", "dlv_0000000000000", check=4), "")
+            self.assertEqual(d.ctl("-o", "id", "dlq", "list").split(), [letter["id"]])
+            self.assertIn("acme", d.ctl("dlq", "summary"))
+
+    def test_filters(self):
+        with Daemon(QUICK) as d, Receiver(lambda r, n: 500 if "a" in r.path.rsplit("/", 1)[1] else 404) as r:
+            d.subscribe(r.url + "/a", "--name", "a")
+            d.subscribe(r.url + "/b", "--name", "b")
+            d.insert(*[dict(type=t, event_id=f"{t}:{n}") for t in ("order.x", "order.y", "trade.z") for n in range(4)])
+            dead(d, 24)
+            count = lambda *f: int(d.ctl("dlq", "count", *f))
+            self.assertEqual(count("--subscription", "a"), 12)
+            self.assertEqual(count("--type", "order.*"), 16)
+            self.assertEqual(count("--type", "trade.z", "--subscription", "b"), 4)
+            self.assertEqual(count("--cause", "permanent_failure"), 12)
+            self.assertEqual(count("--status", "5xx"), 12)
+            self.assertEqual(count("--status", "404"), 12)
+            self.assertEqual(count("--since", "1h"), 24)
+            self.assertEqual(count("--until", "1h"), 0)
+            self.assertEqual(len(d.json("dlq", "list", "--limit", "5")["items"]), 5)
+            ids = d.ctl("-o", "id", "dlq", "list", "--subscription", "b")
+            self.assertEqual(len(ids.split()), 12)
+            self.assertEqual(d.ctl("dlq", "count", "--ids-from", "-", stdin=ids).strip(), "12")
+            self.assertNotEqual(d.ctl("dlq", "count", "--cause", "nonsense", check=None, raw=True).returncode, 0)
+
+
+class Replay(unittest.TestCase):
+    def test_replay_delivers_and_says_so(self):
+        state = {"status": 503}
+        with Daemon(QUICK) as d, Receiver(lambda r, n: state["status"]) as r:
+            d.subscribe(r.url, "--name", "s")
+            d.insert(*[dict(type="a.b", event_id=f"e{n}") for n in range(10)])
+            dead(d, 10)
+            before = {x.id: x.body for x in r.requests}
+            preview = d.ctl("dlq", "replay", "--all", "--dry-run", raw=True)
+            self.assertIn("10", preview.stdout + preview.stderr)
+            self.assertEqual(d.ctl("dlq", "replay", "--all", check=64), "")  # no terminal, no --yes
+            dead(d, 10)
+            done = d.ctl("dlq", "replay", "--all", "--yes", check=1, raw=True)  # still 503: none
+            dead(d, 10)
+            state["status"] = 200
+            letters = d.json("dlq", "list")["items"]
+            done = d.ctl("dlq", "replay", letters[0]["id"], "--yes", raw=True)
+            self.assertIn("1 delivered", done.stdout + done.stderr)
+            dead(d, 9)
+            job = json.loads(d.ctl("-o", "json", "dlq", "replay", "--all", "--yes", "--note", "INC-1"))
+            self.assertEqual((job["state"], job["counts"]["delivered"]), ("done", 9))
+            dead(d, 0)
+            last = {}
+            for x in r.requests:
+                last[x.id] = x
+            self.assertEqual(len(last), 10)
+            for id_, x in last.items():
+                self.assertEqual(x.body, before[id_])
+                self.assertGreaterEqual(int(x.headers["webhook-attempt"]), 3)  # numbers keep counting
+            self.assertEqual(d.ctl("dlq", "replay", "--all", "--yes", raw=True).returncode, 0)  # nothing matches
+
+    def test_partly(self):
+        state = {"bad": True}
+        with Daemon(QUICK) as d, Receiver(lambda r, n: 400 if state["bad"] or r.id == "e3" else 200) as r:
+            d.subscribe(r.url, "--name", "s")
+            d.insert(*[dict(type="a.b", event_id=f"e{n}") for n in range(5)])
+            dead(d, 5)
+            state["bad"] = False
+            d.ctl("dlq", "replay", "--subscription", "s", "--yes", check=3)
+            dead(d, 1)
+
+    def test_rate_and_detach_and_survives_a_kill(self):
+        state = {"status": 400}
+        with Daemon(QUICK) as d, Receiver(lambda r, n: state["status"]) as r:
+            d.subscribe(r.url, "--name", "s")
+            d.insert(*[dict(type="a.b", event_id=f"e{n}") for n in range(60)])
+            dead(d, 60)
+            state["status"] = 200
+            r.requests.clear()
+            job = json.loads(d.ctl("-o", "json", "dlq", "replay", "--all", "--rate", "20/s", "--detach", "--yes"))["id"]
+            wait_for(lambda: len(r.requests) >= 10)
+            d.kill()
+            d.start()
+            wait_for(lambda: d.json("job", "show", job)["state"] == "done", 60)
+            counts = d.json("job", "show", job)["counts"]
+            self.assertEqual((counts["selected"], counts["delivered"], counts["dead_again"]), (60, 60, 0))
+            self.assertEqual(len(set(r.ids())), 60)
+            self.assertGreater(r.requests[-1].at - r.requests[0].at, 2.0)
+
+    def test_cancel(self):
+        state = {"status": 400}
+        with Daemon(QUICK) as d, Receiver(lambda r, n: state["status"]) as r:
+            d.subscribe(r.url, "--name", "s")
+            d.insert(*[dict(type="a.b") for n in range(30)])
+            dead(d, 30)
+            state["status"] = 200
+            job = json.loads(d.ctl("-o", "json", "dlq", "replay", "--all", "--rate", "2/s", "--detach", "--yes"))["id"]
+            self.assertEqual(d.ctl("dlq", "replay", "--all", "--yes", check=75), "")  # one at a time
+            d.ctl("job", "cancel", job)
+            self.assertEqual(d.json("job", "show", job)["state"], "cancelled")
+            self.assertGreater(int(d.ctl("dlq", "count")), 0)
+
+
+class Transfer(unittest.TestCase):
+    def test_export_purge_import_export_gives_the_same_bytes(self):
+        answer = lambda r, n: (500, {}, bytes(range(256)))
+        with Daemon(QUICK) as d, Receiver(answer) as r:
+            d.subscribe(r.url, "--name", "s")
+            d.insert(dict(type="a.b", payload='{"text":"\\u0000 ü 1e400", "n": 1e400}', event_id="e:1", ordering_key="K", correlation_id="c",
+                          attributes='{"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}'),
+                     *[dict(type="a.b", payload={"n": n}) for n in range(300)])
+            dead(d, 301)
+            path = f"{d.dir}/letters.jsonl"
+            d.ctl("dlq", "export", "-f", path)
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+            first = open(path).read()
+            self.assertEqual(len(first.splitlines()), 301)
+            for line in first.splitlines():
+                json.loads(line)
+            refused = d.ctl("dlq", "purge", "--all", "--confirm=300", check=64, raw=True)
+            self.assertIn("301", refused.stderr)
+            d.ctl("dlq", "purge", "--all", "--confirm=301")
+            dead(d, 0)
+            self.assertEqual(d.counts()["discarded"], 301)
+            d.ctl("dlq", "import", stdin=first)
+            dead(d, 301)
+            self.assertEqual(d.ctl("dlq", "export"), first)
+            d.ctl("dlq", "import", stdin=first)  # again: all are there
+            dead(d, 301)
+            r.answer = 200
+            d.ctl("dlq", "replay", "--all", "--yes")
+            dead(d, 0)
+
+    def test_import_refuses_garbage_by_line(self):
+        with Daemon() as d:
+            done = d.ctl("dlq", "import", stdin='{"v":1}\nnot json\n', check=65, raw=True)
+            self.assertIn("1", done.stderr)
+            self.assertIn("2", done.stderr)
+
+    def test_dead_letters_and_secrets_are_sealed(self):
+        with Daemon(QUICK) as d, Receiver(400) as r:
+            secret = d.subscribe(r.url, "--name", "s")["secret"]
+            d.emit("a.b", {"marker": "PAYLOAD-MARKER-77"})
+            dead(d, 1)
+            d.stop()
+            for name in os.listdir(f"{d.dir}/store"):
+                with open(f"{d.dir}/store/{name}", "rb") as f:
+                    self.assertNotIn(secret.encode(), f.read(), name)
+            self.assertNotIn(secret, d.log())
+            self.assertNotIn("PAYLOAD-MARKER-77", d.log())
+            self.assertIn("PAYLOAD-MARKER-77", d.ctl("dlq", "export"))  # daemon stopped: the CLI opens the store itself
+
+
+class Offline(unittest.TestCase):
+    def test_the_same_commands_with_the_daemon_stopped(self):
+        with Daemon(QUICK) as d, Receiver(400) as r:
+            d.subscribe(r.url, "--name", "s")
+            d.insert(*[dict(type="a.b", event_id=f"e{n}") for n in range(3)])
+            dead(d, 3)
+            up = d.json("dlq", "list")
+            self.assertEqual(d.stop(), 0)
+            self.assertEqual(d.json("dlq", "list"), up)
+            self.assertEqual(d.ctl("status", check=69), "")
+            d.ctl("subscription", "pause", "s")
+            self.assertEqual(d.json("subscription", "show", "s")["state"], "paused")
+            d.ctl("subscription", "resume", "s")
+            self.assertEqual(d.ctl("event", "emit", "--type", "a.b", "--id", "offline-1", "--data", '{"x":1}').strip().split()[0], "offline-1")
+            d.ctl("dlq", "replay", "--all", "--yes", check=75)  # queued: it needs the daemon
+            r.answer = 200
+            d.start()
+            dead(d, 0)
+            wait_for(lambda: "offline-1" in r.ids())
+
+
+class Manners(unittest.TestCase):
+    def test_usage(self):
+        with Daemon(start=False) as d:
+            done = d.ctl("dql", "list", check=64, raw=True)
+            self.assertIn("did you mean", done.stderr)
+            self.assertEqual(d.ctl("dlq", "list", "--nonsense", check=64), "")
+            self.assertIn("webhookctl", subprocess.run([WEBHOOKCTL, "--help"], capture_output=True, text=True).stdout)
+            self.assertIn("0.1.0", subprocess.run([WEBHOOKCTL, "--version"], capture_output=True, text=True).stdout)
+            self.assertIn("replay", subprocess.run([WEBHOOKCTL, "completion", "bash"], capture_output=True, text=True).stdout)
+            missing = subprocess.run([WEBHOOKCTL, "-c", f"{d.dir}/none.conf", "dlq", "list"], capture_output=True, text=True)
+            self.assertEqual(missing.returncode, 78)
+
+    def test_event_emit_and_conflicts(self):
+        with Daemon() as d, Receiver() as r:
+            d.subscribe(r.url, "--name", "s")
+            answer = d.json("event", "emit", "--type", "order.executed", "--data", '{"n": 1e400}', "--id", "x1", "--key", "K",
+                            "--correlation-id", "c1", "--expires-in", "1h")
+            self.assertEqual(answer["id"], "x1")
+            wait_for(lambda: r.requests)
+            self.assertIn(b'"data":{"n": 1e400}', r.requests[0].body)
+            again = d.json("event", "emit", "--type", "order.executed", "--data", '{"n": 1e400}', "--id", "x1", "--key", "K",
+                           "--correlation-id", "c1", check=None)
+            self.assertEqual(d.ctl("event", "emit", "--type", "order.executed", "--data", '{"n":2}', "--id", "x1", check=None, raw=True).returncode, 1)
+            self.assertEqual(d.ctl("event", "emit", "--type", "bad type", check=None, raw=True).returncode in (64, 65), True)
+            self.assertEqual(d.ctl("event", "emit", "--type", "a.b", "--data", "{nope", check=65), "")
+            shown = d.json("event", "show", "x1")
+            self.assertEqual(len(shown["deliveries"]), 1)
+            self.assertEqual(len(r.requests), 1)
+            self.assertTrue(again is None or again.get("id") == "x1")
+
+    def test_subscription_life(self):
+        with Daemon() as d, Receiver() as r:
+            sub = d.subscribe(r.url, "--name", "s")
+            self.assertTrue(sub["secret"].startswith("whsec_"))
+            self.assertTrue(sub["id"].startswith("sub_"))
+            self.assertNotIn("secret", d.json("subscription", "show", "s"))
+            d.ctl("subscription", "add", "--url", r.url, "--events", "*", "--name", "s", check=None)
+            self.assertEqual(len(d.json("subscription", "list")["items"]), 1)
+            d.ctl("subscription", "pause", "s")
+            d.emit("a.b")
+            wait_for(lambda: d.counts()["held"] == 1)
+            d.ctl("subscription", "delete", "s")
+            dead(d, 1)
+            self.assertEqual(d.json("dlq", "list")["items"][0]["cause"], "subscription_deleted")
+            d.subscribe(r.url, "--name", "s")  # the name is free again
+            d.emit("a.b")
+            wait_for(lambda: r.requests)
+            secret = f"{d.dir}/secret"
+            with open(secret, "w") as f:
+                f.write("my-own-secret-value-1\n")
+            added = d.subscribe(r.url, "--name", "own", "--secret-file", secret)
+            self.assertIn(added["secret"], (None, "my-own-secret-value-1"))
+
+
+if __name__ == "__main__":
+    unittest.main()
