@@ -25,6 +25,8 @@ void loop_timer_free(struct loop_timer *t); /* NULL is fine */
 /* Runs fn once, after the callbacks of this turn: nothing of ours runs (or is freed) in a library's
  * frame. */
 void loop_defer(struct loop *l, loop_fn *fn, void *arg);
+/* Forgets every deferred call of fn with arg: for whoever is freed while one is planned. */
+void loop_defer_cancel(struct loop *l, loop_fn *fn, void *arg);
 
 struct loop_watch;
 struct loop_watch *loop_watch_new(struct loop *l, int fd, loop_fn *readable, void *arg);
