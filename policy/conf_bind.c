@@ -109,8 +109,8 @@ static bool key_seen_before(struct bind *b, const struct conf_node *map, size_t 
         conf_tree_child(b->t, map, j, &other, &value);
         if (other.kind != CONF_NODE_SCALAR || strcmp(other.text, key->text) != 0)
             continue;
-        conf_problem(b->p, key->line, key->col, "duplicate key '%.100s': it stands in line %d too",
-                     key->text, other.line);
+        conf_problem(b->p, key->line, key->col, "duplicate key '%s': it stands in line %d too",
+                     id_is_name(key->text) ? key->text : "…", other.line);
         return true;
     }
     return false;
@@ -344,21 +344,33 @@ static void policy_length(struct bind *b, struct retry_policy *p, const struct c
         p->max_retries = p->schedule_n;
 }
 
+/* "retry: {max_retries: 3}": a member where a policy's name belongs. */
+static void policy_misplaced(struct bind *b, const struct conf_node *key)
+{
+    const struct conf_key *near = row_near("retry.<policy>", key->text);
+    struct buf name;
+
+    buf_init(&name, 1024);
+    text_escape_terminal(&name, key->text, strnlen(key->text, 100), false);
+    if (near != NULL)
+        conf_problem(b->p, key->line, key->col,
+                     "unknown key 'retry.%s'; did you mean 'retry.default.%s'?",
+                     name.data == NULL ? "" : name.data, conf_key_leaf(near));
+    else
+        conf_problem(
+            b->p, key->line, key->col,
+            "unknown key 'retry.%s'; a policy is a mapping, like default: {max_retries: 5}",
+            name.data == NULL ? "" : name.data);
+    buf_fini(&name);
+}
+
 static void bind_policy(struct bind *b, const struct conf_node *key, const struct conf_node *value)
 {
     char shown[SHOWN_MAX];
     struct retry_policy *p;
 
     if (value->kind == CONF_NODE_SCALAR && !value->null) {
-        const struct section s = {"retry.<policy>", "retry", NULL};
-        const struct conf_key *near = row_near("retry.<policy>", key->text);
-
-        if (near == NULL)
-            unknown_key(b, &s, key);
-        else
-            conf_problem(b->p, key->line, key->col,
-                         "unknown key 'retry.%.100s'; did you mean 'retry.default.%s'?", key->text,
-                         conf_key_leaf(near));
+        policy_misplaced(b, key);
         return;
     }
     if (!id_is_name(key->text)) {

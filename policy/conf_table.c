@@ -224,8 +224,9 @@ void conf_type_text(const struct conf_key *k, struct buf *out)
         add_range(k, true, out);
     else if (k->type == CONF_INT || k->type == CONF_NUMBER)
         add_range(k, false, out);
-    else if (k->type == CONF_SIZE && k->max >= MIB)
-        buf_addf(out, " %lld..%lldMiB", (long long)k->min, (long long)(k->max / MIB));
+    else if (k->type == CONF_SIZE)
+        buf_addf(out, " %lld..%lld%s", (long long)k->min,
+                 (long long)(k->max / (k->max >= GIB ? GIB : MIB)), k->max >= GIB ? "GiB" : "MiB");
 }
 
 void conf_reference(struct buf *out)

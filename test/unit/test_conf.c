@@ -258,6 +258,9 @@ static const struct {
      "'retry.default.max_retries'?"},
     {"retry: {max_retrys: 5}\n",
      "1:9: error: unknown key 'retry.max_retrys'; did you mean 'retry.default.max_retries'?"},
+    {"retry: {max_atempts: 5}\n",
+     "1:9: error: unknown key 'retry.max_atempts'; a policy is a mapping"},
+    {"retry: {\"\": 5, \"\\n\": {}, ? {} : 1}\n", "1:9: error: unknown key 'retry.'"},
     {"delivry: {}\n", "1:1: error: unknown key 'delivry'; did you mean 'delivery'?"},
     {"connect_timeout: 5s\n", "1:1: error: unknown key 'connect_timeout'; did you mean "
                               "'delivery.connect_timeout'?"},
