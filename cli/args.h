@@ -1,0 +1,32 @@
+/* cli/args.h: argv by the rows of commands.c: which command, which flags, which words remain. */
+#ifndef CLI_ARGS_H
+#define CLI_ARGS_H
+
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "cli/commands.h"
+
+struct args_given {
+    enum flag_id flag;
+    const char *value; /* "" for a flag without one */
+};
+struct args {
+    const struct command *command; /* NULL: none was named completely */
+    const char *group;             /* the nouns that were named, "dlq", or "" */
+    char group_text[64];
+    const char *values[FLAGS]; /* the last one; NULL: not given */
+    struct args_given *given;  /* all, in order */
+    size_t given_n;
+    const char **words; /* what remains: ids, files */
+    size_t words_n;
+};
+
+/* 0, or 64 with one line of why (and what to do) in why. Strings stay argv's. */
+int args_parse(struct args *a, int argc, char *const *argv, struct buf *why);
+void args_fini(struct args *a);
+
+/* The n-th word of "dlq list" into out; false: there are fewer. */
+bool args_word(const char *words, size_t n, char *out, size_t room);
+
+#endif

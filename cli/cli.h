@@ -1,0 +1,67 @@
+/* cli/cli.h: what every command gets: the parsed arguments, the terminals, the way to the daemon;
+ * and the table of exit codes, the only one.
+ *
+ *   argv ─▶ args.c (by the rows of commands.c) ─▶ cmd_*.c ─▶ client.c ─▶ daemon, or the store itself
+ *                                                    └──▶ out.c ─▶ tables, JSON, messages */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cli/args.h"
+#include "policy/conf.h"
+
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_NO = 1,
+    CLI_PARTIAL = 3,
+    CLI_NOT_FOUND = 4,
+    CLI_USAGE = 64,
+    CLI_DATA = 65,
+    CLI_NO_INPUT = 66,
+    CLI_UNREACHABLE = 69,
+    CLI_INTERNAL = 70,
+    CLI_CANNOT_CREATE = 73,
+    CLI_IO = 74,
+    CLI_LATER = 75,
+    CLI_DENIED = 77,
+    CLI_CONFIG = 78,
+    CLI_INTERRUPTED = 130,
+    CLI_PIPE = 141,
+};
+struct cli_exit_row {
+    int code;
+    const char *meaning;
+};
+extern const struct cli_exit_row cli_exits[]; /* ends with meaning NULL */
+const char *cli_exit_meaning(int code);       /* NULL: not in the table */
+/* Exit code for an HTTP answer that is not 2xx. code: the error object's, may be NULL. on_invalid:
+ * whose mistake a 400 or 422 is: CLI_USAGE (flags) or CLI_DATA (input). */
+int cli_exit_of_status(int status, const char *code, int on_invalid);
+
+enum out_format { OUT_TABLE, OUT_JSON, OUT_JSONL, OUT_ID };
+
+struct client;
+struct cli {
+    const struct args *args;
+    enum out_format format;
+    bool in_tty, out_tty, err_tty;
+    const char *config_file;
+    struct conf *conf;     /* NULL until cli_conf() */
+    struct client *client; /* NULL until the first call */
+};
+
+/* The whole program; returns the exit status. */
+int cli_run(int argc, char **argv);
+
+/* Loads the configuration once; 0, or 78 with every mistake printed. */
+int cli_conf(struct cli *cli);
+/* Value of a flag, NULL: not given ("" for one without a value). */
+const char *cli_flag(const struct cli *cli, enum flag_id id);
+/* Asks on the terminal; 0: yes, else CLI_USAGE with a message that names --yes. */
+int cli_confirm(const struct cli *cli, const char *question);
+/* One line from the terminal, without the newline; false: end of input. */
+bool cli_ask(const char *question, char *out, size_t room);
+
+#endif

@@ -1,0 +1,368 @@
+/* cli/client.c: see client.h. */
+#include "cli/client.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "cli/out.h"
+#include "engine/api.h"
+#include "engine/intake.h"
+#include "store/backend.h"
+#include "store/seal.h"
+
+#define ANSWER_MAX_BYTES ((size_t)64 << 20)
+#define LOCK_WAIT_MS 2000
+#define CALL_TIMEOUT_MS 60000L
+
+struct client {
+    CURL *curl;
+    struct keyring *keys; /* NULL until the first call in this process */
+};
+
+static size_t on_body(char *bytes, size_t size, size_t n, void *arg)
+{
+    struct answer *out = arg;
+
+    buf_add(&out->raw, bytes, size * n);
+    return out->raw.failed ? 0 : size * n;
+}
+
+static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
+{
+    static const char name[] = "x-next-cursor:";
+    struct answer *out = arg;
+    size_t len = size * n;
+
+    if (len < sizeof name || strncasecmp(bytes, name, sizeof name - 1) != 0)
+        return len;
+    const char *at = bytes + sizeof name - 1;
+    size_t rest = len - (sizeof name - 1);
+
+    while (rest > 0 && *at == ' ')
+        at++, rest--;
+    while (rest > 0 && (at[rest - 1] == '\r' || at[rest - 1] == '\n' || at[rest - 1] == ' '))
+        rest--;
+    if (rest < sizeof out->next_cursor)
+        text_copy(out->next_cursor, rest + 1, at);
+    return len;
+}
+
+enum reach { REACH_ANSWERED, REACH_NO_DAEMON, REACH_FAILED };
+
+static void curl_setup(CURL *curl, const char *socket, const struct client_request *r,
+                       struct curl_slist *headers, struct answer *out)
+{
+    curl_easy_reset(curl);
+    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, CALL_TIMEOUT_MS);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, out);
+    if (strcmp(r->method, "GET") != 0) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, r->body ? (const char *)r->body : "");
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_bytes);
+    }
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, r->method);
+}
+
+/* Fills out on REACH_ANSWERED; *rc is the exit code of REACH_FAILED, whose reason was printed. */
+static enum reach ask_daemon(struct cli *cli, const struct client_request *r, struct answer *out,
+                             int *rc)
+{
+    CURL *curl = cli->client->curl;
+    struct curl_slist *headers = NULL;
+    char type[128];
+    struct buf url;
+    long os_errno = 0, status = 0;
+
+    buf_init(&url, (size_t)1 << 20);
+    buf_addf(&url, "http://webhookd%s%s%s", r->path, r->query ? "?" : "", r->query ? r->query : "");
+    snprintf(type, sizeof type, "Content-Type: %s",
+             r->content_type ? r->content_type : "application/json");
+    headers = curl_slist_append(NULL, type);
+    /* no waiting for "100 Continue" */
+    struct curl_slist *more = curl_slist_append(headers, "Expect:");
+
+    headers = more ? more : headers;
+    curl_setup(curl, cli->conf->listen_socket, r, headers, out);
+    curl_easy_setopt(curl, CURLOPT_URL, url.data);
+    CURLcode code = curl_easy_perform(curl);
+
+    curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_slist_free_all(headers);
+    buf_fini(&url);
+    if (code == CURLE_OK) {
+        out->status = (int)status;
+        return REACH_ANSWERED;
+    }
+    if (code == CURLE_COULDNT_CONNECT && os_errno != EACCES && os_errno != EPERM &&
+        os_errno != EAGAIN)
+        return REACH_NO_DAEMON;
+    if (code == CURLE_COULDNT_CONNECT && (os_errno == EACCES || os_errno == EPERM))
+        *rc = out_fail(cli, CLI_DENIED, "forbidden",
+                       "no permission for %s: run as root or as a member of its group",
+                       cli->conf->listen_socket);
+    else
+        *rc = out_fail(cli, CLI_UNREACHABLE, "unavailable",
+                       "webhookd at %s did not answer: %s; whether it was done is not known",
+                       cli->conf->listen_socket, curl_easy_strerror(code));
+    return REACH_FAILED;
+}
+
+static void actor_name(char *out, size_t room)
+{
+    const struct passwd *pw = getpwuid(geteuid());
+
+    snprintf(out, room, "uid:%u %s", (unsigned)geteuid(), pw ? pw->pw_name : "");
+}
+
+/* The handler within one transaction; the answer holds in every case but a lost commit. */
+static void handle_in_process(struct cli *cli, struct backend *b, const struct client_request *r,
+                              struct answer *out)
+{
+    struct intake *intake = intake_new(cli->client->keys);
+    struct api api = {.conf = cli->conf, .intake = intake, .live = NULL};
+    struct api_response resp;
+    struct err err = {OK, ""};
+    char actor[128];
+    bool allowed = false;
+    const struct api_route *route = api_route_find(r->method, r->path, &allowed);
+
+    actor_name(actor, sizeof actor);
+    struct api_request req = {.method = r->method,
+                              .path = r->path,
+                              .query = r->query,
+                              .body = r->body,
+                              .body_bytes = r->body_bytes,
+                              .content_type =
+                                  r->content_type ? r->content_type : "application/json",
+                              .actor = actor};
+
+    api_response_init(&resp);
+    if (intake == NULL)
+        fail(&err, ERR_NOMEM, "out of memory");
+    else if (route == NULL)
+        api_fail(&resp, allowed ? 405 : 404, allowed ? "method_not_allowed" : "not_found", NULL,
+                 "this webhookd does not know the request");
+    else if (b->ops->begin(b, &err) == OK) {
+        bool keep = intake_prime(intake, b, &err) == OK &&
+                    api_handle(&api, route, b, &req, &resp) == OK;
+
+        if (keep)
+            b->ops->commit(b, &err);
+        else
+            b->ops->rollback(b);
+    }
+    if (err.code != OK) {
+        api_response_fini(&resp);
+        api_response_init(&resp);
+        api_fail(&resp, err.code == ERR_FULL ? 507 : 500, err_code_name(err.code), NULL, err.text);
+    }
+    out->status = resp.status;
+    out->in_process = true;
+    text_copy(out->next_cursor, sizeof out->next_cursor, resp.next_cursor);
+    buf_add(&out->raw, resp.body.data ? resp.body.data : "", resp.body.len);
+    api_response_fini(&resp);
+    intake_free(intake);
+}
+
+/* OK: answered. ERR_BUSY: another process holds the store. */
+static enum err_code ask_store(struct cli *cli, const struct client_request *r, struct answer *out,
+                               struct err *err)
+{
+    const struct backend_ops *ops = backend_find(cli->conf->store_url);
+    struct backend *b = NULL;
+
+    if (ops == NULL)
+        return fail(err, ERR_CONFIG, "store.url %s: no such backend", cli->conf->store_url);
+    if (cli->client->keys == NULL) {
+        enum err_code rc =
+            keyring_load(&cli->client->keys, cli->conf->encryption_key_file, true, err);
+
+        if (rc != OK)
+            return rc;
+    }
+    enum err_code rc =
+        ops->open(&b, cli->conf->store_url, BACKEND_WRITER, cli->client->keys, err);
+
+    if (rc != OK)
+        return rc;
+    handle_in_process(cli, b, r, out);
+    ops->close(b);
+    return OK;
+}
+
+static int client_ready(struct cli *cli)
+{
+    int rc = cli_conf(cli);
+
+    if (rc != 0 || cli->client != NULL)
+        return rc;
+    struct client *c = calloc(1, sizeof *c);
+
+    if (c != NULL)
+        c->curl = curl_easy_init();
+    if (c == NULL || c->curl == NULL) {
+        free(c);
+        return out_fail(cli, CLI_INTERNAL, "internal", "out of memory");
+    }
+    cli->client = c;
+    return 0;
+}
+
+void client_free(struct client *c)
+{
+    if (c == NULL)
+        return;
+    curl_easy_cleanup(c->curl);
+    keyring_free(c->keys);
+    free(c);
+}
+
+int client_send(struct cli *cli, const struct client_request *r, struct answer *out)
+{
+    const struct timespec pause = {.tv_sec = 0, .tv_nsec = 50000000};
+    int64_t until = clock_mono_ms() + LOCK_WAIT_MS;
+    struct err err = {OK, ""};
+    int rc = client_ready(cli);
+
+    memset(out, 0, sizeof *out);
+    buf_init(&out->raw, ANSWER_MAX_BYTES);
+    while (rc == 0) {
+        enum reach reach = ask_daemon(cli, r, out, &rc);
+
+        if (reach != REACH_NO_DAEMON)
+            break;
+        if (r->daemon_only) {
+            rc = out_fail(cli, CLI_UNREACHABLE, "unavailable",
+                          "no webhookd listens at %s; start it with webhookd -c %s",
+                          cli->conf->listen_socket, cli->config_file);
+            break;
+        }
+        if (ask_store(cli, r, out, &err) == OK)
+            break;
+        if (err.code != ERR_BUSY)
+            rc = out_fail_err(cli, &err);
+        else if (clock_mono_ms() >= until)
+            rc = out_fail(cli, CLI_LATER, "busy",
+                          "no webhookd listens at %s, but a process holds the store (one that "
+                          "starts or stops?): %s; try again",
+                          cli->conf->listen_socket, err.text);
+        else
+            nanosleep(&pause, NULL); /* starting or stopping: ask both again */
+    }
+    if (rc != 0) {
+        answer_fini(out);
+        return rc;
+    }
+    out->json = json_loadb(out->raw.data ? out->raw.data : "", out->raw.len, JSON_ALLOW_NUL, NULL);
+    return 0;
+}
+
+int client_judge(struct cli *cli, const struct answer *a, int on_invalid)
+{
+    const char *code = out_string(a->json, "error.code");
+    const char *message = out_string(a->json, "error.message");
+
+    if (a->status >= 200 && a->status < 300)
+        return 0;
+    int rc = cli_exit_of_status(a->status, code, on_invalid);
+
+    if (cli->format != OUT_TABLE && cli->format != OUT_ID && code != NULL) {
+        char *text = json_dumps(a->json, JSON_COMPACT);
+
+        fprintf(stderr, "%s\n", text ? text : "");
+        free(text);
+        return rc;
+    }
+    const char *target = out_string(a->json, "error.target");
+
+    return out_fail(cli, rc, code ? code : "internal", "%s%s%s", target ? target : "",
+                    target ? ": " : "",
+                    message ? message : "webhookd gave an answer that this webhookctl cannot read");
+}
+
+int client_call(struct cli *cli, const char *method, const char *path, const char *query,
+                const struct buf *body, struct answer *out)
+{
+    struct client_request r = {.method = method,
+                               .path = path,
+                               .query = query && *query ? query : NULL,
+                               .body = body ? body->data : NULL,
+                               .body_bytes = body ? body->len : 0};
+    int rc = client_send(cli, &r, out);
+
+    if (rc != 0)
+        return rc;
+    rc = client_judge(cli, out, CLI_USAGE);
+    if (rc != 0)
+        answer_fini(out);
+    return rc;
+}
+
+int client_call_json(struct cli *cli, const char *method, const char *path, json_t *body,
+                     struct answer *out)
+{
+    struct buf text;
+    char *dump = body ? json_dumps(body, JSON_COMPACT) : NULL;
+
+    buf_init(&text, (size_t)16 << 20);
+    buf_adds(&text, dump ? dump : "{}");
+    int rc = client_call(cli, method, path, NULL, &text, out);
+
+    buf_fini(&text);
+    free(dump);
+    json_decref(body);
+    return rc;
+}
+
+void answer_fini(struct answer *a)
+{
+    json_decref(a->json);
+    a->json = NULL;
+    buf_fini(&a->raw);
+}
+
+static void percent(struct buf *out, const char *text)
+{
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+
+    for (const char *p = text; *p; p++) {
+        if (strchr(plain, *p) != NULL)
+            buf_addc(out, *p);
+        else
+            buf_addf(out, "%%%02X", (unsigned)(unsigned char)*p);
+    }
+}
+
+void client_query(struct buf *q, const char *key, const char *value)
+{
+    if (q->len > 0)
+        buf_addc(q, '&');
+    buf_adds(q, key);
+    buf_addc(q, '=');
+    percent(q, value);
+}
+
+void client_path(struct buf *path, const char *noun, const char *ref, const char *verb)
+{
+    buf_addf(path, "/api/v1/%s/", noun);
+    percent(path, ref);
+    if (verb != NULL)
+        buf_addf(path, "/%s", verb);
+}

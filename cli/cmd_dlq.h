@@ -1,0 +1,16 @@
+/* cli/cmd_dlq.h: what the files of the dlq commands share. */
+#ifndef CLI_CMD_DLQ_H
+#define CLI_CMD_DLQ_H
+
+#include "cli/cli.h"
+#include "cli/filter.h"
+
+/* How many dead letters match, and the bytes of their payloads; an exit code. */
+int dlq_count(struct cli *cli, const struct filter_flags *f, int64_t *count, int64_t *bytes);
+/* 64 with a message where nothing was selected: no filter is not "everything". */
+int dlq_selected(struct cli *cli, const struct filter_flags *f, const char *verb);
+
+/* Follows a job until it is over or wait_ms (-1: for ever) are; its exit code. started: who it is. */
+int job_follow(struct cli *cli, const char *id, int64_t wait_ms);
+
+#endif

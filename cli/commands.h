@@ -1,0 +1,116 @@
+/* cli/commands.h: the table of commands and the table of flags (house rule 7). The parser, --help,
+ * completion and the reference are all made from these rows. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One name has one meaning (with or without a value) in all commands, so that a flag may stand
+ * before the noun. */
+enum flag_id {
+    FLAG_CONFIG,
+    FLAG_OUTPUT,
+    FLAG_HELP,
+    FLAG_VERSION,
+    FLAG_YES,
+    FLAG_DRY_RUN,
+    FLAG_SUBSCRIPTION,
+    FLAG_EVENT,
+    FLAG_TYPE,
+    FLAG_CAUSE,
+    FLAG_STATUS,
+    FLAG_OUTCOME,
+    FLAG_SINCE,
+    FLAG_UNTIL,
+    FLAG_MIN_ATTEMPTS,
+    FLAG_IDS_FROM,
+    FLAG_ALL,
+    FLAG_LIMIT,
+    FLAG_STATE,
+    FLAG_RATE,
+    FLAG_NOTE,
+    FLAG_WAIT,
+    FLAG_DETACH,
+    FLAG_IGNORE_EXPIRY,
+    FLAG_CONFIRM,
+    FLAG_FILE,
+    FLAG_FORCE,
+    FLAG_BODY,
+    FLAG_URL,
+    FLAG_EVENTS,
+    FLAG_NAME,
+    FLAG_PARTNER,
+    FLAG_PROFILE,
+    FLAG_SECRET_FILE,
+    FLAG_BEARER_FILE,
+    FLAG_RETRY,
+    FLAG_CONCURRENCY,
+    FLAG_TIMEOUT,
+    FLAG_ORDERING,
+    FLAG_ON_DEAD,
+    FLAG_HEADER_FILE,
+    FLAG_FOR,
+    FLAG_OVERLAP,
+    FLAG_DATA,
+    FLAG_ID,
+    FLAG_KEY,
+    FLAG_CORRELATION_ID,
+    FLAG_EXPIRES_IN,
+    FLAG_SOURCE,
+    FLAG_WAL,
+    FLAG_TABLE,
+    FLAGS
+};
+_Static_assert(FLAGS <= 64, "a command's flags are a mask of 64 bits");
+
+struct flag {
+    const char *name;  /* without the dashes */
+    char letter;       /* 0: none */
+    const char *value; /* what stands for the value in help; NULL: takes none */
+    bool many;         /* may be repeated */
+    const char *words; /* closed list, for completion: "none key"; NULL: free text */
+    const char *help;
+};
+extern const struct flag flags_table[FLAGS];
+#define FLAGS_GLOBAL                                                                               \
+    ((uint64_t)1 << FLAG_CONFIG | (uint64_t)1 << FLAG_OUTPUT | (uint64_t)1 << FLAG_HELP |          \
+     (uint64_t)1 << FLAG_VERSION)
+
+struct cli;
+typedef int command_fn(struct cli *cli); /* returns the exit status */
+
+#define COMMAND_ANY (-1)
+struct command {
+    const char *words; /* "dlq list" */
+    uint64_t flags;    /* beside FLAGS_GLOBAL */
+    const char *args;  /* what stands for the arguments in help; "" none */
+    int args_min, args_max;
+    const char *help, *example;
+    const char *exits; /* "0 1 64": rows of cli_exits */
+    command_fn *run;
+};
+extern const struct command commands_table[];
+extern const size_t commands_n;
+
+struct command_alias {
+    const char *alias, *word;
+};
+extern const struct command_alias commands_aliases[]; /* ends with NULL */
+
+/* The functions behind the rows. */
+command_fn cmd_dlq_summary, cmd_dlq_list, cmd_dlq_count, cmd_dlq_show, cmd_dlq_replay, cmd_dlq_purge,
+    cmd_dlq_export, cmd_dlq_import;
+command_fn cmd_job_list, cmd_job_show, cmd_job_cancel, cmd_job_watch;
+command_fn cmd_sub_add, cmd_sub_list, cmd_sub_show, cmd_sub_pause, cmd_sub_resume, cmd_sub_enable,
+    cmd_sub_disable, cmd_sub_delete, cmd_sub_rotate;
+command_fn cmd_event_emit, cmd_event_list, cmd_event_show;
+command_fn cmd_delivery_list, cmd_delivery_show, cmd_attempt_list;
+command_fn cmd_partner_add, cmd_partner_list, cmd_audit_list;
+command_fn cmd_outbox_init, cmd_outbox_check, cmd_rejects_list, cmd_rejects_show, cmd_rejects_retry,
+    cmd_rejects_purge;
+command_fn cmd_status, cmd_config_check, cmd_config_show, cmd_config_reference, cmd_egress_check;
+command_fn cmd_completion, cmd_help;
+
+#endif

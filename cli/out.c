@@ -1,0 +1,280 @@
+/* cli/out.c: see out.h. libsmartcols is used here alone. */
+#include "cli/out.h"
+
+#include <libsmartcols/libsmartcols.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#define CELL_MAX_BYTES ((size_t)64 << 10)
+
+void out_note(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+}
+
+int out_fail(const struct cli *cli, int exit_code, const char *code, const char *fmt, ...)
+{
+    char text[1024], now[TEXT_TIME_MAX];
+    struct buf line;
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    buf_init(&line, CELL_MAX_BYTES);
+    if (cli->format == OUT_JSON || cli->format == OUT_JSONL) {
+        buf_adds(&line, "{\"error\":{\"code\":");
+        buf_add_json(&line, code);
+        buf_adds(&line, ",\"message\":");
+        buf_add_json(&line, text);
+        buf_addf(&line,
+                 ",\"details\":null,\"target\":null,\"status\":null,\"timestamp\":\"%s\","
+                 "\"correlation_id\":null,\"documentation\":null}}",
+                 text_time(now, clock_wall_ms()));
+    } else {
+        buf_adds(&line, "webhookctl: ");
+        text_escape_terminal(&line, text, strlen(text), true);
+    }
+    fprintf(stderr, "%s\n", line.data ? line.data : "");
+    buf_fini(&line);
+    return exit_code;
+}
+
+int out_exit_of_err(enum err_code code)
+{
+    switch (code) {
+    case OK:
+        return CLI_OK;
+    case ERR_INVALID:
+        return CLI_USAGE;
+    case ERR_CONFIG:
+    case ERR_NEWER:
+        return CLI_CONFIG;
+    case ERR_NOT_FOUND:
+        return CLI_NOT_FOUND;
+    case ERR_EXISTS:
+    case ERR_STALE:
+        return CLI_NO;
+    case ERR_BUSY:
+        return CLI_LATER;
+    case ERR_DENIED:
+        return CLI_DENIED;
+    case ERR_FULL:
+        return CLI_CANNOT_CREATE;
+    case ERR_IO:
+    case ERR_CORRUPT:
+        return CLI_IO;
+    case ERR_NOMEM:
+    case ERR_INTERNAL:
+        break;
+    }
+    return CLI_INTERNAL;
+}
+
+int out_fail_err(const struct cli *cli, const struct err *err)
+{
+    return out_fail(cli, out_exit_of_err(err->code), err_code_name(err->code), "%s", err->text);
+}
+
+/* Borrowed: jansson's getters give a mutable pointer out of a const object. */
+json_t *out_member(const json_t *object, const char *path)
+{
+    char name[64];
+    json_t *at = NULL;
+
+    while (*path) {
+        size_t n = strcspn(path, ".");
+
+        text_copy(name, n + 1 < sizeof name ? n + 1 : sizeof name, path);
+        at = json_object_get(at ? at : object, name);
+        if (at == NULL)
+            return NULL;
+        path += n + (path[n] == '.');
+    }
+    return at;
+}
+
+const char *out_string(const json_t *object, const char *path)
+{
+    return json_string_value(out_member(object, path));
+}
+
+int64_t out_integer(const json_t *object, const char *path)
+{
+    return (int64_t)json_integer_value(out_member(object, path));
+}
+
+static void value_time(const struct cli *cli, const char *text, struct buf *out)
+{
+    char ago[32];
+    int64_t ms, now = clock_wall_ms();
+
+    if (!cli->out_tty || !text_parse_time(text, &ms)) {
+        text_escape_terminal(out, text, strlen(text), false);
+        return;
+    }
+    text_ago(ago, sizeof ago, ms > now ? ms - now : now - ms);
+    buf_addf(out, ms > now ? "in %s" : "%s ago", ago);
+}
+
+static void value_number(const json_t *value, enum out_kind kind, struct buf *out)
+{
+    double number = json_number_value(value);
+    char size[32];
+
+    switch (kind) {
+    case OUT_SECONDS:
+        buf_addf(out, "%.3fs", number);
+        return;
+    case OUT_MS:
+        buf_addf(out, number < 0.0095 ? "%.1fms" : "%.0fms", number * 1000);
+        return;
+    case OUT_BYTES:
+        text_size(size, sizeof size, (int64_t)number);
+        buf_adds(out, size);
+        return;
+    case OUT_TEXT:
+    case OUT_TIME:
+        break;
+    }
+    if (json_is_integer(value))
+        buf_addf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else
+        buf_addf(out, "%.10g", number);
+}
+
+void out_value(const struct cli *cli, const json_t *value, enum out_kind kind, struct buf *out)
+{
+    size_t i;
+    json_t *item;
+
+    if (json_is_string(value) && json_string_length(value) > 0) {
+        if (kind == OUT_TIME)
+            value_time(cli, json_string_value(value), out);
+        else
+            text_escape_terminal(out, json_string_value(value), json_string_length(value), false);
+    } else if (json_is_number(value)) {
+        value_number(value, kind, out);
+    } else if (json_is_boolean(value)) {
+        buf_adds(out, json_is_true(value) ? "yes" : "no");
+    } else if (json_is_array(value) && json_array_size(value) > 0) {
+        json_array_foreach(value, i, item)
+        {
+            if (i > 0)
+                buf_addc(out, ',');
+            out_value(cli, item, kind, out);
+        }
+    } else if (json_is_object(value)) {
+        char *text = json_dumps(value, JSON_COMPACT);
+
+        text_escape_terminal(out, text ? text : "", text ? strlen(text) : 0, false);
+        free(text);
+    } else {
+        buf_addc(out, '-');
+    }
+}
+
+struct out_table {
+    const struct cli *cli;
+    const struct out_column *columns;
+    struct libscols_table *table;
+    size_t rows;
+};
+
+struct out_table *out_table_new(const struct cli *cli, const struct out_column *columns)
+{
+    struct out_table *t = calloc(1, sizeof *t);
+
+    if (t == NULL)
+        return NULL;
+    t->cli = cli;
+    t->columns = columns;
+    t->table = scols_new_table();
+    if (t->table == NULL) {
+        free(t);
+        return NULL;
+    }
+    scols_table_set_column_separator(t->table, "  ");
+    scols_table_enable_minout(t->table, 1);
+    /* Cells are escaped by out_value(); the library's own escapes would double the backslashes. */
+    scols_table_enable_noencoding(t->table, 1);
+    for (size_t i = 0; columns[i].header; i++)
+        scols_table_new_column(t->table, columns[i].header, 0, cli->out_tty ? SCOLS_FL_TRUNC : 0);
+    return t;
+}
+
+void out_table_row(struct out_table *t, const json_t *item)
+{
+    struct libscols_line *line = t ? scols_table_new_line(t->table, NULL) : NULL;
+    struct buf cell;
+
+    if (line == NULL)
+        return;
+    t->rows++;
+    for (size_t i = 0; t->columns[i].header; i++) {
+        buf_init(&cell, CELL_MAX_BYTES);
+        out_value(t->cli, out_member(item, t->columns[i].path), t->columns[i].kind, &cell);
+        scols_line_set_data(line, i, cell.data ? cell.data : "-");
+        buf_fini(&cell);
+    }
+}
+
+void out_table_print(struct out_table *t)
+{
+    if (t == NULL)
+        return;
+    if (t->rows > 0)
+        scols_print_table(t->table);
+    scols_unref_table(t->table);
+    free(t);
+}
+
+void out_fields(const struct cli *cli, const json_t *object, const struct out_column *fields)
+{
+    struct buf text;
+
+    for (size_t i = 0; fields[i].header; i++) {
+        json_t *value = out_member(object, fields[i].path);
+
+        if (value == NULL || json_is_null(value))
+            continue;
+        buf_init(&text, CELL_MAX_BYTES);
+        out_value(cli, value, fields[i].kind, &text);
+        printf("%-14s %s\n", fields[i].header, text.data ? text.data : "-");
+        buf_fini(&text);
+    }
+}
+
+void out_escaped(const char *text, size_t n, const char *indent)
+{
+    struct buf safe;
+
+    buf_init(&safe, n * 8 + 16);
+    text_escape_terminal(&safe, text, n, true);
+    for (char *at = safe.data; at != NULL && *at;) {
+        size_t len = strcspn(at, "\n");
+
+        printf("%s%.*s\n", indent, (int)len, at);
+        at += len + (at[len] == '\n');
+    }
+    buf_fini(&safe);
+}
+
+void out_json(const json_t *value, bool lines)
+{
+    char *text = json_dumps(value, lines ? JSON_COMPACT : JSON_INDENT(2));
+
+    if (text != NULL)
+        puts(text);
+    free(text);
+}

@@ -1,0 +1,51 @@
+/* cli/out.h: what people and programs read: tables (libsmartcols), JSON, messages on stderr.
+ *
+ * Data goes to stdout, all else to stderr. Text that came from outside is escaped for terminals in
+ * tables and screens, and stands as it is in JSON. */
+#ifndef CLI_OUT_H
+#define CLI_OUT_H
+
+#include <jansson.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "cli/cli.h"
+
+__attribute__((format(printf, 1, 2))) void out_note(const char *fmt, ...);
+/* The error as a line, or with -o json as the API's error object; returns exit_code. */
+__attribute__((format(printf, 4, 5))) int out_fail(const struct cli *cli, int exit_code,
+                                                   const char *code, const char *fmt, ...);
+int out_fail_err(const struct cli *cli, const struct err *err); /* exit code by err->code */
+int out_exit_of_err(enum err_code code);
+
+/* How a value of a JSON object is shown. */
+enum out_kind {
+    OUT_TEXT,     /* strings, numbers, booleans, lists by commas; null and "" are "-" */
+    OUT_TIME,     /* RFC 3339: as ago on a terminal */
+    OUT_SECONDS,  /* a number: 0.412s */
+    OUT_MS,       /* a number of seconds: 19ms */
+    OUT_BYTES,    /* 37.1 KiB */
+};
+struct out_column {
+    const char *header;
+    const char *path; /* "counts.dead": members of members */
+    enum out_kind kind;
+};
+#define OUT_COLUMNS_END {NULL, NULL, OUT_TEXT}
+
+json_t *out_member(const json_t *object, const char *path);           /* NULL: none; borrowed */
+const char *out_string(const json_t *object, const char *path);       /* NULL: none */
+int64_t out_integer(const json_t *object, const char *path);          /* 0: none */
+void out_value(const struct cli *cli, const json_t *value, enum out_kind kind, struct buf *out);
+
+struct out_table;
+struct out_table *out_table_new(const struct cli *cli, const struct out_column *columns);
+void out_table_row(struct out_table *t, const json_t *item);
+void out_table_print(struct out_table *t); /* and frees; prints nothing where it is empty */
+
+/* "Label   value" lines of one object; absent members are left out. */
+void out_fields(const struct cli *cli, const json_t *object, const struct out_column *fields);
+void out_escaped(const char *text, size_t n, const char *indent); /* lines, made harmless */
+void out_json(const json_t *value, bool lines); /* lines: compact, on one line */
+
+#endif
