@@ -113,7 +113,8 @@ def white_space():
 
 
 def conf_documents(build):
-    done = subprocess.run([sys.executable, "test/lint/confdoc.py", build], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "test/lint/confdoc.py"], capture_output=True, text=True,
+                          env=dict(os.environ, BUILD=build))
     if done.returncode:
         yield from (done.stdout + done.stderr).splitlines()
 
