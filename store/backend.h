@@ -152,7 +152,7 @@ struct backend_ops {
                               struct err *);
     /* Back to ready with a fresh retry budget, state retrying (pending where it had no attempt);
      * bypasses the ordering key's line. ERR_STALE: not dead. ERR_INVALID: the subscription is
-     * deleted. */
+     * deleted, or the sealed payload is missing or does not open. */
     enum err_code (*dead_replay)(struct backend *, int64_t num, int64_t job, int64_t due_ms,
                                  int64_t now_ms, struct err *);
     /* State discarded; a key that it blocked goes on (out->next_due_ms). ERR_STALE: not dead. */
@@ -210,6 +210,7 @@ struct backend_ops {
     /* Deliveries by stored state, over all subscriptions; [DELIVERY_HELD] derived; rejects too. */
     enum err_code (*counts)(struct backend *, int64_t out[DELIVERY_STATES], int64_t *rejects,
                             struct err *);
+    /* *n: rows deleted. 0: this slice found none; the next call goes on where it ended. */
     enum err_code (*retain)(struct backend *, enum retain_what, int64_t before_ms, size_t limit,
                             size_t *n, struct err *);
     /* The greatest number used as a key anywhere: where an id_source starts. */

@@ -7,6 +7,7 @@
  *   backend_sqlite_claim.c   what is due
  *   backend_sqlite_settle.c  the moves of a delivery: settle, kill, the ordering key's line
  *   backend_sqlite_dead.c    dead letters
+ *   backend_sqlite_import.c  an exported dead letter comes back
  *   backend_sqlite_misc.c    jobs, intake's memory, audit, meta, counts
  *   backend_sqlite_retain.c  what retention deletes */
 #ifndef STORE_BACKEND_SQLITE_H
@@ -230,7 +231,8 @@ void sq_read_delivery(sqlite3_stmt *st, int col, struct arena *a, struct deliver
 
 /* ---- the moves of a delivery (backend_sqlite_settle.c) ---- */
 struct sq_open_delivery { /* what a move needs to know of an open delivery */
-    int64_t num, event, sub, due_ms, job, expires_ms, created_ms;
+    int64_t num, event, sub, due_ms, job, expires_ms;
+    int64_t since_ms; /* when its budget began: `ready` carries it for kill() */
     enum delivery_state state;
     int attempts;
     char *line; /* malloc'ed, NULL: stands in no line */

@@ -23,7 +23,7 @@ enum err_code sq_delivery_load(struct sq *q, int64_t num, struct sq_open_deliver
     sqlite3_stmt *st;
     memset(out, 0, sizeof(*out));
     enum err_code code = sq_row(q, SQ_OPEN_GET, &st, err,
-                                "SELECT event, sub, state, due_ms, job, expires_ms, created_ms,"
+                                "SELECT event, sub, state, due_ms, job, expires_ms, budget_since_ms,"
                                 " attempts, line FROM delivery WHERE num = ?1",
                                 "l", num);
     if (code == ERR_NOT_FOUND)
@@ -37,7 +37,7 @@ enum err_code sq_delivery_load(struct sq *q, int64_t num, struct sq_open_deliver
     out->due_ms = sqlite3_column_int64(st, 3);
     out->job = sqlite3_column_int64(st, 4);
     out->expires_ms = sqlite3_column_int64(st, 5);
-    out->created_ms = sqlite3_column_int64(st, 6);
+    out->since_ms = sqlite3_column_int64(st, 6);
     out->attempts = sqlite3_column_int(st, 7);
     const void *line = sqlite3_column_text(st, 8);
     if (line != NULL && (out->line = strdup(line)) == NULL)
@@ -58,20 +58,20 @@ static enum err_code line_advance(struct sq *q, int64_t sub, const char *key, in
 {
     sqlite3_stmt *st;
     enum err_code code = sq_row(q, SQ_LINE_NEXT, &st, err,
-                                "SELECT d.num, d.due_ms, d.state, d.created_ms FROM delivery d"
+                                "SELECT d.num, d.due_ms, d.state, d.budget_since_ms FROM delivery d"
                                 " WHERE d.num = (SELECT num FROM lineup WHERE sub = ?1"
                                 " AND key = ?2 ORDER BY num LIMIT 1)",
                                 "lt", sub, key);
     if (code != OK)
         return code == ERR_NOT_FOUND ? OK : code;
     int64_t num = sqlite3_column_int64(st, 0), due = sqlite3_column_int64(st, 1);
-    int64_t created = sqlite3_column_int64(st, 3);
+    int64_t since = sqlite3_column_int64(st, 3);
     bool open = is_open((enum delivery_state)sqlite3_column_int(st, 2));
     sq_done(st);
     if (!open)
         return OK;
     code = sq_run(q, SQ_READY_PUT, err, "INSERT OR IGNORE INTO ready VALUES(?1, ?2, ?3, ?4)",
-                  "llll", sub, due, num, created);
+                  "llll", sub, due, num, since);
     if (code == OK && next_due_ms != NULL)
         *next_due_ms = due;
     return code;
@@ -251,7 +251,7 @@ static enum err_code settle_retry(struct sq *q, const struct sq_open_delivery *d
                "lll", d->sub, d->due_ms, d->num);
     if (code == OK)
         code = sq_run(q, SQ_READY_PUT, err, "INSERT OR IGNORE INTO ready VALUES(?1, ?2, ?3, ?4)",
-                      "llll", d->sub, due_ms, d->num, d->created_ms);
+                      "llll", d->sub, due_ms, d->num, d->since_ms);
     if (code == OK && d->state != DELIVERY_RETRYING) {
         code = sq_count(q, d->sub, d->state, -1, err);
         if (code == OK)
@@ -326,6 +326,7 @@ static enum err_code collect(struct sq *q, sqlite3_stmt *st, int64_t *nums, size
     return code == ERR_NOT_FOUND ? OK : code;
 }
 
+/* "Created" is the start of the budget: a letter replayed today is not killed for its age. */
 struct kill_way {
     enum sq_slot slot;
     const char *sql; /* ?1 sub, ?2 before, ?3 limit, ?4 rows to look at */
@@ -333,10 +334,11 @@ struct kill_way {
 static const struct kill_way KILL_WAYS[] = {
     {SQ_KILL_READY, "SELECT num FROM ready WHERE sub = ?1 AND due < ?2 ORDER BY due, num"
                     " LIMIT min(?3, ?4)"},
-    {SQ_KILL_LATER, "SELECT num FROM (SELECT num, created_ms FROM ready WHERE sub = ?1"
-                    " AND due >= ?2 LIMIT ?4) WHERE created_ms < ?2 LIMIT ?3"},
+    {SQ_KILL_LATER, "SELECT num FROM (SELECT num, since_ms FROM ready WHERE sub = ?1"
+                    " AND due >= ?2 LIMIT ?4) WHERE since_ms < ?2 LIMIT ?3"},
     {SQ_KILL_LINE, "SELECT l.num FROM lineup l CROSS JOIN delivery d ON d.num = l.num"
                    " WHERE l.sub = ?1 AND l.created_ms < ?2 AND d.state IN (0, 2)"
+                   " AND d.budget_since_ms < ?2"
                    " LIMIT min(?3, ?4)"},
 };
 

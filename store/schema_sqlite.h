@@ -59,7 +59,7 @@ static const char SCHEMA_1_HOT[] =
     "CREATE INDEX delivery_event ON delivery(event);"
     "CREATE INDEX delivery_sub ON delivery(sub);"
     "CREATE INDEX delivery_job ON delivery(job) WHERE job <> 0;"
-    "CREATE TABLE ready(sub INTEGER, due INTEGER, num INTEGER, created_ms INTEGER NOT NULL,"
+    "CREATE TABLE ready(sub INTEGER, due INTEGER, num INTEGER, since_ms INTEGER NOT NULL,"
     "  PRIMARY KEY(sub, due, num)) WITHOUT ROWID;"
     "CREATE TABLE lineup(sub INTEGER, key TEXT, num INTEGER, created_ms INTEGER NOT NULL,"
     "  PRIMARY KEY(sub, key, num)) WITHOUT ROWID;"

@@ -1,0 +1,391 @@
+/* store/backend_sqlite_misc.c: jobs, intake's memory (marks, taken rows, rejects), audit, meta,
+ * counts. */
+#include "store/backend_sqlite.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+/* ---- jobs ---- */
+#define JOB_COLS                                                                                   \
+    "SELECT num, kind, state, filter, rate_per_s, ignore_expiry, actor, note, sub, mark_ms,"       \
+    " mark_num, walked, selected, excluded, queued, delivered, dead_again, created_ms,"            \
+    " started_ms, finished_ms FROM job "
+
+enum err_code sq_job_put(struct backend *b, const struct job *j, struct err *err)
+{
+    return sq_run(sq_of(b), SQ_JOB_PUT, err,
+                  "INSERT INTO job VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
+                  " ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+                  "ltitdittlllillllllll", j->num, j->kind, (int)j->state, j->filter, j->rate_per_s,
+                  (int)j->ignore_expiry, j->actor, j->note, j->sub, j->mark_ms, j->mark_num,
+                  (int)j->walked, j->selected, j->excluded, j->queued, j->delivered,
+                  j->dead_again, j->created_ms, j->started_ms, j->finished_ms);
+}
+
+enum err_code sq_job_update(struct backend *b, const struct job *j, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    enum err_code code =
+        sq_run(q, SQ_JOB_UPDATE, err,
+               "UPDATE job SET state = ?2, filter = ?3, rate_per_s = ?4, ignore_expiry = ?5,"
+               " actor = ?6, note = ?7, sub = ?8, mark_ms = ?9, mark_num = ?10, walked = ?11,"
+               " selected = ?12, excluded = ?13, queued = ?14, started_ms = ?15,"
+               " finished_ms = ?16 WHERE num = ?1",
+               "litdittlllilllll", j->num, (int)j->state, j->filter, j->rate_per_s,
+               (int)j->ignore_expiry, j->actor, j->note, j->sub, j->mark_ms, j->mark_num,
+               (int)j->walked, j->selected, j->excluded, j->queued, j->started_ms,
+               j->finished_ms);
+    if (code == OK && sq_changes(q) == 0)
+        return fail(err, ERR_NOT_FOUND, "no such job");
+    return code;
+}
+
+static bool read_job(sqlite3_stmt *st, struct arena *a, struct job *j)
+{
+    bool bad = false;
+    memset(j, 0, sizeof(*j));
+    j->num = sqlite3_column_int64(st, 0);
+    j->kind = sq_text(st, 1, a, &bad);
+    j->state = (enum job_state)sqlite3_column_int(st, 2);
+    j->filter = sq_text(st, 3, a, &bad);
+    j->rate_per_s = sqlite3_column_double(st, 4);
+    j->ignore_expiry = sqlite3_column_int(st, 5) != 0;
+    j->actor = sq_text(st, 6, a, &bad);
+    j->note = sq_text(st, 7, a, &bad);
+    j->sub = sqlite3_column_int64(st, 8);
+    j->mark_ms = sqlite3_column_int64(st, 9);
+    j->mark_num = sqlite3_column_int64(st, 10);
+    j->walked = sqlite3_column_int(st, 11) != 0;
+    j->selected = sqlite3_column_int64(st, 12);
+    j->excluded = sqlite3_column_int64(st, 13);
+    j->queued = sqlite3_column_int64(st, 14);
+    j->delivered = sqlite3_column_int64(st, 15);
+    j->dead_again = sqlite3_column_int64(st, 16);
+    j->created_ms = sqlite3_column_int64(st, 17);
+    j->started_ms = sqlite3_column_int64(st, 18);
+    j->finished_ms = sqlite3_column_int64(st, 19);
+    return !bad;
+}
+
+enum err_code sq_job_get(struct backend *b, int64_t num, struct arena *a, struct job *out,
+                         struct err *err)
+{
+    sqlite3_stmt *st;
+    struct job j;
+    enum err_code code = sq_row(sq_of(b), SQ_JOB_GET, &st, err, JOB_COLS "WHERE num = ?1", "l",
+                                num);
+    if (code == ERR_NOT_FOUND)
+        return fail(err, ERR_NOT_FOUND, "no such job");
+    if (code != OK)
+        return code;
+    bool good = read_job(st, a, &j);
+    sq_done(st);
+    if (!good)
+        return fail(err, ERR_NOMEM, "no memory for a job");
+    *out = j;
+    return OK;
+}
+
+enum err_code sq_job_list(struct backend *b, bool active_only, int64_t after_num, size_t limit,
+                          struct arena *a, struct job **out, size_t *n, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    sqlite3_stmt *st;
+    void *rows = NULL;
+    size_t rows_n = 0;
+    int64_t below = after_num != 0 ? after_num : INT64_MAX;
+    enum err_code code =
+        active_only
+            ? sq_open(q, SQ_JOB_LIST_ACTIVE, &st, err,
+                      JOB_COLS "WHERE state IN (0, 1) AND num < ?1 ORDER BY num DESC LIMIT ?2",
+                      "ll", below, (int64_t)limit)
+            : sq_open(q, SQ_JOB_LIST, &st, err,
+                      JOB_COLS "WHERE num < ?1 ORDER BY num DESC LIMIT ?2", "ll", below,
+                      (int64_t)limit);
+    while (code == OK && (code = sq_next(q, st, err)) == OK) {
+        struct job *j = sq_push(a, &rows, &rows_n, sizeof(*j));
+        if (j == NULL || !read_job(st, a, j)) {
+            sq_done(st);
+            code = fail(err, ERR_NOMEM, "no memory for jobs");
+        }
+    }
+    if (code != ERR_NOT_FOUND)
+        return code;
+    *out = rows;
+    *n = rows_n;
+    return OK;
+}
+
+/* ---- intake's memory ---- */
+enum err_code sq_outbox_mark(struct backend *b, const char *outbox, int64_t *mark, struct err *err)
+{
+    sqlite3_stmt *st;
+    enum err_code code = sq_row(sq_of(b), SQ_OUTBOX_MARK, &st, err,
+                                "SELECT mark FROM outbox WHERE name = ?1", "t", outbox);
+    if (code != OK && code != ERR_NOT_FOUND)
+        return code;
+    *mark = code == OK ? sqlite3_column_int64(st, 0) : 0;
+    if (code == OK)
+        sq_done(st);
+    return OK;
+}
+
+enum err_code sq_outbox_set_mark(struct backend *b, const char *outbox, int64_t mark,
+                                 struct err *err)
+{
+    return sq_run(sq_of(b), SQ_OUTBOX_SET_MARK, err, "INSERT OR REPLACE INTO outbox VALUES(?1, ?2)",
+                  "tl", outbox, mark);
+}
+
+enum err_code sq_taken_put(struct backend *b, const char *outbox, const struct taken *t,
+                           struct err *err)
+{
+    return sq_run(sq_of(b), SQ_TAKEN_PUT, err, "INSERT OR IGNORE INTO taken VALUES(?1, ?2, ?3)",
+                  "tlb", outbox, t->seq, (const void *)t->digest, sizeof(t->digest));
+}
+
+enum err_code sq_taken_has(struct backend *b, const char *outbox, const struct taken *t, bool *has,
+                           struct err *err)
+{
+    sqlite3_stmt *st;
+    enum err_code code =
+        sq_row(sq_of(b), SQ_TAKEN_HAS, &st, err,
+               "SELECT 1 FROM taken WHERE outbox = ?1 AND seq = ?2 AND digest = ?3", "tlb", outbox,
+               t->seq, (const void *)t->digest, sizeof(t->digest));
+    if (code != OK && code != ERR_NOT_FOUND)
+        return code;
+    *has = code == OK;
+    if (code == OK)
+        sq_done(st);
+    return OK;
+}
+
+enum err_code sq_taken_list(struct backend *b, const char *outbox, int64_t after_seq, size_t limit,
+                            struct arena *a, struct taken **out, size_t *n, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    sqlite3_stmt *st;
+    void *rows = NULL;
+    size_t rows_n = 0;
+    enum err_code code = sq_open(q, SQ_TAKEN_LIST, &st, err,
+                                 "SELECT seq, digest FROM taken WHERE outbox = ?1 AND seq > ?2"
+                                 " ORDER BY seq, digest LIMIT ?3",
+                                 "tll", outbox, after_seq, (int64_t)limit);
+    while (code == OK && (code = sq_next(q, st, err)) == OK) {
+        struct taken *t = sq_push(a, &rows, &rows_n, sizeof(*t));
+        if (t == NULL) {
+            sq_done(st);
+            code = fail(err, ERR_NOMEM, "no memory for taken rows");
+        } else {
+            memset(t, 0, sizeof(*t));
+            t->seq = sqlite3_column_int64(st, 0);
+            if (sqlite3_column_bytes(st, 1) == (int)sizeof(t->digest))
+                memcpy(t->digest, sqlite3_column_blob(st, 1), sizeof(t->digest));
+        }
+    }
+    if (code != ERR_NOT_FOUND)
+        return code;
+    *out = rows;
+    *n = rows_n;
+    return OK;
+}
+
+enum err_code sq_taken_delete(struct backend *b, const char *outbox, const struct taken *t,
+                              struct err *err)
+{
+    return sq_run(sq_of(b), SQ_TAKEN_DEL, err,
+                  "DELETE FROM taken WHERE outbox = ?1 AND seq = ?2 AND digest = ?3", "tlb", outbox,
+                  t->seq, (const void *)t->digest, sizeof(t->digest));
+}
+
+/* ---- rejects ---- */
+enum err_code sq_reject_put(struct backend *b, const struct reject *r, struct err *err)
+{
+    return sq_run(sq_of(b), SQ_REJECT_PUT, err,
+                  "INSERT INTO reject VALUES(?1, ?2, ?3, ?4, ?5, ?6)", "ltlttl", r->num, r->outbox,
+                  r->seq, r->reason, r->row, r->created_ms);
+}
+
+static bool read_reject(sqlite3_stmt *st, struct arena *a, struct reject *r)
+{
+    bool bad = false;
+    r->num = sqlite3_column_int64(st, 0);
+    r->outbox = sq_text(st, 1, a, &bad);
+    r->seq = sqlite3_column_int64(st, 2);
+    r->reason = sq_text(st, 3, a, &bad);
+    r->row = sq_text(st, 4, a, &bad);
+    r->created_ms = sqlite3_column_int64(st, 5);
+    return !bad;
+}
+
+enum err_code sq_reject_get(struct backend *b, int64_t num, struct arena *a, struct reject *out,
+                            struct err *err)
+{
+    sqlite3_stmt *st;
+    struct reject r;
+    enum err_code code =
+        sq_row(sq_of(b), SQ_REJECT_GET, &st, err,
+               "SELECT num, outbox, seq, reason, row, created_ms FROM reject WHERE num = ?1", "l",
+               num);
+    if (code == ERR_NOT_FOUND)
+        return fail(err, ERR_NOT_FOUND, "no such reject");
+    if (code != OK)
+        return code;
+    bool good = read_reject(st, a, &r);
+    sq_done(st);
+    if (!good)
+        return fail(err, ERR_NOMEM, "no memory for a reject");
+    *out = r;
+    return OK;
+}
+
+enum err_code sq_reject_list(struct backend *b, int64_t after_num, size_t limit, struct arena *a,
+                             struct reject **out, size_t *n, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    sqlite3_stmt *st;
+    void *rows = NULL;
+    size_t rows_n = 0;
+    enum err_code code =
+        sq_open(q, SQ_REJECT_LIST, &st, err,
+                "SELECT num, outbox, seq, reason, row, created_ms FROM reject WHERE num > ?1"
+                " ORDER BY num LIMIT ?2",
+                "ll", after_num, (int64_t)limit);
+    while (code == OK && (code = sq_next(q, st, err)) == OK) {
+        struct reject *r = sq_push(a, &rows, &rows_n, sizeof(*r));
+        if (r == NULL || !read_reject(st, a, r)) {
+            sq_done(st);
+            code = fail(err, ERR_NOMEM, "no memory for rejects");
+        }
+    }
+    if (code != ERR_NOT_FOUND)
+        return code;
+    *out = rows;
+    *n = rows_n;
+    return OK;
+}
+
+enum err_code sq_reject_delete(struct backend *b, int64_t num, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    enum err_code code =
+        sq_run(q, SQ_REJECT_DEL, err, "DELETE FROM reject WHERE num = ?1", "l", num);
+    if (code == OK && sq_changes(q) == 0)
+        return fail(err, ERR_NOT_FOUND, "no such reject");
+    return code;
+}
+
+/* ---- audit ---- */
+enum err_code sq_audit_put(struct backend *b, const struct audit_entry *e, struct err *err)
+{
+    return sq_run(sq_of(b), SQ_AUDIT_PUT, err,
+                  "INSERT INTO audit VALUES(?1, ?2, ?3, ?4, ?5, ?6)", "lttttl", e->num, e->actor,
+                  e->action, e->target, e->detail, e->created_ms);
+}
+
+enum err_code sq_audit_list(struct backend *b, int64_t before_num, size_t limit, struct arena *a,
+                            struct audit_entry **out, size_t *n, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    sqlite3_stmt *st;
+    void *rows = NULL;
+    size_t rows_n = 0;
+    bool bad = false;
+    enum err_code code =
+        sq_open(q, SQ_AUDIT_LIST, &st, err,
+                "SELECT num, actor, action, target, detail, created_ms FROM audit WHERE num < ?1"
+                " ORDER BY num DESC LIMIT ?2",
+                "ll", before_num != 0 ? before_num : INT64_MAX, (int64_t)limit);
+    while (code == OK && (code = sq_next(q, st, err)) == OK) {
+        struct audit_entry *e = sq_push(a, &rows, &rows_n, sizeof(*e));
+        if (e != NULL) {
+            e->num = sqlite3_column_int64(st, 0);
+            e->actor = sq_text(st, 1, a, &bad);
+            e->action = sq_text(st, 2, a, &bad);
+            e->target = sq_text(st, 3, a, &bad);
+            e->detail = sq_text(st, 4, a, &bad);
+            e->created_ms = sqlite3_column_int64(st, 5);
+        }
+        if (e == NULL || bad) {
+            sq_done(st);
+            code = fail(err, ERR_NOMEM, "no memory for the audit trail");
+        }
+    }
+    if (code != ERR_NOT_FOUND)
+        return code;
+    *out = rows;
+    *n = rows_n;
+    return OK;
+}
+
+/* ---- meta, counts, numbers ---- */
+enum err_code sq_meta_get(struct backend *b, const char *key, char *out, size_t room,
+                          struct err *err)
+{
+    sqlite3_stmt *st;
+    enum err_code code = sq_row(sq_of(b), SQ_META_GET, &st, err,
+                                "SELECT value FROM meta WHERE key = ?1", "t", key);
+    if (code == ERR_NOT_FOUND)
+        return fail(err, ERR_NOT_FOUND, "nothing is known of %s", key);
+    if (code != OK)
+        return code;
+    text_copy(out, room, (const char *)sqlite3_column_text(st, 0));
+    sq_done(st);
+    return OK;
+}
+
+enum err_code sq_meta_set(struct backend *b, const char *key, const char *value, struct err *err)
+{
+    return sq_run(sq_of(b), SQ_META_SET, err, "INSERT OR REPLACE INTO meta VALUES(?1, ?2)", "tt",
+                  key, value);
+}
+
+enum err_code sq_counts(struct backend *b, int64_t out[DELIVERY_STATES], int64_t *rejects,
+                        struct err *err)
+{
+    struct sq *q = sq_of(b);
+    sqlite3_stmt *st;
+    int64_t n[DELIVERY_STATES] = {0};
+    enum err_code code = sq_counts_flush(q, err);
+    if (code == OK)
+        code = sq_open(q, SQ_COUNTS, &st, err,
+                       "SELECT CASE WHEN c.state IN (0, 2) AND " SQ_HELD " THEN 3 ELSE c.state END"
+                       " AS shown, sum(c.n) FROM counts c LEFT JOIN subscription s"
+                       " ON s.num = c.sub GROUP BY shown",
+                       "");
+    while (code == OK && (code = sq_next(q, st, err)) == OK) {
+        int state = sqlite3_column_int(st, 0);
+        if (state >= 0 && state < DELIVERY_STATES)
+            n[state] = sqlite3_column_int64(st, 1);
+    }
+    if (code == ERR_NOT_FOUND)
+        code = sq_row(q, SQ_REJECT_COUNT, &st, err, "SELECT count(*) FROM reject", "");
+    if (code != OK)
+        return code;
+    *rejects = sqlite3_column_int64(st, 0);
+    sq_done(st);
+    memcpy(out, n, sizeof(n));
+    return OK;
+}
+
+enum err_code sq_max_num(struct backend *b, int64_t *out, struct err *err)
+{
+    sqlite3_stmt *st;
+    enum err_code code =
+        sq_row(sq_of(b), SQ_MAX_NUM, &st, err,
+               "SELECT max(ifnull((SELECT max(num) FROM event), 0),"
+               " ifnull((SELECT max(num) FROM delivery), 0),"
+               " ifnull((SELECT max(num) FROM subscription), 0),"
+               " ifnull((SELECT max(num) FROM secret), 0),"
+               " ifnull((SELECT max(num) FROM partner), 0),"
+               " ifnull((SELECT max(num) FROM job), 0),"
+               " ifnull((SELECT max(num) FROM reject), 0),"
+               " ifnull((SELECT max(num) FROM audit), 0))",
+               "");
+    if (code != OK)
+        return code;
+    *out = sqlite3_column_int64(st, 0);
+    sq_done(st);
+    return OK;
+}
