@@ -163,7 +163,7 @@ class Daemon:
 
     def write_conf(self, text):
         with open(self.conf, "w") as f:
-            f.write(text.format(dir=self.dir, port=self.port))
+            f.write(text.replace("{dir}", self.dir).replace("{port}", str(self.port)).replace("{{", "{").replace("}}", "}"))
 
     def spawn(self):
         log = open(self.log_path, "ab")
