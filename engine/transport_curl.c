@@ -1,0 +1,330 @@
+/* engine/transport_curl.c: the transport on libcurl's multi_socket interface.
+ *
+ *   send ─▶ lane (transport_lane) ─▶ names (resolver) ─▶ judge, pin ─▶ libcurl ─┐
+ *    │ refused                         │ failed            │ refused            │ over
+ *    └─────────────────────────────────┴───────────────────┴──────▶ over ◀──────┘
+ *                                                                    │ end of turn (flush)
+ *                                                                   done
+ *
+ * Within libcurl's and libevent's frames nothing is done but to decode and to plan the flush. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/clock.h"
+#include "engine/transport_impl.h"
+
+/* ---- ends ---- */
+
+static void active_remove(struct exchange *x)
+{
+    struct transport *t = x->t;
+
+    *(x->prev != NULL ? &x->prev->next : &t->active) = x->next;
+    if (x->next != NULL)
+        x->next->prev = x->prev;
+    x->prev = x->next = NULL;
+}
+
+/* Its facts are known: done runs in the next flush. */
+static void exchange_over(struct exchange *x)
+{
+    struct transport *t = x->t;
+
+    active_remove(x);
+    x->state = EXCHANGE_OVER;
+    *t->over_tail = x;
+    t->over_tail = &x->next;
+    transport_plan_flush(t);
+}
+
+static void exchange_fail(struct exchange *x, enum outcome outcome, const char *error)
+{
+    facts_without(x, outcome, error);
+    exchange_over(x);
+}
+
+static void exchange_spare(struct exchange *x)
+{
+    struct transport *t = x->t;
+
+    exchange_clear(x);
+    if (t->spare_n >= (size_t)t->conf->max_in_flight) {
+        exchange_free(x);
+        return;
+    }
+    x->state = EXCHANGE_SPARE;
+    x->next = t->spare;
+    t->spare = x;
+    t->spare_n++;
+}
+
+static void take_messages(struct transport *t)
+{
+    CURLMsg *m;
+    int left;
+
+    while ((m = curl_multi_info_read(t->multi, &left)) != NULL) {
+        CURLcode code = m->data.result;
+        CURL *easy = m->easy_handle;
+        struct exchange *x = NULL;
+
+        if (m->msg != CURLMSG_DONE || curl_easy_getinfo(easy, CURLINFO_PRIVATE, &x) != CURLE_OK)
+            continue;
+        (void)curl_multi_remove_handle(t->multi, easy); /* m is gone with it */
+        facts_of(x, code);
+        if (x->facts.reused)
+            t->stats.reused++;
+        else if (x->facts.connect_us >= 0)
+            t->stats.opened++;
+        exchange_over(x);
+    }
+}
+
+static void transport_flush(void *arg)
+{
+    struct transport *t = arg;
+    struct exchange *over;
+
+    t->flush_planned = false;
+    if (t->turn_due)
+        glue_turn(t);
+    take_messages(t);
+    over = t->over;
+    t->over = NULL;
+    t->over_tail = &t->over;
+    while (over != NULL) {
+        struct exchange *x = over;
+
+        over = x->next;
+        x->next = NULL;
+        t->active_n--; /* before done: it may send the next */
+        x->done(x->arg, &x->facts);
+        exchange_spare(x);
+    }
+}
+
+void transport_plan_flush(struct transport *t)
+{
+    if (t->flush_planned)
+        return;
+    t->flush_planned = true;
+    loop_defer(t->loop, transport_flush, t);
+}
+
+/* ---- starts ---- */
+
+static void exchange_run(struct exchange *x, const struct resolver_answer *a)
+{
+    struct transport *t = x->t;
+    int64_t left_ms = x->timeout_ms - (clock_mono_us() - x->started_us) / 1000;
+    char why[128];
+
+    if (a->n == 0) {
+        exchange_fail(x, OUTCOME_DNS, a->error != NULL ? a->error : "the name has no address");
+        return;
+    }
+    if (tlane_judge(t, x->lane, a, why, sizeof(why)) != NULL) {
+        exchange_fail(x, OUTCOME_BLOCKED, why);
+        return;
+    }
+    if (!exchange_prepare(x, left_ms) || curl_multi_add_handle(t->multi, x->easy) != CURLM_OK) {
+        exchange_fail(x, OUTCOME_INTERNAL, "the request could not be prepared");
+        return;
+    }
+    x->state = EXCHANGE_RUNNING;
+}
+
+static void resolved(void *arg, const struct resolver_answer *a)
+{
+    struct exchange *x = arg;
+
+    x->query = NULL;
+    x->resolved_us = clock_mono_us();
+    exchange_run(x, a);
+}
+
+static void exchange_start(struct exchange *x)
+{
+    struct transport *t = x->t;
+    int64_t wait_ms = x->connect_timeout_ms < x->timeout_ms ? x->connect_timeout_ms : x->timeout_ms;
+    struct tlane *l = x->lane;
+    struct resolver_answer now = {.n = 0};
+
+    if (l->refused != NULL) {
+        exchange_fail(x, OUTCOME_BLOCKED, l->refused);
+        x->facts.literal_refused = l->literal_refused;
+        return;
+    }
+    if (l->literal) {
+        now.n = egress_addr_parse(l->url.host, &now.addrs[0]) ? 1 : 0;
+        exchange_run(x, &now);
+        return;
+    }
+    x->state = EXCHANGE_RESOLVING;
+    if (resolver_ask(t->resolver, l->url.host, wait_ms, &now, resolved, x, &x->query))
+        exchange_run(x, &now);
+}
+
+static struct exchange *exchange_take(struct transport *t)
+{
+    struct exchange *x = t->spare;
+
+    if (x == NULL)
+        return exchange_new(t);
+    t->spare = x->next;
+    t->spare_n--;
+    return x;
+}
+
+enum err_code transport_send(struct transport *t, const struct transport_request *r,
+                             transport_done_fn *done, void *arg, struct err *err)
+{
+    struct exchange *x;
+    enum err_code rc = OK;
+
+    if (t->active_n >= t->active_max)
+        return fail(err, ERR_BUSY, "%zu requests are in flight, descriptors allow no more",
+                    t->active_n);
+    x = exchange_take(t);
+    if (x == NULL)
+        return fail(err, ERR_NOMEM, "no memory for a request");
+    t->active_n++;
+    x->lane = tlane_get(t, r->lane, r->url);
+    if (x->lane == NULL)
+        rc = fail(err, ERR_NOMEM, "no memory for a lane");
+    if (rc == OK)
+        rc = exchange_headers(x, r->headers != NULL ? r->headers : "", err);
+    if (rc != OK) {
+        t->active_n--;
+        exchange_spare(x);
+        return rc;
+    }
+    x->done = done;
+    x->arg = arg;
+    x->body = r->body;
+    x->body_bytes = r->body_bytes;
+    x->timeout_ms = r->timeout_ms;
+    x->connect_timeout_ms = r->connect_timeout_ms;
+    x->started_wall_ms = clock_wall_ms();
+    x->started_us = clock_mono_us();
+    x->resolved_us = 0;
+    x->prev = NULL;
+    x->next = t->active;
+    if (t->active != NULL)
+        t->active->prev = x;
+    t->active = x;
+    exchange_start(x);
+    return OK;
+}
+
+/* ---- the transport ---- */
+
+/* Descriptors bound what may be open: beyond it the oldest idle connection makes room. Below the
+ * number in flight, MAXCONNECTS would make every answer close its connection (measured: 2.6 times
+ * the CPU), hence the factor. */
+static void set_limits(struct transport *t)
+{
+    struct rlimit files = {.rlim_cur = 1024};
+    long idle = 2L * t->conf->max_in_flight + 64, open;
+
+    (void)getrlimit(RLIMIT_NOFILE, &files);
+    open = files.rlim_cur > 1000000 ? 1000000 : (long)files.rlim_cur;
+    open = open > DESCRIPTORS_SPARE + 8 ? open - DESCRIPTORS_SPARE : 8;
+    t->active_max = (size_t)open;
+    (void)curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, idle < open ? idle : open);
+    (void)curl_multi_setopt(t->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, open);
+    (void)curl_multi_setopt(t->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+}
+
+struct transport *transport_new(struct loop *l, const struct conf *conf, struct err *err)
+{
+    struct transport *t = calloc(1, sizeof(*t));
+
+    if (t == NULL || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        free(t);
+        (void)fail(err, ERR_NOMEM, "no memory for the transport");
+        return NULL;
+    }
+    t->loop = l;
+    t->conf = conf;
+    t->options = 1;
+    t->over_tail = &t->over;
+    t->resolver = resolver_new(l, err);
+    if (t->resolver == NULL)
+        goto no_resolver;
+    t->multi = curl_multi_init();
+    if (t->multi == NULL)
+        goto no_multi;
+    glue_setup(t);
+    if (t->timer == NULL)
+        goto no_timer;
+    set_limits(t);
+    return t;
+
+no_timer:
+    (void)curl_multi_cleanup(t->multi);
+no_multi:
+    (void)fail(err, ERR_NOMEM, "no memory for the transport");
+    resolver_free(t->resolver);
+no_resolver:
+    free(t);
+    curl_global_cleanup();
+    return NULL;
+}
+
+void transport_configure(struct transport *t, const struct conf *conf)
+{
+    t->conf = conf;
+    t->options++;
+    tlane_forget_all(t);
+    set_limits(t);
+}
+
+void transport_forget_lane(struct transport *t, int64_t lane)
+{
+    tlane_forget(t, lane);
+}
+
+size_t transport_in_flight(const struct transport *t)
+{
+    return t->active_n;
+}
+
+void transport_stats(const struct transport *t, struct transport_stats *out)
+{
+    *out = t->stats;
+}
+
+static void free_all(struct exchange *x)
+{
+    while (x != NULL) {
+        struct exchange *next = x->next;
+
+        if (x->state == EXCHANGE_RUNNING)
+            (void)curl_multi_remove_handle(x->t->multi, x->easy);
+        resolver_cancel(x->query);
+        exchange_free(x);
+        x = next;
+    }
+}
+
+void transport_free(struct transport *t)
+{
+    if (t == NULL)
+        return;
+    free_all(t->active);
+    free_all(t->over);
+    free_all(t->spare);
+    tlane_forget_all(t);
+    (void)curl_multi_cleanup(t->multi);
+    loop_defer_cancel(t->loop, transport_flush, t);
+    glue_fini(t);
+    resolver_free(t->resolver);
+    for (struct unpin *u = t->unpins, *next; u != NULL; u = next) {
+        next = (struct unpin *)(void *)u->node.next;
+        free(u);
+    }
+    free(t);
+    curl_global_cleanup();
+}

@@ -1,0 +1,251 @@
+/* engine/transport_request.c: an exchange and its libcurl handle.
+ *
+ * Handles are pooled and never reset: what holds for every request is set once for each
+ * configuration, what differs is set for each request. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "engine/transport_impl.h"
+
+/* TLS 1.2 suites of the security bar: forward secrecy and AEAD only. 1.3 keeps its own. */
+static const char tls12_ciphers[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+                                    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+                                    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+/* Named, with no folder beside it: only so does libcurl keep the parsed store from one connection
+ * to the next; reading it costs some 10 ms a handshake. */
+static const char system_ca_file[] = "/etc/ssl/certs/ca-certificates.crt";
+
+static bool addr_of(const struct curl_sockaddr *from, struct egress_addr *out)
+{
+    memset(out, 0, sizeof(*out));
+    if (from->family == AF_INET) {
+        struct sockaddr_in in;
+
+        memcpy(&in, &from->addr, sizeof(in));
+        out->family = 4;
+        memcpy(out->bytes, &in.sin_addr, 4);
+        return true;
+    }
+    if (from->family == AF_INET6 && from->addrlen >= sizeof(struct sockaddr_in6)) {
+        struct sockaddr_in6 in;
+
+        /* The room behind addr is libcurl's, addrlen bytes of it. */
+        memcpy(&in, (const void *)&from->addr, sizeof(in));
+        out->family = 6;
+        memcpy(out->bytes, &in.sin6_addr, 16);
+        return true;
+    }
+    return false;
+}
+
+/* The last judge: whatever libcurl is about to dial, and however it came by it. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
+{
+    struct exchange *x = arg;
+    struct egress_addr a;
+    int fd;
+
+    tlane_pin_loaded(x);
+    x->blocked = purpose == CURLSOCKTYPE_IPCXN && addr_of(to, &a)
+                     ? egress_judge_addr(&x->t->conf->egress, &a)
+                     : "not an IP address";
+    if (x->blocked != NULL)
+        return CURL_SOCKET_BAD;
+    fd = socket(to->family, to->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, to->protocol);
+    if (fd < 0)
+        x->open_errno = errno;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+static bool set_source(CURL *c, const char *source_address)
+{
+    char text[64] = "host!";
+
+    if (source_address == NULL || source_address[0] == '\0')
+        return curl_easy_setopt(c, CURLOPT_INTERFACE, NULL) == CURLE_OK;
+    if (strlen(source_address) >= sizeof(text) - 5)
+        return false;
+    memcpy(text + 5, source_address, strlen(source_address) + 1);
+    return curl_easy_setopt(c, CURLOPT_INTERFACE, text) == CURLE_OK;
+}
+
+/* What depends on the configuration. */
+static bool set_configured(struct exchange *x)
+{
+    const struct conf *conf = x->t->conf;
+    const char *ca = conf->ca_file;
+    bool ok = true;
+
+    if (ca == NULL && access(system_ca_file, R_OK) == 0)
+        ca = system_ca_file;
+    if (ca != NULL) {
+        ok &= curl_easy_setopt(x->easy, CURLOPT_CAPATH, NULL) == CURLE_OK;
+        ok &= curl_easy_setopt(x->easy, CURLOPT_CAINFO, ca) == CURLE_OK;
+    }
+    ok &= curl_easy_setopt(x->easy, CURLOPT_PROTOCOLS_STR,
+                           conf->egress.allow_http ? "http,https" : "https") == CURLE_OK;
+    ok &= set_source(x->easy, conf->source_address);
+    if (ok)
+        x->options = x->t->options;
+    return ok;
+}
+
+#define SET(option, value) ok &= curl_easy_setopt(c, option, value) == CURLE_OK
+
+static bool set_safe(CURL *c)
+{
+    bool ok = true;
+
+    SET(CURLOPT_PROXY, "");
+    SET(CURLOPT_NOPROXY, "*");
+    SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    SET(CURLOPT_FOLLOWLOCATION, 0L);
+    SET(CURLOPT_REDIR_PROTOCOLS_STR, "https");
+    SET(CURLOPT_HTTP09_ALLOWED, 0L);
+    SET(CURLOPT_HTTP_CONTENT_DECODING, 0L);
+    SET(CURLOPT_ACCEPT_ENCODING, NULL);
+    SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_SSL_CIPHER_LIST, tls12_ciphers);
+    SET(CURLOPT_SSL_VERIFYPEER, 1L);
+    SET(CURLOPT_SSL_VERIFYHOST, 2L);
+    return ok;
+}
+
+static bool set_constant(struct exchange *x)
+{
+    CURL *c = x->easy;
+    bool ok = set_safe(c);
+
+    SET(CURLOPT_NOSIGNAL, 1L); /* the daemon ignores SIGPIPE */
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    SET(CURLOPT_POST, 1L);
+    SET(CURLOPT_TCP_NODELAY, 1L);
+    /* Never pruned by age, which would walk all pins after each answer: tlane_unref() forgets. */
+    SET(CURLOPT_DNS_CACHE_TIMEOUT, -1L);
+    SET(CURLOPT_MAXAGE_CONN, 60L);
+    SET(CURLOPT_MAXLIFETIME_CONN, 600L); /* a partner who moves is followed */
+    SET(CURLOPT_PRIVATE, x);
+    SET(CURLOPT_ERRORBUFFER, x->curl_error);
+    SET(CURLOPT_HEADERFUNCTION, answer_head);
+    SET(CURLOPT_HEADERDATA, x);
+    SET(CURLOPT_WRITEFUNCTION, answer_body);
+    SET(CURLOPT_WRITEDATA, x);
+    SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    SET(CURLOPT_OPENSOCKETDATA, x);
+    SET(CURLOPT_CLOSESOCKETFUNCTION, glue_close);
+    SET(CURLOPT_CLOSESOCKETDATA, x->t);
+    return ok && set_configured(x);
+}
+
+struct exchange *exchange_new(struct transport *t)
+{
+    struct exchange *x = calloc(1, sizeof(*x));
+
+    if (x == NULL)
+        return NULL;
+    x->t = t;
+    buf_init(&x->header_text, (size_t)256 << 10);
+    buf_init(&x->head, HEAD_KEPT_BYTES);
+    buf_init(&x->answer, BODY_KEPT_BYTES);
+    x->easy = curl_easy_init();
+    if (x->easy != NULL && set_constant(x))
+        return x;
+    exchange_free(x);
+    return NULL;
+}
+
+void exchange_free(struct exchange *x)
+{
+    exchange_clear(x);
+    curl_easy_cleanup(x->easy);
+    buf_fini(&x->header_text);
+    buf_fini(&x->head);
+    buf_fini(&x->answer);
+    free(x);
+}
+
+void exchange_clear(struct exchange *x)
+{
+    for (struct unpin *u = x->unpins, *next; u != NULL; u = next) {
+        /* The node is the first member. */
+        next = (struct unpin *)(void *)u->node.next;
+        free(u);
+    }
+    if (x->pin_serial > 0)
+        (void)curl_easy_setopt(x->easy, CURLOPT_RESOLVE, NULL);
+    if (x->lane != NULL)
+        tlane_unref(x->t, x->lane);
+    x->unpins = NULL;
+    x->pin_serial = 0;
+    x->lane = NULL;
+    x->query = NULL;
+    x->head_complete = x->head_too_large = x->body_capped = false;
+    x->status = 0;
+    x->head_seen = x->body_seen = 0;
+    x->retry_after_n = 0;
+    x->blocked = NULL;
+    x->open_errno = 0;
+    x->error[0] = x->curl_error[0] = x->address[0] = '\0';
+    buf_clear(&x->header_text);
+    buf_clear(&x->head);
+    buf_clear(&x->answer);
+}
+
+/* "Name:" alone would mean to libcurl "do not send it"; "Name;" sends it empty. */
+static void keep_empty(char *line)
+{
+    char *colon = strchr(line, ':');
+
+    if (colon != NULL && colon[1 + strspn(colon + 1, " \t")] == '\0') {
+        colon[0] = ';';
+        colon[1] = '\0';
+    }
+}
+
+enum err_code exchange_headers(struct exchange *x, const char *lines, struct err *err)
+{
+    static char expect[] = "Expect:"; /* no 100-continue: it would wait a second for nothing */
+    size_t n = 0;
+
+    buf_adds(&x->header_text, lines);
+    if (x->header_text.failed)
+        return fail(err, ERR_NOMEM, "no memory for the request's headers");
+    for (char *line = x->header_text.data; line != NULL && *line != '\0';) {
+        char *end = strchr(line, '\n');
+
+        if (n == HEADERS_MAX)
+            return fail(err, ERR_INVALID, "more than %d request headers", HEADERS_MAX);
+        if (end != NULL)
+            *end = '\0';
+        keep_empty(line);
+        x->headers[n].data = line;
+        x->headers[n].next = &x->headers[n + 1];
+        n++;
+        line = end != NULL ? end + 1 : NULL;
+    }
+    x->headers[n].data = expect;
+    x->headers[n].next = NULL;
+    return OK;
+}
+
+bool exchange_prepare(struct exchange *x, int64_t timeout_ms)
+{
+    CURL *c = x->easy;
+    int64_t connect_ms = x->connect_timeout_ms < timeout_ms ? x->connect_timeout_ms : timeout_ms;
+    bool ok = x->options == x->t->options || set_configured(x);
+
+    SET(CURLOPT_URL, x->lane->url.whole);
+    SET(CURLOPT_CONNECT_TO, &x->lane->connect_to);
+    SET(CURLOPT_HTTPHEADER, x->headers);
+    SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->body_bytes);
+    SET(CURLOPT_POSTFIELDS, x->body_bytes > 0 ? x->body : "");
+    SET(CURLOPT_TIMEOUT_MS, (long)(timeout_ms > 0 ? timeout_ms : 1));
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(connect_ms > 0 ? connect_ms : 1));
+    tlane_pin(x->t, x->lane, x);
+    return ok;
+}
