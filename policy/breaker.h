@@ -1,10 +1,13 @@
 /* policy/breaker.h: is the endpoint as a whole down? Pure: time comes in.
  *
- *           min_failures in a row of >= 5 deliveries over >= min_period        probe_interval is
- * over CLOSED ---------------------------------------------------------> OPEN
- * ----------------------> PROBING ^ ^---- probe failed ------------ |
- *      +------------------------ probe succeeded (window starts small)
- * --------------------------------+ Any other move asserts. */
+ *            min_failures in a row, of >= 5 deliveries, over >= min_period
+ *   CLOSED -------------------------------------------------------------> OPEN <-----+
+ *     ^                                                                    |         |
+ *     | probe succeeded (the window starts small)      probe_interval over |         | probe failed
+ *     |                                                                    v         | or returned
+ *     +---------------------------------------------------------------- PROBING -----+
+ *
+ * Any other move asserts. Answers of stragglers, sent before it opened, are ignored in OPEN. */
 #ifndef POLICY_BREAKER_H
 #define POLICY_BREAKER_H
 
