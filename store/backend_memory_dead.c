@@ -1,0 +1,314 @@
+/* store/backend_memory_dead.c: dead letters: list, count, look, replay, purge, note, import.
+ *
+ * A letter lies plain in memory here: there is no file that it could be read from. */
+#include "store/backend_memory.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+
+/* ---- read ---- */
+static void read_dead(const struct mem_db *db, const struct dead_letter *row, bool with_payload,
+                      struct arena *a, struct dead_letter *out)
+{
+    const struct mem_delivery *d = mem_get(db, MEM_DELIVERY, mem_num(row->delivery.num));
+    struct dead_letter l = *row;
+    if (!with_payload)
+        l.event.payload = NULL;
+    mem_read(&mem_layouts[MEM_DEAD], &l, out, a);
+    out->delivery = d->d;
+    out->event.num = d->d.event;
+    out->delivery.event_id = out->event.id;
+    out->delivery.type = out->event.type;
+    out->delivery.ordering_key = out->event.ordering_key;
+    out->delivery.sub_name = out->sub_name;
+}
+
+static bool matches(const struct mem_db *db, const struct filter *f, const struct dead_letter *l)
+{
+    const struct mem_delivery *row = mem_get(db, MEM_DELIVERY, mem_num(l->delivery.num));
+    const struct delivery *d = &row->d;
+    if (!mem_has(f->subs, f->subs_n, l->sub_num) || !mem_has(f->ids, f->ids_n, d->num))
+        return false;
+    if (f->event_id != NULL && strcmp(f->event_id, l->event.id) != 0)
+        return false;
+    if (!mem_type_matches(f->type, l->event.type))
+        return false;
+    if (f->cause != CAUSE_NONE && d->cause != f->cause)
+        return false;
+    bool any_status = f->status_min == 0 && f->status_max == 0;
+    if (!any_status && (d->last_status < f->status_min || d->last_status > f->status_max))
+        return false;
+    if (f->outcome_set && (d->attempts == 0 || (int)d->last_outcome != f->outcome))
+        return false;
+    if (d->attempts < f->min_attempts || (f->job != 0 && d->job != f->job))
+        return false;
+    if (f->since_ms != 0 && l->died_ms < f->since_ms)
+        return false;
+    if (f->until_ms != 0 && l->died_ms >= f->until_ms)
+        return false;
+    int64_t expires = l->event.expires_ms;
+    return f->with_expired || expires == 0 || expires > clock_store_ms();
+}
+
+/* True: the letter stands behind the cursor. */
+static bool behind(const struct filter *f, int64_t died_ms, int64_t num)
+{
+    if (f->after_ms == 0 && f->after_num == 0)
+        return true;
+    bool later = died_ms != f->after_ms ? died_ms > f->after_ms : num > f->after_num;
+    bool same = died_ms == f->after_ms && num == f->after_num;
+    return !same && later != f->newest_first;
+}
+
+enum err_code mem_dead_list(struct backend *b, const struct filter *f, struct arena *a,
+                            struct dead_letter **out, size_t *n, struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    void *found = NULL, *rows = NULL;
+    size_t found_n = 0, rows_n = 0;
+    struct mem_key at = {.a = INT64_MIN};
+    (void)err;
+    if (!f->newest_first && (f->after_ms != 0 || f->after_num != 0))
+        at = (struct mem_key){.a = f->after_ms, .b = f->after_num};
+    for (const struct mem_node *i = mem_index_from(db, MEM_DEAD_TIME, at);
+         i != NULL && (f->newest_first || found_n < f->limit); i = i->next[0]) {
+        void *l = mem_get(db, MEM_DEAD, mem_num(i->key.b));
+        if (!behind(f, i->key.a, i->key.b) || !matches(db, f, l))
+            continue;
+        void **p = mem_push(a, &found, &found_n, sizeof(*p));
+        *p = l;
+    }
+    void **list = found;
+    for (size_t i = 0; i < found_n && rows_n < f->limit; i++)
+        read_dead(db, list[f->newest_first ? found_n - 1 - i : i], false, a,
+                  mem_push(a, &rows, &rows_n, sizeof(**out)));
+    *out = rows;
+    *n = rows_n;
+    return OK;
+}
+
+enum err_code mem_dead_count(struct backend *b, const struct filter *f, int64_t *count,
+                             int64_t *payload_bytes, struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    int64_t n = 0, bytes = 0;
+    (void)err;
+    for (const struct mem_node *i = mem_from(db, MEM_DEAD, mem_num(INT64_MIN)); i != NULL;
+         i = i->next[0]) {
+        const struct dead_letter *l = i->row;
+        if (!behind(f, l->died_ms, l->delivery.num) || !matches(db, f, l))
+            continue;
+        n++;
+        bytes += (int64_t)l->event.payload_bytes;
+    }
+    *count = n;
+    *payload_bytes = bytes;
+    return OK;
+}
+
+enum err_code mem_dead_get(struct backend *b, int64_t num, struct arena *a, struct dead_letter *out,
+                           struct err *err)
+{
+    const struct dead_letter *l = mem_get(mem_db(b), MEM_DEAD, mem_num(num));
+    if (l == NULL)
+        return fail(err, ERR_NOT_FOUND, "no such dead letter");
+    read_dead(mem_db(b), l, true, a, out);
+    return OK;
+}
+
+/* ---- replay, purge, note ---- */
+static enum err_code load_dead(const struct mem_db *db, int64_t num, struct mem_delivery *out,
+                               struct err *err)
+{
+    const struct mem_delivery *row = mem_get(db, MEM_DELIVERY, mem_num(num));
+    if (row == NULL)
+        return fail(err, ERR_STALE, "no such delivery");
+    if (row->d.state != DELIVERY_DEAD)
+        return fail(err, ERR_STALE, "the delivery is not dead");
+    *out = *row;
+    return OK;
+}
+
+enum err_code mem_dead_replay(struct backend *b, int64_t num, int64_t job, int64_t due_ms,
+                              int64_t now_ms, struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    struct mem_delivery d;
+    enum err_code code = load_dead(db, num, &d, err);
+    if (code != OK)
+        return code;
+    const struct subscription *s = mem_get(db, MEM_SUB, mem_num(d.d.sub));
+    if (s == NULL || s->state == SUB_DELETED)
+        return fail(err, ERR_INVALID, "its subscription is deleted");
+    const struct dead_letter *l = mem_get(db, MEM_DEAD, mem_num(num));
+    if (mem_get(db, MEM_PAYLOAD, mem_num(d.d.event)) == NULL) {
+        if (l->event.payload == NULL)
+            return fail(err, ERR_INVALID, "it was imported without its payload");
+        struct mem_blob blob = {.n = l->event.payload_bytes, .bytes = l->event.payload};
+        mem_put(db, MEM_PAYLOAD, mem_num(d.d.event), &blob);
+    }
+    d.d.state = d.d.attempts > 0 ? DELIVERY_RETRYING : DELIVERY_PENDING;
+    d.d.cause = CAUSE_NONE;
+    d.d.budget_start = d.d.attempts;
+    d.d.budget_since_ms = now_ms;
+    d.d.due_ms = due_ms;
+    d.d.finished_ms = 0;
+    d.d.job = job;
+    d.ready = true;
+    /* What has expired already is replayed on purpose; it must not expire again at once. */
+    if (d.expires_ms <= now_ms)
+        d.expires_ms = 0;
+    mem_put(db, MEM_DELIVERY, mem_num(num), &d);
+    mem_drop(db, MEM_DEAD, mem_num(num));
+    return OK;
+}
+
+enum err_code mem_dead_purge(struct backend *b, int64_t num, int64_t now_ms, struct settled *out,
+                             struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    struct mem_delivery d;
+    struct settled r = {0};
+    enum err_code code = load_dead(db, num, &d, err);
+    if (code != OK)
+        return code;
+    d.d.state = DELIVERY_DISCARDED;
+    d.d.finished_ms = now_ms;
+    mem_put(db, MEM_DELIVERY, mem_num(num), &d);
+    mem_drop(db, MEM_DEAD, mem_num(num));
+    mem_line_leave(db, &d, &r.next_due_ms);
+    if (out != NULL)
+        *out = r;
+    return OK;
+}
+
+enum err_code mem_dead_note(struct backend *b, int64_t num, const char *note, struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    const struct dead_letter *l = mem_get(db, MEM_DEAD, mem_num(num));
+    if (l == NULL)
+        return fail(err, ERR_NOT_FOUND, "no such dead letter");
+    struct dead_letter changed = *l;
+    changed.note = note;
+    mem_put(db, MEM_DEAD, mem_num(num), &changed);
+    return OK;
+}
+
+/* ---- import ---- */
+/* The delivery that has the letter's number: none, or the same one, discarded. */
+static enum err_code look_delivery(const struct mem_db *db, int64_t num, const char *event_id,
+                                   int64_t *event, struct err *err)
+{
+    const struct mem_delivery *d = mem_get(db, MEM_DELIVERY, mem_num(num));
+    if (d == NULL)
+        return OK;
+    bool same = strcmp(d->d.event_id, event_id) == 0;
+    if (d->d.state == DELIVERY_DEAD && same)
+        return fail(err, ERR_EXISTS, "it is here already");
+    if (d->d.state != DELIVERY_DISCARDED || !same)
+        return fail(err, ERR_INVALID, "its number is that of another delivery, which is %s",
+                    delivery_state_name(d->d.state));
+    *event = d->d.event;
+    return OK;
+}
+
+static int64_t look_sub(const struct mem_db *db, const struct dead_letter *l)
+{
+    if (l->sub_num != 0 && mem_get(db, MEM_SUB, mem_num(l->sub_num)) != NULL)
+        return l->sub_num;
+    for (const struct mem_node *i = mem_from(db, MEM_SUB, mem_num(INT64_MIN));
+         l->sub_name != NULL && i != NULL; i = i->next[0]) {
+        const struct subscription *s = i->row;
+        if (s->state != SUB_DELETED && strcmp(s->name, l->sub_name) == 0)
+            return s->num;
+    }
+    return l->sub_num;
+}
+
+static int64_t look_partner(const struct mem_db *db, const struct event_rec *e)
+{
+    for (const struct mem_node *i = mem_from(db, MEM_PARTNER, mem_num(INT64_MIN));
+         e->partner_name != NULL && i != NULL; i = i->next[0]) {
+        const struct partner *p = i->row;
+        if (strcmp(p->name, e->partner_name) == 0)
+            return p->num;
+    }
+    return e->partner;
+}
+
+/* The same id is the same event only where the content is the same (as far as it is known). */
+static int64_t look_event(const struct mem_db *db, const struct event_rec *e)
+{
+    int64_t found = 0;
+    for (const struct mem_node *i =
+             mem_index_from(db, MEM_EVENT_ID, (struct mem_key){.text = e->id, .a = INT64_MIN});
+         i != NULL && strcmp(i->key.text, e->id) == 0; i = i->next[0]) {
+        const struct event_rec *have = mem_get(db, MEM_EVENT, mem_num(i->key.a));
+        const struct mem_blob *p = mem_get(db, MEM_PAYLOAD, mem_num(i->key.a));
+        bool same = strcmp(have->type, e->type) == 0 && have->payload_bytes == e->payload_bytes;
+        if (p != NULL)
+            same = same && e->payload != NULL && memcmp(p->bytes, e->payload, p->n) == 0;
+        if (same)
+            found = i->key.a;
+    }
+    return found;
+}
+
+static void put_delivery(struct mem_db *db, const struct dead_letter *l, int64_t sub, int64_t event)
+{
+    const struct event_rec *e = mem_get(db, MEM_EVENT, mem_num(event));
+    struct mem_delivery r = {.d = l->delivery, .expires_ms = l->event.expires_ms};
+    r.d.event = event;
+    r.d.sub = sub;
+    r.d.event_id = e->id;
+    r.d.type = e->type;
+    r.d.ordering_key = e->ordering_key;
+    r.d.sub_name = NULL;
+    r.d.state = DELIVERY_DEAD;
+    r.d.finished_ms = l->died_ms;
+    mem_put(db, MEM_DELIVERY, mem_num(r.d.num), &r);
+}
+
+static void put_attempts(struct mem_db *db, int64_t num, const struct attempt *attempts, size_t n)
+{
+    for (const struct mem_node *i;
+         (i = mem_from(db, MEM_ATTEMPT, mem_num(num))) != NULL && i->key.a == num;)
+        mem_drop(db, MEM_ATTEMPT, i->key);
+    for (size_t i = 0; i < n; i++)
+        mem_attempt_put(db, &attempts[i], num, attempts[i].n, attempts[i].job);
+}
+
+enum err_code mem_dead_import(struct backend *b, const struct dead_letter *letter,
+                              const struct attempt *attempts, size_t attempts_n, int64_t now_ms,
+                              struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    struct dead_letter l = *letter;
+    int64_t num = l.delivery.num, event = 0;
+    (void)now_ms;
+    l.event.id = l.event.id != NULL ? l.event.id : l.delivery.event_id;
+    l.event.type = l.event.type != NULL ? l.event.type : l.delivery.type;
+    if (num <= 0 || l.event.id == NULL || l.event.type == NULL)
+        return fail(err, ERR_INVALID, "a dead letter needs an id, an event id and a type");
+    enum err_code code = look_delivery(db, num, l.event.id, &event, err);
+    if (code != OK)
+        return code;
+    l.sub_num = look_sub(db, &l);
+    l.event.partner = look_partner(db, &l.event);
+    if (event == 0)
+        event = look_event(db, &l.event);
+    if (event == 0) {
+        struct event_rec e = l.event;
+        bool free_num = e.num != 0 && mem_get(db, MEM_EVENT, mem_num(e.num)) == NULL;
+        /* A delivery's number is nobody's event number: both come from one source of ids. */
+        e.num = event = free_num ? e.num : num;
+        e.payload = NULL;
+        e.partner_name = NULL;
+        mem_put(db, MEM_EVENT, mem_num(event), &e);
+    }
+    put_delivery(db, &l, l.sub_num, event);
+    mem_put(db, MEM_DEAD, mem_num(num), &l);
+    put_attempts(db, num, attempts, attempts_n);
+    return OK;
+}

@@ -1,0 +1,283 @@
+/* store/backend_memory_event.c: events come in, are looked up and listed; deliveries and attempts
+ * are read. */
+#include "store/backend_memory.h"
+
+#include <string.h>
+
+/* ---- put ---- */
+static struct mem_key seen_key(const uint8_t digest[32])
+{
+    struct mem_key key = {0};
+    memcpy(&key.a, digest, 8);
+    memcpy(&key.b, digest + 8, 8);
+    return key;
+}
+
+/* True: the id is known, and *out says so. */
+static bool is_seen(const struct mem_db *db, const uint8_t digest[32], struct event_put_result *out)
+{
+    const struct mem_seen *seen = mem_get(db, MEM_SEEN, seen_key(digest));
+    if (seen == NULL)
+        return false;
+    bool same = memcmp(seen->content, digest + 16, 16) == 0;
+    out->kind = same ? EVENT_DUPLICATE : EVENT_CONFLICT;
+    out->num = mem_get(db, MEM_EVENT, mem_num(seen->event)) != NULL ? seen->event : 0;
+    return true;
+}
+
+static void put_delivery(struct mem_db *db, const struct event_rec *e, int64_t sub, bool in_line,
+                         int64_t num)
+{
+    struct mem_delivery r = {.ready = true, .in_line = in_line, .expires_ms = e->expires_ms};
+    struct delivery *d = &r.d;
+    d->num = num;
+    d->event = e->num;
+    d->sub = sub;
+    d->event_id = e->id;
+    d->type = e->type;
+    d->ordering_key = e->ordering_key;
+    d->state = DELIVERY_PENDING;
+    d->budget_since_ms = d->created_ms = e->accepted_ms;
+    d->due_ms = e->deliver_after_ms > e->accepted_ms ? e->deliver_after_ms : e->accepted_ms;
+    if (in_line) {
+        struct mem_key line = {.text = e->ordering_key, .a = sub, .b = INT64_MIN};
+        const struct mem_node *first = mem_index_from(db, MEM_LINE, line);
+        r.ready =
+            first == NULL || first->key.a != sub || strcmp(first->key.text, e->ordering_key) != 0;
+    }
+    mem_put(db, MEM_DELIVERY, mem_num(num), &r);
+}
+
+enum err_code mem_event_put(struct backend *b, const struct event_rec *e, const int64_t *subs,
+                            const bool *ordered, size_t n, int64_t first_delivery,
+                            const uint8_t digest[32], int64_t seen_until_ms,
+                            struct event_put_result *out, struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    (void)err;
+    if (is_seen(db, digest, out))
+        return OK;
+    struct event_rec row = *e;
+    struct mem_blob blob = {.n = e->payload_bytes,
+                            .bytes = e->payload != NULL ? e->payload : (const void *)""};
+    struct mem_seen seen = {.event = e->num, .until_ms = seen_until_ms};
+    memcpy(seen.content, digest + 16, 16);
+    row.payload = NULL;
+    row.partner_name = NULL;
+    mem_put(db, MEM_EVENT, mem_num(e->num), &row);
+    mem_put(db, MEM_PAYLOAD, mem_num(e->num), &blob);
+    mem_put(db, MEM_SEEN, seen_key(digest), &seen);
+    const struct event_rec *kept = mem_get(db, MEM_EVENT, mem_num(e->num));
+    bool can_line = e->ordering_key != NULL && e->deliver_after_ms <= e->accepted_ms;
+    for (size_t i = 0; i < n; i++)
+        put_delivery(db, kept, subs[i], can_line && ordered != NULL && ordered[i],
+                     first_delivery + (int64_t)i);
+    out->kind = EVENT_NEW;
+    out->num = e->num;
+    return OK;
+}
+
+/* ---- read ---- */
+static void read_event(const struct mem_db *db, const struct event_rec *row, struct arena *a,
+                       struct event_rec *out)
+{
+    struct event_rec e = *row;
+    const struct partner *p = mem_get(db, MEM_PARTNER, mem_num(e.partner));
+    e.partner_name = p != NULL ? p->name : NULL;
+    mem_read(&mem_layouts[MEM_EVENT], &e, out, a);
+}
+
+enum err_code mem_event_get(struct backend *b, const char *id, bool with_payload, struct arena *a,
+                            struct event_rec *out, struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    const struct mem_node *i =
+        mem_index_from(db, MEM_EVENT_ID, (struct mem_key){.text = id, .a = INT64_MIN});
+    int64_t num = 0;
+    for (; i != NULL && strcmp(i->key.text, id) == 0; i = i->next[0])
+        num = i->key.a; /* the newest: an id that is no longer remembered may come again */
+    const struct event_rec *row = mem_get(db, MEM_EVENT, mem_num(num));
+    if (row == NULL)
+        return fail(err, ERR_NOT_FOUND, "no event %.130s", id);
+    read_event(db, row, a, out);
+    const struct mem_blob *payload = mem_get(db, MEM_PAYLOAD, mem_num(num));
+    if (with_payload && payload != NULL) {
+        struct mem_blob copy;
+        mem_read(&mem_layouts[MEM_PAYLOAD], payload, &copy, a);
+        out->payload = copy.bytes;
+    }
+    return OK;
+}
+
+bool mem_type_matches(const char *pattern, const char *type)
+{
+    if (pattern == NULL || strcmp(pattern, "*") == 0)
+        return true;
+    size_t n = strlen(pattern);
+    if (n >= 2 && strcmp(pattern + n - 2, ".*") == 0)
+        return strncmp(type, pattern, n - 1) == 0;
+    return strcmp(type, pattern) == 0;
+}
+
+bool mem_has(const int64_t *nums, size_t n, int64_t num)
+{
+    bool found = n == 0;
+    for (size_t i = 0; i < n && !found; i++)
+        found = nums[i] == num;
+    return found;
+}
+
+/* What lists of events and of deliveries have in common. */
+static bool in_range(const struct filter *f, int64_t num, int64_t created_ms)
+{
+    if (f->since_ms != 0 && created_ms < f->since_ms)
+        return false;
+    if (f->until_ms != 0 && created_ms >= f->until_ms)
+        return false;
+    if (f->after_num == 0)
+        return true;
+    return f->newest_first ? num < f->after_num : num > f->after_num;
+}
+
+static bool event_matches(const struct filter *f, const struct event_rec *e)
+{
+    if (f->event_id != NULL && strcmp(f->event_id, e->id) != 0)
+        return false;
+    return mem_type_matches(f->type, e->type) && in_range(f, e->num, e->created_ms);
+}
+
+/* Rows are found in ascending order: of the newest first only the last `limit` matter, so all are
+ * collected, and the end is turned round. */
+static void **matching(const struct mem_db *db, enum mem_table t, const struct filter *f,
+                       bool (*matches)(const struct mem_db *, const struct filter *, const void *),
+                       struct arena *a, size_t *n)
+{
+    void *rows = NULL;
+    size_t all = 0;
+    for (const struct mem_node *i = mem_from(db, t, mem_num(INT64_MIN));
+         i != NULL && (f->newest_first || all < f->limit); i = i->next[0]) {
+        if (!matches(db, f, i->row))
+            continue;
+        void **p = mem_push(a, &rows, &all, sizeof(*p));
+        *p = i->row;
+    }
+    void **list = rows;
+    *n = all < f->limit ? all : f->limit;
+    for (size_t lo = 0, hi = all; f->newest_first && lo + 1 < hi; lo++) {
+        void *swap = list[lo];
+        list[lo] = list[--hi];
+        list[hi] = swap;
+    }
+    return list;
+}
+
+static bool match_event(const struct mem_db *db, const struct filter *f, const void *row)
+{
+    (void)db;
+    return event_matches(f, row);
+}
+
+enum err_code mem_event_list(struct backend *b, const struct filter *f, struct arena *a,
+                             struct event_rec **out, size_t *n, struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    void *rows = NULL;
+    size_t rows_n = 0, found;
+    void **list = matching(db, MEM_EVENT, f, match_event, a, &found);
+    (void)err;
+    for (size_t i = 0; i < found; i++)
+        read_event(db, list[i], a, mem_push(a, &rows, &rows_n, sizeof(**out)));
+    *out = rows;
+    *n = rows_n;
+    return OK;
+}
+
+/* ---- deliveries ---- */
+static enum delivery_state shown_state(const struct mem_db *db, const struct delivery *d)
+{
+    bool held = mem_is_open(d->state) && mem_held(mem_get(db, MEM_SUB, mem_num(d->sub)));
+    return held ? DELIVERY_HELD : d->state;
+}
+
+void mem_read_delivery(const struct mem_db *db, const struct mem_delivery *row, struct arena *a,
+                       struct delivery *out)
+{
+    struct delivery d = row->d;
+    const struct subscription *s = mem_get(db, MEM_SUB, mem_num(d.sub));
+    d.sub_name = s != NULL ? s->name : NULL;
+    d.state = shown_state(db, &d);
+    mem_read(&mem_layout_delivery, &d, out, a);
+}
+
+static bool match_delivery(const struct mem_db *db, const struct filter *f, const void *row)
+{
+    const struct delivery *d = &((const struct mem_delivery *)row)->d;
+    if (!mem_has(f->subs, f->subs_n, d->sub) || !mem_has(f->ids, f->ids_n, d->num))
+        return false;
+    if (f->event_id != NULL && strcmp(f->event_id, d->event_id) != 0)
+        return false;
+    if (!mem_type_matches(f->type, d->type))
+        return false;
+    if (f->cause != CAUSE_NONE && d->cause != f->cause)
+        return false;
+    bool any_status = f->status_min == 0 && f->status_max == 0;
+    if (!any_status && (d->last_status < f->status_min || d->last_status > f->status_max))
+        return false;
+    if (f->outcome_set && (d->attempts == 0 || (int)d->last_outcome != f->outcome))
+        return false;
+    if (f->state_set && (int)shown_state(db, d) != f->state)
+        return false;
+    if (d->attempts < f->min_attempts || (f->job != 0 && d->job != f->job))
+        return false;
+    return in_range(f, d->num, d->created_ms);
+}
+
+enum err_code mem_delivery_list(struct backend *b, const struct filter *f, struct arena *a,
+                                struct delivery **out, size_t *n, struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    void *rows = NULL;
+    size_t rows_n = 0, found;
+    void **list = matching(db, MEM_DELIVERY, f, match_delivery, a, &found);
+    (void)err;
+    for (size_t i = 0; i < found; i++)
+        mem_read_delivery(db, list[i], a, mem_push(a, &rows, &rows_n, sizeof(**out)));
+    *out = rows;
+    *n = rows_n;
+    return OK;
+}
+
+enum err_code mem_delivery_get(struct backend *b, int64_t num, struct arena *a,
+                               struct delivery *out, struct err *err)
+{
+    const struct mem_delivery *d = mem_get(mem_db(b), MEM_DELIVERY, mem_num(num));
+    if (d == NULL)
+        return fail(err, ERR_NOT_FOUND, "no such delivery");
+    mem_read_delivery(mem_db(b), d, a, out);
+    return OK;
+}
+
+/* ---- attempts ---- */
+void mem_attempt_put(struct mem_db *db, const struct attempt *from, int64_t delivery, int n,
+                     int64_t job)
+{
+    struct attempt row = *from;
+    row.delivery = delivery;
+    row.n = n;
+    row.job = job;
+    mem_put(db, MEM_ATTEMPT, (struct mem_key){.a = delivery, .b = n}, &row);
+}
+
+enum err_code mem_attempt_list(struct backend *b, int64_t delivery, struct arena *a,
+                               struct attempt **out, size_t *n, struct err *err)
+{
+    void *rows = NULL;
+    size_t rows_n = 0;
+    (void)err;
+    for (const struct mem_node *i = mem_from(mem_db(b), MEM_ATTEMPT, mem_num(delivery));
+         i != NULL && i->key.a == delivery; i = i->next[0])
+        mem_read(&mem_layouts[MEM_ATTEMPT], i->row, mem_push(a, &rows, &rows_n, sizeof(**out)), a);
+    *out = rows;
+    *n = rows_n;
+    return OK;
+}

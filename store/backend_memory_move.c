@@ -1,0 +1,287 @@
+/* store/backend_memory_move.c: what is due, and the moves of a delivery.
+ *
+ * Of a (subscription, key) all deliveries that have not left stand in the line; only the first may
+ * be ready. A delivered one leaves; a dead one leaves too, or with on_dead=block stays and holds
+ * the others until it is purged or its replay is delivered. */
+#include "store/backend_memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- claim ---- */
+static size_t text_bytes(const char *text)
+{
+    return text == NULL ? 0 : strlen(text) + 1;
+}
+
+static const char *put_text(const char *text, char **at)
+{
+    size_t n = text_bytes(text);
+    if (n == 0)
+        return NULL;
+    char *to = memcpy(*at, text, n);
+    *at += n;
+    return to;
+}
+
+/* One malloc'ed block: struct, strings, payload. */
+static struct claimed *claimed_new(const struct delivery *d, const struct event_rec *e,
+                                   const struct mem_blob *payload)
+{
+    size_t room = sizeof(struct claimed) + payload->n + 1 + text_bytes(e->id) +
+                  text_bytes(e->type) + text_bytes(e->ordering_key) +
+                  text_bytes(e->correlation_id) + text_bytes(e->source) + text_bytes(e->version) +
+                  text_bytes(e->attributes) + text_bytes(e->outbox);
+    struct claimed *c = mem_alloc(room);
+    char *at = (char *)(c + 1);
+    c->delivery = *d;
+    c->event = *e;
+    c->delivery.event_id = c->event.id = put_text(e->id, &at);
+    c->delivery.type = c->event.type = put_text(e->type, &at);
+    c->delivery.ordering_key = c->event.ordering_key = put_text(e->ordering_key, &at);
+    c->event.correlation_id = put_text(e->correlation_id, &at);
+    c->event.source = put_text(e->source, &at);
+    c->event.version = put_text(e->version, &at);
+    c->event.attributes = put_text(e->attributes, &at);
+    c->event.outbox = put_text(e->outbox, &at);
+    c->event.payload_bytes = payload->n;
+    c->event.payload = memcpy(at, payload->bytes, payload->n);
+    return c;
+}
+
+static int cmp_num(const void *x, const void *y)
+{
+    int64_t a = *(const int64_t *)x, b = *(const int64_t *)y;
+    return a == b ? 0 : a < b ? -1 : 1;
+}
+
+enum err_code mem_claim(struct backend *b, int64_t sub, int64_t now_ms, size_t max,
+                        const int64_t *skip, size_t skip_n, struct claimed **out, size_t *n,
+                        int64_t *next_due_ms, struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    size_t got = 0;
+    int64_t next = 0;
+    for (const struct mem_node *i =
+             mem_index_from(db, MEM_READY, (struct mem_key){.a = sub, .b = INT64_MIN});
+         i != NULL && i->key.a == sub && next == 0; i = i->next[0]) {
+        int64_t num = i->key.c;
+        if (skip_n > 0 && bsearch(&num, skip, skip_n, sizeof(num), cmp_num) != NULL)
+            continue;
+        if (i->key.b > now_ms || got == max) {
+            next = i->key.b;
+            continue;
+        }
+        const struct mem_delivery *d = mem_get(db, MEM_DELIVERY, mem_num(num));
+        const struct event_rec *e = mem_get(db, MEM_EVENT, mem_num(d->d.event));
+        const struct mem_blob *payload = mem_get(db, MEM_PAYLOAD, mem_num(d->d.event));
+        if (e == NULL || payload == NULL) {
+            while (got > 0)
+                free(out[--got]);
+            return fail(err, ERR_CORRUPT, "delivery %lld is ready but has no event to send",
+                        (long long)num);
+        }
+        out[got++] = claimed_new(&d->d, e, payload);
+    }
+    *n = got;
+    *next_due_ms = next;
+    return OK;
+}
+
+enum err_code mem_heads(struct backend *b, const int64_t *subs, size_t n, int64_t *due_ms,
+                        struct err *err)
+{
+    (void)err;
+    for (size_t i = 0; i < n; i++) {
+        const struct mem_node *head =
+            mem_index_from(mem_db(b), MEM_READY, (struct mem_key){.a = subs[i], .b = INT64_MIN});
+        due_ms[i] = head != NULL && head->key.a == subs[i] ? head->key.b : 0;
+    }
+    return OK;
+}
+
+/* ---- the line ---- */
+/* Whoever stands first in the line may go, unless dead (block). */
+static void line_advance(struct mem_db *db, int64_t sub, const char *key, int64_t *next_due_ms)
+{
+    const struct mem_node *first =
+        mem_index_from(db, MEM_LINE, (struct mem_key){.text = key, .a = sub, .b = INT64_MIN});
+    if (first == NULL || first->key.a != sub || strcmp(first->key.text, key) != 0)
+        return;
+    struct mem_delivery d =
+        *(const struct mem_delivery *)mem_get(db, MEM_DELIVERY, mem_num(first->key.b));
+    if (!mem_is_open(d.d.state))
+        return;
+    d.ready = true;
+    *next_due_ms = d.d.due_ms;
+    mem_put(db, MEM_DELIVERY, mem_num(d.d.num), &d);
+}
+
+void mem_line_leave(struct mem_db *db, struct mem_delivery *d, int64_t *next_due_ms)
+{
+    if (!d->in_line)
+        return;
+    d->in_line = false;
+    mem_put(db, MEM_DELIVERY, mem_num(d->d.num), d);
+    line_advance(db, d->d.sub, d->d.ordering_key, next_due_ms);
+}
+
+/* ---- death ---- */
+void mem_payload_unused(struct mem_db *db, int64_t event)
+{
+    for (const struct mem_node *i =
+             mem_index_from(db, MEM_BY_EVENT, (struct mem_key){.a = event, .b = INT64_MIN});
+         i != NULL && i->key.a == event; i = i->next[0]) {
+        const struct mem_delivery *d = mem_get(db, MEM_DELIVERY, mem_num(i->key.b));
+        if (mem_is_open(d->d.state) || d->d.state == DELIVERY_DELIVERED)
+            return;
+    }
+    mem_drop(db, MEM_PAYLOAD, mem_num(event));
+}
+
+/* The dead letter has everything of its own: it outlives event and subscription. */
+static void dead_put(struct mem_db *db, const struct mem_delivery *d, int64_t now_ms,
+                     int64_t dead_expires_ms)
+{
+    const struct event_rec *e = mem_get(db, MEM_EVENT, mem_num(d->d.event));
+    const struct mem_blob *payload = mem_get(db, MEM_PAYLOAD, mem_num(d->d.event));
+    const struct subscription *s = mem_get(db, MEM_SUB, mem_num(d->d.sub));
+    const struct partner *p = mem_get(db, MEM_PARTNER, mem_num(e->partner));
+    struct dead_letter l = {.delivery = {.num = d->d.num}, .event = *e};
+    l.event.payload = payload != NULL ? payload->bytes : NULL;
+    l.event.partner_name = p != NULL ? p->name : NULL;
+    l.died_ms = now_ms;
+    l.expires_ms = dead_expires_ms;
+    l.sub_num = d->d.sub;
+    l.sub_name = s != NULL ? s->name : NULL;
+    l.sub_url = s != NULL ? s->url : NULL;
+    mem_put(db, MEM_DEAD, mem_num(d->d.num), &l);
+}
+
+static void job_count(struct mem_db *db, int64_t num, int64_t delivered, int64_t dead_again)
+{
+    const struct job *row = mem_get(db, MEM_JOB, mem_num(num));
+    if (num == 0 || row == NULL)
+        return;
+    struct job j = *row;
+    j.delivered += delivered;
+    j.dead_again += dead_again;
+    mem_put(db, MEM_JOB, mem_num(num), &j);
+}
+
+static bool blocks(const struct mem_db *db, int64_t sub)
+{
+    const struct subscription *s = mem_get(db, MEM_SUB, mem_num(sub));
+    return s != NULL && s->on_dead_block && s->state != SUB_DELETED;
+}
+
+void mem_die(struct mem_db *db, struct mem_delivery *d, enum cause cause, int64_t now_ms,
+             int64_t dead_expires_ms, int64_t *next_due_ms)
+{
+    d->ready = false;
+    d->d.state = DELIVERY_DEAD;
+    d->d.cause = cause;
+    d->d.finished_ms = now_ms;
+    mem_put(db, MEM_DELIVERY, mem_num(d->d.num), d);
+    dead_put(db, d, now_ms, dead_expires_ms);
+    mem_payload_unused(db, d->d.event);
+    if (!blocks(db, d->d.sub))
+        mem_line_leave(db, d, next_due_ms);
+    job_count(db, d->d.job, 0, 1);
+}
+
+/* ---- settle ---- */
+static void settle_open(struct mem_db *db, const struct settlement *s, struct mem_delivery *d,
+                        int64_t dead_expires_ms, struct settled *out)
+{
+    switch (s->to) {
+    case SETTLE_DELIVERED:
+        d->ready = false;
+        d->d.state = DELIVERY_DELIVERED;
+        d->d.finished_ms = s->now_ms;
+        mem_put(db, MEM_DELIVERY, mem_num(d->d.num), d);
+        mem_line_leave(db, d, &out->next_due_ms);
+        job_count(db, d->d.job, 1, 0);
+        break;
+    case SETTLE_RETRY:
+        d->ready = true;
+        d->d.state = DELIVERY_RETRYING;
+        d->d.due_ms = s->due_ms;
+        mem_put(db, MEM_DELIVERY, mem_num(d->d.num), d);
+        break;
+    case SETTLE_DEAD:
+        mem_die(db, d, s->cause, s->now_ms, dead_expires_ms, &out->next_due_ms);
+        break;
+    }
+}
+
+enum err_code mem_settle(struct backend *b, const struct settlement *s, int64_t dead_expires_ms,
+                         struct settled *out, struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    const struct mem_delivery *row = mem_get(db, MEM_DELIVERY, mem_num(s->delivery));
+    if (row == NULL)
+        return fail(err, ERR_STALE, "no such delivery");
+    if (!mem_is_open(row->d.state))
+        return fail(err, ERR_STALE, "the delivery is over already");
+    struct mem_delivery d = *row;
+    struct settled r = {.job = d.d.job};
+    if (s->has_attempt) {
+        d.d.attempts++;
+        d.d.last_status = s->attempt.status;
+        d.d.last_outcome = s->attempt.outcome;
+        mem_attempt_put(db, &s->attempt, d.d.num, d.d.attempts, s->attempt.job);
+    }
+    settle_open(db, s, &d, dead_expires_ms, &r);
+    *out = r;
+    return OK;
+}
+
+/* ---- kill ---- */
+enum err_code mem_kill(struct backend *b, int64_t sub, int64_t before_ms, enum cause cause,
+                       size_t limit, int64_t now_ms, int64_t dead_expires_ms, size_t *n,
+                       struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    struct mem_key at = {.a = sub, .b = INT64_MIN};
+    size_t killed = 0;
+    (void)err;
+    /* Looked up anew each time: a death takes its node out of the index. */
+    for (const struct mem_node *i;
+         killed < limit && (i = mem_index_from(db, MEM_BY_SUB, at)) && i->key.a == sub;) {
+        struct mem_delivery d =
+            *(const struct mem_delivery *)mem_get(db, MEM_DELIVERY, mem_num(i->key.b));
+        int64_t ignored = 0;
+        at.b = d.d.num + 1;
+        /* "Created" is the start of the budget: what is replayed today is not too old. */
+        if (before_ms != INT64_MAX && d.d.due_ms >= before_ms && d.d.budget_since_ms >= before_ms)
+            continue;
+        mem_die(db, &d, cause, now_ms, dead_expires_ms, &ignored);
+        killed++;
+    }
+    *n = killed;
+    return OK;
+}
+
+enum err_code mem_kill_expired(struct backend *b, size_t limit, int64_t now_ms,
+                               int64_t dead_expires_ms, size_t *n, struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    struct mem_key at = {.a = INT64_MIN};
+    size_t killed = 0;
+    (void)err;
+    for (const struct mem_node *i;
+         killed < limit && (i = mem_index_from(db, MEM_EXPIRING, at)) && i->key.a <= now_ms;) {
+        struct mem_delivery d =
+            *(const struct mem_delivery *)mem_get(db, MEM_DELIVERY, mem_num(i->key.b));
+        const struct subscription *s = mem_get(db, MEM_SUB, mem_num(d.d.sub));
+        int64_t ignored = 0;
+        at = (struct mem_key){.a = i->key.a, .b = i->key.b + 1};
+        if (s != NULL && !mem_held(s) && d.ready)
+            continue;
+        mem_die(db, &d, CAUSE_EXPIRED, now_ms, dead_expires_ms, &ignored);
+        killed++;
+    }
+    *n = killed;
+    return OK;
+}
