@@ -303,7 +303,8 @@ static void add_text(struct buf *b, const char *text)
     add_field(b, text, text ? strlen(text) : 0);
 }
 
-/* created_at stays out: a producer that sends an event again with the same id sends it later. */
+/* created_at stays out: a producer that sends an event again with the same id sends it later. (It
+ * is in the derived id: a seq that is issued again for the same content is another event.) */
 static enum err_code digest_content(struct intake *in, const struct intake_event *ev,
                                     struct judged *j, struct err *err)
 {
@@ -328,9 +329,8 @@ static enum err_code digest_content(struct intake *in, const struct intake_event
 static void id_of_bits(const uint8_t bits[17], char out[129])
 {
     static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    size_t at = 0;
+    size_t at = 4;
     memcpy(out, "evt_", 4);
-    at = 4;
     for (unsigned i = 0; i < 26; i++) {
         unsigned bit = i * 5, byte = bit / 8, shift = bit % 8;
         unsigned pair = (unsigned)bits[byte] << 8 | (byte + 1 < 17 ? bits[byte + 1] : 0u);
@@ -353,7 +353,7 @@ static enum err_code derive_id(struct intake *in, const struct intake_event *ev,
         struct buf *b = &in->content;
         buf_clear(b);
         add_text(b, ev->outbox);
-        buf_addf(b, "%lld,", (long long)ev->seq);
+        buf_addf(b, "%lld,%lld,", (long long)ev->seq, (long long)ev->created_ms);
         add_field(b, j->content, sizeof j->content);
         if (b->failed)
             return fail(err, ERR_NOMEM, "no memory for an id");
@@ -396,6 +396,17 @@ static const char *present(const char *text)
     return text && *text ? text : NULL;
 }
 
+static enum err_code put_event(struct intake *in, struct backend *b, const struct event_rec *rec,
+                               size_t n, int64_t first, const struct judged *j,
+                               int64_t seen_until_ms, struct event_put_result *put, struct err *err)
+{
+    uint8_t digest[32];
+    seal_digest(in->keys, rec->id, strlen(rec->id), digest);
+    seal_digest(in->keys, j->content, sizeof j->content, digest + 16);
+    return b->ops->event_put(b, rec, in->subs, in->ordered, n, first, digest, seen_until_ms, put,
+                             err);
+}
+
 static enum err_code store_event(struct intake *in, struct backend *b,
                                  const struct intake_event *ev, const struct judged *j,
                                  const struct intake_limits *limits, struct changes *ch,
@@ -420,16 +431,18 @@ static enum err_code store_event(struct intake *in, struct backend *b,
                             .accepted_ms = now,
                             .outbox = ev->outbox,
                             .seq = ev->seq};
-    uint8_t digest[32];
-    seal_digest(in->keys, out->id, strlen(out->id), digest);
-    seal_digest(in->keys, j->content, sizeof j->content, digest + 16);
     size_t n = match(in, j, ev->type);
     int64_t first = id_next(&in->ids, now);
     if (n)
         in->ids.last = first + (int64_t)n - 1;
     struct event_put_result put = {0};
-    enum err_code code = b->ops->event_put(b, &rec, in->subs, in->ordered, n, first, digest,
-                                           now + limits->dedupe_ms, &put, err);
+    enum err_code code = put_event(in, b, &rec, n, first, j, now + limits->dedupe_ms, &put, err);
+    if (code == OK && put.kind == EVENT_DUPLICATE && !ev->id && ev->numbers_reused) {
+        uint8_t bits[17];
+        dice_bytes(bits, sizeof bits);
+        id_of_bits(bits, out->id);
+        code = put_event(in, b, &rec, n, first, j, now + limits->dedupe_ms, &put, err);
+    }
     if (code != OK)
         return code;
     if (put.kind == EVENT_CONFLICT)

@@ -34,6 +34,9 @@ struct intake_event {
     int64_t deliver_after_ms, expires_ms, created_ms; /* created 0: now */
     const char *outbox;                               /* or "api", "cli" */
     int64_t seq;                                      /* 0: none; then an id is random */
+    bool numbers_reused; /* the outbox gives a seq again (no AUTOINCREMENT): the caller vouches that
+                            this row is not one that was taken, so where the derived id is known
+                            the event gets a random one instead of being dropped */
 };
 struct intake_limits {
     int64_t max_payload_bytes, dedupe_ms;

@@ -26,7 +26,7 @@ struct outbox_request {
     struct arena mem;
     const char *outbox, *partner, *name_source, *version;
     struct intake_limits limits;
-    bool forget_routes;
+    bool forget_routes, numbers_reused;
     struct outbox_row rows[OUTBOX_BATCH];
     size_t n;
     bool sweep;
@@ -55,6 +55,7 @@ struct outbox_request *outbox_request_new(struct outbox_source *s, const struct 
     changes_init(&r->changes);
     r->source = s;
     r->forget_routes = s->forget_routes;
+    r->numbers_reused = !o->db.autoincrement;
     pthread_mutex_lock(&s->mutex);
     r->outbox = arena_copy(&r->mem, o->name);
     r->partner = arena_copy(&r->mem, o->partner);
@@ -338,7 +339,8 @@ static enum err_code accept_row(struct outbox_request *r, struct backend *b,
                               .expires_ms = row->expires_ms,
                               .created_ms = row->created_ms,
                               .outbox = r->outbox,
-                              .seq = row->seq};
+                              .seq = row->seq,
+                              .numbers_reused = r->numbers_reused};
     struct intake_result result;
     if (row->problem)
         return fail(err, ERR_INVALID, "%s", row->problem);

@@ -1,0 +1,261 @@
+/* test/unit/test_outbox_hazards.c: what producers' databases can do to us: numbers that come again,
+ * other encodings and journal modes, files that are replaced, producers that must not be disturbed,
+ * crashes between. */
+#include "outbox_world.h"
+
+#define ROW "INSERT INTO outbox(type, payload) VALUES('t', '{}')"
+
+static void copy_file(const char *from, const char *to)
+{
+    char command[400];
+    snprintf(command, sizeof command, "cp '%s' '%s'", from, to);
+    assert_int_equal(system(command), 0);
+}
+
+/* A backup is put back while webhookd runs: seqs 2 and 3 are issued again for other events. */
+static void a_restored_backup_loses_and_doubles_nothing(void **state)
+{
+    struct world *w = world_new();
+    char backup[140];
+    (void)state;
+    snprintf(backup, sizeof backup, "%s/backup.db", w->dir);
+    world_outbox(w, 0, true);
+    sql(w->producer[0], "INSERT INTO outbox(type, payload, event_id) VALUES('t', '{}', 'one')");
+    sql(w->producer[0], "PRAGMA wal_checkpoint(TRUNCATE)");
+    copy_file(w->file[0], backup);
+    world_start(w);
+    sql(w->producer[0], "INSERT INTO outbox(type, payload, event_id) VALUES('t', '{}', 'two'), "
+                        "('t', '{}', 'three')");
+    WAIT_FOR(w, w->accepted == 3);
+    sqlite3_close(w->producer[0]);
+    char wal[140], shm[140];
+    snprintf(wal, sizeof wal, "%s-wal", w->file[0]);
+    snprintf(shm, sizeof shm, "%s-shm", w->file[0]);
+    unlink(wal);
+    unlink(shm);
+    assert_int_equal(rename(backup, w->file[0]), 0);
+    w->producer[0] = producer_open(w->file[0]);
+    sql(w->producer[0], "INSERT INTO outbox(type, payload, event_id) VALUES('t', '{}', 'two-b')");
+    WAIT_FOR(w, w->accepted == 4);
+    sql(w->producer[0], "INSERT INTO outbox(type, payload, event_id) VALUES('t', '{}', 'three-b'), "
+                        "('t', '{}', 'four')");
+    WAIT_FOR(w, w->accepted == 6);
+    assert_int_equal(world_count(w, look_events), 6);
+    assert_int_equal(w->duplicates + w->rejected, 0);
+    world_free(w);
+}
+
+/* The same within one file, and nobody looks in between: daemon down, or a power cut. */
+static void numbers_that_went_back_are_new_events(void **state)
+{
+    struct world *w = world_new();
+    (void)state;
+    world_outbox(w, 0, true);
+    world_start(w);
+    sql(w->producer[0], ROW ";" ROW ";" ROW);
+    WAIT_FOR(w, w->accepted == 3);
+    sql(w->producer[0], "BEGIN; DELETE FROM outbox WHERE seq > 1; UPDATE sqlite_sequence SET seq = "
+                        "1; INSERT INTO outbox(type, payload) VALUES('t', '\"again\"'); COMMIT");
+    WAIT_FOR(w, w->accepted == 4);
+    outbox_source_stop(w->source);
+    sql(w->producer[0], "BEGIN; DELETE FROM outbox WHERE seq > 1; UPDATE sqlite_sequence SET seq = "
+                        "1; INSERT INTO outbox(type, payload) VALUES('t', '\"a\"'), ('t', "
+                        "'\"b\"'), ('t', '\"c\"'), ('t', '\"d\"'); COMMIT");
+    world_restart(w);
+    WAIT_FOR(w, w->accepted == 4);
+    assert_int_equal(world_count(w, look_events), 8);
+    world_free(w);
+}
+
+static void without_autoincrement_numbers_come_again(void **state)
+{
+    struct world *w = world_new();
+    (void)state;
+    w->conf.outbox[0].trim = TRIM_ENGINE;
+    w->producer[0] = producer_open(w->file[0]);
+    sql(w->producer[0], "PRAGMA journal_mode = WAL; CREATE TABLE outbox(seq INTEGER PRIMARY KEY, "
+                        "type, payload, extra)");
+    world_start(w);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 5; i++) {
+            sql(w->producer[0], ROW); /* the same content under the same number */
+            WAIT_FOR(w, w->accepted == round * 6 + i + 1);
+        }
+        /* The last row goes and its number comes again at once. */
+        sql(w->producer[0], "BEGIN; DELETE FROM outbox WHERE seq = (SELECT max(seq) FROM outbox); "
+                            "INSERT INTO outbox(type, payload) VALUES('t', random()); COMMIT");
+        WAIT_FOR(w, w->accepted == round * 6 + 6);
+        if (round < 2)
+            WAIT_FOR(w, sql_number(w->producer[0], "SELECT count(*) FROM outbox") == 0);
+    }
+    assert_int_equal(world_count(w, look_events), 18);
+    world_free(w);
+}
+
+static void utf16_is_read_as_text(void **state)
+{
+    struct world *w = world_new();
+    (void)state;
+    w->producer[0] = producer_open(w->file[0]);
+    sql(w->producer[0], "PRAGMA encoding = 'UTF-16le'; PRAGMA journal_mode = WAL; CREATE TABLE "
+                        "outbox(seq INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT, payload TEXT, "
+                        "ordering_key TEXT); INSERT INTO outbox(type, payload, ordering_key) "
+                        "VALUES('t.x', '{\"a\":\"\xc3\xa4\xf0\x9f\x98\x80\"}', '\xc3\xb6')");
+    world_start(w);
+    WAIT_FOR(w, w->accepted == 1);
+    struct world_ask a = {.look = look_events};
+    world_ask(w, STORE_LIST, &a);
+    assert_string_equal(a.events[0].type, "t.x");
+    assert_string_equal(a.events[0].ordering_key, "\xc3\xb6");
+    assert_int_equal(a.events[0].payload_bytes, 14);
+    arena_fini(&a.mem);
+    world_free(w);
+}
+
+static void a_rollback_journal_is_read_and_kept(void **state)
+{
+    struct world *w = world_new();
+    (void)state;
+    w->conf.outbox[0].trim = TRIM_ENGINE;
+    world_outbox(w, 0, false);
+    world_start(w);
+    for (int i = 0; i < 200; i++)
+        sql(w->producer[0], ROW);
+    WAIT_FOR(w, w->accepted == 200);
+    WAIT_FOR(w, sql_number(w->producer[0], "SELECT count(*) FROM outbox") == 0);
+    sqlite3_stmt *st = NULL;
+    sqlite3_prepare_v2(w->producer[0], "PRAGMA journal_mode", -1, &st, NULL);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    assert_string_equal((const char *)sqlite3_column_text(st, 0), "delete");
+    sqlite3_finalize(st);
+    world_free(w);
+}
+
+/* BEGIN DEFERRED, read, write: any commit of ours in between would be SQLITE_BUSY_SNAPSHOT. */
+static void a_deferred_producer_is_not_disturbed(void **state)
+{
+    struct world *w = world_new();
+    const enum conf_trim trims[] = {TRIM_OFF, TRIM_ENGINE};
+    (void)state;
+    world_outbox(w, 0, true);
+    sql(w->producer[0], "CREATE TABLE trades(id INTEGER PRIMARY KEY)");
+    world_start(w);
+    int64_t n = 0;
+    for (size_t t = 0; t < 2; t++) {
+        w->conf.outbox[0].trim = trims[t];
+        outbox_source_configure(w->source, &w->conf);
+        for (int i = 0; i < 200; i++) {
+            sql(w->producer[0], "BEGIN; SELECT count(*) FROM trades");
+            world_pump(w);
+            sql(w->producer[0], "INSERT INTO trades DEFAULT VALUES;" ROW "; COMMIT");
+            n++;
+        }
+        WAIT_FOR(w, w->accepted == n);
+    }
+    world_free(w);
+}
+
+static enum err_code lose_memory(struct backend *b, struct world_ask *a, struct err *err)
+{
+    struct taken *list = NULL;
+    size_t n = 0;
+    enum err_code code = b->ops->taken_list(b, a->text, INT64_MIN, 1000, &a->mem, &list, &n, err);
+    for (size_t i = 0; code == OK && i < n; i++)
+        code = b->ops->taken_delete(b, a->text, &list[i], err);
+    return code == OK ? b->ops->outbox_set_mark(b, a->text, 0, err) : code;
+}
+
+/* A row that is read again without its mark gives the same derived id, and is dropped. */
+static void reading_twice_gives_the_same_id(void **state)
+{
+    struct world *w = world_new();
+    (void)state;
+    world_outbox(w, 0, true);
+    world_start(w);
+    sql(w->producer[0], ROW ";" ROW ";" ROW);
+    WAIT_FOR(w, w->accepted == 3);
+    outbox_source_stop(w->source);
+    struct world_ask a = {.look = lose_memory, .text = w->file[0]};
+    world_ask(w, STORE_WRITE, &a);
+    arena_fini(&a.mem);
+    world_restart(w);
+    WAIT_FOR(w, w->duplicates == 3);
+    assert_int_equal(w->accepted, 0);
+    assert_int_equal(world_count(w, look_events), 3);
+    world_free(w);
+}
+
+static void a_restart_takes_nothing_twice(void **state)
+{
+    struct world *w = world_new();
+    (void)state;
+    world_outbox(w, 0, true);
+    world_start(w);
+    sql(w->producer[0], ROW ";" ROW ";" ROW);
+    WAIT_FOR(w, w->accepted == 3);
+    world_restart(w);
+    sql(w->producer[0], ROW);
+    WAIT_FOR(w, w->accepted == 1);
+    assert_int_equal(w->duplicates, 0);
+    assert_int_equal(world_count(w, look_events), 4);
+    world_free(w);
+}
+
+static void columns_may_be_added_later(void **state)
+{
+    struct world *w = world_new();
+    (void)state;
+    w->producer[0] = producer_open(w->file[0]);
+    sql(w->producer[0], "PRAGMA journal_mode = WAL; CREATE TABLE outbox(seq INTEGER PRIMARY KEY "
+                        "AUTOINCREMENT, type TEXT, payload BLOB);" ROW);
+    world_start(w);
+    WAIT_FOR(w, w->accepted == 1);
+    sql(w->producer[0], "ALTER TABLE outbox ADD COLUMN ordering_key TEXT; INSERT INTO outbox(type, "
+                        "payload, ordering_key) VALUES('t', '{}', 'k')");
+    WAIT_FOR(w, w->accepted == 2);
+    struct world_ask a = {.look = look_events};
+    world_ask(w, STORE_LIST, &a);
+    assert_int_equal(a.n, 2);
+    assert_null(a.events[0].ordering_key);
+    assert_string_equal(a.events[1].ordering_key, "k");
+    arena_fini(&a.mem);
+    world_restart(w); /* the new column leaves the digest of the old row as it was */
+    sql(w->producer[0], ROW);
+    WAIT_FOR(w, w->accepted == 1);
+    assert_int_equal(w->duplicates, 0);
+    world_free(w);
+}
+
+/* An unknown row at or below the mark is never deleted unread, whatever put it there. */
+static void an_explicit_number_below_the_mark_is_found(void **state)
+{
+    struct world *w = world_new();
+    (void)state;
+    w->conf.outbox[0].trim = TRIM_ENGINE;
+    world_outbox(w, 0, true);
+    world_start(w);
+    sql(w->producer[0], "INSERT INTO outbox(seq, type, payload) VALUES(100, 't', '{}')");
+    WAIT_FOR(w, w->accepted == 1);
+    sql(w->producer[0], "INSERT INTO outbox(seq, type, payload) VALUES(50, 't', '{}')");
+    WAIT_FOR(w, w->accepted == 2);
+    WAIT_FOR(w, sql_number(w->producer[0], "SELECT count(*) FROM outbox") == 0);
+    assert_int_equal(world_count(w, look_events), 2);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_restored_backup_loses_and_doubles_nothing),
+        cmocka_unit_test(numbers_that_went_back_are_new_events),
+        cmocka_unit_test(without_autoincrement_numbers_come_again),
+        cmocka_unit_test(utf16_is_read_as_text),
+        cmocka_unit_test(a_rollback_journal_is_read_and_kept),
+        cmocka_unit_test(a_deferred_producer_is_not_disturbed),
+        cmocka_unit_test(reading_twice_gives_the_same_id),
+        cmocka_unit_test(a_restart_takes_nothing_twice),
+        cmocka_unit_test(columns_may_be_added_later),
+        cmocka_unit_test(an_explicit_number_below_the_mark_is_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
