@@ -88,15 +88,10 @@ int cmd_dlq_purge(struct cli *cli)
     struct filter_flags f;
     int64_t count = 0, bytes, purged = 0;
     bool dry = cli_flag(cli, FLAG_DRY_RUN) != NULL;
-    size_t limit = SIZE_MAX;
     int rc = filter_flags_read(cli, &f);
 
     if (rc == 0)
         rc = dlq_selected(cli, &f, "purge");
-    if (rc == 0)
-        rc = filter_limit(cli, SIZE_MAX, &limit);
-    if (rc == 0 && limit != SIZE_MAX)
-        rc = out_fail(cli, CLI_USAGE, "usage", "dlq purge takes the whole set; narrow it by a filter");
     if (rc == 0)
         rc = dlq_count(cli, &f, &count, &bytes);
     if (rc == 0 && count == 0 && cli_flag(cli, FLAG_CONFIRM) == NULL) {

@@ -48,4 +48,11 @@ int list_print(struct cli *cli, const struct list *l, size_t *shown, bool *more)
 int list_command(struct cli *cli, const char *path, const struct out_column *columns,
                  const char *empty);
 
+/* One request about /api/v1/NOUN/REF[/VERB] and its answer in every format: the fields in a table,
+ * the id, or the answer as it came. body (may be NULL) is taken. done: what is said on stderr after
+ * a change; NULL: nothing. */
+int object_command(struct cli *cli, const char *method, const char *noun, const char *ref,
+                   const char *verb, json_t *body, const struct out_column *fields,
+                   const char *done);
+
 #endif

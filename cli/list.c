@@ -164,3 +164,34 @@ int list_command(struct cli *cli, const char *path, const struct out_column *col
     filter_flags_fini(&f);
     return rc;
 }
+
+int object_command(struct cli *cli, const char *method, const char *noun, const char *ref,
+                   const char *verb, json_t *body, const struct out_column *fields,
+                   const char *done)
+{
+    struct answer a;
+    struct buf path;
+    int rc;
+
+    buf_init(&path, 16384);
+    client_path(&path, noun, ref, verb);
+    if (strcmp(method, "GET") == 0)
+        rc = client_call(cli, method, path.data, NULL, NULL, &a);
+    else
+        rc = client_call_json(cli, method, path.data, body, &a);
+    buf_fini(&path);
+    if (rc != 0)
+        return rc;
+    const char *id = out_string(a.json, "id");
+
+    if (cli->format == OUT_TABLE)
+        out_fields(cli, a.json, fields);
+    else if (cli->format == OUT_ID)
+        puts(id ? id : ref);
+    else if (a.raw.len > 0)
+        printf("%s\n", a.raw.data);
+    if (done != NULL)
+        out_note("%s %s", ref, done);
+    answer_fini(&a);
+    return CLI_OK;
+}

@@ -1,0 +1,170 @@
+/* cli/cmd_dlq_replay.c: dlq replay: preview, ask, make the job, follow it to what was delivered. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/id.h"
+#include "base/text.h"
+#include "cli/client.h"
+#include "cli/cmd_dlq.h"
+#include "cli/out.h"
+
+static const char path[] = "/api/v1/replays";
+
+static json_t *replay_body(struct cli *cli, const struct filter_flags *f, double rate, bool dry)
+{
+    json_t *body = json_object();
+
+    json_object_set(body, "filter", f->json);
+    if (rate > 0)
+        json_object_set_new(body, "rate_per_second", json_real(rate));
+    if (cli_flag(cli, FLAG_NOTE) != NULL)
+        json_object_set_new(body, "note", json_string(cli_flag(cli, FLAG_NOTE)));
+    if (cli_flag(cli, FLAG_IGNORE_EXPIRY) != NULL)
+        json_object_set_new(body, "ignore_expiry", json_true());
+    if (dry)
+        json_object_set_new(body, "dry_run", json_true());
+    return body;
+}
+
+static bool collect_id(void *arg, const json_t *item)
+{
+    json_array_append(arg, json_object_get(item, "id"));
+    return true;
+}
+
+/* --limit N: the set is the first N of the list, by their ids. */
+static int replay_limit(struct cli *cli, struct filter_flags *f)
+{
+    json_t *ids;
+    char cursor[128];
+    size_t limit;
+    int rc = filter_limit(cli, SIZE_MAX, &limit);
+
+    if (rc != 0 || limit == SIZE_MAX)
+        return rc;
+    ids = json_array();
+    rc = list_walk(cli, "/api/v1/dead-letters", NULL, f, limit, cursor, collect_id, ids);
+    json_object_clear(f->json);
+    json_object_set_new(f->json, "id", ids);
+    return rc;
+}
+
+static void preview_print(const json_t *a, double rate)
+{
+    char size[32], pace[64] = "";
+
+    text_size(size, sizeof size, out_integer(a, "payload_bytes"));
+    if (rate > 0)
+        snprintf(pace, sizeof pace, " at %g/s (about %.0f s)", rate,
+                 (double)out_integer(a, "count") / rate);
+    out_note("Would replay %lld dead letters, %s%s. The receiver sees the same webhook-id as before.",
+             (long long)out_integer(a, "count"), size, pace);
+    if (json_is_object(json_object_get(a, "excluded"))) {
+        const char *why;
+        json_t *n;
+
+        json_object_foreach(json_object_get(a, "excluded"), why, n)
+        {
+            if (json_integer_value(n) > 0)
+                out_note("Left out: %lld (%s)", (long long)json_integer_value(n), why);
+        }
+    } else if (out_integer(a, "excluded") > 0) {
+        out_note("Left out: %lld that are past their expiry; --ignore-expiry sends them too",
+                 (long long)out_integer(a, "excluded"));
+    }
+}
+
+/* What stands in the way of a job; *count is the preview's. 0, or an exit code. */
+static int replay_preview(struct cli *cli, const struct filter_flags *f, double rate,
+                          int64_t *count)
+{
+    bool dry = cli_flag(cli, FLAG_DRY_RUN) != NULL;
+    struct answer a;
+    char question[160];
+
+    if (json_is_array(json_object_get(f->json, "id")) &&
+        json_array_size(json_object_get(f->json, "id")) == 0) {
+        *count = 0;
+        return 0;
+    }
+    int rc = client_call_json(cli, "POST", path, replay_body(cli, f, rate, true), &a);
+
+    if (rc != 0)
+        return rc;
+    *count = out_integer(a.json, "count");
+    if (dry && cli->format != OUT_TABLE)
+        printf("%s\n", a.raw.data);
+    if (*count > 0 || out_integer(a.json, "excluded") > 0) {
+        if (dry || cli->in_tty)
+            preview_print(a.json, rate);
+        else if (*count == 0)
+            preview_print(a.json, rate);
+    }
+    if (dry)
+        out_note("Nothing was changed.");
+    answer_fini(&a);
+    if (dry || *count == 0)
+        return 0;
+    snprintf(question, sizeof question, "Replay %lld dead letters? [y/N] ", (long long)*count);
+    return cli_confirm(cli, question);
+}
+
+static int replay_start(struct cli *cli, const struct filter_flags *f, double rate,
+                        int64_t wait_ms)
+{
+    struct answer a;
+    char id[ID_TEXT_MAX + 8];
+    int rc = client_call_json(cli, "POST", path, replay_body(cli, f, rate, false), &a);
+
+    if (rc != 0)
+        return rc;
+    text_copy(id, sizeof id, out_string(a.json, "id") ? out_string(a.json, "id") : "");
+    bool detach = cli_flag(cli, FLAG_DETACH) != NULL, waits = a.in_process;
+
+    if (detach || waits) {
+        if (cli->format == OUT_JSON || cli->format == OUT_JSONL)
+            printf("%s\n", a.raw.data);
+        else
+            printf("%s\n", id);
+    }
+    answer_fini(&a);
+    if (waits) {
+        out_note("%s is queued; it runs when webhookd starts. Watch: webhookctl job watch %s", id,
+                 id);
+        return detach ? CLI_OK : CLI_LATER;
+    }
+    out_note("%s started. Watch: webhookctl job watch %s   Stop: webhookctl job cancel %s", id, id,
+             id);
+    return detach ? CLI_OK : job_follow(cli, id, wait_ms);
+}
+
+int cmd_dlq_replay(struct cli *cli)
+{
+    struct filter_flags f;
+    double rate = 0;
+    int64_t count = 0, wait_ms = -1;
+    int rc = filter_flags_read(cli, &f);
+
+    if (rc == 0)
+        rc = dlq_selected(cli, &f, "replay");
+    if (rc == 0)
+        rc = filter_rate(cli, &rate);
+    if (rc == 0)
+        rc = filter_duration(cli, FLAG_WAIT, &wait_ms);
+    if (rc == 0 && cli_flag(cli, FLAG_WAIT) && cli_flag(cli, FLAG_DETACH))
+        rc = out_fail(cli, CLI_USAGE, "usage", "--wait and --detach exclude each other");
+    if (rc == 0)
+        rc = replay_limit(cli, &f);
+    if (rc == 0)
+        rc = replay_preview(cli, &f, rate, &count);
+    if (rc == 0 && count == 0) {
+        out_note("No dead letters match; nothing to replay.");
+        /* one named by hand that is not there is a mistake; a filter that is empty is an answer */
+        if (cli->args->words_n > 0)
+            rc = CLI_NOT_FOUND;
+    } else if (rc == 0 && cli_flag(cli, FLAG_DRY_RUN) == NULL) {
+        rc = replay_start(cli, &f, rate, wait_ms);
+    }
+    filter_flags_fini(&f);
+    return rc;
+}

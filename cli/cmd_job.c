@@ -1,0 +1,222 @@
+/* cli/cmd_job.c: jobs: list, show, cancel, and following one to its end. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "cli/client.h"
+#include "cli/cmd_dlq.h"
+#include "cli/filter.h"
+#include "cli/out.h"
+
+#define POLL_NS 200000000L
+#define LINE_EVERY_MS 10000
+
+struct job_now {
+    char state[32];
+    int64_t selected, excluded, queued, delivered, dead;
+    bool walked;
+};
+
+/* Counts stand in "counts", or beside the state. */
+static int64_t job_count(const json_t *job, const char *name)
+{
+    const json_t *counts = json_object_get(job, "counts");
+
+    return out_integer(json_is_object(counts) ? counts : job, name);
+}
+
+static void job_read(const json_t *job, struct job_now *out)
+{
+    const char *state = out_string(job, "state");
+
+    snprintf(out->state, sizeof out->state, "%s", state ? state : "");
+    out->selected = job_count(job, "selected");
+    out->excluded = job_count(job, "excluded");
+    out->queued = job_count(job, "queued");
+    out->delivered = job_count(job, "delivered");
+    out->dead = job_count(job, "dead_again");
+}
+
+static bool job_over(const struct job_now *j)
+{
+    return strcmp(j->state, "done") == 0 || strcmp(j->state, "cancelled") == 0;
+}
+
+static int job_exit(const struct job_now *j)
+{
+    int64_t missed = j->selected - j->delivered;
+
+    if (missed <= 0 && j->dead == 0)
+        return CLI_OK;
+    return j->delivered > 0 ? CLI_PARTIAL : CLI_NO;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signum)
+{
+    (void)signum;
+    interrupted = 1;
+}
+
+static void progress(const struct cli *cli, const struct job_now *j, int64_t *line_ms)
+{
+    int64_t over = j->delivered + j->dead, now = clock_mono_ms();
+    int64_t whole = j->selected > over ? j->selected : over;
+    char bar[31];
+
+    if (cli->err_tty) {
+        size_t full = whole > 0 ? (size_t)(over * 30 / whole) : 0;
+
+        memset(bar, ' ', 30);
+        memset(bar, '=', full);
+        bar[30] = '\0';
+        fprintf(stderr, "\r[%s] %lld/%lld  delivered %lld  dead again %lld  waiting %lld ", bar,
+                (long long)over, (long long)whole, (long long)j->delivered, (long long)j->dead,
+                (long long)(whole - over));
+        fflush(stderr);
+    } else if (now - *line_ms >= LINE_EVERY_MS) {
+        *line_ms = now;
+        out_note("%lld of %lld: delivered %lld, dead again %lld", (long long)over, (long long)whole,
+                 (long long)j->delivered, (long long)j->dead);
+    }
+}
+
+static int job_report(struct cli *cli, const char *id, const struct answer *a,
+                      const struct job_now *j)
+{
+    if (cli->format == OUT_JSON || cli->format == OUT_JSONL)
+        printf("%s\n", a->raw.data);
+    else if (cli->format == OUT_ID)
+        printf("%s\n", id);
+    else
+        printf("%s %s: %lld delivered, %lld dead again", id, j->state, (long long)j->delivered,
+               (long long)j->dead);
+    if (cli->format == OUT_TABLE && j->excluded > 0)
+        printf(", %lld left out", (long long)j->excluded);
+    if (cli->format == OUT_TABLE && j->selected > j->delivered + j->dead)
+        printf(", %lld not sent", (long long)(j->selected - j->delivered - j->dead));
+    if (cli->format == OUT_TABLE)
+        putchar('\n');
+    if (j->dead > 0)
+        out_note("Next: webhookctl dlq summary");
+    return job_exit(j);
+}
+
+/* One look; -1: not over yet, else the exit code. */
+static int job_look(struct cli *cli, const char *id, int64_t *line_ms)
+{
+    struct job_now now = {.state = ""};
+    struct answer a;
+    struct buf path;
+
+    buf_init(&path, 4096);
+    client_path(&path, "jobs", id, NULL);
+    int rc = client_call(cli, "GET", path.data, NULL, NULL, &a);
+
+    buf_fini(&path);
+    if (rc != 0)
+        return rc;
+    job_read(a.json, &now);
+    rc = -1;
+    if (job_over(&now)) {
+        if (cli->err_tty)
+            fputs("\r\033[K", stderr);
+        rc = job_report(cli, id, &a, &now);
+    } else if (a.in_process) {
+        out_note("%s is %s; it goes on when webhookd starts.", id, now.state);
+        rc = CLI_LATER;
+    } else {
+        progress(cli, &now, line_ms);
+    }
+    answer_fini(&a);
+    return rc;
+}
+
+int job_follow(struct cli *cli, const char *id, int64_t wait_ms)
+{
+    const struct timespec pause = {.tv_sec = 0, .tv_nsec = POLL_NS};
+    struct sigaction act = {.sa_handler = on_interrupt}, before;
+    int64_t start = clock_mono_ms(), line_ms = start;
+    int rc = -1;
+
+    sigemptyset(&act.sa_mask);
+    sigaction(SIGINT, &act, &before);
+    while (rc == -1) {
+        rc = job_look(cli, id, &line_ms);
+        if (rc != -1)
+            break;
+        if (wait_ms >= 0 && clock_mono_ms() - start >= wait_ms) {
+            out_note("%s%s is not done yet and goes on. Watch: webhookctl job watch %s   Stop: "
+                     "webhookctl job cancel %s",
+                     cli->err_tty ? "\n" : "", id, id, id);
+            rc = CLI_LATER;
+        } else if (!interrupted) {
+            nanosleep(&pause, NULL);
+        }
+        if (interrupted) {
+            out_note("%sDetached; %s continues. Watch: webhookctl job watch %s   Stop: webhookctl "
+                     "job cancel %s",
+                     cli->err_tty ? "\n" : "", id, id, id);
+            rc = CLI_INTERRUPTED;
+        }
+    }
+    sigaction(SIGINT, &before, NULL);
+    return rc;
+}
+
+int cmd_job_list(struct cli *cli)
+{
+    static const struct out_column columns[] = {
+        {"JOB", "id", OUT_TEXT},
+        {"KIND", "kind", OUT_TEXT},
+        {"STATE", "state", OUT_TEXT},
+        {"SELECTED", "selected", OUT_TEXT},
+        {"DELIVERED", "delivered", OUT_TEXT},
+        {"DEAD AGAIN", "dead_again", OUT_TEXT},
+        {"CREATED", "created_at", OUT_TIME},
+        {"BY", "actor", OUT_TEXT},
+        {"NOTE", "note", OUT_TEXT},
+        OUT_COLUMNS_END};
+
+    return list_command(cli, "/api/v1/jobs", columns, "No jobs.");
+}
+
+static const struct out_column job_fields[] = {
+    {"Job", "id", OUT_TEXT},
+    {"Kind", "kind", OUT_TEXT},
+    {"State", "state", OUT_TEXT},
+    {"Filter", "filter", OUT_TEXT},
+    {"Rate", "rate_per_second", OUT_TEXT},
+    {"By", "actor", OUT_TEXT},
+    {"Note", "note", OUT_TEXT},
+    {"Selected", "selected", OUT_TEXT},
+    {"Left out", "excluded", OUT_TEXT},
+    {"Queued", "queued", OUT_TEXT},
+    {"Delivered", "delivered", OUT_TEXT},
+    {"Dead again", "dead_again", OUT_TEXT},
+    {"Created", "created_at", OUT_TIME},
+    {"Started", "started_at", OUT_TIME},
+    {"Finished", "finished_at", OUT_TIME},
+    OUT_COLUMNS_END};
+
+int cmd_job_show(struct cli *cli)
+{
+    return object_command(cli, "GET", "jobs", cli->args->words[0], NULL, NULL, job_fields, NULL);
+}
+
+int cmd_job_cancel(struct cli *cli)
+{
+    return object_command(cli, "POST", "jobs", cli->args->words[0], "cancel", NULL, job_fields,
+                          "cancelled; what was not sent stays dead. Next: webhookctl dlq summary");
+}
+
+int cmd_job_watch(struct cli *cli)
+{
+    int64_t wait_ms = -1;
+    int rc = filter_duration(cli, FLAG_WAIT, &wait_ms);
+
+    return rc == 0 ? job_follow(cli, cli->args->words[0], wait_ms) : rc;
+}
