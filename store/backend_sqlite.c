@@ -174,8 +174,8 @@ static enum err_code wal_check(struct sq *q, struct err *err)
         sqlite3_step(st) != SQLITE_ROW)
         code = sq_fail(q, "journal_mode", err);
     else if (strcmp((const char *)sqlite3_column_text(st, 0), "wal") != 0)
-        code = fail(err, ERR_IO, "the file system of %s cannot hold a WAL: use a local disk",
-                    q->path);
+        code =
+            fail(err, ERR_IO, "the file system of %s cannot hold a WAL: use a local disk", q->path);
     sqlite3_finalize(st);
     return code;
 }

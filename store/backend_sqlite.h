@@ -244,8 +244,7 @@ enum err_code sq_line_leave(struct sq *q, const struct sq_open_delivery *d, int6
                             struct err *err);
 /* An open delivery dies: row, ready, line, expiry, dead letter, counts, job. */
 enum err_code sq_die(struct sq *q, const struct sq_open_delivery *d, enum cause cause,
-                     int64_t now_ms, int64_t dead_expires_ms, struct settled *out,
-                     struct err *err);
+                     int64_t now_ms, int64_t dead_expires_ms, struct settled *out, struct err *err);
 /* No open or delivered delivery needs the payload any more: it is cleared. */
 enum err_code sq_event_unused(struct sq *q, int64_t event, struct err *err);
 enum err_code sq_attempt_put(struct sq *q, const struct attempt *a, int64_t delivery, int n,
@@ -271,8 +270,8 @@ enum err_code sq_secret_expire(struct backend *, int64_t, int64_t, int64_t, stru
 enum err_code sq_event_put(struct backend *, const struct event_rec *, const int64_t *,
                            const bool *, size_t, int64_t, const uint8_t[32], int64_t,
                            struct event_put_result *, struct err *);
-enum err_code sq_event_get(struct backend *, const char *, bool, struct arena *,
-                           struct event_rec *, struct err *);
+enum err_code sq_event_get(struct backend *, const char *, bool, struct arena *, struct event_rec *,
+                           struct err *);
 enum err_code sq_event_list(struct backend *, const struct filter *, struct arena *,
                             struct event_rec **, size_t *, struct err *);
 enum err_code sq_delivery_list(struct backend *, const struct filter *, struct arena *,

@@ -82,7 +82,8 @@ static enum err_code take(struct sq *q, int64_t num, struct claimed **out, struc
 {
     sqlite3_stmt *st;
     enum err_code code = sq_row(q, SQ_CLAIM_GET, &st, err, CLAIM_SQL, "l", num);
-    if (code == ERR_NOT_FOUND || (code == OK && sqlite3_column_type(st, PAYLOAD_COL) == SQLITE_NULL)) {
+    if (code == ERR_NOT_FOUND ||
+        (code == OK && sqlite3_column_type(st, PAYLOAD_COL) == SQLITE_NULL)) {
         if (code == OK)
             sq_done(st);
         return fail(err, ERR_CORRUPT, "store %s: delivery %lld is ready but has no event to send",
@@ -121,9 +122,9 @@ enum err_code sq_claim(struct backend *b, int64_t sub, int64_t now_ms, size_t ma
     sqlite3_stmt *st;
     size_t got = 0;
     int64_t next = 0;
-    enum err_code code = sq_open(q, SQ_CLAIM_SCAN, &st, err,
-                                 "SELECT due, num FROM ready WHERE sub = ?1 ORDER BY due, num",
-                                 "l", sub);
+    enum err_code code =
+        sq_open(q, SQ_CLAIM_SCAN, &st, err,
+                "SELECT due, num FROM ready WHERE sub = ?1 ORDER BY due, num", "l", sub);
     while (code == OK && (code = sq_next(q, st, err)) == OK) {
         int64_t due = sqlite3_column_int64(st, 0), num = sqlite3_column_int64(st, 1);
         if (skipped(skip, skip_n, num))
@@ -154,9 +155,9 @@ enum err_code sq_heads(struct backend *b, const int64_t *subs, size_t n, int64_t
     struct sq *q = sq_of(b);
     for (size_t i = 0; i < n; i++) {
         sqlite3_stmt *st;
-        enum err_code code = sq_row(q, SQ_HEAD, &st, err,
-                                    "SELECT due FROM ready WHERE sub = ?1 ORDER BY due LIMIT 1",
-                                    "l", subs[i]);
+        enum err_code code =
+            sq_row(q, SQ_HEAD, &st, err,
+                   "SELECT due FROM ready WHERE sub = ?1 ORDER BY due LIMIT 1", "l", subs[i]);
         due_ms[i] = code == OK ? sqlite3_column_int64(st, 0) : 0;
         if (code == OK)
             sq_done(st);

@@ -149,8 +149,8 @@ static enum err_code open_payload(struct sq *q, int64_t num, struct arena *a, co
                                   size_t *n, struct err *err)
 {
     sqlite3_stmt *st;
-    enum err_code code = sq_row(q, SQ_DEAD_PAYLOAD, &st, err,
-                                "SELECT payload FROM dead WHERE num = ?1", "l", num);
+    enum err_code code =
+        sq_row(q, SQ_DEAD_PAYLOAD, &st, err, "SELECT payload FROM dead WHERE num = ?1", "l", num);
     if (code == ERR_NOT_FOUND)
         return fail(err, ERR_NOT_FOUND, "no such dead letter");
     if (code != OK)
@@ -168,8 +168,7 @@ enum err_code sq_dead_get(struct backend *b, int64_t num, struct arena *a, struc
     struct dead_letter l;
     bool bad = false;
     size_t n;
-    enum err_code code =
-        sq_row(q, SQ_DEAD_GET, &st, err, DEAD_COLS " WHERE x.num = ?1", "l", num);
+    enum err_code code = sq_row(q, SQ_DEAD_GET, &st, err, DEAD_COLS " WHERE x.num = ?1", "l", num);
     if (code == ERR_NOT_FOUND)
         return fail(err, ERR_NOT_FOUND, "no such dead letter");
     if (code != OK)

@@ -23,8 +23,9 @@ static enum err_code look_seen(struct sq *q, const char *id, const uint8_t diges
                "tb", id, (const void *)digest, (size_t)16);
     bool gone = code == ERR_NOT_FOUND;
     if (gone)
-        code = sq_row(q, SQ_SEEN, &st, err, "SELECT 0, content_digest FROM seen WHERE id_digest = ?1",
-                      "b", (const void *)digest, (size_t)16);
+        code =
+            sq_row(q, SQ_SEEN, &st, err, "SELECT 0, content_digest FROM seen WHERE id_digest = ?1",
+                   "b", (const void *)digest, (size_t)16);
     if (code == ERR_NOT_FOUND)
         return OK;
     if (code != OK)
@@ -66,8 +67,8 @@ static enum err_code put_delivery(struct sq *q, const struct event_rec *e, int64
     if (code == OK && in_line)
         code = line_taken(q, sub, e->ordering_key, &waits, err);
     if (code == OK && in_line)
-        code = sq_run(q, SQ_LINE_PUT, err, "INSERT INTO lineup VALUES(?1, ?2, ?3, ?4)", "ltll",
-                      sub, e->ordering_key, num, e->accepted_ms);
+        code = sq_run(q, SQ_LINE_PUT, err, "INSERT INTO lineup VALUES(?1, ?2, ?3, ?4)", "ltll", sub,
+                      e->ordering_key, num, e->accepted_ms);
     if (code == OK && !waits)
         code = sq_run(q, SQ_READY_PUT, err, "INSERT OR IGNORE INTO ready VALUES(?1, ?2, ?3, ?4)",
                       "llll", sub, due, num, e->accepted_ms);
@@ -92,14 +93,14 @@ enum err_code sq_event_put(struct backend *b, const struct event_rec *e, const i
     }
     r.num = e->num;
     const void *payload = e->payload != NULL ? e->payload : "";
-    code = sq_run(q, SQ_EVENT_PUT, err,
-                  "INSERT INTO event VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
-                  " ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
-                  "ltltltttttlllltlblb", e->num, e->id, e->partner, e->type,
-                  (int64_t)e->payload_bytes, e->ordering_key, e->correlation_id, e->source,
-                  e->version, e->attributes, e->deliver_after_ms, e->expires_ms, e->created_ms,
-                  e->accepted_ms, e->outbox, e->seq, (const void *)digest, (size_t)32,
-                  seen_until_ms, payload, e->payload_bytes);
+    code =
+        sq_run(q, SQ_EVENT_PUT, err,
+               "INSERT INTO event VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
+               " ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+               "ltltltttttlllltlblb", e->num, e->id, e->partner, e->type, (int64_t)e->payload_bytes,
+               e->ordering_key, e->correlation_id, e->source, e->version, e->attributes,
+               e->deliver_after_ms, e->expires_ms, e->created_ms, e->accepted_ms, e->outbox, e->seq,
+               (const void *)digest, (size_t)32, seen_until_ms, payload, e->payload_bytes);
     bool can_line = e->ordering_key != NULL && e->deliver_after_ms <= e->accepted_ms;
     for (size_t i = 0; code == OK && i < n; i++)
         code = put_delivery(q, e, subs[i], can_line && ordered != NULL && ordered[i],
@@ -308,8 +309,8 @@ enum err_code sq_delivery_list(struct backend *b, const struct filter *f, struct
     return OK;
 }
 
-enum err_code sq_delivery_get(struct backend *b, int64_t num, struct arena *a,
-                              struct delivery *out, struct err *err)
+enum err_code sq_delivery_get(struct backend *b, int64_t num, struct arena *a, struct delivery *out,
+                              struct err *err)
 {
     struct sq *q = sq_of(b);
     sqlite3_stmt *st;

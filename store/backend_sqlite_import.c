@@ -64,8 +64,7 @@ static enum err_code look_sub(struct sq *q, struct import *im, struct err *err)
         if (code != ERR_NOT_FOUND)
             return code;
     }
-    return look_num(q, SQ_IMPORT_SUB,
-                    "SELECT num FROM subscription WHERE name = ?1 AND state <> 3",
+    return look_num(q, SQ_IMPORT_SUB, "SELECT num FROM subscription WHERE name = ?1 AND state <> 3",
                     im->l->sub_name, &im->sub, err);
 }
 
@@ -97,8 +96,8 @@ static enum err_code put_event(struct sq *q, struct import *im, struct err *err)
         return OK;
     /* A delivery's number is nobody's event number: both come from one source of ids. */
     im->event = e->num != 0 ? e->num : im->num;
-    enum err_code code = sq_row(q, SQ_EVENT_NUM, &st, err, "SELECT 1 FROM event WHERE num = ?1",
-                                "l", im->event);
+    enum err_code code =
+        sq_row(q, SQ_EVENT_NUM, &st, err, "SELECT 1 FROM event WHERE num = ?1", "l", im->event);
     if (code == OK) {
         sq_done(st);
         im->event = im->num;
@@ -124,9 +123,8 @@ static enum err_code put_delivery(struct sq *q, const struct import *im, struct 
                " finished_ms, job, expires_ms) VALUES(?1, ?2, ?3, 5, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
                " ?11, ?12, ?13, ?14)",
                "llliiilliillll", im->num, im->event, im->sub, (int)d->cause, d->attempts,
-               d->budget_start, d->budget_since_ms, d->due_ms, d->last_status,
-               (int)d->last_outcome, d->created_ms, im->l->died_ms, d->job,
-               im->l->event.expires_ms);
+               d->budget_start, d->budget_since_ms, d->due_ms, d->last_status, (int)d->last_outcome,
+               d->created_ms, im->l->died_ms, d->job, im->l->event.expires_ms);
     if (code == OK && im->was_discarded)
         code = sq_count(q, im->sub, DELIVERY_DISCARDED, -1, err);
     return code == OK ? sq_count(q, im->sub, DELIVERY_DEAD, 1, err) : code;
@@ -137,8 +135,7 @@ static enum err_code put_letter(struct sq *q, const struct import *im, struct er
     const struct dead_letter *l = im->l;
     const struct event_rec *e = &l->event;
     struct buf sealed;
-    enum err_code code =
-        sq_seal(q, "dead", im->num, e->payload, e->payload_bytes, &sealed, err);
+    enum err_code code = sq_seal(q, "dead", im->num, e->payload, e->payload_bytes, &sealed, err);
     if (code == OK)
         code = sq_run(q, SQ_IMPORT_DEAD, err,
                       "INSERT OR REPLACE INTO dead VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
@@ -150,11 +147,11 @@ static enum err_code put_letter(struct sq *q, const struct import *im, struct er
                       "tlliiiilltb",
                       im->num, im->sub, l->sub_name, l->sub_url, im->event_id, im->partner,
                       e->partner_name, im->type, e->ordering_key, e->correlation_id, e->source,
-                      e->version, e->attributes, e->deliver_after_ms, e->expires_ms,
-                      e->created_ms, e->accepted_ms, e->outbox, e->seq,
-                      (int64_t)e->payload_bytes, (int)l->delivery.cause, l->delivery.attempts,
-                      l->delivery.last_status, (int)l->delivery.last_outcome, l->died_ms,
-                      l->expires_ms, l->note, (const void *)sealed.data, sealed.len);
+                      e->version, e->attributes, e->deliver_after_ms, e->expires_ms, e->created_ms,
+                      e->accepted_ms, e->outbox, e->seq, (int64_t)e->payload_bytes,
+                      (int)l->delivery.cause, l->delivery.attempts, l->delivery.last_status,
+                      (int)l->delivery.last_outcome, l->died_ms, l->expires_ms, l->note,
+                      (const void *)sealed.data, sealed.len);
     buf_fini(&sealed);
     return code;
 }
@@ -162,8 +159,8 @@ static enum err_code put_letter(struct sq *q, const struct import *im, struct er
 static enum err_code put_attempts(struct sq *q, int64_t num, const struct attempt *attempts,
                                   size_t n, struct err *err)
 {
-    enum err_code code = sq_run(q, SQ_IMPORT_ATTEMPTS_DEL, err,
-                                "DELETE FROM attempt WHERE delivery = ?1", "l", num);
+    enum err_code code =
+        sq_run(q, SQ_IMPORT_ATTEMPTS_DEL, err, "DELETE FROM attempt WHERE delivery = ?1", "l", num);
     for (size_t i = 0; code == OK && i < n; i++)
         code = sq_attempt_put(q, &attempts[i], num, attempts[i].n, attempts[i].job, err);
     return code;

@@ -19,8 +19,8 @@ enum err_code sq_job_put(struct backend *b, const struct job *j, struct err *err
                   " ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
                   "ltitdittlllillllllll", j->num, j->kind, (int)j->state, j->filter, j->rate_per_s,
                   (int)j->ignore_expiry, j->actor, j->note, j->sub, j->mark_ms, j->mark_num,
-                  (int)j->walked, j->selected, j->excluded, j->queued, j->delivered,
-                  j->dead_again, j->created_ms, j->started_ms, j->finished_ms);
+                  (int)j->walked, j->selected, j->excluded, j->queued, j->delivered, j->dead_again,
+                  j->created_ms, j->started_ms, j->finished_ms);
 }
 
 enum err_code sq_job_update(struct backend *b, const struct job *j, struct err *err)
@@ -34,8 +34,7 @@ enum err_code sq_job_update(struct backend *b, const struct job *j, struct err *
                " finished_ms = ?16 WHERE num = ?1",
                "litdittlllilllll", j->num, (int)j->state, j->filter, j->rate_per_s,
                (int)j->ignore_expiry, j->actor, j->note, j->sub, j->mark_ms, j->mark_num,
-               (int)j->walked, j->selected, j->excluded, j->queued, j->started_ms,
-               j->finished_ms);
+               (int)j->walked, j->selected, j->excluded, j->queued, j->started_ms, j->finished_ms);
     if (code == OK && sq_changes(q) == 0)
         return fail(err, ERR_NOT_FOUND, "no such job");
     return code;
@@ -73,8 +72,8 @@ enum err_code sq_job_get(struct backend *b, int64_t num, struct arena *a, struct
 {
     sqlite3_stmt *st;
     struct job j;
-    enum err_code code = sq_row(sq_of(b), SQ_JOB_GET, &st, err, JOB_COLS "WHERE num = ?1", "l",
-                                num);
+    enum err_code code =
+        sq_row(sq_of(b), SQ_JOB_GET, &st, err, JOB_COLS "WHERE num = ?1", "l", num);
     if (code == ERR_NOT_FOUND)
         return fail(err, ERR_NOT_FOUND, "no such job");
     if (code != OK)
@@ -202,9 +201,8 @@ enum err_code sq_taken_delete(struct backend *b, const char *outbox, const struc
 /* ---- rejects ---- */
 enum err_code sq_reject_put(struct backend *b, const struct reject *r, struct err *err)
 {
-    return sq_run(sq_of(b), SQ_REJECT_PUT, err,
-                  "INSERT INTO reject VALUES(?1, ?2, ?3, ?4, ?5, ?6)", "ltlttl", r->num, r->outbox,
-                  r->seq, r->reason, r->row, r->created_ms);
+    return sq_run(sq_of(b), SQ_REJECT_PUT, err, "INSERT INTO reject VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+                  "ltlttl", r->num, r->outbox, r->seq, r->reason, r->row, r->created_ms);
 }
 
 static bool read_reject(sqlite3_stmt *st, struct arena *a, struct reject *r)
@@ -224,10 +222,9 @@ enum err_code sq_reject_get(struct backend *b, int64_t num, struct arena *a, str
 {
     sqlite3_stmt *st;
     struct reject r;
-    enum err_code code =
-        sq_row(sq_of(b), SQ_REJECT_GET, &st, err,
-               "SELECT num, outbox, seq, reason, row, created_ms FROM reject WHERE num = ?1", "l",
-               num);
+    enum err_code code = sq_row(
+        sq_of(b), SQ_REJECT_GET, &st, err,
+        "SELECT num, outbox, seq, reason, row, created_ms FROM reject WHERE num = ?1", "l", num);
     if (code == ERR_NOT_FOUND)
         return fail(err, ERR_NOT_FOUND, "no such reject");
     if (code != OK)
@@ -279,9 +276,8 @@ enum err_code sq_reject_delete(struct backend *b, int64_t num, struct err *err)
 /* ---- audit ---- */
 enum err_code sq_audit_put(struct backend *b, const struct audit_entry *e, struct err *err)
 {
-    return sq_run(sq_of(b), SQ_AUDIT_PUT, err,
-                  "INSERT INTO audit VALUES(?1, ?2, ?3, ?4, ?5, ?6)", "lttttl", e->num, e->actor,
-                  e->action, e->target, e->detail, e->created_ms);
+    return sq_run(sq_of(b), SQ_AUDIT_PUT, err, "INSERT INTO audit VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+                  "lttttl", e->num, e->actor, e->action, e->target, e->detail, e->created_ms);
 }
 
 enum err_code sq_audit_list(struct backend *b, int64_t before_num, size_t limit, struct arena *a,
@@ -324,8 +320,8 @@ enum err_code sq_meta_get(struct backend *b, const char *key, char *out, size_t 
                           struct err *err)
 {
     sqlite3_stmt *st;
-    enum err_code code = sq_row(sq_of(b), SQ_META_GET, &st, err,
-                                "SELECT value FROM meta WHERE key = ?1", "t", key);
+    enum err_code code =
+        sq_row(sq_of(b), SQ_META_GET, &st, err, "SELECT value FROM meta WHERE key = ?1", "t", key);
     if (code == ERR_NOT_FOUND)
         return fail(err, ERR_NOT_FOUND, "nothing is known of %s", key);
     if (code != OK)
@@ -372,17 +368,16 @@ enum err_code sq_counts(struct backend *b, int64_t out[DELIVERY_STATES], int64_t
 enum err_code sq_max_num(struct backend *b, int64_t *out, struct err *err)
 {
     sqlite3_stmt *st;
-    enum err_code code =
-        sq_row(sq_of(b), SQ_MAX_NUM, &st, err,
-               "SELECT max(ifnull((SELECT max(num) FROM event), 0),"
-               " ifnull((SELECT max(num) FROM delivery), 0),"
-               " ifnull((SELECT max(num) FROM subscription), 0),"
-               " ifnull((SELECT max(num) FROM secret), 0),"
-               " ifnull((SELECT max(num) FROM partner), 0),"
-               " ifnull((SELECT max(num) FROM job), 0),"
-               " ifnull((SELECT max(num) FROM reject), 0),"
-               " ifnull((SELECT max(num) FROM audit), 0))",
-               "");
+    enum err_code code = sq_row(sq_of(b), SQ_MAX_NUM, &st, err,
+                                "SELECT max(ifnull((SELECT max(num) FROM event), 0),"
+                                " ifnull((SELECT max(num) FROM delivery), 0),"
+                                " ifnull((SELECT max(num) FROM subscription), 0),"
+                                " ifnull((SELECT max(num) FROM secret), 0),"
+                                " ifnull((SELECT max(num) FROM partner), 0),"
+                                " ifnull((SELECT max(num) FROM job), 0),"
+                                " ifnull((SELECT max(num) FROM reject), 0),"
+                                " ifnull((SELECT max(num) FROM audit), 0))",
+                                "");
     if (code != OK)
         return code;
     *out = sqlite3_column_int64(st, 0);

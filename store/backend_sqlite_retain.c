@@ -18,8 +18,8 @@ struct walk {
 };
 
 /* Fills nums with up to limit doomed rows of the next slice. */
-static enum err_code walk_slice(struct sq *q, const struct walk *w, int64_t before_ms,
-                                size_t limit, int64_t *nums, size_t *n, struct err *err)
+static enum err_code walk_slice(struct sq *q, const struct walk *w, int64_t before_ms, size_t limit,
+                                int64_t *nums, size_t *n, struct err *err)
 {
     sqlite3_stmt *st;
     size_t looked = 0;
@@ -80,8 +80,8 @@ static enum err_code delivery_delete(struct sq *q, int64_t num, struct err *err)
         code = sq_run(q, SQ_RETAIN_ATTEMPTS_DEL, err, "DELETE FROM attempt WHERE delivery = ?1",
                       "l", num);
     if (code == OK)
-        code = sq_run(q, SQ_RETAIN_DELIVERY_DEL, err, "DELETE FROM delivery WHERE num = ?1", "l",
-                      num);
+        code =
+            sq_run(q, SQ_RETAIN_DELIVERY_DEL, err, "DELETE FROM delivery WHERE num = ?1", "l", num);
     if (code == OK)
         code = event_drop_unused(q, d.event, err);
     if (code == OK)

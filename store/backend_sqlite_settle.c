@@ -22,10 +22,11 @@ enum err_code sq_delivery_load(struct sq *q, int64_t num, struct sq_open_deliver
 {
     sqlite3_stmt *st;
     memset(out, 0, sizeof(*out));
-    enum err_code code = sq_row(q, SQ_OPEN_GET, &st, err,
-                                "SELECT event, sub, state, due_ms, job, expires_ms, budget_since_ms,"
-                                " attempts, line FROM delivery WHERE num = ?1",
-                                "l", num);
+    enum err_code code =
+        sq_row(q, SQ_OPEN_GET, &st, err,
+               "SELECT event, sub, state, due_ms, job, expires_ms, budget_since_ms,"
+               " attempts, line FROM delivery WHERE num = ?1",
+               "l", num);
     if (code == ERR_NOT_FOUND)
         return fail(err, ERR_STALE, "no such delivery");
     if (code != OK)
@@ -207,8 +208,7 @@ enum err_code sq_attempt_put(struct sq *q, const struct attempt *a, int64_t deli
                   "lilliiiiiiililtttb", delivery, n, a->started_ms, a->duration_us, (int)a->dns_us,
                   (int)a->connect_us, (int)a->tls_us, (int)a->wait_us, (int)a->transfer_us,
                   (int)a->outcome, a->status, job, (int)a->response_truncated, a->next_ms,
-                  a->address, a->error, a->response_head, a->response_body,
-                  a->response_body_bytes);
+                  a->address, a->error, a->response_head, a->response_body, a->response_body_bytes);
 }
 
 static enum err_code settle_row(struct sq *q, const struct settlement *s,

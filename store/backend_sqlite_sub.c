@@ -14,8 +14,8 @@ enum err_code sq_partner_put(struct backend *b, const struct partner *p, struct 
     struct sq *q = sq_of(b);
     enum err_code code =
         sq_run(q, SQ_PARTNER_PUT, err,
-               "INSERT INTO partner VALUES(?1, ?2, ?3) ON CONFLICT(name) DO NOTHING", "ltl",
-               p->num, p->name, p->created_ms);
+               "INSERT INTO partner VALUES(?1, ?2, ?3) ON CONFLICT(name) DO NOTHING", "ltl", p->num,
+               p->name, p->created_ms);
     if (code == OK && sq_changes(q) == 0)
         return fail(err, ERR_EXISTS, "there is a partner named %s already", p->name);
     return code;
@@ -166,19 +166,19 @@ enum err_code sq_sub_update(struct backend *b, const struct subscription *s, str
         return code;
     code = seal_sub(q, s, &bearer, &headers, err);
     if (code == OK)
-        code = sq_run(q, SQ_SUB_UPDATE, err,
-                      "UPDATE subscription SET name = ?2, partner = ?3, url = ?4, patterns = ?5,"
-                      " profile = ?6, retry = ?7, rate_per_s = ?8, concurrency = ?9,"
-                      " timeout_ms = ?10, ordered = ?11, on_dead_block = ?12, state = ?13,"
-                      " state_cause = ?14, state_since_ms = ?15, resume_at_ms = ?16,"
-                      " broken_since_ms = ?17, bearer = ?18, headers = ?19, updated_ms = ?20,"
-                      " revision = revision + 1 WHERE num = ?1",
-                      "ltlttttdiliiitlllbbl", s->num, s->name, s->partner, s->url, s->patterns,
-                      s->profile, s->retry, s->rate_per_s, s->concurrency, s->timeout_ms,
-                      s->ordered, s->on_dead_block, (int)s->state, s->state_cause,
-                      s->state_since_ms, s->resume_at_ms, s->broken_since_ms,
-                      (const void *)bearer.data, bearer.len, (const void *)headers.data,
-                      headers.len, s->updated_ms);
+        code =
+            sq_run(q, SQ_SUB_UPDATE, err,
+                   "UPDATE subscription SET name = ?2, partner = ?3, url = ?4, patterns = ?5,"
+                   " profile = ?6, retry = ?7, rate_per_s = ?8, concurrency = ?9,"
+                   " timeout_ms = ?10, ordered = ?11, on_dead_block = ?12, state = ?13,"
+                   " state_cause = ?14, state_since_ms = ?15, resume_at_ms = ?16,"
+                   " broken_since_ms = ?17, bearer = ?18, headers = ?19, updated_ms = ?20,"
+                   " revision = revision + 1 WHERE num = ?1",
+                   "ltlttttdiliiitlllbbl", s->num, s->name, s->partner, s->url, s->patterns,
+                   s->profile, s->retry, s->rate_per_s, s->concurrency, s->timeout_ms, s->ordered,
+                   s->on_dead_block, (int)s->state, s->state_cause, s->state_since_ms,
+                   s->resume_at_ms, s->broken_since_ms, (const void *)bearer.data, bearer.len,
+                   (const void *)headers.data, headers.len, s->updated_ms);
     buf_fini(&bearer);
     buf_fini(&headers);
     if (code == OK && sq_changes(q) == 0)
@@ -325,8 +325,7 @@ enum err_code sq_sub_get_num(struct backend *b, int64_t num, struct arena *a,
 {
     struct sq *q = sq_of(b);
     sqlite3_stmt *st;
-    enum err_code code =
-        sq_row(q, SQ_SUB_BY_NUM, &st, err, SUB_COLS "WHERE s.num = ?1", "l", num);
+    enum err_code code = sq_row(q, SQ_SUB_BY_NUM, &st, err, SUB_COLS "WHERE s.num = ?1", "l", num);
     if (code == ERR_NOT_FOUND)
         return fail(err, ERR_NOT_FOUND, "no such subscription");
     return code != OK ? code : take_sub(q, st, a, out, err);
@@ -342,8 +341,8 @@ enum err_code sq_sub_get(struct backend *b, const char *ref, struct arena *a,
     if (id_parse(ref, "sub", &num))
         code = sq_row(q, SQ_SUB_BY_NUM, &st, err, SUB_COLS "WHERE s.num = ?1", "l", num);
     if (code == ERR_NOT_FOUND)
-        code = sq_row(q, SQ_SUB_BY_NAME, &st, err,
-                      SUB_COLS "WHERE s.name = ?1 AND s.state <> 3", "t", ref);
+        code = sq_row(q, SQ_SUB_BY_NAME, &st, err, SUB_COLS "WHERE s.name = ?1 AND s.state <> 3",
+                      "t", ref);
     if (code == ERR_NOT_FOUND)
         return fail(err, ERR_NOT_FOUND, "no subscription %.80s", ref);
     return code != OK ? code : take_sub(q, st, a, out, err);

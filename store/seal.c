@@ -190,14 +190,14 @@ static enum err_code make_file(const char *path, struct err *err)
         return fail(err, ERR_INVALID, "the path of the key file is too long");
     int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
-        return fail(err, errno == EACCES ? ERR_DENIED : ERR_IO,
-                    "cannot make the key file %s: %s", path, errno_text(errno));
+        return fail(err, errno == EACCES ? ERR_DENIED : ERR_IO, "cannot make the key file %s: %s",
+                    path, errno_text(errno));
     dice_bytes(key, sizeof(key));
     buf_init(&line, 256);
     text_base64(&line, key, sizeof(key));
     buf_addc(&line, '\n');
-    bool good = !line.failed && write(fd, line.data, line.len) == (ssize_t)line.len &&
-                fsync(fd) == 0;
+    bool good =
+        !line.failed && write(fd, line.data, line.len) == (ssize_t)line.len && fsync(fd) == 0;
     int why = errno;
     close(fd);
     if (line.data != NULL)

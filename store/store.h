@@ -15,7 +15,8 @@
  * GUARDED) or has changed nothing. ERR_IO, ERR_FULL, ERR_CORRUPT from any operation, or from
  * commit, fail the whole batch. After a failed fsync (ERR_IO at commit) or ERR_CORRUPT the store is
  * failed for good: nothing is acknowledged any more and store_failed() is true; the daemon exits
- * and starts again from the disk. */
+ * and starts again from the disk. (ERR_CORRUPT of a STORE_LIST request is that request's alone: a
+ * person looked at one damaged row.) */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 

@@ -1,0 +1,630 @@
+/* store/store.c: the threads in front of the backends. It moves requests; what they do is theirs.
+ *
+ *   submit ─▶ queue[lane] ─▶ lane's thread: begin, work, work, … commit ─▶ done list ─▶ drain
+ *   (any thread)             (its own connection)                      eventfd   (the loop)
+ *
+ * One mutex guards the queues, the done list, the failure and the statistics; no work and no
+ * callback runs under it. A lane takes whatever has arrived as its next batch. The writer's batch
+ * is one transaction and one fsync; the claim reader's is one snapshot; the list reader takes one
+ * request per snapshot, so that a long list pins no log longer than itself. */
+#include "store/store.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum {
+    QUEUE_MAX = 4096,          /* per lane: queued, running or not drained yet */
+    QUEUE_ORDINARY_MAX = 3584, /* seven eighths: the rest is for settlements */
+    BATCH_MAX = 1024,
+    CLAIM_BATCH_MAX = 64,
+    BATCH_WORK_US = 5000, /* then commit what there is: nobody waits behind a long batch */
+    LINGER_BATCH_MIN = 8, /* smaller batches mean that nobody is in a hurry */
+    LINGER_STEPS = 3,
+    LINGER_STEP_NS = 500 * 1000,
+    LOCK_STEP_MS = 20,
+    LOG_STEP_BYTES = 4 * 1024 * 1024,  /* about 1000 pages: time for a checkpoint */
+    LOG_HIGH_BYTES = 64 * 1024 * 1024, /* the writer itself checkpoints, so that the log is reset */
+    LOG_HIGH_STEP_BYTES = 16 * 1024 * 1024
+};
+
+struct request {
+    struct request *next;
+    enum store_lane lane;
+    unsigned flags;
+    store_work_fn *work;
+    store_done_fn *done;
+    void *arg;
+    int64_t generation;
+    struct err err;
+};
+
+struct list {
+    struct request *first, **end;
+    size_t n;
+};
+
+struct lane {
+    struct store *store;
+    enum store_lane which;
+    struct backend *backend; /* of its thread alone, once that runs */
+    pthread_t thread;
+    bool running;
+    pthread_cond_t wake;
+    struct list queue;
+    bool checkpoint;    /* STORE_LIST: the writer asks for one */
+    size_t outstanding; /* submitted, callback not run yet */
+};
+
+struct store {
+    const struct backend_ops *ops;
+    pthread_mutex_t mutex; /* guards all below but generation and what lanes own */
+    bool stopping, failed;
+    struct err failure;
+    struct list done;
+    struct store_stats stats;
+    struct lane lanes[STORE_LANES];
+    int fd;
+    int64_t generation;                     /* atomic */
+    int64_t checkpointed_bytes, high_bytes; /* of the writer alone */
+    size_t last_batch;
+};
+
+/* ---- lists ---- */
+static void list_init(struct list *l)
+{
+    l->first = NULL;
+    l->end = &l->first;
+    l->n = 0;
+}
+
+static void list_put(struct list *l, struct request *r)
+{
+    r->next = NULL;
+    *l->end = r;
+    l->end = &r->next;
+    l->n++;
+}
+
+static struct request *list_take(struct list *l)
+{
+    struct request *r = l->first;
+    if (r == NULL)
+        return NULL;
+    l->first = r->next;
+    if (l->first == NULL)
+        l->end = &l->first;
+    l->n--;
+    return r;
+}
+
+static void list_join(struct list *to, struct list *from)
+{
+    if (from->first == NULL)
+        return;
+    *to->end = from->first;
+    to->end = from->end;
+    to->n += from->n;
+    list_init(from);
+}
+
+/* ---- completion ---- */
+static void wake_loop(struct store *s)
+{
+    uint64_t one = 1;
+    /* A full counter (EAGAIN) is readable already: nothing is lost. */
+    while (write(s->fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        continue;
+}
+
+static void complete(struct store *s, struct list *batch, int64_t work_us, bool committed)
+{
+    pthread_mutex_lock(&s->mutex);
+    bool was_empty = s->done.first == NULL;
+    for (const struct request *r = batch->first; r != NULL; r = r->next)
+        s->stats.errors += r->err.code != OK;
+    s->stats.requests += (int64_t)batch->n;
+    if (committed) {
+        s->stats.commits++;
+        s->stats.commit_us_total += work_us;
+        if ((int64_t)batch->n > s->stats.batch_max)
+            s->stats.batch_max = (int64_t)batch->n;
+    }
+    list_join(&s->done, batch);
+    pthread_mutex_unlock(&s->mutex);
+    if (was_empty)
+        wake_loop(s);
+}
+
+static void fail_all(struct list *l, const struct err *why)
+{
+    for (struct request *r = l->first; r != NULL; r = r->next)
+        r->err = *why;
+}
+
+/* For good: nothing is acknowledged any more; what is queued hears why. */
+static void fail_store(struct store *s, const struct err *why)
+{
+    struct list queued;
+    list_init(&queued);
+    pthread_mutex_lock(&s->mutex);
+    if (!s->failed) {
+        s->failed = true;
+        s->failure = *why;
+    }
+    for (int i = 0; i < STORE_LANES; i++)
+        list_join(&queued, &s->lanes[i].queue);
+    pthread_mutex_unlock(&s->mutex);
+    fail_all(&queued, why);
+    if (queued.n > 0)
+        complete(s, &queued, 0, false);
+}
+
+/* ---- one request ---- */
+/* A domain answer leaves the transaction usable; anything else takes the batch with it. */
+static bool is_answer(enum err_code code)
+{
+    switch (code) {
+    case OK:
+    case ERR_INVALID:
+    case ERR_CONFIG:
+    case ERR_NOT_FOUND:
+    case ERR_EXISTS:
+    case ERR_STALE:
+    case ERR_BUSY:
+    case ERR_DENIED:
+        return true;
+    case ERR_FULL:
+    case ERR_IO:
+    case ERR_CORRUPT:
+    case ERR_NEWER:
+    case ERR_NOMEM:
+    case ERR_INTERNAL:
+        return false;
+    }
+    return false;
+}
+
+static enum err_code run_work(struct backend *b, struct request *r)
+{
+    r->err.code = OK;
+    r->err.text[0] = '\0';
+    enum err_code code = r->work(b, r->arg, &r->err);
+    if (code != OK && r->err.code != code) /* it left no text */
+        fail(&r->err, code, "%s", err_code_name(code));
+    r->err.code = code;
+    return code;
+}
+
+static enum err_code run_guarded(struct store *s, struct backend *b, struct request *r)
+{
+    struct err undo_err;
+    enum err_code code = s->ops->mark(b, &r->err);
+    if (code != OK)
+        return is_answer(code) ? ERR_IO : code;
+    code = run_work(b, r);
+    if (!is_answer(code))
+        return code;
+    enum err_code after = code == OK ? s->ops->keep(b, &r->err) : s->ops->undo(b, &undo_err);
+    if (after == OK)
+        return code;
+    if (code != OK)
+        r->err = undo_err;
+    return is_answer(after) ? ERR_IO : after;
+}
+
+/* ---- the writer ---- */
+/* Runs requests of todo until the batch is full or has worked long enough. OK: they are in ran and
+ * the transaction stands. */
+static enum err_code write_batch(struct store *s, struct backend *b, struct list *todo,
+                                 struct list *ran, struct err *err)
+{
+    int64_t until = clock_mono_us() + BATCH_WORK_US;
+    struct request *r;
+    while ((r = list_take(todo)) != NULL) {
+        list_put(ran, r);
+        enum err_code code =
+            (r->flags & STORE_GUARDED) != 0 ? run_guarded(s, b, r) : run_work(b, r);
+        if (!is_answer(code)) {
+            *err = r->err;
+            err->code = code;
+            return code;
+        }
+        if (clock_mono_us() >= until)
+            break;
+    }
+    return OK;
+}
+
+static bool is_fatal(enum err_code code, bool at_commit)
+{
+    return code == ERR_CORRUPT || (at_commit && code != ERR_FULL && code != ERR_NOMEM);
+}
+
+static void set_generation(struct store *s, struct list *ran)
+{
+    int64_t g = __atomic_add_fetch(&s->generation, 1, __ATOMIC_SEQ_CST);
+    for (struct request *r = ran->first; r != NULL; r = r->next)
+        r->generation = g;
+}
+
+/* Off the commit path: the list reader does it. Only where the log has outgrown that (a passive
+ * checkpoint never catches up with a writer that does not pause) the writer does one itself: then
+ * nothing is added meanwhile, and the next commit begins the log anew. */
+static void mind_log(struct store *s, struct backend *b)
+{
+    if (s->ops->log_bytes == NULL)
+        return;
+    int64_t bytes = s->ops->log_bytes(b);
+    if (bytes < s->checkpointed_bytes)
+        s->checkpointed_bytes = s->high_bytes = 0;
+    if (bytes >= LOG_HIGH_BYTES && bytes - s->high_bytes >= LOG_HIGH_STEP_BYTES) {
+        s->high_bytes = bytes;
+        s->ops->checkpoint(b);
+    }
+    if (bytes - s->checkpointed_bytes < LOG_STEP_BYTES)
+        return;
+    s->checkpointed_bytes = bytes;
+    pthread_mutex_lock(&s->mutex);
+    s->lanes[STORE_LIST].checkpoint = true;
+    pthread_cond_signal(&s->lanes[STORE_LIST].wake);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static void note_size(struct store *s, struct backend *b)
+{
+    int64_t bytes = s->ops->file_bytes(b);
+    pthread_mutex_lock(&s->mutex);
+    s->stats.file_bytes = bytes;
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static void write_once(struct store *s, struct backend *b, struct list *todo)
+{
+    struct list ran;
+    struct err err = {.code = OK};
+    bool at_commit = false;
+    int64_t commit_us = 0;
+    list_init(&ran);
+    enum err_code code = s->ops->begin(b, &err);
+    if (code != OK) /* nothing ran: the whole batch hears it */
+        list_join(&ran, todo);
+    else
+        code = write_batch(s, b, todo, &ran, &err);
+    if (code == OK) {
+        int64_t from = clock_mono_us();
+        at_commit = true;
+        code = s->ops->commit(b, &err);
+        commit_us = clock_mono_us() - from;
+    }
+    if (code == OK) {
+        set_generation(s, &ran);
+        s->last_batch = ran.n;
+        note_size(s, b);
+        complete(s, &ran, commit_us, true);
+        mind_log(s, b);
+        return;
+    }
+    err.code = code;
+    s->ops->rollback(b);
+    fail_all(&ran, &err);
+    if (is_fatal(code, at_commit)) {
+        fail_all(todo, &err);
+        list_join(&ran, todo);
+        fail_store(s, &err);
+    }
+    complete(s, &ran, 0, false);
+}
+
+/* ---- the readers ---- */
+static void read_once(struct store *s, struct backend *b, struct list *todo, size_t max)
+{
+    struct list ran;
+    struct err err = {.code = OK};
+    list_init(&ran);
+    /* Before the snapshot begins: whatever was committed until here, the snapshot shows. */
+    int64_t generation = __atomic_load_n(&s->generation, __ATOMIC_SEQ_CST);
+    int64_t until = clock_mono_us() + BATCH_WORK_US;
+    enum err_code code = s->ops->begin(b, &err);
+    if (code != OK) {
+        err.code = code;
+        fail_all(todo, &err);
+        list_join(&ran, todo);
+        complete(s, &ran, 0, false);
+        return;
+    }
+    struct request *r;
+    bool usable = true;
+    while (usable && ran.n < max && (r = list_take(todo)) != NULL) {
+        code = run_work(b, r);
+        usable = is_answer(code) && clock_mono_us() < until;
+        r->generation = generation;
+        list_put(&ran, r);
+        if (code == ERR_CORRUPT && r->lane == STORE_CLAIM)
+            fail_store(s, &r->err);
+    }
+    if (s->ops->commit(b, &err) != OK)
+        s->ops->rollback(b);
+    complete(s, &ran, 0, false);
+}
+
+/* ---- the threads ---- */
+/* Takes what has arrived; false: stopping and nothing left, or (list lane) a checkpoint is due. */
+static bool lane_take(struct lane *l, struct list *todo, bool *checkpoint)
+{
+    struct store *s = l->store;
+    *checkpoint = false;
+    pthread_mutex_lock(&s->mutex);
+    while (l->queue.first == NULL && !s->stopping && !l->checkpoint)
+        pthread_cond_wait(&l->wake, &s->mutex);
+    *checkpoint = l->checkpoint;
+    l->checkpoint = false;
+    size_t max = l->which == STORE_WRITE ? BATCH_MAX : CLAIM_BATCH_MAX;
+    struct request *r;
+    while (todo->n < max && (r = list_take(&l->queue)) != NULL)
+        list_put(todo, r);
+    bool go_on = todo->n > 0 || *checkpoint || !s->stopping;
+    pthread_mutex_unlock(&s->mutex);
+    return go_on;
+}
+
+/* While the loop is busy, commits of a handful cost it a wake-up each: wait a moment for a batch as
+ * large as the last one. Not at all where the last one was small. */
+static void linger(struct lane *l)
+{
+    struct store *s = l->store;
+    const struct timespec step = {.tv_nsec = LINGER_STEP_NS};
+    if (s->last_batch < LINGER_BATCH_MIN)
+        return;
+    for (int i = 0; i < LINGER_STEPS; i++) {
+        pthread_mutex_lock(&s->mutex);
+        size_t n = l->queue.n;
+        bool stop = s->stopping;
+        pthread_mutex_unlock(&s->mutex);
+        if (stop || n == 0 || n * 2 >= s->last_batch)
+            return;
+        nanosleep(&step, NULL);
+    }
+}
+
+static void *lane_main(void *arg)
+{
+    struct lane *l = arg;
+    struct store *s = l->store;
+    struct list todo;
+    bool checkpoint;
+    list_init(&todo);
+    while (lane_take(l, &todo, &checkpoint)) {
+        while (todo.n > 0) {
+            pthread_mutex_lock(&s->mutex);
+            bool failed = s->failed;
+            struct err why = s->failure;
+            pthread_mutex_unlock(&s->mutex);
+            if (failed) {
+                fail_all(&todo, &why);
+                complete(s, &todo, 0, false);
+            } else if (l->which == STORE_WRITE) {
+                write_once(s, l->backend, &todo);
+            } else {
+                read_once(s, l->backend, &todo, l->which == STORE_CLAIM ? CLAIM_BATCH_MAX : 1);
+            }
+        }
+        if (checkpoint)
+            s->ops->checkpoint(l->backend);
+        if (l->which == STORE_WRITE)
+            linger(l);
+    }
+    return NULL;
+}
+
+/* ---- life ---- */
+static enum err_code open_writer(struct store *s, const char *url, const struct keyring *keys,
+                                 int64_t wait_ms, struct err *err)
+{
+    const struct timespec step = {.tv_nsec = LOCK_STEP_MS * 1000 * 1000};
+    struct backend **b = &s->lanes[STORE_WRITE].backend;
+    enum err_code code = s->ops->open(b, url, BACKEND_WRITER, keys, err);
+    for (int64_t ms = 0; code == ERR_BUSY && ms < wait_ms; ms += LOCK_STEP_MS) {
+        nanosleep(&step, NULL);
+        code = s->ops->open(b, url, BACKEND_WRITER, keys, err);
+    }
+    return code;
+}
+
+static void stop_threads(struct store *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    s->stopping = true;
+    for (int i = 0; i < STORE_LANES; i++)
+        pthread_cond_signal(&s->lanes[i].wake);
+    pthread_mutex_unlock(&s->mutex);
+    for (int i = 0; i < STORE_LANES; i++) {
+        if (s->lanes[i].running)
+            pthread_join(s->lanes[i].thread, NULL);
+        s->lanes[i].running = false;
+    }
+}
+
+static void store_free(struct store *s)
+{
+    /* The writer closes last: it takes the log into the file and lets the lock go. */
+    for (int i = STORE_LANES - 1; i >= 0; i--) {
+        s->ops->close(s->lanes[i].backend);
+        pthread_cond_destroy(&s->lanes[i].wake);
+    }
+    pthread_mutex_destroy(&s->mutex);
+    if (s->fd >= 0)
+        close(s->fd);
+    free(s);
+}
+
+/* Signals are the loop's: no lane is ever interrupted. */
+static enum err_code start_threads(struct store *s, struct err *err)
+{
+    sigset_t all, before;
+    int rc = 0;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (int i = 0; rc == 0 && i < STORE_LANES; i++) {
+        rc = pthread_create(&s->lanes[i].thread, NULL, lane_main, &s->lanes[i]);
+        s->lanes[i].running = rc == 0;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc == 0 ? OK : fail(err, ERR_NOMEM, "no thread for the store: %s", errno_text(rc));
+}
+
+static enum err_code start(struct store *s, const char *url, const struct keyring *keys,
+                           int64_t wait_ms, struct err *err)
+{
+    if (s->fd < 0)
+        return fail(err, ERR_IO, "eventfd: %s", errno_text(errno));
+    enum err_code code = open_writer(s, url, keys, wait_ms, err);
+    for (int i = STORE_CLAIM; code == OK && i < STORE_LANES; i++)
+        code = s->ops->open(&s->lanes[i].backend, url, BACKEND_READER, keys, err);
+    if (code != OK)
+        return code;
+    note_size(s, s->lanes[STORE_WRITE].backend);
+    return start_threads(s, err);
+}
+
+enum err_code store_open(struct store **out, const char *url, const struct keyring *keys,
+                         int64_t lock_wait_ms, struct err *err)
+{
+    const struct backend_ops *ops = backend_find(url);
+    if (ops == NULL)
+        return fail(err, ERR_INVALID, "store.url %s: only sqlite:///PATH is known", url);
+    struct store *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return fail(err, ERR_NOMEM, "no memory for the store");
+    s->ops = ops;
+    s->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    pthread_mutex_init(&s->mutex, NULL);
+    list_init(&s->done);
+    for (int i = 0; i < STORE_LANES; i++) {
+        s->lanes[i].store = s;
+        s->lanes[i].which = (enum store_lane)i;
+        pthread_cond_init(&s->lanes[i].wake, NULL);
+        list_init(&s->lanes[i].queue);
+    }
+    enum err_code code = start(s, url, keys, lock_wait_ms, err);
+    if (code != OK) {
+        stop_threads(s);
+        store_free(s);
+        return code;
+    }
+    *out = s;
+    return OK;
+}
+
+void store_close(struct store *s)
+{
+    if (s == NULL)
+        return;
+    stop_threads(s);
+    while (store_drain(s) > 0)
+        continue;
+    store_free(s);
+}
+
+/* ---- the face ---- */
+enum err_code store_submit(struct store *s, enum store_lane lane, unsigned flags,
+                           store_work_fn *work, store_done_fn *done, void *arg)
+{
+    struct lane *l = &s->lanes[lane];
+    struct request *r = calloc(1, sizeof(*r));
+    if (r == NULL)
+        return ERR_BUSY;
+    r->lane = lane;
+    r->flags = flags;
+    r->work = work;
+    r->done = done;
+    r->arg = arg;
+    enum err_code code = OK;
+    pthread_mutex_lock(&s->mutex);
+    if (s->failed || s->stopping) {
+        code = ERR_IO;
+    } else if (l->outstanding >= QUEUE_MAX) {
+        code = ERR_BUSY;
+    } else {
+        l->outstanding++;
+        list_put(&l->queue, r);
+        if (l->queue.n == 1)
+            pthread_cond_signal(&l->wake);
+    }
+    pthread_mutex_unlock(&s->mutex);
+    if (code != OK)
+        free(r);
+    return code;
+}
+
+int store_fd(const struct store *s)
+{
+    return s->fd;
+}
+
+size_t store_drain(struct store *s)
+{
+    uint64_t ignored;
+    struct list mine;
+    size_t n = 0;
+    /* Emptied first: what is completed after the list was taken wakes the loop again. */
+    while (read(s->fd, &ignored, sizeof(ignored)) < 0 && errno == EINTR)
+        continue;
+    list_init(&mine);
+    pthread_mutex_lock(&s->mutex);
+    list_join(&mine, &s->done);
+    for (const struct request *r = mine.first; r != NULL; r = r->next)
+        s->lanes[r->lane].outstanding--;
+    pthread_mutex_unlock(&s->mutex);
+    struct request *r;
+    while ((r = list_take(&mine)) != NULL) {
+        r->done(r->arg, &r->err, r->generation);
+        free(r);
+        n++;
+    }
+    return n;
+}
+
+/* A const store is one that the caller does not change; its mutex is not part of that. */
+static pthread_mutex_t *mutex_of(const struct store *s)
+{
+    union {
+        const struct store *in;
+        struct store *out;
+    } u = {.in = s};
+    return &u.out->mutex;
+}
+
+bool store_failed(const struct store *s, struct err *why)
+{
+    pthread_mutex_lock(mutex_of(s));
+    bool failed = s->failed;
+    if (failed && why != NULL)
+        *why = s->failure;
+    pthread_mutex_unlock(mutex_of(s));
+    return failed;
+}
+
+bool store_has_room(const struct store *s, enum store_lane lane)
+{
+    pthread_mutex_lock(mutex_of(s));
+    bool room = !s->failed && s->lanes[lane].outstanding < QUEUE_ORDINARY_MAX;
+    pthread_mutex_unlock(mutex_of(s));
+    return room;
+}
+
+void store_stats(const struct store *s, struct store_stats *out)
+{
+    pthread_mutex_lock(mutex_of(s));
+    *out = s->stats;
+    for (int i = 0; i < STORE_LANES; i++)
+        out->queued[i] = s->lanes[i].queue.n;
+    pthread_mutex_unlock(mutex_of(s));
+}

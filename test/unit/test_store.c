@@ -1,0 +1,387 @@
+/* test/unit/test_store.c: the threads in front of a backend: order, bounds, guard, generations,
+ * closing, the lock. On SQLite in a folder of its own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#undef fail /* ours is in base/err.h */
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/seal.h"
+#include "store/store.h"
+
+struct fixture {
+    char folder[64], url[128];
+    struct keyring *keys;
+    struct store *store;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    uint8_t key[32] = {1};
+    struct err err;
+    *state = f;
+    snprintf(f->folder, sizeof(f->folder), "/tmp/test_store.XXXXXX");
+    if (mkdtemp(f->folder) == NULL || keyring_from_bytes(&f->keys, key, NULL) != OK)
+        return -1;
+    snprintf(f->url, sizeof(f->url), "sqlite://%s/s.db", f->folder);
+    if (store_open(&f->store, f->url, f->keys, 0, &err) != OK) {
+        fprintf(stderr, "%s\n", err.text);
+        return -1;
+    }
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    static const char *const names[] = {"s.db", "s.db-wal", "s.db-shm", "s.db.lock"};
+    struct fixture *f = *state;
+    char path[128];
+    store_close(f->store);
+    keyring_free(f->keys);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", f->folder, names[i]);
+        unlink(path);
+    }
+    rmdir(f->folder);
+    free(f);
+    return 0;
+}
+
+/* One request of a test: what it does, and what came back. */
+struct ask {
+    enum err_code answer; /* what the work returns */
+    char key[32], value[32];
+    sem_t *hold; /* the work waits here */
+    int *order;  /* a counter of callbacks */
+    int at;      /* when the callback ran, from 1 */
+    enum err_code got;
+    int64_t generation;
+};
+
+static enum err_code set_work(struct backend *b, void *arg, struct err *err)
+{
+    const struct ask *a = arg;
+    if (a->hold != NULL)
+        while (sem_wait(a->hold) != 0)
+            continue;
+    if (a->key[0] != '\0') {
+        enum err_code code = b->ops->meta_set(b, a->key, a->value, err);
+        if (code != OK)
+            return code;
+    }
+    return a->answer == OK ? OK : fail(err, a->answer, "as told");
+}
+
+static enum err_code get_work(struct backend *b, void *arg, struct err *err)
+{
+    struct ask *a = arg;
+    return b->ops->meta_get(b, a->key, a->value, sizeof(a->value), err);
+}
+
+static void done(void *arg, const struct err *err, int64_t generation)
+{
+    struct ask *a = arg;
+    if (a->order != NULL)
+        a->at = ++*a->order;
+    a->got = err->code;
+    a->generation = generation;
+}
+
+/* Drains until n callbacks have run. */
+static void drain(struct store *s, size_t n)
+{
+    while (n > 0) {
+        struct pollfd p = {.fd = store_fd(s), .events = POLLIN};
+        assert_int_equal(poll(&p, 1, 20000), 1);
+        size_t got = store_drain(s);
+        assert_true(got <= n);
+        n -= got;
+    }
+}
+
+static void ask_and_wait(struct store *s, enum store_lane lane, unsigned flags, store_work_fn *work,
+                         struct ask *a)
+{
+    assert_int_equal(store_submit(s, lane, flags, work, done, a), OK);
+    drain(s, 1);
+}
+
+static void what_is_written_is_read(void **state)
+{
+    struct fixture *f = *state;
+    struct ask w = {.key = "k", .value = "v"}, r = {.key = "k"};
+    ask_and_wait(f->store, STORE_WRITE, 0, set_work, &w);
+    assert_int_equal(w.got, OK);
+    assert_true(w.generation > 0);
+    ask_and_wait(f->store, STORE_LIST, 0, get_work, &r);
+    assert_int_equal(r.got, OK);
+    assert_string_equal(r.value, "v");
+    assert_int_equal(r.generation, w.generation);
+    ask_and_wait(f->store, STORE_CLAIM, 0, get_work, &r);
+    assert_string_equal(r.value, "v");
+}
+
+static void a_guarded_answer_undoes_its_own_work_only(void **state)
+{
+    struct fixture *f = *state;
+    struct ask good = {.key = "a", .value = "1"};
+    struct ask bad = {.key = "a", .value = "2", .answer = ERR_INVALID};
+    struct ask after = {.key = "b", .value = "3"};
+    struct ask r = {.key = "a"};
+    sem_t hold;
+    sem_init(&hold, 0, 0);
+    struct ask first = {.hold = &hold};
+    assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &first), OK);
+    /* The three arrive behind it, and so stand in one batch. */
+    assert_int_equal(store_submit(f->store, STORE_WRITE, STORE_GUARDED, set_work, done, &good), OK);
+    assert_int_equal(store_submit(f->store, STORE_WRITE, STORE_GUARDED, set_work, done, &bad), OK);
+    assert_int_equal(store_submit(f->store, STORE_WRITE, STORE_GUARDED, set_work, done, &after),
+                     OK);
+    sem_post(&hold);
+    drain(f->store, 4);
+    assert_int_equal(good.got, OK);
+    assert_int_equal(bad.got, ERR_INVALID);
+    assert_int_equal(after.got, OK);
+    assert_int_equal(good.generation, after.generation);
+    ask_and_wait(f->store, STORE_LIST, 0, get_work, &r);
+    assert_string_equal(r.value, "1");
+    sem_destroy(&hold);
+}
+
+static void a_full_disk_takes_the_batch_back_and_the_store_lives(void **state)
+{
+    struct fixture *f = *state;
+    struct ask w = {.key = "full", .value = "1"};
+    struct ask full = {.key = "full", .value = "2", .answer = ERR_FULL}, r = {.key = "full"};
+    sem_t hold;
+    sem_init(&hold, 0, 0);
+    struct ask first = {.hold = &hold};
+    assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &first), OK);
+    usleep(20000); /* it is a batch of its own; if not, the rest of the test holds all the same */
+    assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &w), OK);
+    assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &full), OK);
+    sem_post(&hold);
+    drain(f->store, 3);
+    assert_int_equal(w.got, ERR_FULL);
+    assert_int_equal(full.got, ERR_FULL);
+    assert_false(store_failed(f->store, NULL));
+    ask_and_wait(f->store, STORE_LIST, 0, get_work, &r);
+    assert_int_equal(r.got, ERR_NOT_FOUND);
+    w.got = ERR_INTERNAL;
+    ask_and_wait(f->store, STORE_WRITE, 0, set_work, &w);
+    assert_int_equal(w.got, OK);
+    sem_destroy(&hold);
+}
+
+static void corruption_fails_the_store_for_good(void **state)
+{
+    struct fixture *f = *state;
+    sem_t hold;
+    struct err why;
+    sem_init(&hold, 0, 0);
+    struct ask bad = {.answer = ERR_CORRUPT, .hold = &hold}, later = {.key = "x", .value = "y"};
+    assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &bad), OK);
+    assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &later), OK);
+    sem_post(&hold);
+    drain(f->store, 2);
+    assert_int_equal(bad.got, ERR_CORRUPT);
+    assert_int_equal(later.got, ERR_CORRUPT);
+    assert_true(store_failed(f->store, &why));
+    assert_int_equal(why.code, ERR_CORRUPT);
+    assert_false(store_has_room(f->store, STORE_WRITE));
+    assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &later), ERR_IO);
+    sem_destroy(&hold);
+}
+
+enum { QUEUE = 4096, ORDINARY = 3584 };
+
+static void a_full_queue_says_busy(void **state)
+{
+    struct fixture *f = *state;
+    static struct ask asks[QUEUE];
+    sem_t hold;
+    int order = 0;
+    struct store_stats stats;
+    sem_init(&hold, 0, 0);
+    memset(asks, 0, sizeof(asks));
+    asks[0].hold = &hold;
+    for (int i = 0; i < QUEUE; i++) {
+        assert_int_equal(store_has_room(f->store, STORE_WRITE), i < ORDINARY);
+        asks[i].order = &order;
+        assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &asks[i]), OK);
+    }
+    assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &asks[0]), ERR_BUSY);
+    assert_true(store_has_room(f->store, STORE_LIST));
+    sem_post(&hold);
+    drain(f->store, QUEUE);
+    for (int i = 0; i < QUEUE; i++)
+        assert_int_equal(asks[i].at, i + 1);
+    store_stats(f->store, &stats);
+    assert_int_equal(stats.requests, QUEUE);
+    assert_int_equal(stats.queued[STORE_WRITE], 0);
+    assert_true(stats.batch_max <= 1024);
+    assert_true(stats.file_bytes > 0);
+    assert_true(store_has_room(f->store, STORE_WRITE));
+    sem_destroy(&hold);
+}
+
+/* ---- many submitters ---- */
+enum { THREADS = 4, EACH = 400 };
+struct submitter {
+    struct store *store;
+    int n;
+    struct ask asks[EACH];
+};
+
+static void *submit_all(void *arg)
+{
+    struct submitter *s = arg;
+    for (int i = 0; i < EACH; i++) {
+        struct ask *a = &s->asks[i];
+        snprintf(a->key, sizeof(a->key), "t%d-%d", s->n, i);
+        snprintf(a->value, sizeof(a->value), "%d", i);
+        if (store_submit(s->store, STORE_WRITE, i % 2 != 0 ? STORE_GUARDED : 0, set_work, done,
+                         a) != OK)
+            return s;
+    }
+    return NULL;
+}
+
+static void many_threads_submit_in_their_order(void **state)
+{
+    struct fixture *f = *state;
+    static struct submitter subs[THREADS];
+    pthread_t threads[THREADS];
+    struct store_stats stats;
+    int order = 0;
+    memset(subs, 0, sizeof(subs));
+    for (int t = 0; t < THREADS; t++) {
+        subs[t].store = f->store;
+        subs[t].n = t;
+        for (int i = 0; i < EACH; i++)
+            subs[t].asks[i].order = &order;
+        assert_int_equal(pthread_create(&threads[t], NULL, submit_all, &subs[t]), 0);
+    }
+    drain(f->store, (size_t)THREADS * EACH);
+    for (int t = 0; t < THREADS; t++) {
+        void *bad;
+        pthread_join(threads[t], &bad);
+        assert_null(bad);
+        for (int i = 0; i < EACH; i++) {
+            assert_int_equal(subs[t].asks[i].got, OK);
+            assert_true(i == 0 || subs[t].asks[i].at > subs[t].asks[i - 1].at);
+            assert_true(i == 0 || subs[t].asks[i].generation >= subs[t].asks[i - 1].generation);
+        }
+    }
+    store_stats(f->store, &stats);
+    assert_int_equal(stats.requests, THREADS * EACH);
+    assert_true(stats.commits <= stats.requests);
+    assert_int_equal(stats.errors, 0);
+}
+
+/* A read that says generation g shows every commit up to g. */
+static void a_read_shows_what_its_generation_promises(void **state)
+{
+    struct fixture *f = *state;
+    int64_t last = 0;
+    for (int i = 1; i <= 200; i++) {
+        struct ask w = {.key = "n"}, r = {.key = "n"};
+        snprintf(w.value, sizeof(w.value), "%d", i);
+        assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &w), OK);
+        assert_int_equal(store_submit(f->store, STORE_CLAIM, 0, get_work, done, &r), OK);
+        drain(f->store, 2);
+        assert_true(w.generation > last);
+        assert_true(r.generation == w.generation || r.generation == last);
+        if (r.generation == w.generation)
+            assert_string_equal(r.value, w.value);
+        last = w.generation;
+    }
+}
+
+static void close_finishes_what_is_queued(void **state)
+{
+    struct fixture *f = *state;
+    static struct ask asks[500];
+    struct ask r = {.key = "c499"};
+    struct err err;
+    memset(asks, 0, sizeof(asks));
+    for (int i = 0; i < 500; i++) {
+        asks[i].got = ERR_INTERNAL;
+        snprintf(asks[i].key, sizeof(asks[i].key), "c%d", i);
+        assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &asks[i]), OK);
+    }
+    store_close(f->store);
+    f->store = NULL;
+    for (int i = 0; i < 500; i++)
+        assert_int_equal(asks[i].got, OK);
+    assert_int_equal(store_open(&f->store, f->url, f->keys, 0, &err), OK);
+    ask_and_wait(f->store, STORE_LIST, 0, get_work, &r);
+    assert_int_equal(r.got, OK);
+}
+
+static void a_second_daemon_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct store *second = NULL;
+    struct err err;
+    char pid[32];
+    snprintf(pid, sizeof(pid), "process %ld", (long)getpid());
+    assert_int_equal(store_open(&second, f->url, f->keys, 50, &err), ERR_BUSY);
+    assert_non_null(strstr(err.text, pid));
+    assert_null(second);
+    struct ask w = {.key = "still", .value = "here"};
+    ask_and_wait(f->store, STORE_WRITE, 0, set_work, &w);
+    assert_int_equal(w.got, OK);
+}
+
+static void what_is_not_a_store_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct store *s = NULL;
+    struct err err;
+    char url[160], path[128];
+    assert_int_equal(store_open(&s, "mysql://x", f->keys, 0, &err), ERR_INVALID);
+    assert_int_equal(store_open(&s, "sqlite://relative.db", f->keys, 0, &err), ERR_INVALID);
+    snprintf(url, sizeof(url), "sqlite://%s/no/such/folder.db", f->folder);
+    assert_int_equal(store_open(&s, url, f->keys, 0, &err), ERR_IO);
+    snprintf(path, sizeof(path), "%s/text", f->folder);
+    FILE *text = fopen(path, "w");
+    assert_non_null(text);
+    for (int i = 0; i < 1000; i++)
+        fputs("this is no database\n", text);
+    fclose(text);
+    snprintf(url, sizeof(url), "sqlite://%s", path);
+    assert_int_equal(store_open(&s, url, f->keys, 0, &err), ERR_CORRUPT);
+    unlink(path);
+    snprintf(path, sizeof(path), "%s/text.lock", f->folder);
+    unlink(path);
+    assert_null(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_is_written_is_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_guarded_answer_undoes_its_own_work_only, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_full_disk_takes_the_batch_back_and_the_store_lives, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(corruption_fails_the_store_for_good, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_full_queue_says_busy, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_threads_submit_in_their_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_read_shows_what_its_generation_promises, setup, teardown),
+        cmocka_unit_test_setup_teardown(close_finishes_what_is_queued, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_second_daemon_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_not_a_store_is_refused, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
