@@ -155,7 +155,7 @@ static const struct judgement {
     {{.type = "t", .payload = "{}", .id = "a b"}, "event_id:"},
     {{.type = "t", .payload = "{}", .id = ""}, "event_id:"},
     {{.type = "t", .payload = "{}", .partner = "who"}, "webhookctl partner add who"},
-    {{.type = "t", .payload = "{}", .partner = "par_0000000000001"}, "unknown"},
+    {{.type = "t", .payload = "{}", .partner = "par_00000000000ZZ"}, "unknown"},
     {{.type = "t", .payload = "{}", .partner = ""}, "partner: ''"},
     {{.type = "t", .payload = "{}", .expires_ms = 1}, "multiply by 1000"},
     {{.type = "t", .payload = "{}", .expires_ms = 99999999999}, "multiply by 1000"},
