@@ -4,7 +4,9 @@
 
 #include <math.h>
 
-#define EPSILON 1e-6 /* a token but for rounding is a token, else next_ms could be too early */
+/* A token but for rounding is a token. next_ms aims at the middle of that margin, so that a take at
+ * the promised time succeeds and a millisecond earlier does not. */
+#define EPSILON 1e-9
 
 static double filled(const struct rate *r, int64_t now_ms)
 {
@@ -57,7 +59,7 @@ int64_t rate_next_ms(const struct rate *r, int64_t now_ms)
     double missing = 1 - filled(r, now_ms);
     if (missing <= EPSILON)
         return now_ms;
-    double wait_ms = ceil(missing * 1000 / r->per_s);
+    double wait_ms = ceil((missing - EPSILON / 2) * 1000 / r->per_s);
     const double most = 1e15;
     int64_t from = now_ms > r->at_ms ? now_ms : r->at_ms;
     return from + (int64_t)(wait_ms < most ? wait_ms : most);
