@@ -26,9 +26,10 @@ struct err {
     char text[512]; /* one line, no secret in it */
 };
 
-/* Writes code and text into e (which may be NULL) and returns code. */
-__attribute__((format(printf, 3, 4))) enum err_code fail(struct err *e, enum err_code code,
-                                                         const char *fmt, ...);
+/* Writes code and text into e (which may be NULL) and returns code. In parentheses, because cmocka
+ * has a macro of that name and tests include both. */
+__attribute__((format(printf, 3, 4))) enum err_code(fail)(struct err *e, enum err_code code,
+                                                          const char *fmt, ...);
 
 /* "invalid", "not_found", …: for logs and JSON. */
 const char *err_code_name(enum err_code code);
