@@ -19,13 +19,13 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "store/batch.h"
 
 enum {
     QUEUE_MAX = 4096,          /* per lane: queued, running or not drained yet */
     QUEUE_ORDINARY_MAX = 3584, /* seven eighths: the rest is for settlements */
     BATCH_MAX = 1024,
     CLAIM_BATCH_MAX = 64,
-    BATCH_WORK_US = 5000, /* then commit what there is: nobody waits behind a long batch */
     LINGER_BATCH_MIN = 8, /* smaller batches mean that nobody is in a hurry */
     LINGER_STEPS = 3,
     LINGER_STEP_NS = 500 * 1000,
@@ -33,22 +33,6 @@ enum {
     LOG_STEP_BYTES = 4 * 1024 * 1024,  /* about 1000 pages: time for a checkpoint */
     LOG_HIGH_BYTES = 64 * 1024 * 1024, /* the writer itself checkpoints, so that the log is reset */
     LOG_HIGH_STEP_BYTES = 16 * 1024 * 1024
-};
-
-struct request {
-    struct request *next;
-    enum store_lane lane;
-    unsigned flags;
-    store_work_fn *work;
-    store_done_fn *done;
-    void *arg;
-    int64_t generation;
-    struct err err;
-};
-
-struct list {
-    struct request *first, **end;
-    size_t n;
 };
 
 struct lane {
@@ -76,44 +60,6 @@ struct store {
     int64_t checkpointed_bytes, high_bytes; /* of the writer alone */
     size_t last_batch;
 };
-
-/* ---- lists ---- */
-static void list_init(struct list *l)
-{
-    l->first = NULL;
-    l->end = &l->first;
-    l->n = 0;
-}
-
-static void list_put(struct list *l, struct request *r)
-{
-    r->next = NULL;
-    *l->end = r;
-    l->end = &r->next;
-    l->n++;
-}
-
-static struct request *list_take(struct list *l)
-{
-    struct request *r = l->first;
-    if (r == NULL)
-        return NULL;
-    l->first = r->next;
-    if (l->first == NULL)
-        l->end = &l->first;
-    l->n--;
-    return r;
-}
-
-static void list_join(struct list *to, struct list *from)
-{
-    if (from->first == NULL)
-        return;
-    *to->end = from->first;
-    to->end = from->end;
-    to->n += from->n;
-    list_init(from);
-}
 
 /* ---- completion ---- */
 static void wake_loop(struct store *s)
@@ -143,12 +89,6 @@ static void complete(struct store *s, struct list *batch, int64_t work_us, bool 
         wake_loop(s);
 }
 
-static void fail_all(struct list *l, const struct err *why)
-{
-    for (struct request *r = l->first; r != NULL; r = r->next)
-        r->err = *why;
-}
-
 /* For good: nothing is acknowledged any more; what is queued hears why. */
 static void fail_store(struct store *s, const struct err *why)
 {
@@ -162,87 +102,12 @@ static void fail_store(struct store *s, const struct err *why)
     for (int i = 0; i < STORE_LANES; i++)
         list_join(&queued, &s->lanes[i].queue);
     pthread_mutex_unlock(&s->mutex);
-    fail_all(&queued, why);
+    list_fail(&queued, why);
     if (queued.n > 0)
         complete(s, &queued, 0, false);
 }
 
-/* ---- one request ---- */
-/* A domain answer leaves the transaction usable; anything else takes the batch with it. */
-static bool is_answer(enum err_code code)
-{
-    switch (code) {
-    case OK:
-    case ERR_INVALID:
-    case ERR_CONFIG:
-    case ERR_NOT_FOUND:
-    case ERR_EXISTS:
-    case ERR_STALE:
-    case ERR_BUSY:
-    case ERR_DENIED:
-        return true;
-    case ERR_FULL:
-    case ERR_IO:
-    case ERR_CORRUPT:
-    case ERR_NEWER:
-    case ERR_NOMEM:
-    case ERR_INTERNAL:
-        return false;
-    }
-    return false;
-}
-
-static enum err_code run_work(struct backend *b, struct request *r)
-{
-    r->err.code = OK;
-    r->err.text[0] = '\0';
-    enum err_code code = r->work(b, r->arg, &r->err);
-    if (code != OK && r->err.code != code) /* it left no text */
-        fail(&r->err, code, "%s", err_code_name(code));
-    r->err.code = code;
-    return code;
-}
-
-static enum err_code run_guarded(struct store *s, struct backend *b, struct request *r)
-{
-    struct err undo_err;
-    enum err_code code = s->ops->mark(b, &r->err);
-    if (code != OK)
-        return is_answer(code) ? ERR_IO : code;
-    code = run_work(b, r);
-    if (!is_answer(code))
-        return code;
-    enum err_code after = code == OK ? s->ops->keep(b, &r->err) : s->ops->undo(b, &undo_err);
-    if (after == OK)
-        return code;
-    if (code != OK)
-        r->err = undo_err;
-    return is_answer(after) ? ERR_IO : after;
-}
-
 /* ---- the writer ---- */
-/* Runs requests of todo until the batch is full or has worked long enough. OK: they are in ran and
- * the transaction stands. */
-static enum err_code write_batch(struct store *s, struct backend *b, struct list *todo,
-                                 struct list *ran, struct err *err)
-{
-    int64_t until = clock_mono_us() + BATCH_WORK_US;
-    struct request *r;
-    while ((r = list_take(todo)) != NULL) {
-        list_put(ran, r);
-        enum err_code code =
-            (r->flags & STORE_GUARDED) != 0 ? run_guarded(s, b, r) : run_work(b, r);
-        if (!is_answer(code)) {
-            *err = r->err;
-            err->code = code;
-            return code;
-        }
-        if (clock_mono_us() >= until)
-            break;
-    }
-    return OK;
-}
-
 static bool is_fatal(enum err_code code, bool at_commit)
 {
     return code == ERR_CORRUPT || (at_commit && code != ERR_FULL && code != ERR_NOMEM);
@@ -297,7 +162,7 @@ static void write_once(struct store *s, struct backend *b, struct list *todo)
     if (code != OK) /* nothing ran: the whole batch hears it */
         list_join(&ran, todo);
     else
-        code = write_batch(s, b, todo, &ran, &err);
+        code = batch_write(b, todo, &ran, &err);
     if (code == OK) {
         int64_t from = clock_mono_us();
         at_commit = true;
@@ -314,9 +179,9 @@ static void write_once(struct store *s, struct backend *b, struct list *todo)
     }
     err.code = code;
     s->ops->rollback(b);
-    fail_all(&ran, &err);
+    list_fail(&ran, &err);
     if (is_fatal(code, at_commit)) {
-        fail_all(todo, &err);
+        list_fail(todo, &err);
         list_join(&ran, todo);
         fail_store(s, &err);
     }
@@ -335,7 +200,7 @@ static void read_once(struct store *s, struct backend *b, struct list *todo, siz
     enum err_code code = s->ops->begin(b, &err);
     if (code != OK) {
         err.code = code;
-        fail_all(todo, &err);
+        list_fail(todo, &err);
         list_join(&ran, todo);
         complete(s, &ran, 0, false);
         return;
@@ -343,8 +208,8 @@ static void read_once(struct store *s, struct backend *b, struct list *todo, siz
     struct request *r;
     bool usable = true;
     while (usable && ran.n < max && (r = list_take(todo)) != NULL) {
-        code = run_work(b, r);
-        usable = is_answer(code) && clock_mono_us() < until;
+        code = batch_run_one(b, r);
+        usable = batch_is_answer(code) && clock_mono_us() < until;
         r->generation = generation;
         list_put(&ran, r);
         if (code == ERR_CORRUPT && r->lane == STORE_CLAIM)
@@ -408,7 +273,7 @@ static void *lane_main(void *arg)
             struct err why = s->failure;
             pthread_mutex_unlock(&s->mutex);
             if (failed) {
-                fail_all(&todo, &why);
+                list_fail(&todo, &why);
                 complete(s, &todo, 0, false);
             } else if (l->which == STORE_WRITE) {
                 write_once(s, l->backend, &todo);
