@@ -216,8 +216,8 @@ static int command_check(const struct args *a, struct buf *why)
         return CLI_USAGE;
     }
     if (c->args_max != COMMAND_ANY && a->words_n > (size_t)c->args_max) {
-        buf_addf(why, "unexpected argument '%s'; see webhookctl %s --help",
-                 a->words[c->args_max], c->words);
+        buf_addf(why, "unexpected argument '%s'; see webhookctl %s --help", a->words[c->args_max],
+                 c->words);
         return CLI_USAGE;
     }
     return 0;

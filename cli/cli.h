@@ -1,8 +1,8 @@
 /* cli/cli.h: what every command gets: the parsed arguments, the terminals, the way to the daemon;
  * and the table of exit codes, the only one.
  *
- *   argv ─▶ args.c (by the rows of commands.c) ─▶ cmd_*.c ─▶ client.c ─▶ daemon, or the store itself
- *                                                    └──▶ out.c ─▶ tables, JSON, messages */
+ *   argv ─▶ args.c (by the rows of commands.c) ─▶ cmd_*.c ─▶ client.c ─▶ daemon, or the store
+ * itself └──▶ out.c ─▶ tables, JSON, messages */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 

@@ -159,8 +159,8 @@ static void handle_in_process(struct cli *cli, struct backend *b, const struct c
         api_fail(&resp, allowed ? 405 : 404, allowed ? "method_not_allowed" : "not_found", NULL,
                  "this webhookd does not know the request");
     else if (b->ops->begin(b, &err) == OK) {
-        bool keep = intake_prime(intake, b, &err) == OK &&
-                    api_handle(&api, route, b, &req, &resp) == OK;
+        bool keep =
+            intake_prime(intake, b, &err) == OK && api_handle(&api, route, b, &req, &resp) == OK;
 
         if (keep)
             b->ops->commit(b, &err);
@@ -196,8 +196,7 @@ static enum err_code ask_store(struct cli *cli, const struct client_request *r, 
         if (rc != OK)
             return rc;
     }
-    enum err_code rc =
-        ops->open(&b, cli->conf->store_url, BACKEND_WRITER, cli->client->keys, err);
+    enum err_code rc = ops->open(&b, cli->conf->store_url, BACKEND_WRITER, cli->client->keys, err);
 
     if (rc != OK)
         return rc;

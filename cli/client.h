@@ -29,7 +29,8 @@ struct answer {
 /* 0: *out is filled (free with answer_fini), whatever its status. Else nothing was answered, the
  * reason has been printed, and this is the exit code. */
 int client_send(struct cli *cli, const struct client_request *request, struct answer *out);
-/* 0: the status was 2xx. Else the error was printed, *out is finished, and this is the exit code. */
+/* 0: the status was 2xx. Else the error was printed, *out is finished, and this is the exit code.
+ */
 int client_call(struct cli *cli, const char *method, const char *path, const char *query,
                 const struct buf *body, struct answer *out);
 /* The same with JSON; takes the reference of body. */

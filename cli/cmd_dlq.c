@@ -48,17 +48,21 @@ int dlq_selected(struct cli *cli, const struct filter_flags *f, const char *verb
     if (f->any)
         return 0;
     return out_fail(cli, CLI_USAGE, "usage",
-                    "dlq %s: name ids or a filter, or say --all; see webhookctl help filters", verb);
+                    "dlq %s: name ids or a filter, or say --all; see webhookctl help filters",
+                    verb);
 }
 
 int cmd_dlq_list(struct cli *cli)
 {
-    static const struct out_column columns[] = {
-        {"DELIVERY", "id", OUT_TEXT},         {"TYPE", "type", OUT_TEXT},
-        {"SUBSCRIPTION", "subscription", OUT_TEXT}, {"DIED", "died_at", OUT_TIME},
-        {"TRIES", "attempts", OUT_TEXT},      {"LAST", "last_status", OUT_TEXT},
-        {"CAUSE", "cause", OUT_TEXT},         {"EVENT", "event_id", OUT_TEXT},
-        OUT_COLUMNS_END};
+    static const struct out_column columns[] = {{"DELIVERY", "id", OUT_TEXT},
+                                                {"TYPE", "type", OUT_TEXT},
+                                                {"SUBSCRIPTION", "subscription", OUT_TEXT},
+                                                {"DIED", "died_at", OUT_TIME},
+                                                {"TRIES", "attempts", OUT_TEXT},
+                                                {"LAST", "last_status", OUT_TEXT},
+                                                {"CAUSE", "cause", OUT_TEXT},
+                                                {"EVENT", "event_id", OUT_TEXT},
+                                                OUT_COLUMNS_END};
     struct filter_flags f;
     struct list l = {.path = path, .filter = &f, .columns = columns, .empty = empty};
     size_t shown = 0;
@@ -71,7 +75,8 @@ int cmd_dlq_list(struct cli *cli)
     if (rc == 0)
         rc = list_print(cli, &l, &shown, &more);
     if (rc == 0 && more && cli->format == OUT_TABLE && dlq_count(cli, &f, &count, &bytes) == 0)
-        out_note("%zu of %lld shown; --limit for more, --all for the rest", shown, (long long)count);
+        out_note("%zu of %lld shown; --limit for more, --all for the rest", shown,
+                 (long long)count);
     filter_flags_fini(&f);
     return rc;
 }
@@ -173,10 +178,14 @@ static bool state_item(void *arg, const json_t *item)
 static void summary_print(struct cli *cli, const struct summary *s, json_t *rows)
 {
     static const struct out_column columns[] = {
-        {"SUBSCRIPTION", "subscription", OUT_TEXT}, {"CAUSE", "cause", OUT_TEXT},
-        {"LAST STATUS", "last_status", OUT_TEXT},   {"COUNT", "count", OUT_TEXT},
-        {"FIRST", "first_died_at", OUT_TIME},       {"LAST", "last_died_at", OUT_TIME},
-        {"SUBSCRIPTION NOW", "subscription_state", OUT_TEXT}, OUT_COLUMNS_END};
+        {"SUBSCRIPTION", "subscription", OUT_TEXT},
+        {"CAUSE", "cause", OUT_TEXT},
+        {"LAST STATUS", "last_status", OUT_TEXT},
+        {"COUNT", "count", OUT_TEXT},
+        {"FIRST", "first_died_at", OUT_TIME},
+        {"LAST", "last_died_at", OUT_TIME},
+        {"SUBSCRIPTION NOW", "subscription_state", OUT_TEXT},
+        OUT_COLUMNS_END};
     struct out_table *t = out_table_new(cli, columns);
     size_t i;
     json_t *row;

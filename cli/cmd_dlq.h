@@ -10,7 +10,8 @@ int dlq_count(struct cli *cli, const struct filter_flags *f, int64_t *count, int
 /* 64 with a message where nothing was selected: no filter is not "everything". */
 int dlq_selected(struct cli *cli, const struct filter_flags *f, const char *verb);
 
-/* Follows a job until it is over or wait_ms (-1: for ever) are; its exit code. started: who it is. */
+/* Follows a job until it is over or wait_ms (-1: for ever) are; its exit code. started: who it is.
+ */
 int job_follow(struct cli *cli, const char *id, int64_t wait_ms);
 
 #endif

@@ -52,7 +52,7 @@ static void export_page(FILE *to, const struct buf *page, size_t *left, int64_t 
 {
     const char *at = page->data, *end = page->data + page->len;
 
-    while (at != NULL && at < end && *left > 0) {
+    while (at != NULL && at<end && * left> 0) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         size_t len = newline ? (size_t)(newline - at) + 1 : (size_t)(end - at);
 
@@ -147,8 +147,8 @@ int cmd_dlq_export(struct cli *cli)
 struct import {
     struct cli *cli;
     struct buf chunk;
-    size_t lines;       /* in chunk */
-    long long first;    /* number of its first line */
+    size_t lines;    /* in chunk */
+    long long first; /* number of its first line */
     long long imported, skipped, errors;
 };
 
@@ -241,8 +241,9 @@ int cmd_dlq_import(struct cli *cli)
     if (cli->format == OUT_JSON || cli->format == OUT_JSONL)
         printf("{\"imported\":%lld,\"skipped\":%lld,\"errors\":%lld}\n", im.imported, im.skipped,
                im.errors);
-    out_note("imported %lld, skipped %lld that were here already, %lld errors. Next: webhookctl dlq "
-             "summary",
-             im.imported, im.skipped, im.errors);
+    out_note(
+        "imported %lld, skipped %lld that were here already, %lld errors. Next: webhookctl dlq "
+        "summary",
+        im.imported, im.skipped, im.errors);
     return rc == 0 && im.errors > 0 ? CLI_DATA : rc;
 }

@@ -27,7 +27,8 @@ static int purge_confirm(struct cli *cli, int64_t count)
     long long n = strtoll(given, &end, 10);
 
     if (end == given || *end != '\0')
-        return out_fail(cli, CLI_USAGE, "usage", "'%s' is not a number; nothing was changed", given);
+        return out_fail(cli, CLI_USAGE, "usage", "'%s' is not a number; nothing was changed",
+                        given);
     if (n != count)
         return out_fail(cli, CLI_USAGE, "count_differs",
                         "%lld dead letters match, not %lld; nothing was changed", (long long)count,
@@ -76,9 +77,10 @@ static void purge_report(const struct cli *cli, bool dry, int64_t count, int64_t
         printf("{\"matched\":%lld,\"purged\":%lld,\"dry_run\":%s}\n", (long long)count,
                (long long)purged, dry ? "true" : "false");
     if (dry)
-        out_note("Would purge %lld dead letters. Nothing was changed. Keep a copy first: webhookctl "
-                 "dlq export -f FILE",
-                 (long long)count);
+        out_note(
+            "Would purge %lld dead letters. Nothing was changed. Keep a copy first: webhookctl "
+            "dlq export -f FILE",
+            (long long)count);
     else
         out_note("purged %lld dead letters", (long long)purged);
 }

@@ -49,28 +49,30 @@ static int replay_limit(struct cli *cli, struct filter_flags *f)
     return rc;
 }
 
-static void preview_print(const json_t *a, double rate)
+static void preview_print(FILE *to, const json_t *a, double rate)
 {
     char size[32], pace[64] = "";
+    const json_t *excluded = json_object_get(a, "excluded");
+    const char *why;
+    json_t *n;
 
     text_size(size, sizeof size, out_integer(a, "payload_bytes"));
     if (rate > 0)
         snprintf(pace, sizeof pace, " at %g/s (about %.0f s)", rate,
                  (double)out_integer(a, "count") / rate);
-    out_note("Would replay %lld dead letters, %s%s. The receiver sees the same webhook-id as before.",
-             (long long)out_integer(a, "count"), size, pace);
-    if (json_is_object(json_object_get(a, "excluded"))) {
-        const char *why;
-        json_t *n;
-
+    fprintf(to,
+            "Would replay %lld dead letters, %s%s. The receiver sees the same webhook-id as "
+            "before.\n",
+            (long long)out_integer(a, "count"), size, pace);
+    if (json_is_object(excluded)) {
         json_object_foreach(json_object_get(a, "excluded"), why, n)
         {
             if (json_integer_value(n) > 0)
-                out_note("Left out: %lld (%s)", (long long)json_integer_value(n), why);
+                fprintf(to, "Left out: %lld (%s)\n", (long long)json_integer_value(n), why);
         }
-    } else if (out_integer(a, "excluded") > 0) {
-        out_note("Left out: %lld that are past their expiry; --ignore-expiry sends them too",
-                 (long long)out_integer(a, "excluded"));
+    } else if (json_integer_value(excluded) > 0) {
+        fprintf(to, "Left out: %lld that cannot be sent; --ignore-expiry sends expired ones too\n",
+                (long long)json_integer_value(excluded));
     }
 }
 
@@ -94,12 +96,10 @@ static int replay_preview(struct cli *cli, const struct filter_flags *f, double 
     *count = out_integer(a.json, "count");
     if (dry && cli->format != OUT_TABLE)
         printf("%s\n", a.raw.data);
-    if (*count > 0 || out_integer(a.json, "excluded") > 0) {
-        if (dry || cli->in_tty)
-            preview_print(a.json, rate);
-        else if (*count == 0)
-            preview_print(a.json, rate);
-    }
+    if (dry && *count > 0 && cli->format == OUT_TABLE)
+        preview_print(stdout, a.json, rate);
+    else if (*count > 0 && cli->in_tty && cli_flag(cli, FLAG_YES) == NULL)
+        preview_print(stderr, a.json, rate);
     if (dry)
         out_note("Nothing was changed.");
     answer_fini(&a);
@@ -109,8 +109,7 @@ static int replay_preview(struct cli *cli, const struct filter_flags *f, double 
     return cli_confirm(cli, question);
 }
 
-static int replay_start(struct cli *cli, const struct filter_flags *f, double rate,
-                        int64_t wait_ms)
+static int replay_start(struct cli *cli, const struct filter_flags *f, double rate, int64_t wait_ms)
 {
     struct answer a;
     char id[ID_TEXT_MAX + 8];

@@ -112,10 +112,12 @@ int cmd_event_emit(struct cli *cli)
 
 int cmd_event_list(struct cli *cli)
 {
-    static const struct out_column columns[] = {
-        {"EVENT", "id", OUT_TEXT},           {"TYPE", "type", OUT_TEXT},
-        {"PARTNER", "partner", OUT_TEXT},    {"KEY", "ordering_key", OUT_TEXT},
-        {"ACCEPTED", "accepted_at", OUT_TIME}, OUT_COLUMNS_END};
+    static const struct out_column columns[] = {{"EVENT", "id", OUT_TEXT},
+                                                {"TYPE", "type", OUT_TEXT},
+                                                {"PARTNER", "partner", OUT_TEXT},
+                                                {"KEY", "ordering_key", OUT_TEXT},
+                                                {"ACCEPTED", "accepted_at", OUT_TIME},
+                                                OUT_COLUMNS_END};
 
     return list_command(cli, "/api/v1/events", columns, "No events match.");
 }

@@ -38,9 +38,9 @@ int cmd_help(struct cli *cli)
         const char *near =
             cli->args->words_n == 1 ? text_nearest(cli->args->words[0], topics) : NULL;
 
-        rc = out_fail(cli, CLI_USAGE, "usage", "no help on that: %s%s%s%s",
-                      why.data ? why.data : "", near ? "; or the topic '" : "", near ? near : "",
-                      near ? "'" : "");
+        rc =
+            out_fail(cli, CLI_USAGE, "usage", "no help on that: %s%s%s%s", why.data ? why.data : "",
+                     near ? "; or the topic '" : "", near ? near : "", near ? "'" : "");
     }
     args_fini(&named);
     buf_fini(&why);

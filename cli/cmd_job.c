@@ -169,38 +169,36 @@ int job_follow(struct cli *cli, const char *id, int64_t wait_ms)
 
 int cmd_job_list(struct cli *cli)
 {
-    static const struct out_column columns[] = {
-        {"JOB", "id", OUT_TEXT},
-        {"KIND", "kind", OUT_TEXT},
-        {"STATE", "state", OUT_TEXT},
-        {"SELECTED", "selected", OUT_TEXT},
-        {"DELIVERED", "delivered", OUT_TEXT},
-        {"DEAD AGAIN", "dead_again", OUT_TEXT},
-        {"CREATED", "created_at", OUT_TIME},
-        {"BY", "actor", OUT_TEXT},
-        {"NOTE", "note", OUT_TEXT},
-        OUT_COLUMNS_END};
+    static const struct out_column columns[] = {{"JOB", "id", OUT_TEXT},
+                                                {"KIND", "kind", OUT_TEXT},
+                                                {"STATE", "state", OUT_TEXT},
+                                                {"SELECTED", "counts.selected", OUT_TEXT},
+                                                {"DELIVERED", "counts.delivered", OUT_TEXT},
+                                                {"DEAD AGAIN", "counts.dead_again", OUT_TEXT},
+                                                {"CREATED", "created_at", OUT_TIME},
+                                                {"BY", "actor", OUT_TEXT},
+                                                {"NOTE", "note", OUT_TEXT},
+                                                OUT_COLUMNS_END};
 
     return list_command(cli, "/api/v1/jobs", columns, "No jobs.");
 }
 
-static const struct out_column job_fields[] = {
-    {"Job", "id", OUT_TEXT},
-    {"Kind", "kind", OUT_TEXT},
-    {"State", "state", OUT_TEXT},
-    {"Filter", "filter", OUT_TEXT},
-    {"Rate", "rate_per_second", OUT_TEXT},
-    {"By", "actor", OUT_TEXT},
-    {"Note", "note", OUT_TEXT},
-    {"Selected", "selected", OUT_TEXT},
-    {"Left out", "excluded", OUT_TEXT},
-    {"Queued", "queued", OUT_TEXT},
-    {"Delivered", "delivered", OUT_TEXT},
-    {"Dead again", "dead_again", OUT_TEXT},
-    {"Created", "created_at", OUT_TIME},
-    {"Started", "started_at", OUT_TIME},
-    {"Finished", "finished_at", OUT_TIME},
-    OUT_COLUMNS_END};
+static const struct out_column job_fields[] = {{"Job", "id", OUT_TEXT},
+                                               {"Kind", "kind", OUT_TEXT},
+                                               {"State", "state", OUT_TEXT},
+                                               {"Filter", "filter", OUT_TEXT},
+                                               {"Rate", "rate_per_second", OUT_TEXT},
+                                               {"By", "actor", OUT_TEXT},
+                                               {"Note", "note", OUT_TEXT},
+                                               {"Selected", "counts.selected", OUT_TEXT},
+                                               {"Left out", "counts.excluded", OUT_TEXT},
+                                               {"Queued", "counts.queued", OUT_TEXT},
+                                               {"Delivered", "counts.delivered", OUT_TEXT},
+                                               {"Dead again", "counts.dead_again", OUT_TEXT},
+                                               {"Created", "created_at", OUT_TIME},
+                                               {"Started", "started_at", OUT_TIME},
+                                               {"Finished", "finished_at", OUT_TIME},
+                                               OUT_COLUMNS_END};
 
 int cmd_job_show(struct cli *cli)
 {

@@ -16,31 +16,30 @@
 #define SECRET_MAX_BYTES 8192
 #define HEADERS_MAX_BYTES 65536
 
-static const struct out_column sub_fields[] = {
-    {"Subscription", "id", OUT_TEXT},
-    {"Name", "name", OUT_TEXT},
-    {"Partner", "partner", OUT_TEXT},
-    {"URL", "url", OUT_TEXT},
-    {"Events", "events", OUT_TEXT},
-    {"Profile", "profile", OUT_TEXT},
-    {"State", "state", OUT_TEXT},
-    {"Cause", "state_cause", OUT_TEXT},
-    {"Since", "state_since", OUT_TIME},
-    {"Resumes", "resume_at", OUT_TIME},
-    {"Broken", "broken_since", OUT_TIME},
-    {"Retry", "retry", OUT_TEXT},
-    {"Rate", "rate_per_second", OUT_TEXT},
-    {"Concurrency", "concurrency", OUT_TEXT},
-    {"Timeout", "timeout_seconds", OUT_SECONDS},
-    {"Ordering", "ordering", OUT_TEXT},
-    {"On dead", "on_dead", OUT_TEXT},
-    {"Pending", "counts.pending", OUT_TEXT},
-    {"Retrying", "counts.retrying", OUT_TEXT},
-    {"Held", "counts.held", OUT_TEXT},
-    {"Dead", "counts.dead", OUT_TEXT},
-    {"Created", "created_at", OUT_TIME},
-    {"Updated", "updated_at", OUT_TIME},
-    OUT_COLUMNS_END};
+static const struct out_column sub_fields[] = {{"Subscription", "id", OUT_TEXT},
+                                               {"Name", "name", OUT_TEXT},
+                                               {"Partner", "partner", OUT_TEXT},
+                                               {"URL", "url", OUT_TEXT},
+                                               {"Events", "events", OUT_TEXT},
+                                               {"Profile", "profile", OUT_TEXT},
+                                               {"State", "state", OUT_TEXT},
+                                               {"Cause", "state_cause", OUT_TEXT},
+                                               {"Since", "state_since", OUT_TIME},
+                                               {"Resumes", "resume_at", OUT_TIME},
+                                               {"Broken", "broken_since", OUT_TIME},
+                                               {"Retry", "retry", OUT_TEXT},
+                                               {"Rate", "rate_per_second", OUT_TEXT},
+                                               {"Concurrency", "concurrency", OUT_TEXT},
+                                               {"Timeout", "timeout_seconds", OUT_SECONDS},
+                                               {"Ordering", "ordering", OUT_TEXT},
+                                               {"On dead", "on_dead", OUT_TEXT},
+                                               {"Pending", "counts.pending", OUT_TEXT},
+                                               {"Retrying", "counts.retrying", OUT_TEXT},
+                                               {"Held", "counts.held", OUT_TEXT},
+                                               {"Dead", "counts.dead", OUT_TEXT},
+                                               {"Created", "created_at", OUT_TIME},
+                                               {"Updated", "updated_at", OUT_TIME},
+                                               OUT_COLUMNS_END};
 
 /* The first line of a file into body[member]; wiped here afterwards. */
 static int secret_read(struct cli *cli, enum flag_id flag, json_t *body, const char *member)
@@ -165,8 +164,8 @@ static int add_body(struct cli *cli, json_t *body)
         enum flag_id flag;
         const char *member;
     } plain[] = {
-        {FLAG_URL, "url"},     {FLAG_NAME, "name"},         {FLAG_PARTNER, "partner"},
-        {FLAG_RETRY, "retry"}, {FLAG_PROFILE, "profile"},   {FLAG_ORDERING, "ordering"},
+        {FLAG_URL, "url"},         {FLAG_NAME, "name"},       {FLAG_PARTNER, "partner"},
+        {FLAG_RETRY, "retry"},     {FLAG_PROFILE, "profile"}, {FLAG_ORDERING, "ordering"},
         {FLAG_ON_DEAD, "on_dead"},
     };
     double rate = 0;
@@ -263,9 +262,9 @@ int cmd_sub_rotate(struct cli *cli)
         json_decref(body);
         return rc;
     }
-    json_object_set_new(body, "overlap_seconds", overlap_ms % 1000 == 0
-                                                     ? json_integer(overlap_ms / 1000)
-                                                     : json_real((double)overlap_ms / 1000.0));
+    json_object_set_new(body, "overlap_seconds",
+                        overlap_ms % 1000 == 0 ? json_integer(overlap_ms / 1000)
+                                               : json_real((double)overlap_ms / 1000.0));
     buf_init(&path, 16384);
     client_path(&path, "subscriptions", ref, "rotate-secret");
     rc = client_call_json(cli, "POST", path.data, body, &a);
@@ -288,12 +287,16 @@ int cmd_sub_rotate(struct cli *cli)
 
 int cmd_sub_list(struct cli *cli)
 {
-    static const struct out_column columns[] = {
-        {"NAME", "name", OUT_TEXT},          {"STATE", "state", OUT_TEXT},
-        {"EVENTS", "events", OUT_TEXT},      {"PROFILE", "profile", OUT_TEXT},
-        {"PENDING", "counts.pending", OUT_TEXT}, {"RETRYING", "counts.retrying", OUT_TEXT},
-        {"DEAD", "counts.dead", OUT_TEXT},   {"URL", "url", OUT_TEXT},
-        {"ID", "id", OUT_TEXT},              OUT_COLUMNS_END};
+    static const struct out_column columns[] = {{"NAME", "name", OUT_TEXT},
+                                                {"STATE", "state", OUT_TEXT},
+                                                {"EVENTS", "events", OUT_TEXT},
+                                                {"PROFILE", "profile", OUT_TEXT},
+                                                {"PENDING", "counts.pending", OUT_TEXT},
+                                                {"RETRYING", "counts.retrying", OUT_TEXT},
+                                                {"DEAD", "counts.dead", OUT_TEXT},
+                                                {"URL", "url", OUT_TEXT},
+                                                {"ID", "id", OUT_TEXT},
+                                                OUT_COLUMNS_END};
 
     return list_command(cli, "/api/v1/subscriptions", columns,
                         "No subscriptions. Next: webhookctl subscription add --url URL --events "
@@ -328,7 +331,8 @@ static int sub_verb(struct cli *cli, const char *verb, const char *done)
 
 int cmd_sub_pause(struct cli *cli)
 {
-    return sub_verb(cli, "pause", "is paused; its deliveries are held. Next: webhookctl sub resume");
+    return sub_verb(cli, "pause",
+                    "is paused; its deliveries are held. Next: webhookctl sub resume");
 }
 
 int cmd_sub_resume(struct cli *cli)
@@ -354,14 +358,16 @@ int cmd_sub_delete(struct cli *cli)
     char question[256];
 
     if (typed != NULL && strcmp(typed, ref) != 0)
-        return out_fail(cli, CLI_USAGE, "usage", "--confirm=%s is not %s; nothing was changed", typed,
-                        ref);
+        return out_fail(cli, CLI_USAGE, "usage", "--confirm=%s is not %s; nothing was changed",
+                        typed, ref);
     snprintf(question, sizeof question,
              "Delete subscription %s? What it has open becomes dead. [y/N] ", ref);
-    int rc = typed != NULL ? 0 : cli_confirm(cli, question);
+    /* It was named by hand; a script that got this far means it. */
+    int rc = typed != NULL || !cli->in_tty ? 0 : cli_confirm(cli, question);
 
     if (rc != 0)
         return rc;
-    return object_command(cli, "DELETE", "subscriptions", ref, NULL, NULL, none,
-                          "is deleted; what it had open becomes dead. Next: webhookctl dlq summary");
+    return object_command(
+        cli, "DELETE", "subscriptions", ref, NULL, NULL, none,
+        "is deleted; what it had open becomes dead. Next: webhookctl dlq summary");
 }

@@ -100,8 +100,8 @@ struct command_alias {
 extern const struct command_alias commands_aliases[]; /* ends with NULL */
 
 /* The functions behind the rows. */
-command_fn cmd_dlq_summary, cmd_dlq_list, cmd_dlq_count, cmd_dlq_show, cmd_dlq_replay, cmd_dlq_purge,
-    cmd_dlq_export, cmd_dlq_import;
+command_fn cmd_dlq_summary, cmd_dlq_list, cmd_dlq_count, cmd_dlq_show, cmd_dlq_replay,
+    cmd_dlq_purge, cmd_dlq_export, cmd_dlq_import;
 command_fn cmd_job_list, cmd_job_show, cmd_job_cancel, cmd_job_watch;
 command_fn cmd_sub_add, cmd_sub_list, cmd_sub_show, cmd_sub_pause, cmd_sub_resume, cmd_sub_enable,
     cmd_sub_disable, cmd_sub_delete, cmd_sub_rotate;

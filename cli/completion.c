@@ -106,16 +106,18 @@ static void bash_print(FILE *to)
         }
         fputs("' -- \"$cur\")) ;;\n", to);
     }
-    fputs("        *) COMPREPLY=($(compgen -W '--config --output --help --version' -- \"$cur\")) ;;\n"
-          "        esac\n        return\n    fi\n    case $words in\n",
-          to);
+    fputs(
+        "        *) COMPREPLY=($(compgen -W '--config --output --help --version' -- \"$cur\")) ;;\n"
+        "        esac\n        return\n    fi\n    case $words in\n",
+        to);
     for (size_t i = 0; i < n; i++) {
         fprintf(to, "    \"%s\") COMPREPLY=($(compgen -W '", all[i]);
         followers(to, all[i]);
         fputs("' -- \"$cur\")) ;;\n", to);
     }
     fputs("    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$cur\")) ;;\n"
-          "    \"outbox init\"|\"outbox check\"|\"config check\") COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
+          "    \"outbox init\"|\"outbox check\"|\"config check\") COMPREPLY=($(compgen -f -- "
+          "\"$cur\")) ;;\n"
           "    esac\n}\ncomplete -F _webhookctl webhookctl\n",
           to);
 }
@@ -131,7 +133,8 @@ static void fish_print(FILE *to)
           "    test \"$words\" = \"$argv\"\n"
           "end\n"
           "function __webhookctl_in\n"
-          "    string match -q -- \"$argv*\" (string join ' ' (string match -v -- '-*' (commandline -opc)[2..-1]))\n"
+          "    string match -q -- \"$argv*\" (string join ' ' (string match -v -- '-*' "
+          "(commandline -opc)[2..-1]))\n"
           "end\n"
           "complete -c webhookctl -f\n",
           to);

@@ -10,12 +10,12 @@
 #include "cli/out.h"
 
 struct filter_flags {
-    json_t *json;       /* the API's "filter" object */
-    struct buf query;   /* the same without ids */
-    const char **ids;   /* of the command line, then of --ids-from */
+    json_t *json;     /* the API's "filter" object */
+    struct buf query; /* the same without ids */
+    const char **ids; /* of the command line, then of --ids-from */
     size_t ids_n, ids_room;
     struct buf ids_text; /* where those of a file live */
-    bool any;           /* something narrows the set, or --all was given */
+    bool any;            /* something narrows the set, or --all was given */
 };
 /* 0, or 64/66 with the reason printed. Free with filter_flags_fini() in both cases. */
 int filter_flags_read(struct cli *cli, struct filter_flags *f);

@@ -16,8 +16,9 @@ static void flag_line(FILE *to, const struct flag *f)
 {
     char left[64];
 
-    snprintf(left, sizeof left, "%c%c%s--%s%s%s", f->letter ? '-' : ' ', f->letter ? f->letter : ' ',
-             f->letter ? ", " : "  ", f->name, f->value ? " " : "", f->value ? f->value : "");
+    snprintf(left, sizeof left, "%c%c%s--%s%s%s", f->letter ? '-' : ' ',
+             f->letter ? f->letter : ' ', f->letter ? ", " : "  ", f->name, f->value ? " " : "",
+             f->value ? f->value : "");
     fprintf(to, "  %-32s %s\n", left, f->help);
     if (f->words != NULL && f->value != NULL && strchr(f->value, '|') == NULL)
         fprintf(to, "  %-32s (%s)\n", "", f->words);
@@ -84,22 +85,28 @@ void help_print(FILE *to, const char *words)
     }
     fputs("\nflags may stand anywhere; -- ends them:\n", to);
     flags_print(to, FLAGS_GLOBAL);
-    fputs("\nwebhookctl COMMAND --help tells more; webhookctl help filters|exit-codes|json|environment "
+    fputs("\nwebhookctl COMMAND --help tells more; webhookctl help "
+          "filters|exit-codes|json|environment "
           "too.\n",
           to);
 }
 
 static const char topic_json[] =
-    "-o json   one JSON document on standard output; lists are {\"items\":[...],\"next_cursor\":...}\n"
+    "-o json   one JSON document on standard output; lists are "
+    "{\"items\":[...],\"next_cursor\":...}\n"
     "-o jsonl  one item a line; -o id: one id a line, for --ids-from - and xargs\n"
-    "Members may be added, never taken away; unknown values are null, never missing. Times are RFC\n"
-    "3339 UTC with milliseconds, durations end in _seconds, sizes in _bytes, enumerations are lower\n"
+    "Members may be added, never taken away; unknown values are null, never missing. Times are "
+    "RFC\n"
+    "3339 UTC with milliseconds, durations end in _seconds, sizes in _bytes, enumerations are "
+    "lower\n"
     "snake case. Errors go to standard error as {\"error\":{\"code\",\"message\",...}}.\n";
 static const char topic_environment[] =
     "WEBHOOKD_CONFIG  configuration file where -c is not given\n"
     "NO_COLOR         honoured: nothing is ever coloured\n"
-    "Tables are cut to the terminal's width, times are relative on a terminal and RFC 3339 elsewhere.\n"
-    "Nothing is asked where standard input is not a terminal; the message names the flag instead.\n";
+    "Tables are cut to the terminal's width, times are relative on a terminal and RFC 3339 "
+    "elsewhere.\n"
+    "Nothing is asked where standard input is not a terminal; the message names the flag "
+    "instead.\n";
 
 static void reference_print(FILE *to)
 {
@@ -131,7 +138,8 @@ bool help_topic(FILE *to, const char *topic)
             mask |= (uint64_t)1 << i;
         flags_print(to, mask);
         fputs("\nFlags narrow the set together; ids on the command line are dlv_ or event ids.\n"
-              "For dead letters --since and --until look at the time of death, elsewhere of creation.\n"
+              "For dead letters --since and --until look at the time of death, elsewhere of "
+              "creation.\n"
               "A command that changes something needs ids, a filter or --all.\n",
               to);
     } else if (strcmp(topic, "json") == 0) {

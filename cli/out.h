@@ -20,22 +20,25 @@ int out_exit_of_err(enum err_code code);
 
 /* How a value of a JSON object is shown. */
 enum out_kind {
-    OUT_TEXT,     /* strings, numbers, booleans, lists by commas; null and "" are "-" */
-    OUT_TIME,     /* RFC 3339: as ago on a terminal */
-    OUT_SECONDS,  /* a number: 0.412s */
-    OUT_MS,       /* a number of seconds: 19ms */
-    OUT_BYTES,    /* 37.1 KiB */
+    OUT_TEXT,    /* strings, numbers, booleans, lists by commas; null and "" are "-" */
+    OUT_TIME,    /* RFC 3339: as ago on a terminal */
+    OUT_SECONDS, /* a number: 0.412s */
+    OUT_MS,      /* a number of seconds: 19ms */
+    OUT_BYTES,   /* 37.1 KiB */
 };
 struct out_column {
     const char *header;
     const char *path; /* "counts.dead": members of members */
     enum out_kind kind;
 };
-#define OUT_COLUMNS_END {NULL, NULL, OUT_TEXT}
+#define OUT_COLUMNS_END                                                                            \
+    {                                                                                              \
+        NULL, NULL, OUT_TEXT                                                                       \
+    }
 
-json_t *out_member(const json_t *object, const char *path);           /* NULL: none; borrowed */
-const char *out_string(const json_t *object, const char *path);       /* NULL: none */
-int64_t out_integer(const json_t *object, const char *path);          /* 0: none */
+json_t *out_member(const json_t *object, const char *path);     /* NULL: none; borrowed */
+const char *out_string(const json_t *object, const char *path); /* NULL: none */
+int64_t out_integer(const json_t *object, const char *path);    /* 0: none */
 void out_value(const struct cli *cli, const json_t *value, enum out_kind kind, struct buf *out);
 
 struct out_table;
@@ -46,6 +49,6 @@ void out_table_print(struct out_table *t); /* and frees; prints nothing where it
 /* "Label   value" lines of one object; absent members are left out. */
 void out_fields(const struct cli *cli, const json_t *object, const struct out_column *fields);
 void out_escaped(const char *text, size_t n, const char *indent); /* lines, made harmless */
-void out_json(const json_t *value, bool lines); /* lines: compact, on one line */
+void out_json(const json_t *value, bool lines);                   /* lines: compact, on one line */
 
 #endif

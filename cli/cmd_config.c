@@ -1,0 +1,118 @@
+/* cli/cmd_config.c: configuration, and the egress rules that are in it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/url.h"
+#include "cli/cli.h"
+#include "cli/out.h"
+#include "policy/conf.h"
+#include "policy/egress.h"
+
+int cmd_config_check(struct cli *cli)
+{
+    if (cli->args->words_n > 0)
+        cli->config_file = cli->args->words[0];
+    int rc = cli_conf(cli);
+
+    if (rc == 0)
+        out_note("configuration %s is valid", cli->config_file);
+    return rc;
+}
+
+int cmd_config_show(struct cli *cli)
+{
+    struct buf text;
+    int rc = cli_conf(cli);
+
+    if (rc != 0)
+        return rc;
+    buf_init(&text, (size_t)1 << 20);
+    conf_show(cli->conf, cli->format == OUT_JSON || cli->format == OUT_JSONL, &text);
+    if (text.len > 0)
+        fwrite(text.data, 1, text.len, stdout);
+    if (text.len > 0 && text.data[text.len - 1] != '\n')
+        putchar('\n');
+    buf_fini(&text);
+    return CLI_OK;
+}
+
+/* conf_reference() gives one line a key with tabs between its columns. */
+int cmd_config_reference(struct cli *cli)
+{
+    static const char *const names[] = {"key", "type", "default", "reloadable", "help"};
+    static const struct out_column columns[] = {
+        {"KEY", "key", OUT_TEXT},         {"TYPE", "type", OUT_TEXT},
+        {"DEFAULT", "default", OUT_TEXT}, {"RELOAD", "reloadable", OUT_TEXT},
+        {"HELP", "help", OUT_TEXT},       OUT_COLUMNS_END};
+    struct out_table *t = cli->format == OUT_TABLE ? out_table_new(cli, columns) : NULL;
+    struct buf text;
+    json_t *items = json_array();
+
+    buf_init(&text, (size_t)1 << 20);
+    conf_reference(&text);
+    for (char *at = text.data; at != NULL && *at;) {
+        size_t line = strcspn(at, "\n");
+        char *next = at + line + (at[line] == '\n');
+        json_t *row = json_object();
+
+        at[line] = '\0';
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+            size_t n = strcspn(at, "\t");
+
+            json_object_set_new(row, names[i], json_stringn(at, n));
+            at += n + (at[n] == '\t');
+        }
+        if (t != NULL)
+            out_table_row(t, row);
+        json_array_append_new(items, row);
+        at = next;
+    }
+    if (t == NULL) {
+        json_t *whole = json_pack("{s:O,s:n}", "items", items, "next_cursor");
+
+        out_json(whole, false);
+        json_decref(whole);
+    }
+    out_table_print(t);
+    json_decref(items);
+    buf_fini(&text);
+    return CLI_OK;
+}
+
+int cmd_egress_check(struct cli *cli)
+{
+    const char *kind = "policy", *why;
+    struct err err = {OK, ""};
+    struct url url;
+    bool literal = false;
+    int rc = cli_conf(cli);
+
+    if (rc != 0)
+        return rc;
+    enum err_code parsed = url_parse(cli->args->words[0], &url, &err);
+
+    if (parsed == ERR_INVALID) {
+        kind = "syntax";
+        why = err.text;
+    } else if (parsed != OK) {
+        return out_fail_err(cli, &err);
+    } else {
+        why = egress_judge_url(&cli->conf->egress, url.scheme, url.host, url.port, &literal, &kind);
+    }
+    if (cli->format == OUT_JSON || cli->format == OUT_JSONL) {
+        json_t *json = json_pack("{s:b,s:s?,s:s?}", "allowed", why == NULL, "kind",
+                                 why ? kind : NULL, "reason", why);
+
+        out_json(json, cli->format == OUT_JSONL);
+        json_decref(json);
+    } else if (why == NULL) {
+        puts("allow");
+    } else {
+        printf("deny %s: ", kind ? kind : "policy");
+        out_escaped(why, strlen(why), "");
+    }
+    rc = why == NULL ? CLI_OK : CLI_NO;
+    if (parsed == OK)
+        url_fini(&url);
+    return rc;
+}

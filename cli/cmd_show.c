@@ -1,0 +1,310 @@
+/* cli/cmd_show.c: the screens of one event, one delivery, one dead letter: the request, every
+ * attempt with its timings, the last answer. Bytes of a partner are escaped line by line. */
+#include "cli/cmd_show.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cli/client.h"
+#include "cli/filter.h"
+#include "cli/out.h"
+
+#define BODY_MAX_BYTES ((size_t)16 << 20)
+
+static const struct out_column attempt_columns[] = {{"#", "n", OUT_TEXT},
+                                                    {"STARTED", "started_at", OUT_TEXT},
+                                                    {"OUTCOME", "outcome", OUT_TEXT},
+                                                    {"STATUS", "status", OUT_TEXT},
+                                                    {"TIME", "duration_seconds", OUT_SECONDS},
+                                                    {"DNS", "dns_seconds", OUT_MS},
+                                                    {"TCP", "connect_seconds", OUT_MS},
+                                                    {"TLS", "tls_seconds", OUT_MS},
+                                                    {"WAIT", "wait_seconds", OUT_MS},
+                                                    {"NEXT", "next_attempt_at", OUT_TEXT},
+                                                    {"ERROR", "error", OUT_TEXT},
+                                                    OUT_COLUMNS_END};
+
+static void attempts_print(const struct cli *cli, const json_t *attempts)
+{
+    struct out_table *t = out_table_new(cli, attempt_columns);
+    size_t i;
+    json_t *item;
+
+    json_array_foreach(attempts, i, item) out_table_row(t, item);
+    out_table_print(t);
+}
+
+/* Text that may be a string, or base64 where it was no UTF-8. */
+static void text_print(const json_t *object, const char *text, const char *base64,
+                       const char *indent)
+{
+    const json_t *plain = out_member(object, text);
+    const char *coded = out_string(object, base64);
+    struct buf bytes;
+
+    if (json_is_string(plain)) {
+        out_escaped(json_string_value(plain), json_string_length(plain), indent);
+    } else if (coded != NULL) {
+        buf_init(&bytes, BODY_MAX_BYTES);
+        if (text_base64_decode(&bytes, coded, strlen(coded)))
+            out_escaped(bytes.data ? bytes.data : "", bytes.len, indent);
+        buf_fini(&bytes);
+    } else if (plain != NULL && !json_is_null(plain)) {
+        char *dump = json_dumps(plain, JSON_COMPACT | JSON_ENCODE_ANY);
+
+        out_escaped(dump ? dump : "", dump ? strlen(dump) : 0, indent);
+        free(dump);
+    }
+}
+
+/* Headers come as an object, or as the lines of a head. */
+static void headers_print(const json_t *headers)
+{
+    const char *name;
+    json_t *value;
+    struct buf line;
+
+    if (json_is_string(headers))
+        out_escaped(json_string_value(headers), json_string_length(headers), "  ");
+    json_object_foreach((json_t *)(uintptr_t)headers, name, value)
+    {
+        buf_init(&line, 65536);
+        buf_addf(&line, "%s: %s", name, json_string_value(value) ? json_string_value(value) : "");
+        out_escaped(line.data ? line.data : "", line.len, "  ");
+        buf_fini(&line);
+    }
+}
+
+static void request_print(const json_t *letter)
+{
+    const json_t *request = json_object_get(letter, "request");
+    const char *method = out_string(request, "method"), *url = out_string(request, "url");
+    struct buf line;
+
+    if (!json_is_object(request))
+        return;
+    buf_init(&line, 65536);
+    buf_addf(&line, "%s %s", method ? method : "POST", url ? url : "");
+    fputs("\nRequest\n", stdout);
+    out_escaped(line.data ? line.data : "", line.len, "  ");
+    headers_print(json_object_get(request, "headers"));
+    buf_fini(&line);
+}
+
+/* The newest attempt that was answered. */
+static void response_print(const json_t *attempts)
+{
+    for (size_t i = json_array_size(attempts); i-- > 0;) {
+        const json_t *a = json_array_get(attempts, i);
+
+        if (out_string(a, "response_head") == NULL)
+            continue;
+        printf("\nAnswer to attempt %lld%s\n", (long long)out_integer(a, "n"),
+               json_is_true(json_object_get(a, "response_truncated")) ? " (cut)" : "");
+        text_print(a, "response_head", "response_head_base64", "  ");
+        text_print(a, "response_body", "response_body_base64", "  ");
+        return;
+    }
+}
+
+static void payload_print(const json_t *object)
+{
+    const json_t *event = json_object_get(object, "event");
+
+    fputs("\nPayload\n", stdout);
+    text_print(json_is_object(event) ? event : object, "payload", "payload_base64", "");
+}
+
+static int fetch(struct cli *cli, const char *noun, const char *ref, const char *verb, bool payload,
+                 struct answer *a)
+{
+    struct buf path;
+
+    buf_init(&path, 16384);
+    client_path(&path, noun, ref, verb);
+    int rc = client_call(cli, "GET", path.data, payload ? "payload=1" : NULL, NULL, a);
+
+    buf_fini(&path);
+    return rc;
+}
+
+/* True: -o json, jsonl or id has been served. */
+static bool plain_print(const struct cli *cli, const struct answer *a)
+{
+    const char *id = out_string(a->json, "id");
+
+    if (cli->format == OUT_TABLE)
+        return false;
+    if (cli->format == OUT_ID)
+        puts(id ? id : "-");
+    else
+        printf("%s\n", a->raw.data ? a->raw.data : "");
+    return true;
+}
+
+int cmd_dlq_show(struct cli *cli)
+{
+    static const struct out_column fields[] = {{"Delivery", "id", OUT_TEXT},
+                                               {"Event", "event_id", OUT_TEXT},
+                                               {"Type", "type", OUT_TEXT},
+                                               {"Subscription", "subscription", OUT_TEXT},
+                                               {"URL", "url", OUT_TEXT},
+                                               {"Cause", "cause", OUT_TEXT},
+                                               {"Attempts", "attempts", OUT_TEXT},
+                                               {"Last status", "last_status", OUT_TEXT},
+                                               {"Last outcome", "last_outcome", OUT_TEXT},
+                                               {"Committed", "event.created_at", OUT_TEXT},
+                                               {"Died", "died_at", OUT_TEXT},
+                                               {"Kept until", "expires_at", OUT_TEXT},
+                                               {"Payload", "event.payload_bytes", OUT_BYTES},
+                                               {"Note", "note", OUT_TEXT},
+                                               OUT_COLUMNS_END};
+    bool body = cli_flag(cli, FLAG_BODY) != NULL;
+    struct answer a;
+    int rc = fetch(cli, "dead-letters", cli->args->words[0], NULL, body, &a);
+
+    if (rc != 0)
+        return rc;
+    if (!plain_print(cli, &a)) {
+        const json_t *attempts = json_object_get(a.json, "attempt_log");
+
+        if (a.json == NULL)
+            printf("%s\n", a.raw.data ? a.raw.data : "");
+        out_fields(cli, a.json, fields);
+        putchar('\n');
+        attempts_print(cli, attempts);
+        request_print(a.json);
+        response_print(attempts);
+        if (body)
+            payload_print(a.json);
+        printf("\nNext: webhookctl dlq replay %s%s\n",
+               out_string(a.json, "id") ? out_string(a.json, "id") : cli->args->words[0],
+               body ? "" : "   (--body prints the payload)");
+    }
+    answer_fini(&a);
+    return CLI_OK;
+}
+
+int show_event(struct cli *cli, const char *ref, bool body)
+{
+    static const struct out_column fields[] = {{"Event", "id", OUT_TEXT},
+                                               {"Type", "type", OUT_TEXT},
+                                               {"Partner", "partner", OUT_TEXT},
+                                               {"Ordering key", "ordering_key", OUT_TEXT},
+                                               {"Correlation", "correlation_id", OUT_TEXT},
+                                               {"Source", "source", OUT_TEXT},
+                                               {"Version", "version", OUT_TEXT},
+                                               {"Attributes", "attributes", OUT_TEXT},
+                                               {"Created", "created_at", OUT_TEXT},
+                                               {"Accepted", "accepted_at", OUT_TEXT},
+                                               {"Deliver after", "deliver_after", OUT_TEXT},
+                                               {"Expires", "expires_at", OUT_TEXT},
+                                               {"Outbox", "outbox", OUT_TEXT},
+                                               {"Payload", "payload_bytes", OUT_BYTES},
+                                               OUT_COLUMNS_END};
+    static const struct out_column deliveries[] = {{"DELIVERY", "id", OUT_TEXT},
+                                                   {"SUBSCRIPTION", "subscription", OUT_TEXT},
+                                                   {"STATE", "state", OUT_TEXT},
+                                                   {"TRIES", "attempts", OUT_TEXT},
+                                                   {"LAST", "last_status", OUT_TEXT},
+                                                   {"CAUSE", "cause", OUT_TEXT},
+                                                   OUT_COLUMNS_END};
+    struct answer a;
+    size_t i;
+    json_t *item;
+    int rc = fetch(cli, "events", ref, NULL, body, &a);
+
+    if (rc != 0)
+        return rc;
+    if (!plain_print(cli, &a)) {
+        struct out_table *t = out_table_new(cli, deliveries);
+
+        out_fields(cli, a.json, fields);
+        json_array_foreach(json_object_get(a.json, "deliveries"), i, item)
+        {
+            if (i == 0)
+                putchar('\n');
+            out_table_row(t, item);
+        }
+        out_table_print(t);
+        if (a.json == NULL)
+            printf("%s\n", a.raw.data ? a.raw.data : "");
+        else if (body)
+            payload_print(a.json);
+    }
+    answer_fini(&a);
+    return CLI_OK;
+}
+
+int cmd_delivery_show(struct cli *cli)
+{
+    static const struct out_column fields[] = {{"Delivery", "id", OUT_TEXT},
+                                               {"Event", "event_id", OUT_TEXT},
+                                               {"Type", "type", OUT_TEXT},
+                                               {"Subscription", "subscription", OUT_TEXT},
+                                               {"State", "state", OUT_TEXT},
+                                               {"Cause", "cause", OUT_TEXT},
+                                               {"Attempts", "attempts", OUT_TEXT},
+                                               {"Last status", "last_status", OUT_TEXT},
+                                               {"Last outcome", "last_outcome", OUT_TEXT},
+                                               {"Due", "due_at", OUT_TIME},
+                                               {"Created", "created_at", OUT_TEXT},
+                                               {"Finished", "finished_at", OUT_TEXT},
+                                               {"Job", "job", OUT_TEXT},
+                                               OUT_COLUMNS_END};
+    const char *ref = cli->args->words[0];
+    struct answer a, log;
+    int rc = fetch(cli, "deliveries", ref, NULL, false, &a);
+
+    if (rc != 0)
+        return rc;
+    if (!plain_print(cli, &a)) {
+        out_fields(cli, a.json, fields);
+        rc = fetch(cli, "deliveries", ref, "attempts", false, &log);
+        if (rc == 0) {
+            const json_t *attempts = json_object_get(log.json, "items");
+
+            if (json_array_size(attempts) > 0)
+                putchar('\n');
+            attempts_print(cli, attempts);
+            response_print(attempts);
+            answer_fini(&log);
+        }
+    }
+    answer_fini(&a);
+    return rc;
+}
+
+int cmd_delivery_list(struct cli *cli)
+{
+    static const struct out_column columns[] = {{"DELIVERY", "id", OUT_TEXT},
+                                                {"EVENT", "event_id", OUT_TEXT},
+                                                {"TYPE", "type", OUT_TEXT},
+                                                {"SUBSCRIPTION", "subscription", OUT_TEXT},
+                                                {"STATE", "state", OUT_TEXT},
+                                                {"TRIES", "attempts", OUT_TEXT},
+                                                {"LAST", "last_status", OUT_TEXT},
+                                                {"CREATED", "created_at", OUT_TIME},
+                                                OUT_COLUMNS_END};
+
+    return list_command(cli, "/api/v1/deliveries", columns, "No deliveries match.");
+}
+
+int cmd_attempt_list(struct cli *cli)
+{
+    struct buf path;
+    size_t i;
+
+    buf_init(&path, 16384);
+    client_path(&path, "deliveries", cli->args->words[0], "attempts");
+    struct list l = {.path = path.data,
+                     .limit = SIZE_MAX,
+                     .columns = attempt_columns,
+                     .empty = "No attempts yet."};
+    int rc = list_print(cli, &l, &i, NULL);
+
+    buf_fini(&path);
+    return rc;
+}
