@@ -41,7 +41,7 @@ struct resolver_query {
     void *arg;
     struct loop_timer *deadline;
 };
-/* running: in a c-ares look-up, and in no LRU list. */
+/* running: in a look-up, or its answer is not handed out yet; in no LRU list. */
 struct name {
     struct resolver *r;
     struct name *chain;
@@ -193,6 +193,7 @@ static void resolver_flush(void *arg)
 
         r->finished = n->finished;
         n->running = false;
+        r->running_n--;
         lru_add(r, n);
         while (!n->running && n->waiting != NULL)
             query_answer(n->waiting, &answer);
@@ -204,7 +205,6 @@ static void name_finished(struct name *n, int64_t ttl_ms)
     struct resolver *r = n->r;
 
     n->fresh_until_ms = clock_mono_ms() + ttl_ms;
-    r->running_n--;
     n->finished = r->finished;
     r->finished = n;
     if (!r->flush_planned && !r->closing) {
@@ -296,7 +296,7 @@ static void looked_up(void *arg, int status, int timeouts, struct ares_addrinfo 
     if (status == ARES_SUCCESS && result != NULL)
         answer_fill(&n->answer, result, &ttl_ms);
     if (n->answer.n == 0) {
-        n->answer.error = status == ARES_ETIMEOUT   ? failed_timeout
+        n->answer.error = status == ARES_ETIMEOUT  ? failed_timeout
                           : status == ARES_SUCCESS ? "the name has no address"
                                                    : ares_strerror(status);
         ttl_ms = TTL_FAILED_MS;
