@@ -80,7 +80,7 @@ static size_t distance(const char *a, const char *b)
 {
     size_t an = strlen(a), bn = strlen(b);
     if (an > NEAREST_MAX || bn > NEAREST_MAX)
-        return NEAREST_MAX;
+        return SIZE_MAX;
     size_t rows[3][NEAREST_MAX + 1]; /* i-2, i-1, i by turns */
     for (size_t j = 0; j <= bn; j++)
         rows[0][j] = j;

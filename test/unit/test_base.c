@@ -1,0 +1,269 @@
+/* Faults, buffers, UTF-8, ids and the heap. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/dice.h"
+#include "base/err.h"
+#include "base/heap.h"
+#include "base/id.h"
+#include "base/text.h"
+
+#undef fail /* cmocka's; ours is meant */
+#define N(a) (sizeof(a) / sizeof((a)[0]))
+
+static void a_fault_is_a_code_and_one_line(void **state)
+{
+    (void)state;
+    struct err e = {OK, ""};
+    assert_int_equal(fail(&e, ERR_IO, "open %s: %d", "x\ny\x1b[2J", 7), ERR_IO);
+    assert_int_equal(e.code, ERR_IO);
+    assert_string_equal(e.text, "open x y [2J: 7");
+    fail(&e, ERR_CONFIG, "while loading: %s", e.text); /* wraps itself */
+    assert_string_equal(e.text, "while loading: open x y [2J: 7");
+    assert_int_equal(fail(NULL, ERR_BUSY, "nobody listens"), ERR_BUSY);
+    char big[2000];
+    memset(big, 'a', sizeof big - 1);
+    big[sizeof big - 1] = '\0';
+    fail(&e, ERR_IO, "%s", big);
+    assert_int_equal(strlen(e.text), sizeof e.text - 1);
+    for (int i = OK; i <= ERR_INTERNAL; i++)
+        assert_string_not_equal(err_code_name((enum err_code)i), "unknown");
+    assert_string_equal(errno_text(ENOENT), "No such file or directory");
+    assert_string_equal(errno_text(99999), "Unknown error");
+}
+
+static void a_buffer_stops_at_its_cap(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b, 10);
+    buf_adds(&b, "01234");
+    buf_addf(&b, "%s-%d", "ab", 12);
+    assert_false(b.failed);
+    assert_string_equal(b.data, "01234ab-12");
+    buf_addc(&b, 'x');
+    assert_true(b.failed);
+    assert_int_equal(b.len, 10); /* nothing half done */
+    buf_clear(&b);
+    assert_false(b.failed);
+    buf_adds(&b, "01234567890");
+    assert_true(b.failed);
+    assert_int_equal(b.len, 0);
+    buf_adds(&b, "a"); /* after a failure nothing is added, or the text would have holes */
+    assert_int_equal(b.len, 0);
+    buf_fini(&b);
+    buf_init(&b, 100000);
+    for (int i = 0; i < 1000; i++)
+        buf_addf(&b, "%04d,", i);
+    assert_int_equal(b.len, 5000);
+    assert_memory_equal(b.data + 4995, "0999,", 6);
+    char *taken = buf_take(&b);
+    assert_null(b.data);
+    free(taken);
+    taken = buf_take(&b);
+    assert_string_equal(taken, "");
+    free(taken);
+}
+
+static void json_strings(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *json;
+    } rows[] = {
+        {NULL, "null"},
+        {"", "\"\""},
+        {"plain", "\"plain\""},
+        {"a\"b\\c", "\"a\\\"b\\\\c\""},
+        {"\b\t\n\f\r\x01\x1b\x7f", "\"\\b\\t\\n\\f\\r\\u0001\\u001b\\u007f\""},
+        {"\xc3\xa4\xf0\x9f\x98\x80", "\"\xc3\xa4\xf0\x9f\x98\x80\""},
+        {"a\xe2\x80\xae"
+         "b",
+         "\"a\\u202eb\""},                                            /* bidi */
+        {"\xf3\xa0\x81\x81", "\"\\udb40\\udc41\""},                   /* a tag character */
+        {"\xff", "\"\xef\xbf\xbd\""},                                 /* never valid */
+        {"x\xc3", "\"x\xef\xbf\xbd\""},                               /* cut off */
+        {"\xc0\xaf", "\"\xef\xbf\xbd\xef\xbf\xbd\""},                 /* overlong */
+        {"\xed\xa0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""}, /* a surrogate */
+    };
+    for (size_t i = 0; i < N(rows); i++) {
+        struct buf b;
+        buf_init(&b, 1000);
+        buf_add_json(&b, rows[i].text);
+        assert_string_equal(b.data, rows[i].json);
+        assert_null(text_json_problem(b.data, b.len, NULL));
+        buf_fini(&b);
+    }
+}
+
+static void ids_grow(void **state)
+{
+    (void)state;
+    const int64_t now = INT64_C(1700000000000);
+    struct id_source s = {0};
+    int64_t last = 0;
+    for (int i = 0; i < 10000; i++) {
+        int64_t wall = now + (i % 7 == 0 ? -i : i / 100); /* the clock steps back now and then */
+        int64_t id = id_next(&s, wall);
+        assert_true(id > last);
+        last = id;
+    }
+    struct id_source fresh = {0};
+    assert_int_equal(id_ms(id_next(&fresh, now)), now);
+    struct id_source ahead = {.last = INT64_C(1) << 62}; /* a store from a clock far ahead */
+    assert_true(id_next(&ahead, now) == (INT64_C(1) << 62) + 1);
+}
+
+static void ids_as_text(void **state)
+{
+    (void)state;
+    char text[ID_TEXT_MAX];
+    static const int64_t rows[] = {0, 1, 31, 32, INT64_C(3565158400000000000), INT64_MAX};
+    for (size_t i = 0; i < N(rows); i++) {
+        int64_t back = -1;
+        assert_ptr_equal(id_text(text, "dlv", rows[i]), text);
+        assert_int_equal(strlen(text), 17);
+        assert_true(id_parse(text, "dlv", &back));
+        assert_true(back == rows[i]);
+        for (char *p = text + 4; *p; p++)
+            if (*p >= 'A' && *p <= 'Z')
+                *p = (char)(*p + 32);
+        assert_true(id_parse(text, "dlv", &back));
+    }
+    assert_string_equal(id_text(text, "sub", INT64_MAX), "sub_7ZZZZZZZZZZZZ");
+    char before[ID_TEXT_MAX];
+    id_text(before, "dlv", 12345);
+    id_text(text, "dlv", 12346);
+    assert_true(strcmp(before, text) < 0); /* text sorts as the numbers do */
+    static const char *const bad[] = {
+        "",
+        "dlv_",
+        "dlv",
+        "dlv_000000000000",   /* 12 */
+        "dlv_00000000000000", /* 14 */
+        "sub_0000000000000",
+        "dlv-0000000000000",
+        "dlv_8000000000000", /* 64 bits */
+        "dlv_ZZZZZZZZZZZZZ",
+        "dlv_000000000000U",
+        "dlv_000000000000 ",
+        " dlv_0000000000000",
+        "dlv_000000000000I",
+    };
+    int64_t untouched = -5;
+    for (size_t i = 0; i < N(bad); i++)
+        assert_false(id_parse(bad[i], "dlv", &untouched));
+    assert_int_equal(untouched, -5);
+}
+
+static void words_from_outside(void **state)
+{
+    (void)state;
+    char longest[130];
+    memset(longest, 'x', sizeof longest);
+    longest[128] = '\0';
+    static const struct {
+        const char *text;
+        bool event_id, type, name;
+    } rows[] = {
+        {"a", true, true, true},
+        {"", false, false, false},
+        {"order.executed", false, true, true},
+        {"evt:1", true, false, false},
+        {"-a", true, true, false},
+        {"_a", true, true, false},
+        {"a b", false, false, false},
+        {"a/b", false, false, false},
+        {"\xc3\xa4", false, false, false},
+        {"a\n", false, false, false},
+    };
+    for (size_t i = 0; i < N(rows); i++) {
+        assert_int_equal(id_is_event_id(rows[i].text), rows[i].event_id);
+        assert_int_equal(id_is_type(rows[i].text), rows[i].type);
+        assert_int_equal(id_is_name(rows[i].text), rows[i].name);
+    }
+    assert_true(id_is_event_id(longest));
+    assert_true(id_is_type(longest));
+    longest[128] = 'x';
+    longest[129] = '\0';
+    assert_false(id_is_event_id(longest));
+    assert_false(id_is_type(longest));
+    longest[64] = '\0';
+    assert_true(id_is_name(longest));
+    longest[64] = 'x';
+    longest[65] = '\0';
+    assert_false(id_is_name(longest));
+}
+
+/* Random puts, moves and removals against a plain search for the smallest. */
+static void the_heap_knows_the_smallest(void **state)
+{
+    (void)state;
+    struct heap h;
+    struct heap_node nodes[64] = {{0, 0}};
+    uint32_t x = 12345;
+    heap_init(&h);
+    assert_null(heap_top(&h));
+    heap_remove(&h, &nodes[0]); /* not in it: nothing */
+    for (int step = 0; step < 20000; step++) {
+        x = x * 1664525 + 1013904223;
+        struct heap_node *n = &nodes[x >> 26];
+        if ((x >> 8 & 3) == 0)
+            heap_remove(&h, n);
+        else
+            assert_true(heap_put(&h, n, (x >> 10 & 255) - 128));
+        int64_t least = INT64_MAX;
+        size_t in = 0;
+        for (size_t i = 0; i < N(nodes); i++) {
+            if (!nodes[i].at)
+                continue;
+            in++;
+            assert_ptr_equal(h.nodes[nodes[i].at - 1], &nodes[i]);
+            if (nodes[i].key < least)
+                least = nodes[i].key;
+        }
+        assert_int_equal(h.n, in);
+        assert_true(in == 0 ? !heap_top(&h) : heap_top(&h)->key == least);
+    }
+    heap_fini(&h);
+}
+
+static void clocks_and_dice(void **state)
+{
+    (void)state;
+    int64_t a = clock_mono_ms(), store = clock_store_ms();
+    assert_true(clock_mono_ms() >= a);
+    assert_true(clock_store_ms() >= store);
+    assert_true(llabs(clock_store_ms() - clock_wall_ms()) < 5000);
+    uint32_t seen_or = 0, seen_and = UINT32_MAX;
+    for (int i = 0; i < 200; i++) {
+        uint32_t v = dice_u32();
+        seen_or |= v;
+        seen_and &= v;
+    }
+    assert_true(seen_or == UINT32_MAX && seen_and == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_fault_is_a_code_and_one_line),
+        cmocka_unit_test(a_buffer_stops_at_its_cap),
+        cmocka_unit_test(json_strings),
+        cmocka_unit_test(ids_grow),
+        cmocka_unit_test(ids_as_text),
+        cmocka_unit_test(words_from_outside),
+        cmocka_unit_test(the_heap_knows_the_smallest),
+        cmocka_unit_test(clocks_and_dice),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
