@@ -67,8 +67,10 @@ static enum err_code event_drop_unused(struct sq *q, int64_t event, struct err *
     sqlite3_stmt *st;
     enum err_code code = sq_row(q, SQ_RETAIN_EVENT_USED, &st, err,
                                 "SELECT 1 FROM delivery WHERE event = ?1 LIMIT 1", "l", event);
-    if (code == OK)
+    if (code == OK) {
         sq_done(st);
+        return sq_event_unused(q, event, err); /* only dead ones are left: they have their own */
+    }
     return code == ERR_NOT_FOUND ? event_delete(q, event, err) : code;
 }
 
