@@ -159,10 +159,7 @@ static void handle_in_process(struct cli *cli, struct backend *b, const struct c
         api_fail(&resp, allowed ? 405 : 404, allowed ? "method_not_allowed" : "not_found", NULL,
                  "this webhookd does not know the request");
     else if (b->ops->begin(b, &err) == OK) {
-        bool keep =
-            intake_prime(intake, b, &err) == OK && api_handle(&api, route, b, &req, &resp) == OK;
-
-        if (keep)
+        if (api_handle(&api, route, b, &req, &resp) == OK)
             b->ops->commit(b, &err);
         else
             b->ops->rollback(b);

@@ -101,7 +101,7 @@ const struct command commands_table[] = {
      IDS, 0, COMMAND_ANY, "send dead letters again and report what was delivered",
      "webhookctl dlq replay -s acme-settle --since 3h --rate 20/s --dry-run",
      "0 1 3 4 64 69 70 75 77 78 130", cmd_dlq_replay},
-    {"dlq purge", (FILTERS & ~F(LIMIT)) | F(CONFIRM) | F(NOTE) | F(DRY_RUN) | F(YES), IDS, 0,
+    {"dlq purge", (FILTERS & ~F(LIMIT)) | F(CONFIRM) | F(DRY_RUN) | F(YES), IDS, 0,
      COMMAND_ANY, "discard dead letters for good",
      "webhookctl dlq purge --until 30d --confirm=1204", WRITES, cmd_dlq_purge},
     {"dlq export", FILTERS | F(FILE) | F(FORCE), IDS, 0, COMMAND_ANY,
