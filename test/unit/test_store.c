@@ -10,9 +10,11 @@
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/seal.h"
@@ -368,6 +370,46 @@ static void what_is_not_a_store_is_refused(void **state)
     assert_null(s);
 }
 
+/* What another program did to the file between two starts. */
+static void meddle(const struct fixture *f, const char *sql)
+{
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(f->url + strlen("sqlite://"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void a_newer_or_foreign_file_is_refused_untouched(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    store_close(f->store);
+    f->store = NULL;
+    meddle(f, "PRAGMA user_version = 99");
+    assert_int_equal(store_open(&f->store, f->url, f->keys, 0, &err), ERR_NEWER);
+    assert_non_null(strstr(err.text, "newer"));
+    meddle(f, "PRAGMA user_version = 1; PRAGMA application_id = 42");
+    assert_int_equal(store_open(&f->store, f->url, f->keys, 0, &err), ERR_INVALID);
+    assert_null(f->store);
+    meddle(f, "PRAGMA application_id = 0x77686b64");
+    assert_int_equal(store_open(&f->store, f->url, f->keys, 0, &err), OK);
+}
+
+static void the_files_are_private(void **state)
+{
+    static const char *const ends[] = {"", "-wal", "-shm", ".lock"};
+    struct fixture *f = *state;
+    struct ask w = {.key = "k", .value = "v"};
+    char path[160];
+    struct stat st;
+    ask_and_wait(f->store, STORE_WRITE, 0, set_work, &w);
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        snprintf(path, sizeof(path), "%s/s.db%s", f->folder, ends[i]);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0600);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -382,6 +424,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(close_finishes_what_is_queued, setup, teardown),
         cmocka_unit_test_setup_teardown(a_second_daemon_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_not_a_store_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_newer_or_foreign_file_is_refused_untouched, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(the_files_are_private, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
