@@ -253,6 +253,12 @@ static void retry_after(void **state)
             fail_msg("Retry-After: \"%s\": %lld, not %lld", rows[i].value, (long long)ms,
                      (long long)rows[i].ms);
     }
+    /* 2026: a year more than 50 ahead is the past century's. */
+    static const char y76[] = "Wednesday, 01-Jan-76 00:00:00 GMT";
+    static const char y77[] = "Friday, 01-Jan-77 00:00:00 GMT";
+    assert_true(retry_after_parse(y76, sizeof y76 - 1, INT64_C(1795324061120)) ==
+                INT64_C(3345062400000 - 1795324061120));
+    assert_int_equal(retry_after_parse(y77, sizeof y77 - 1, INT64_C(1795324061120)), 0);
     assert_int_equal(retry_after_parse("12", 1, now), 1000); /* n counts, not a NUL */
     assert_int_equal(retry_after_parse("1\0002", 3, now), -1);
     assert_int_equal(retry_after_parse("Sun, 06 Nov 1994 08:49:47 GMT\0x", 31, now), -1);
