@@ -14,6 +14,8 @@
 #ifndef STORE_SCHEMA_SQLITE_H
 #define STORE_SCHEMA_SQLITE_H
 
+#include <stddef.h>
+
 #define SCHEMA_APPLICATION_ID 0x77686b64 /* "whkd" */
 #define SCHEMA_VERSION 1
 
