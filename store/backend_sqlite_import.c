@@ -14,13 +14,14 @@ struct import {
     const char *event_id, *type;
     int64_t num, sub, event, partner;
     bool was_discarded;
+    int64_t discarded_of; /* the subscription that it was discarded of */
 };
 
 static enum err_code look_delivery(struct sq *q, struct import *im, struct err *err)
 {
     sqlite3_stmt *st;
     enum err_code code = sq_row(q, SQ_IMPORT_STATE, &st, err,
-                                "SELECT d.state, d.event, e.id = ?2 FROM delivery d"
+                                "SELECT d.state, d.event, e.id = ?2, d.sub FROM delivery d"
                                 " LEFT JOIN event e ON e.num = d.event WHERE d.num = ?1",
                                 "lt", im->num, im->event_id);
     if (code != OK)
@@ -28,6 +29,7 @@ static enum err_code look_delivery(struct sq *q, struct import *im, struct err *
     int state = sqlite3_column_int(st, 0);
     bool same = sqlite3_column_int(st, 2) != 0;
     im->event = sqlite3_column_int64(st, 1);
+    im->discarded_of = sqlite3_column_int64(st, 3);
     sq_done(st);
     if (state == DELIVERY_DEAD && same)
         return fail(err, ERR_EXISTS, "it is here already");
@@ -126,7 +128,7 @@ static enum err_code put_delivery(struct sq *q, const struct import *im, struct 
                d->budget_start, d->budget_since_ms, d->due_ms, d->last_status, (int)d->last_outcome,
                d->created_ms, im->l->died_ms, d->job, im->l->event.expires_ms);
     if (code == OK && im->was_discarded)
-        code = sq_count(q, im->sub, DELIVERY_DISCARDED, -1, err);
+        code = sq_count(q, im->discarded_of, DELIVERY_DISCARDED, -1, err);
     return code == OK ? sq_count(q, im->sub, DELIVERY_DEAD, 1, err) : code;
 }
 
