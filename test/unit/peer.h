@@ -26,6 +26,7 @@ enum peer_manner {
     PEER_ENDLESS, /* answer, then bytes for ever */
     PEER_TRICKLE, /* a byte of the answer every 20 ms */
     PEER_EARLY,   /* answer before the body is read, close */
+    PEER_LATE,    /* answer, 50 ms later an answer that nobody asked for, keep */
 };
 struct peer_page {
     const char *path;
@@ -157,7 +158,11 @@ static void *guest_main(void *arg)
         answer(g, page);
         if (page->manner == PEER_HANG)
             hang(g);
-        if (page->manner != PEER_KEEP)
+        if (page->manner == PEER_LATE) {
+            pause_ms(50);
+            (void)guest_write(g, "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n", 41);
+        }
+        if (page->manner != PEER_KEEP && page->manner != PEER_LATE)
             break;
     }
     if (page != NULL && page->manner == PEER_RESET) {

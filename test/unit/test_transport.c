@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -185,6 +186,7 @@ static const struct peer_page manners[] = {
     {"http09", PEER_CLOSE, "hello world\r\n\r\n", 0},
     {"smtp", PEER_CLOSE, "220 mail ready\r\n", 0},
     {"bad-head", PEER_CLOSE, "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", 0},
+    {"late", PEER_LATE, OK_EMPTY, 0},
     {"early", PEER_EARLY,
      "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 0},
     {NULL, PEER_CLOSE, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 0},
@@ -355,6 +357,33 @@ static void connections_are_reused_within_a_lane_only(void **state)
     assert_int_equal(stats.opened, 4);
     assert_int_equal(stats.reused, 5);
     free((char *)(uintptr_t)a.url);
+    world_close(&w);
+}
+
+static void idle_for(struct world *w, int64_t ms)
+{
+    loop_timer_at(w->alarm, clock_mono_ms() + ms);
+    loop_run(w->loop);
+    w->alarmed = false;
+}
+
+/* What happens on an idle connection neither spins the loop nor reaches the next request. */
+static void idle_connections_that_stir_are_left(void **state)
+{
+    static const char *const pages[] = {"broken", "late"};
+    struct world w;
+
+    (void)state;
+    world_open(&w, manners, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(post_to(&w, pages[i]).f.status > 0);
+        clock_t cpu = clock();
+        idle_for(&w, 200);
+        assert_true(clock() - cpu < CLOCKS_PER_SEC / 20);
+        struct result r = post_to(&w, "ok");
+        assert_int_equal(r.f.status, 200);
+        assert_string_equal(r.body, "hello");
+    }
     world_close(&w);
 }
 
@@ -535,6 +564,7 @@ int main(void)
         cmocka_unit_test(an_answer_before_the_request_was_sent_is_an_answer),
         cmocka_unit_test(nobody_listens),
         cmocka_unit_test(connections_are_reused_within_a_lane_only),
+        cmocka_unit_test(idle_connections_that_stir_are_left),
         cmocka_unit_test(many_at_once),
         cmocka_unit_test(open_requests_are_dropped_without_a_word),
         cmocka_unit_test(what_egress_refuses_is_blocked),
