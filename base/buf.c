@@ -1,4 +1,4 @@
-/* Growing bytes with a hard cap; see buf.h for how failure is told. */
+/* base/buf.c: growing bytes with a hard cap; see buf.h for how failure is told. */
 #include "base/buf.h"
 
 #include <stdarg.h>

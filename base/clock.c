@@ -1,4 +1,4 @@
-/* The real clocks. test/sim links its own in place of this file. */
+/* base/clock.c: the real clocks. test/sim links its own in place of this file. */
 #include "base/clock.h"
 
 #include <pthread.h>

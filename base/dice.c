@@ -1,4 +1,4 @@
-/* The real dice: the kernel's. test/sim links seeded ones in place of this file. */
+/* base/dice.c: the real dice: the kernel's. test/sim links seeded ones in place of this file. */
 #include "base/dice.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* Faults: a code and a line of text in the caller's struct err. Nothing is printed here. */
+/* base/err.c: faults: a code and a line of text in the caller's struct err. Nothing is printed
+ * here. */
 #include "base/err.h"
 
 #include <stdarg.h>

@@ -1,4 +1,5 @@
-/* A binary min-heap of pointers; each node knows its place, so that it can be moved or removed. */
+/* base/heap.c: a binary min-heap of pointers; each node knows its place, so that it can be moved or
+ * removed. */
 #include "base/heap.h"
 
 #include <stdlib.h>

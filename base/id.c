@@ -1,4 +1,5 @@
-/* Identifiers: numbers that grow, their text, and the alphabets of names that come from outside. */
+/* base/id.c: identifiers: numbers that grow, their text, and the alphabets of names that come from
+ * outside. */
 #include "base/id.h"
 
 #include <stdio.h>

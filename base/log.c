@@ -1,5 +1,5 @@
-/* One fact, one line on stderr. The format is read pair by pair: a value is expanded, then quoted
- * as a whole, so that no text from outside can begin a new key or a new line.
+/* base/log.c: one fact, one line on stderr. The format is read pair by pair: a value is expanded,
+ * then quoted as a whole, so that no text from outside can begin a new key or a new line.
  *
  *   "delivery=%s cause=%s"  ──▶  key, value template ──▶ expand() ──▶ add_pair() ──▶ one write(2)
  */

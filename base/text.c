@@ -1,5 +1,5 @@
-/* How things are written: sizes, near words, terminals, copies, files. Times are in text_time.c,
- * encodings in text_encode.c, JSON's grammar in text_json.c. */
+/* base/text.c: how things are written: sizes, near words, terminals, copies, files. Times are in
+ * text_time.c, encodings in text_encode.c, JSON's grammar in text_json.c. */
 #include "base/text.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* Base64 (RFC 4648 section 4) and hex. By hand, because base stands on libc alone. */
+/* base/text_encode.c: Base64 (RFC 4648 section 4) and hex. By hand, because base stands on libc
+ * alone. */
 #include "base/text.h"
 
 #include <string.h>

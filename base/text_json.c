@@ -1,4 +1,5 @@
-/* The grammar of RFC 8259 as a check: no tree, no recursion, no number is converted.
+/* base/text_json.c: the grammar of RFC 8259 as a check: no tree, no recursion, no number is
+ * converted.
  *
  *   value ──▶ scalar ──▶ after ──, or close──▶ value …       containers are bits on a stack
  *

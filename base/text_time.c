@@ -1,4 +1,5 @@
-/* Durations and points in time as text: what is parsed here is what is printed here. */
+/* base/text_time.c: durations and points in time as text: what is parsed here is what is printed
+ * here. */
 #include "base/text.h"
 
 #include <stdio.h>

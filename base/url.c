@@ -1,4 +1,5 @@
-/* The one URL parser: what is refused before libcurl sees it, then CURLU, then a comparison.
+/* base/url.c: the one URL parser: what is refused before libcurl sees it, then CURLU, then a
+ * comparison.
  *
  * libcurl is lenient where attackers play (one to three slashes, %70 in a host, 0x7f.1, userinfo,
  * tabs), so the text is first held against RFC 3986 and the canonical forms; and because a guard

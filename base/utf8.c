@@ -1,4 +1,4 @@
-/* UTF-8, strictly (RFC 3629). */
+/* base/utf8.c: UTF-8, strictly (RFC 3629). */
 #include "base/utf8.h"
 
 size_t utf8_next(const unsigned char *p, size_t n, uint32_t *code)

@@ -1,5 +1,5 @@
-/* The breaker's moves; the picture is in breaker.h. It is slow to open on purpose: a handful of
- * failing events must follow their plain schedule. */
+/* policy/breaker.c: the breaker's moves; the picture is in breaker.h. It is slow to open on
+ * purpose: a handful of failing events must follow their plain schedule. */
 #include "policy/breaker.h"
 
 #include <assert.h>

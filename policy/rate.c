@@ -1,5 +1,5 @@
-/* A token bucket whose bucket is a tenth of a second: N/s is N in every second, not 2N in the
- * first. Tokens are fractions, so that slow rates lose nothing to rounding. */
+/* policy/rate.c: a token bucket whose bucket is a tenth of a second: N/s is N in every second, not
+ * 2N in the first. Tokens are fractions, so that slow rates lose nothing to rounding. */
 #include "policy/rate.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* When to try again. Nothing here reads a clock or throws dice: the caller brings both, and the
- * test is a table. Retry-After is parsed in policy/retry_after.c. */
+/* policy/retry.c: when to try again. Nothing here reads a clock or throws dice: the caller brings
+ * both, and the test is a table. Retry-After is parsed in policy/retry_after.c. */
 #include "policy/retry.h"
 
 #include <math.h>

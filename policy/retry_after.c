@@ -1,4 +1,5 @@
-/* Retry-After, RFC 9110 10.2.3: a number of seconds, or one of the three dates of 5.6.7:
+/* policy/retry_after.c: Retry-After, RFC 9110 10.2.3: a number of seconds, or one of the three
+ * dates of 5.6.7:
  *
  *   Sun, 06 Nov 1994 08:49:37 GMT     IMF-fixdate
  *   Sunday, 06-Nov-94 08:49:37 GMT    RFC 850; two digits of the year, at most 50 years ahead

@@ -1,5 +1,5 @@
-/* Event patterns: a list of exact types, "prefix.*" and "*". Without allocation: a list is walked
- * where it stands. */
+/* policy/route.c: event patterns: a list of exact types, "prefix.*" and "*". Without allocation: a
+ * list is walked where it stands. */
 #include "policy/route.h"
 
 #include <string.h>

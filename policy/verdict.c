@@ -1,5 +1,5 @@
-/* What an attempt means: delivered, try again, or dead and why; and what it says about the
- * endpoint.
+/* policy/verdict.c: what an attempt means: delivered, try again, or dead and why; and what it says
+ * about the endpoint.
  *
  *   2xx ─▶ delivered     expired? ─▶ dead     410, refused URL, final 3xx/4xx ─▶ dead
  *   everything else ─▶ retry_next() ─▶ again, or dead

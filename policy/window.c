@@ -1,5 +1,5 @@
-/* The adaptive window, after TCP's: it doubles per round until the first failure, then grows by one
- * per round and is halved by trouble. */
+/* policy/window.c: the adaptive window, after TCP's: it doubles per round until the first failure,
+ * then grows by one per round and is halved by trouble. */
 #include "policy/window.h"
 
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-/* Faults, buffers, UTF-8, ids and the heap. */
+/* test/unit/test_base.c: faults, buffers, UTF-8, ids and the heap. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

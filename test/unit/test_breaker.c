@@ -1,4 +1,5 @@
-/* The breaker as stories: a line of steps each, with the state after every one. */
+/* test/unit/test_breaker.c: the breaker as stories: a line of steps each, with the state after
+ * every one. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* Window, rate and patterns: what a lane asks before it starts a delivery. */
+/* test/unit/test_lane_policy.c: window, rate and patterns: what a lane asks before it starts a
+ * delivery. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

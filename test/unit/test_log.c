@@ -1,4 +1,5 @@
-/* Log lines as they arrive on stderr, with values that try to break out of their quotes. */
+/* test/unit/test_log.c: log lines as they arrive on stderr, with values that try to break out of
+ * their quotes. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* Retries as tables: policy and facts in, time of the next attempt out; and Retry-After. */
+/* test/unit/test_retry.c: retries as tables: policy and facts in, time of the next attempt out; and
+ * Retry-After. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
-/* How things are written and read: durations, sizes, times, terminals, near words, encodings,
- * files, and JSON's grammar. */
+/* test/unit/test_text.c: how things are written and read: durations, sizes, times, terminals, near
+ * words, encodings, files, and JSON's grammar. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

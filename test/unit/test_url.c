@@ -1,4 +1,5 @@
-/* URLs: the corpus data/ssrf.tsv against parser and egress rules together, then the normal form. */
+/* test/unit/test_url.c: URLs: the corpus data/ssrf.tsv against parser and egress rules together,
+ * then the normal form. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* Verdicts as a table: every outcome under the three kinds of policy, then the special rules. */
+/* test/unit/test_verdict.c: verdicts as a table: every outcome under the three kinds of policy,
+ * then the special rules. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
