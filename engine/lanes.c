@@ -286,6 +286,20 @@ static void load_done(void *arg, const struct err *err, int64_t generation)
     scheduler_kick(s);
 }
 
+void lanes_ask_heads(struct scheduler *s)
+{
+    for (size_t at = 0; at < s->lanes_n;) {
+        struct heads *h = calloc(1, sizeof *h);
+
+        if (h == NULL)
+            return;
+        h->scheduler = s;
+        for (; at < s->lanes_n && h->n < PAGE; at++)
+            h->subs[h->n++] = s->lanes[at]->sub;
+        heads_submit(s, h);
+    }
+}
+
 void lanes_load_all(struct scheduler *s)
 {
     load_submit(s, 0, 0);

@@ -271,6 +271,8 @@ void scheduler_changed(struct scheduler *s, const struct changes *ch)
     }
     if (ch->failed)
         lanes_load_all(s);
+    if (ch->failed || ch->discarded > 0) /* retention may have freed a blocked ordering key */
+        lanes_ask_heads(s);
     if (ch->jobs && s->parts.jobs_changed != NULL)
         s->parts.jobs_changed(s->parts.arg);
 }

@@ -40,6 +40,8 @@ void task_free(struct scheduler *s, struct task *t); /* in no list any more */
 /* lanes.c */
 struct lane *lanes_find(const struct scheduler *s, int64_t sub); /* NULL: none */
 void lanes_load_all(struct scheduler *s);
+void lanes_ask_heads(
+    struct scheduler *s); /* of every lane: somebody freed keys without saying whose */
 void lanes_reload(struct scheduler *s, int64_t sub);
 void lanes_drop_queue(struct scheduler *s, struct lane *l);
 
