@@ -1,0 +1,216 @@
+/* test/conformance/dump.h: everything that a store shows, as text: two stores that were asked the
+ * same must print the same. */
+#ifndef TEST_CONFORMANCE_DUMP_H
+#define TEST_CONFORMANCE_DUMP_H
+
+#include "base/buf.h"
+#include "test/conformance/bed.h"
+
+enum { DUMP_PAGE = 7 }; /* small, so that cursors are walked */
+
+static inline void dump_text(struct buf *out, const char *name, const char *text)
+{
+    buf_addf(out, " %s=%s", name, text != NULL ? text : "~");
+}
+
+static inline void dump_event(struct buf *out, const struct event_rec *e)
+{
+    buf_addf(out, " e%" PRId64, e->num);
+    dump_text(out, "id", e->id);
+    dump_text(out, "partner", e->partner_name);
+    dump_text(out, "type", e->type);
+    dump_text(out, "key", e->ordering_key);
+    dump_text(out, "corr", e->correlation_id);
+    dump_text(out, "source", e->source);
+    dump_text(out, "version", e->version);
+    dump_text(out, "attr", e->attributes);
+    dump_text(out, "outbox", e->outbox);
+    buf_addf(out, " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " seq%" PRId64,
+             e->partner, e->deliver_after_ms, e->expires_ms, e->created_ms, e->accepted_ms, e->seq);
+    buf_addf(out, " %zu bytes ", e->payload_bytes);
+    if (e->payload != NULL)
+        buf_add(out, e->payload, e->payload_bytes);
+    else
+        buf_adds(out, "~");
+}
+
+static inline void dump_delivery(struct buf *out, const struct delivery *d)
+{
+    buf_addf(out, " d%" PRId64 " e%" PRId64 " s%" PRId64 " state%d cause%d", d->num, d->event,
+             d->sub, (int)d->state, (int)d->cause);
+    dump_text(out, "id", d->event_id);
+    dump_text(out, "type", d->type);
+    dump_text(out, "sub", d->sub_name);
+    dump_text(out, "key", d->ordering_key);
+    buf_addf(out, " n%d-%d since%" PRId64 " due%" PRId64 " %d/%d %" PRId64 "-%" PRId64 " j%" PRId64,
+             d->attempts, d->budget_start, d->budget_since_ms, d->due_ms, d->last_status,
+             (int)d->last_outcome, d->created_ms, d->finished_ms, d->job);
+}
+
+static inline void dump_attempts(struct bed *bed, int64_t delivery, struct buf *out)
+{
+    struct attempt *list;
+    size_t n;
+    OK_OR_DIE(bed, bed->ops->attempt_list(bed->b, delivery, &bed->a, &list, &n, &bed->err));
+    for (size_t i = 0; i < n; i++) {
+        const struct attempt *x = &list[i];
+        buf_addf(out, "  attempt d%" PRId64 " n%d %" PRId64 " %" PRId64 " %d %d %d %d %d o%d %d",
+                 x->delivery, x->n, x->started_ms, x->duration_us, x->dns_us, x->connect_us,
+                 x->tls_us, x->wait_us, x->transfer_us, (int)x->outcome, x->status);
+        buf_addf(out, " j%" PRId64 " next%" PRId64 " cut%d", x->job, x->next_ms,
+                 (int)x->response_truncated);
+        dump_text(out, "addr", x->address);
+        dump_text(out, "err", x->error);
+        buf_addf(out, " body%zu ", x->response_body_bytes);
+        if (x->response_body != NULL)
+            buf_add(out, x->response_body, x->response_body_bytes);
+        buf_addc(out, '\n');
+    }
+}
+
+static inline void dump_subs(struct bed *bed, struct buf *out)
+{
+    struct subscription *list;
+    size_t n;
+    OK_OR_DIE(bed, bed->ops->sub_list(bed->b, 0, 1000, true, &bed->a, &list, &n, &bed->err));
+    for (size_t i = 0; i < n; i++) {
+        buf_addf(out, "sub s%" PRId64 " state%d rev%" PRId64 " secrets%zu counts", list[i].num,
+                 (int)list[i].state, list[i].revision, list[i].secrets_n);
+        for (int s = 0; s < DELIVERY_STATES; s++)
+            buf_addf(out, " %" PRId64, list[i].counts[s]);
+        dump_text(out, "name", list[i].name);
+        buf_addc(out, '\n');
+    }
+}
+
+static inline void dump_events(struct bed *bed, struct buf *out)
+{
+    struct filter f = {.limit = DUMP_PAGE};
+    struct event_rec *list, one;
+    size_t n;
+    do {
+        OK_OR_DIE(bed, bed->ops->event_list(bed->b, &f, &bed->a, &list, &n, &bed->err));
+        for (size_t i = 0; i < n; i++) {
+            OK_OR_DIE(bed, bed->ops->event_get(bed->b, list[i].id, true, &bed->a, &one, &bed->err));
+            buf_adds(out, "event");
+            dump_event(out, &list[i]);
+            dump_event(out, &one);
+            buf_addc(out, '\n');
+            f.after_num = list[i].num;
+        }
+    } while (n == f.limit);
+}
+
+/* Also counts what it sees by state. */
+static inline void dump_deliveries(struct bed *bed, struct buf *out, int64_t seen[DELIVERY_STATES])
+{
+    struct filter f = {.limit = DUMP_PAGE};
+    struct delivery *list;
+    size_t n;
+    do {
+        OK_OR_DIE(bed, bed->ops->delivery_list(bed->b, &f, &bed->a, &list, &n, &bed->err));
+        for (size_t i = 0; i < n; i++) {
+            buf_adds(out, "delivery");
+            dump_delivery(out, &list[i]);
+            buf_addc(out, '\n');
+            dump_attempts(bed, list[i].num, out);
+            seen[list[i].state]++;
+            f.after_num = list[i].num;
+        }
+    } while (n == f.limit);
+}
+
+static inline void dump_dead(struct bed *bed, bool newest_first, struct buf *out)
+{
+    struct filter f = {.limit = DUMP_PAGE, .with_expired = true, .newest_first = newest_first};
+    struct dead_letter *list, one;
+    size_t n;
+    do {
+        OK_OR_DIE(bed, bed->ops->dead_list(bed->b, &f, &bed->a, &list, &n, &bed->err));
+        for (size_t i = 0; i < n; i++) {
+            const struct dead_letter *l = &list[i];
+            OK_OR_DIE(bed, bed->ops->dead_get(bed->b, l->delivery.num, &bed->a, &one, &bed->err));
+            buf_addf(out, "dead %" PRId64 " %" PRId64 " s%" PRId64, l->died_ms, l->expires_ms,
+                     l->sub_num);
+            dump_text(out, "name", l->sub_name);
+            dump_text(out, "url", l->sub_url);
+            dump_text(out, "note", l->note);
+            dump_delivery(out, &l->delivery);
+            dump_event(out, &l->event);
+            dump_event(out, &one.event);
+            buf_addc(out, '\n');
+            f.after_ms = l->died_ms;
+            f.after_num = l->delivery.num;
+        }
+    } while (n == f.limit);
+}
+
+static inline void dump_ready(struct bed *bed, int64_t sub, struct buf *out)
+{
+    struct claimed *list[256];
+    int64_t next, head;
+    size_t n;
+    OK_OR_DIE(bed, bed->ops->heads(bed->b, &sub, 1, &head, &bed->err));
+    OK_OR_DIE(bed,
+              bed->ops->claim(bed->b, sub, INT64_MAX, 256, NULL, 0, list, &n, &next, &bed->err));
+    buf_addf(out, "ready s%" PRId64 " head%" PRId64 " next%" PRId64 "\n", sub, head, next);
+    for (size_t i = 0; i < n; i++) {
+        dump_delivery(out, &list[i]->delivery);
+        dump_event(out, &list[i]->event);
+        buf_addc(out, '\n');
+        free(list[i]);
+    }
+}
+
+static inline void dump_rest(struct bed *bed, struct buf *out)
+{
+    struct job *jobs;
+    struct reject *rejects;
+    struct audit_entry *audit;
+    struct taken *taken;
+    size_t n;
+    int64_t mark, max;
+    OK_OR_DIE(bed, bed->ops->job_list(bed->b, false, 0, 1000, &bed->a, &jobs, &n, &bed->err));
+    for (size_t i = 0; i < n; i++)
+        buf_addf(out, "job %" PRId64 " state%d d%" PRId64 " a%" PRId64 " q%" PRId64 " %s\n",
+                 jobs[i].num, (int)jobs[i].state, jobs[i].delivered, jobs[i].dead_again,
+                 jobs[i].queued, jobs[i].kind);
+    OK_OR_DIE(bed, bed->ops->reject_list(bed->b, 0, 1000, &bed->a, &rejects, &n, &bed->err));
+    for (size_t i = 0; i < n; i++)
+        buf_addf(out, "reject %" PRId64 " %s %s\n", rejects[i].num, rejects[i].reason,
+                 rejects[i].row);
+    OK_OR_DIE(bed, bed->ops->audit_list(bed->b, 0, 1000, &bed->a, &audit, &n, &bed->err));
+    for (size_t i = 0; i < n; i++)
+        buf_addf(out, "audit %" PRId64 " %s\n", audit[i].num, audit[i].action);
+    OK_OR_DIE(bed, bed->ops->taken_list(bed->b, "trades", 0, 1000, &bed->a, &taken, &n, &bed->err));
+    for (size_t i = 0; i < n; i++)
+        buf_addf(out, "taken %" PRId64 " %d\n", taken[i].seq, taken[i].digest[3]);
+    OK_OR_DIE(bed, bed->ops->outbox_mark(bed->b, "trades", &mark, &bed->err));
+    OK_OR_DIE(bed, bed->ops->max_num(bed->b, &max, &bed->err));
+    buf_addf(out, "mark %" PRId64 " max %" PRId64 "\n", mark, max);
+}
+
+/* All of it; and the counts are what one counts. */
+static inline void dump_all(struct bed *bed, const int64_t *subs, size_t subs_n, struct buf *out)
+{
+    int64_t seen[DELIVERY_STATES] = {0}, counts[DELIVERY_STATES], rejects;
+    buf_clear(out);
+    dump_subs(bed, out);
+    dump_events(bed, out);
+    dump_deliveries(bed, out, seen);
+    dump_dead(bed, false, out);
+    dump_dead(bed, true, out);
+    for (size_t i = 0; i < subs_n; i++)
+        dump_ready(bed, subs[i], out);
+    dump_rest(bed, out);
+    OK_OR_DIE(bed, bed->ops->counts(bed->b, counts, &rejects, &bed->err));
+    for (int s = 0; s < DELIVERY_STATES; s++) {
+        buf_addf(out, "count %d %" PRId64 "\n", s, counts[s]);
+        assert_int_equal(counts[s], seen[s]);
+    }
+    buf_addf(out, "rejects %" PRId64 "\n", rejects);
+    assert_false(out->failed);
+    arena_fini(&bed->a);
+}
+
+#endif

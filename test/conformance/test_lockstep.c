@@ -1,0 +1,417 @@
+/* test/conformance/test_lockstep.c: both backends are asked the same 2,000 random things, side by
+ * side: every answer is compared at once, and everything they show after every few steps.
+ *
+ * The dice are seeded: a failure names the step and comes again. */
+#include "test/conformance/dump.h"
+
+enum { SUBS = 4, STEPS = 2000, LOOK_EVERY = 20, LETTERS = 16, PAIR = 2 };
+
+struct letter { /* exported, to be imported again */
+    bool used;
+    struct arena a;
+    struct dead_letter l;
+    struct attempt *attempts;
+    size_t attempts_n;
+};
+
+struct walk {
+    struct bed pair[PAIR];
+    uint64_t dice;
+    int64_t now, subs[SUBS], job;
+    int64_t first, last_delivery; /* range in which deliveries' numbers lie */
+    int step, events;
+    bool marked;
+    struct letter letters[LETTERS];
+    struct buf text[PAIR];
+};
+
+static uint32_t roll(struct walk *w, uint32_t sides)
+{
+    w->dice += 0x9e3779b97f4a7c15U;
+    uint64_t z = w->dice;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
+    return (uint32_t)((z ^ (z >> 31)) >> 32) % sides;
+}
+
+static int64_t roll_sub(struct walk *w)
+{
+    return w->subs[roll(w, SUBS)];
+}
+
+/* ---- comparing ---- */
+static void same(const struct walk *w, const char *what, int64_t x, int64_t y)
+{
+    if (x == y)
+        return;
+    print_error("step %d: %s: memory %" PRId64 ", sqlite %" PRId64 "\n", w->step, what, x, y);
+    assert_int_equal(x, y);
+}
+
+/* Both said the same; true where it was OK. Anything but a domain answer is a failure. */
+static bool agreed(const struct walk *w, const char *what, const enum err_code code[PAIR])
+{
+    if (code[0] != code[1])
+        print_error("memory: %s; sqlite: %s\n", w->pair[0].err.text, w->pair[1].err.text);
+    same(w, what, code[0], code[1]);
+    assert_true(code[0] == OK || code[0] == ERR_STALE || code[0] == ERR_EXISTS ||
+                code[0] == ERR_INVALID || code[0] == ERR_NOT_FOUND);
+    return code[0] == OK;
+}
+
+static void look(struct walk *w)
+{
+    for (int i = 0; i < PAIR; i++)
+        dump_all(&w->pair[i], w->subs, SUBS, &w->text[i]);
+    const char *x = w->text[0].data, *y = w->text[1].data;
+    if (strcmp(x, y) == 0)
+        return;
+    while (strcspn(x, "\n") == strcspn(y, "\n") && strncmp(x, y, strcspn(x, "\n")) == 0) {
+        x += strcspn(x, "\n") + 1;
+        y += strcspn(y, "\n") + 1;
+    }
+    print_error("step %d:\nmemory: %.*s\nsqlite: %.*s\n", w->step, (int)strcspn(x, "\n"), x,
+                (int)strcspn(y, "\n"), y);
+    fail();
+}
+
+/* ---- the steps ---- */
+static void step_emit(struct walk *w)
+{
+    static const char *const KEYS[] = {NULL, "a", "b", "c"};
+    static const char *const PAYLOADS[] = {"{}", "{\"n\":1}", "[1e400,\"\\u0000\"]"};
+    char id[32];
+    int64_t subs[SUBS], num = w->last_delivery + 1, first = w->last_delivery + 2;
+    size_t n = 0;
+    struct event_put_result out[PAIR];
+    enum err_code code[PAIR];
+    bool again = w->events > 0 && roll(w, 8) == 0;
+    snprintf(id, sizeof(id), "evt%u", again ? roll(w, (uint32_t)w->events) : (unsigned)w->events++);
+    struct event_rec e = {.num = num,
+                          .id = id,
+                          .partner = roll(w, 4) != 0,
+                          .type = roll(w, 2) != 0 ? "order.new" : "trade.settled",
+                          .payload = PAYLOADS[roll(w, 3)],
+                          .ordering_key = KEYS[roll(w, 4)],
+                          .correlation_id = roll(w, 2) != 0 ? "corr" : NULL,
+                          .source = "walk",
+                          .created_ms = w->now - 1,
+                          .accepted_ms = w->now,
+                          .outbox = "trades",
+                          .seq = w->step};
+    e.payload_bytes = strlen(e.payload);
+    e.deliver_after_ms = roll(w, 6) == 0 ? w->now + roll(w, 3000) : 0;
+    e.expires_ms = roll(w, 4) == 0 ? w->now + roll(w, 6000) : 0;
+    for (int i = 0; i < SUBS; i++)
+        if (roll(w, 3) == 0)
+            subs[n++] = w->subs[i];
+    bool ordered[SUBS];
+    for (size_t i = 0; i < n; i++)
+        ordered[i] = roll(w, 4) != 0;
+    uint8_t digest[32];
+    bed_digest(id, e.type, e.payload, e.payload_bytes, digest);
+    for (int i = 0; i < PAIR; i++) {
+        struct bed *bed = &w->pair[i];
+        code[i] = bed->ops->event_put(bed->b, &e, subs, ordered, n, first, digest, w->now + 20000,
+                                      &out[i], &bed->err);
+    }
+    if (agreed(w, "event_put", code)) {
+        same(w, "event_put kind", out[0].kind, out[1].kind);
+        same(w, "event_put num", out[0].num, out[1].num);
+    }
+    w->last_delivery = first + (int64_t)n;
+}
+
+static void settle(struct walk *w, int64_t delivery)
+{
+    struct settled out[PAIR];
+    enum err_code code[PAIR];
+    uint32_t way = roll(w, 5);
+    enum settle_to to = way < 2 ? SETTLE_DELIVERED : way < 4 ? SETTLE_DEAD : SETTLE_RETRY;
+    struct settlement s = bed_settlement(delivery, to, w->now);
+    s.has_attempt = to != SETTLE_DEAD || roll(w, 3) != 0;
+    s.attempt.job = roll(w, 2) != 0 ? w->job : 0;
+    if (to == SETTLE_DEAD)
+        s.cause = (enum cause)(1 + roll(w, CAUSES - 1));
+    if (to == SETTLE_RETRY)
+        s.due_ms = w->now + roll(w, 2000);
+    for (int i = 0; i < PAIR; i++) {
+        struct bed *bed = &w->pair[i];
+        code[i] = bed->ops->settle(bed->b, &s, w->now + roll(w, 1) + 9000, &out[i], &bed->err);
+    }
+    if (agreed(w, "settle", code)) {
+        same(w, "settle next", out[0].next_due_ms, out[1].next_due_ms);
+        same(w, "settle job", out[0].job, out[1].job);
+    }
+}
+
+static void step_claim_and_settle(struct walk *w)
+{
+    struct claimed *list[PAIR][8];
+    size_t n[PAIR], max = 1 + roll(w, 8);
+    int64_t next[PAIR], sub = roll_sub(w), pick = 0;
+    int64_t skip[2] = {w->first + roll(w, 50), w->first + 60 + roll(w, 500)};
+    size_t skip_n = roll(w, 3);
+    for (int i = 0; i < PAIR; i++) {
+        struct bed *bed = &w->pair[i];
+        OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, w->now, max, skip, skip_n, list[i], &n[i],
+                                       &next[i], &bed->err));
+    }
+    same(w, "claim n", (int64_t)n[0], (int64_t)n[1]);
+    same(w, "claim next", next[0], next[1]);
+    uint32_t chosen = n[0] > 0 ? roll(w, (uint32_t)n[0]) : 0;
+    for (size_t k = 0; k < n[0]; k++) {
+        same(w, "claim num", list[0][k]->delivery.num, list[1][k]->delivery.num);
+        if (k == chosen)
+            pick = list[0][k]->delivery.num;
+        free(list[0][k]);
+        free(list[1][k]);
+    }
+    if (pick != 0)
+        settle(w, pick);
+}
+
+static int64_t roll_dead(struct walk *w)
+{
+    struct bed *bed = &w->pair[0];
+    struct filter f = {.limit = 50, .with_expired = true};
+    struct dead_letter *list;
+    size_t n;
+    OK_OR_DIE(bed, bed->ops->dead_list(bed->b, &f, &bed->a, &list, &n, &bed->err));
+    return n > 0 && roll(w, 10) != 0
+               ? list[roll(w, (uint32_t)n)].delivery.num
+               : w->first + roll(w, (uint32_t)(w->last_delivery - w->first + 1));
+}
+
+static void step_dead(struct walk *w)
+{
+    int64_t num = roll_dead(w), job = roll(w, 2) != 0 ? w->job : 0;
+    struct settled out[PAIR] = {{0}};
+    enum err_code code[PAIR];
+    uint32_t what = roll(w, 4);
+    for (int i = 0; i < PAIR; i++) {
+        struct bed *bed = &w->pair[i];
+        if (what == 0)
+            code[i] = bed->ops->dead_purge(bed->b, num, w->now, &out[i], &bed->err);
+        else if (what == 1)
+            code[i] = bed->ops->dead_note(bed->b, num, "looked at", &bed->err);
+        else
+            code[i] =
+                bed->ops->dead_replay(bed->b, num, job, w->now + (int)what, w->now, &bed->err);
+    }
+    if (agreed(w, "dead", code) && what == 0)
+        same(w, "purge next", out[0].next_due_ms, out[1].next_due_ms);
+}
+
+static void step_export(struct walk *w)
+{
+    struct letter *x = &w->letters[roll(w, LETTERS)];
+    struct bed *bed = &w->pair[roll(w, PAIR)]; /* whoever exports, both must be able to import */
+    int64_t num = roll_dead(w);
+    if (x->used)
+        arena_fini(&x->a);
+    arena_init(&x->a);
+    x->used = bed->ops->dead_get(bed->b, num, &x->a, &x->l, &bed->err) == OK;
+    if (!x->used)
+        return;
+    OK_OR_DIE(bed,
+              bed->ops->attempt_list(bed->b, num, &x->a, &x->attempts, &x->attempts_n, &bed->err));
+}
+
+static void step_import(struct walk *w)
+{
+    struct letter *x = &w->letters[roll(w, LETTERS)];
+    enum err_code code[PAIR];
+    if (!x->used)
+        return;
+    struct dead_letter l = x->l;
+    uint32_t how = roll(w, 4);
+    l.expires_ms = w->now + 9000;
+    if (how < 2)
+        l.sub_num = 0;
+    if (how == 1)
+        l.sub_name = "nobody";
+    if (how == 3)
+        l.event.payload = NULL;
+    for (int i = 0; i < PAIR; i++) {
+        struct bed *bed = &w->pair[i];
+        code[i] = bed->ops->dead_import(bed->b, &l, x->attempts, x->attempts_n, w->now, &bed->err);
+    }
+    (void)agreed(w, "import", code);
+}
+
+static void step_kill(struct walk *w)
+{
+    int64_t sub = roll_sub(w), before = roll(w, 12) == 0 ? INT64_MAX : w->now - 2500;
+    int64_t all[PAIR] = {0};
+    bool expired = roll(w, 2) != 0;
+    for (int i = 0; i < PAIR; i++) {
+        struct bed *bed = &w->pair[i];
+        size_t n;
+        do {
+            OK_OR_DIE(bed, expired ? bed->ops->kill_expired(bed->b, 3, w->now, w->now + 9000, &n,
+                                                            &bed->err)
+                                   : bed->ops->kill(bed->b, sub, before, CAUSE_ENDPOINT_DOWN, 3,
+                                                    w->now, w->now + 9000, &n, &bed->err));
+            all[i] += (int64_t)n;
+        } while (n > 0);
+    }
+    same(w, expired ? "kill_expired" : "kill", all[0], all[1]);
+}
+
+static void step_retain(struct walk *w)
+{
+    enum retain_what what = (enum retain_what)roll(w, RETAINS);
+    int64_t before = what == RETAIN_DELIVERED || what == RETAIN_ATTEMPTS ? w->now - 4000 : w->now;
+    int64_t all[PAIR] = {0};
+    for (int i = 0; i < PAIR; i++) {
+        struct bed *bed = &w->pair[i];
+        size_t n;
+        do {
+            OK_OR_DIE(bed, bed->ops->retain(bed->b, what, before, 5, &n, &bed->err));
+            all[i] += (int64_t)n;
+        } while (n > 0);
+    }
+    same(w, "retain", all[0], all[1]);
+}
+
+static void step_sub(struct walk *w)
+{
+    int64_t num = roll_sub(w);
+    uint32_t what = roll(w, 5);
+    for (int i = 0; i < PAIR; i++) {
+        struct bed *bed = &w->pair[i];
+        struct subscription s = bed_sub_get(bed, num);
+        if (what < 2)
+            s.state = what == 0 ? SUB_ACTIVE : SUB_PAUSED;
+        else if (what == 2)
+            s.broken_since_ms = s.broken_since_ms != 0 ? 0 : w->now;
+        else
+            s.on_dead_block = what == 3;
+        OK_OR_DIE(bed, bed->ops->sub_update(bed->b, &s, &bed->err));
+    }
+}
+
+static void step_small(struct walk *w)
+{
+    uint32_t what = roll(w, 6), x = roll(w, 100);
+    struct reject r = {.num = ++w->last_delivery,
+                       .outbox = "trades",
+                       .seq = x,
+                       .reason = "no",
+                       .row = "{}",
+                       .created_ms = w->now};
+    struct audit_entry e = {.num = r.num, .actor = "me", .action = "walk", .created_ms = w->now};
+    struct job j = {.num = r.num, .kind = "replay", .sub = 0, .created_ms = w->now};
+    struct taken t = {.seq = 1 + x / 10, .digest = {0, 0, 0, (uint8_t)(x % 3)}};
+    for (int i = 0; i < PAIR; i++) {
+        struct bed *bed = &w->pair[i];
+        if (what == 0)
+            OK_OR_DIE(bed, bed->ops->reject_put(bed->b, &r, &bed->err));
+        else if (what == 1)
+            OK_OR_DIE(bed, bed->ops->audit_put(bed->b, &e, &bed->err));
+        else if (what == 2)
+            OK_OR_DIE(bed, bed->ops->job_put(bed->b, &j, &bed->err));
+        else if (what == 3)
+            OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &t, &bed->err));
+        else if (what == 4)
+            OK_OR_DIE(bed, bed->ops->taken_delete(bed->b, "trades", &t, &bed->err));
+        else
+            OK_OR_DIE(bed, bed->ops->outbox_set_mark(bed->b, "trades", x, &bed->err));
+    }
+    if (what == 2)
+        w->job = j.num;
+}
+
+static void step_transaction(struct walk *w)
+{
+    uint32_t what = roll(w, 6);
+    for (int i = 0; i < PAIR; i++) {
+        struct bed *bed = &w->pair[i];
+        if (w->marked)
+            OK_OR_DIE(bed, what % 2 == 0 ? bed->ops->undo(bed->b, &bed->err)
+                                         : bed->ops->keep(bed->b, &bed->err));
+        else if (what < 3)
+            OK_OR_DIE(bed, bed->ops->mark(bed->b, &bed->err));
+        else if (what == 3)
+            bed->ops->rollback(bed->b);
+        else
+            OK_OR_DIE(bed, bed->ops->commit(bed->b, &bed->err));
+        if (!w->marked && what >= 3)
+            OK_OR_DIE(bed, bed->ops->begin(bed->b, &bed->err));
+    }
+    w->marked = !w->marked && what < 3;
+}
+
+/* ---- the walk ---- */
+static void step(struct walk *w)
+{
+    uint32_t x = roll(w, 100);
+    w->now += roll(w, 120);
+    if (x < 22)
+        step_emit(w);
+    else if (x < 58)
+        step_claim_and_settle(w);
+    else if (x < 61)
+        settle(w, w->first + roll(w, (uint32_t)(w->last_delivery - w->first + 1)));
+    else if (x < 74)
+        step_dead(w);
+    else if (x < 77)
+        step_export(w);
+    else if (x < 80)
+        step_import(w);
+    else if (x < 82)
+        step_kill(w);
+    else if (x < 85)
+        step_retain(w);
+    else if (x < 89)
+        step_sub(w);
+    else if (x < 93)
+        step_small(w);
+    else
+        step_transaction(w);
+}
+
+static void walk(void **state)
+{
+    struct walk *w = calloc(1, sizeof(*w));
+    static const char *const NAMES[SUBS] = {"plain", "ordered", "blocking", "other"};
+    static const int FLAGS[SUBS] = {0, ORDERED, ORDERED | BLOCK, 0};
+    assert_non_null(w);
+    memcpy(&w->dice, *state, 1);
+    for (int i = 0; i < PAIR; i++) {
+        bed_open(&w->pair[i], i == 0 ? "memory" : "sqlite");
+        buf_init(&w->text[i], 64 * 1024 * 1024);
+        for (int s = 0; s < SUBS; s++)
+            w->subs[s] = bed_sub(&w->pair[i], NAMES[s], FLAGS[s]);
+        bed_commit(&w->pair[i]);
+    }
+    w->first = w->last_delivery = 1000;
+    w->now = T0;
+    for (w->step = 0; w->step < STEPS; w->step++) {
+        step(w);
+        if (w->step % LOOK_EVERY == 0)
+            look(w);
+    }
+    look(w);
+    assert_true(w->events > 100);
+    for (int i = 0; i < LETTERS; i++)
+        if (w->letters[i].used)
+            arena_fini(&w->letters[i].a);
+    for (int i = 0; i < PAIR; i++) {
+        bed_close(&w->pair[i]);
+        buf_fini(&w->text[i]);
+    }
+    free(w);
+}
+
+int main(void)
+{
+    static char seeds[] = {1, 2, 3};
+    const struct CMUnitTest tests[] = {
+        {"walk 1", walk, NULL, NULL, &seeds[0]},
+        {"walk 2", walk, NULL, NULL, &seeds[1]},
+        {"walk 3", walk, NULL, NULL, &seeds[2]},
+    };
+    return cmocka_run_group_tests_name("conformance: lock-step", tests, NULL, NULL);
+}
