@@ -82,6 +82,7 @@ bool delivery_start(struct scheduler *s, struct task *t, int64_t now_ms)
     }
     t->state = TASK_SENDING;
     t->started_ms = now_ms;
+    t->probe = l->probing;
     task_list_remove(&l->queue, t);
     task_list_add(&l->busy, t);
     l->in_flight++;

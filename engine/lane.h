@@ -42,6 +42,7 @@ struct task {
     struct claimed *row; /* owned */
     struct buf body, headers;
     int64_t started_ms; /* store clock */
+    bool probe; /* the breaker's: its answer alone decides while the breaker is not closed */
     /* While SETTLING these belong to the store thread. */
     struct settlement settlement;
     struct buf text; /* the strings that settlement points to */
@@ -74,7 +75,7 @@ struct lane {
     struct rate rate;
     struct breaker breaker;
     int64_t wait_until_ms; /* Retry-After of a 429 or 503 */
-    bool probing;          /* the one in flight is the breaker's probe */
+    bool probing;          /* taken for the breaker's probe: in flight, or about to start */
 
     int64_t
         next_due_ms; /* earliest ready delivery in the store that is not in memory; 0: none known */

@@ -296,6 +296,7 @@ struct task *task_new(struct scheduler *s, struct lane *l, struct claimed *row)
         buf_init(&t->text, (size_t)1 << 20);
     }
     t->state = TASK_QUEUED;
+    t->probe = false;
     t->lane = l;
     t->row = row;
     t->settlement.delivery = row->delivery.num;

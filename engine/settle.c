@@ -98,23 +98,36 @@ static void sub_change(struct scheduler *s, int64_t sub, bool disable, int64_t b
 }
 
 /* ---- what the lane learns ---- */
+static void breaker_learn(struct lane *l, const struct breaker_policy *p, const struct verdict *v,
+                          const struct task *t, int64_t now_ms)
+{
+    if (l->breaker.state != BREAKER_CLOSED && !t->probe)
+        return; /* a straggler from before it opened proves nothing */
+    if (v->endpoint_failure) {
+        breaker_failed(&l->breaker, p, t->row->delivery.num, now_ms);
+    } else if (v->endpoint_success) {
+        breaker_succeeded(&l->breaker);
+    } else if (t->probe) { /* a 429 says neither: ask again, but not at once */
+        breaker_probe_returned(&l->breaker);
+        if (l->wait_until_ms < now_ms + p->probe_interval_ms)
+            l->wait_until_ms = now_ms + p->probe_interval_ms;
+    }
+    if (t->probe)
+        l->probing = false;
+}
+
 static void lane_learn(struct scheduler *s, struct lane *l, const struct verdict *v,
-                       int64_t delivery, int64_t now_ms)
+                       const struct task *t, int64_t now_ms)
 {
     struct breaker_policy p = {s->conf->breaker_min_failures, s->conf->breaker_min_period_ms,
                                s->conf->breaker_probe_interval_ms};
     enum breaker_state before = l->breaker.state;
 
-    if (v->endpoint_failure) {
+    if (v->endpoint_failure)
         window_failed(&l->window);
-        breaker_failed(&l->breaker, &p, delivery, now_ms);
-    } else if (v->endpoint_success) {
+    else if (v->endpoint_success)
         window_succeeded(&l->window);
-        breaker_succeeded(&l->breaker);
-    } else if (l->probing) {
-        breaker_probe_returned(&l->breaker);
-    }
-    l->probing = false;
+    breaker_learn(l, &p, v, t, now_ms);
     if (v->lane_wait_until_ms > l->wait_until_ms)
         l->wait_until_ms = v->lane_wait_until_ms;
     if (before == BREAKER_CLOSED && l->breaker.state == BREAKER_OPEN) {
@@ -345,7 +358,7 @@ void settle_attempt(struct scheduler *s, struct task *t, const struct transport_
     attempt_log(t);
     l->in_flight--;
     s->in_flight--;
-    lane_learn(s, l, &v, d->num, now_ms);
+    lane_learn(s, l, &v, t, now_ms);
     if (v.disable) {
         log_warn("sub_disabled", "sub=%s cause=gone status=%d", l->row.name, f->status);
         l->row.state = SUB_DISABLED;
