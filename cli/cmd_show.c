@@ -109,12 +109,37 @@ static void response_print(const json_t *attempts)
     }
 }
 
-static void payload_print(const json_t *object)
+/* Where the value of a member begins and ends in the text of a JSON document: a payload is shown
+ * as the bytes it was accepted with, numbers of any size included, which jansson would not keep.
+ * The first member of that name whose object is at most depth levels deep. */
+static bool raw_member(const struct buf *json, const char *name, int depth, const char **value,
+                       size_t *value_n)
 {
-    const json_t *event = json_object_get(object, "event");
+    const char *at = json->data, *end = at ? at + json->len : at, *start = NULL;
+    size_t name_n = strlen(name);
+    int now = 0, start_depth = 0;
 
-    fputs("\nPayload\n", stdout);
-    text_print(json_is_object(event) ? event : object, "payload", "payload_base64", "");
+    for (; at < end; at++) {
+        if (*at == '"') {
+            const char *text = at + 1;
+
+            for (at++; at < end && *at != '"'; at++)
+                at += *at == '\\';
+            if (start == NULL && now <= depth && at + 1 < end && at[1] == ':' &&
+                (size_t)(at - text) == name_n && memcmp(text, name, name_n) == 0) {
+                start = at + 2;
+                start_depth = now;
+            }
+        } else if (start != NULL && at >= start && now == start_depth &&
+                   (*at == ',' || *at == '}')) {
+            *value = start;
+            *value_n = (size_t)(at - start);
+            return true;
+        } else {
+            now += (*at == '{' || *at == '[') - (*at == '}' || *at == ']');
+        }
+    }
+    return false;
 }
 
 static int fetch(struct cli *cli, const char *noun, const char *ref, const char *verb, bool payload,
@@ -128,6 +153,31 @@ static int fetch(struct cli *cli, const char *noun, const char *ref, const char 
 
     buf_fini(&path);
     return rc;
+}
+
+/* A request of its own, so that a payload which jansson refuses does not cost the rest. */
+static int payload_show(struct cli *cli, const char *noun, const char *ref)
+{
+    struct answer a;
+    const char *value;
+    size_t n;
+    struct buf bytes;
+    int rc = fetch(cli, noun, ref, NULL, true, &a);
+
+    if (rc != 0)
+        return rc;
+
+    fputs("\nPayload\n", stdout);
+    if (raw_member(&a.raw, "payload", 2, &value, &n)) {
+        out_escaped(value, n, "");
+    } else if (raw_member(&a.raw, "payload_base64", 2, &value, &n) && n > 2) {
+        buf_init(&bytes, BODY_MAX_BYTES);
+        if (text_base64_decode(&bytes, value + 1, n - 2))
+            out_escaped(bytes.data ? bytes.data : "", bytes.len, "");
+        buf_fini(&bytes);
+    }
+    answer_fini(&a);
+    return CLI_OK;
 }
 
 /* True: -o json, jsonl or id has been served. */
@@ -155,36 +205,35 @@ int cmd_dlq_show(struct cli *cli)
                                                {"Attempts", "attempts", OUT_TEXT},
                                                {"Last status", "last_status", OUT_TEXT},
                                                {"Last outcome", "last_outcome", OUT_TEXT},
-                                               {"Committed", "event.created_at", OUT_TEXT},
+                                               {"Committed", "created_at", OUT_TEXT},
                                                {"Died", "died_at", OUT_TEXT},
                                                {"Kept until", "expires_at", OUT_TEXT},
-                                               {"Payload", "event.payload_bytes", OUT_BYTES},
+                                               {"Payload", "payload_bytes", OUT_BYTES},
                                                {"Note", "note", OUT_TEXT},
                                                OUT_COLUMNS_END};
     bool body = cli_flag(cli, FLAG_BODY) != NULL;
     struct answer a;
-    int rc = fetch(cli, "dead-letters", cli->args->words[0], NULL, body, &a);
+    int rc =
+        fetch(cli, "dead-letters", cli->args->words[0], NULL, body && cli->format != OUT_TABLE, &a);
 
     if (rc != 0)
         return rc;
     if (!plain_print(cli, &a)) {
         const json_t *attempts = json_object_get(a.json, "attempt_log");
 
-        if (a.json == NULL)
-            printf("%s\n", a.raw.data ? a.raw.data : "");
         out_fields(cli, a.json, fields);
         putchar('\n');
         attempts_print(cli, attempts);
         request_print(a.json);
         response_print(attempts);
         if (body)
-            payload_print(a.json);
+            rc = payload_show(cli, "dead-letters", cli->args->words[0]);
         printf("\nNext: webhookctl dlq replay %s%s\n",
                out_string(a.json, "id") ? out_string(a.json, "id") : cli->args->words[0],
                body ? "" : "   (--body prints the payload)");
     }
     answer_fini(&a);
-    return CLI_OK;
+    return rc;
 }
 
 int show_event(struct cli *cli, const char *ref, bool body)
@@ -214,7 +263,7 @@ int show_event(struct cli *cli, const char *ref, bool body)
     struct answer a;
     size_t i;
     json_t *item;
-    int rc = fetch(cli, "events", ref, NULL, body, &a);
+    int rc = fetch(cli, "events", ref, NULL, body && cli->format != OUT_TABLE, &a);
 
     if (rc != 0)
         return rc;
@@ -229,13 +278,11 @@ int show_event(struct cli *cli, const char *ref, bool body)
             out_table_row(t, item);
         }
         out_table_print(t);
-        if (a.json == NULL)
-            printf("%s\n", a.raw.data ? a.raw.data : "");
-        else if (body)
-            payload_print(a.json);
+        if (body)
+            rc = payload_show(cli, "events", ref);
     }
     answer_fini(&a);
-    return CLI_OK;
+    return rc;
 }
 
 int cmd_delivery_show(struct cli *cli)
@@ -249,7 +296,7 @@ int cmd_delivery_show(struct cli *cli)
                                                {"Attempts", "attempts", OUT_TEXT},
                                                {"Last status", "last_status", OUT_TEXT},
                                                {"Last outcome", "last_outcome", OUT_TEXT},
-                                               {"Due", "due_at", OUT_TIME},
+                                               {"Next attempt", "next_attempt_at", OUT_TIME},
                                                {"Created", "created_at", OUT_TEXT},
                                                {"Finished", "finished_at", OUT_TEXT},
                                                {"Job", "job", OUT_TEXT},

@@ -18,6 +18,12 @@ static int filter_bad(struct cli *cli, enum flag_id flag, const char *why)
                     cli_flag(cli, flag), why);
 }
 
+static int filter_word(struct cli *cli, enum flag_id flag)
+{
+    return out_fail(cli, CLI_USAGE, "usage", "--%s %s: not one of %s", flags_table[flag].name,
+                    cli_flag(cli, flag), flags_table[flag].words);
+}
+
 static void filter_text(struct filter_flags *f, const char *member, const char *value)
 {
     json_object_set_new(f->json, member, json_string(value));
@@ -126,12 +132,12 @@ static int words_read(struct cli *cli, struct filter_flags *f)
 
     if (cause != NULL) {
         if (!cause_parse(cause, &cause_value))
-            return filter_bad(cli, FLAG_CAUSE, flags_table[FLAG_CAUSE].words);
+            return filter_word(cli, FLAG_CAUSE);
         filter_text(f, "cause", cause);
     }
     if (outcome != NULL) {
         if (!outcome_parse(outcome, &outcome_value))
-            return filter_bad(cli, FLAG_OUTCOME, flags_table[FLAG_OUTCOME].words);
+            return filter_word(cli, FLAG_OUTCOME);
         filter_text(f, "outcome", outcome);
     }
     if (least != NULL) {
