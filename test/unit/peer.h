@@ -116,6 +116,7 @@ static const struct peer_page *read_request(struct guest *g, char *out)
 static void answer(struct guest *g, const struct peer_page *page)
 {
     static const char fill[1024] = "";
+    char xs[1000];
     const char *text = page->answer != NULL ? page->answer : "";
 
     if (page->manner == PEER_TRICKLE) {
@@ -125,8 +126,9 @@ static void answer(struct guest *g, const struct peer_page *page)
     }
     if (!guest_write(g, text, strlen(text)))
         return;
-    for (int i = 0; i < page->fill; i++)
-        if (!guest_write(g, "x", 1))
+    memset(xs, 'x', sizeof(xs));
+    for (int left = page->fill; left > 0; left -= (int)sizeof(xs))
+        if (!guest_write(g, xs, left < (int)sizeof(xs) ? (size_t)left : sizeof(xs)))
             return;
     if (page->fill > 0)
         (void)guest_write(g, "\r\n\r\n", 4);
