@@ -229,6 +229,38 @@ void client_free(struct client *c)
     free(c);
 }
 
+/* jansson refuses numbers that a double or 64 bits cannot hold, which are legal in a producer's
+ * JSON and come back in answers. They become strings of the same characters here, for screens; the
+ * raw answer keeps them. */
+static json_t *parse_softened(const struct buf *raw)
+{
+    struct buf soft;
+    bool text = false;
+
+    buf_init(&soft, ANSWER_MAX_BYTES * 2);
+    for (const char *at = raw->data, *end = at ? at + raw->len : at; at < end;) {
+        size_t n = text ? 0 : strspn(at, "+-.0123456789eE");
+
+        if (n > 0 && strchr("-0123456789", *at) != NULL && (n > 15 || strcspn(at, "eE") < n)) {
+            buf_addc(&soft, '"');
+            buf_add(&soft, at, n);
+            buf_addc(&soft, '"');
+        } else if (n == 0) {
+            n = text && *at == '\\' ? 2 : 1;
+            text = text != (*at == '"');
+            buf_add(&soft, at, n);
+        } else {
+            buf_add(&soft, at, n);
+        }
+        at += n;
+    }
+    json_t *json =
+        soft.failed ? NULL : json_loadb(soft.data ? soft.data : "", soft.len, JSON_ALLOW_NUL, NULL);
+
+    buf_fini(&soft);
+    return json;
+}
+
 int client_send(struct cli *cli, const struct client_request *r, struct answer *out)
 {
     const struct timespec pause = {.tv_sec = 0, .tv_nsec = 50000000};
@@ -266,6 +298,8 @@ int client_send(struct cli *cli, const struct client_request *r, struct answer *
         return rc;
     }
     out->json = json_loadb(out->raw.data ? out->raw.data : "", out->raw.len, JSON_ALLOW_NUL, NULL);
+    if (out->json == NULL && out->raw.len > 0 && out->raw.data[0] == '{')
+        out->json = parse_softened(&out->raw);
     return 0;
 }
 

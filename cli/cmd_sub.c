@@ -326,7 +326,10 @@ static int sub_verb(struct cli *cli, const char *verb, const char *done)
     /* a table of the whole subscription would bury what was done */
     static const struct out_column none[] = {OUT_COLUMNS_END};
 
-    return object_command(cli, "POST", "subscriptions", ref, verb, body, none, done);
+    char text[256];
+
+    snprintf(text, sizeof text, "%s %s", done, ref);
+    return object_command(cli, "POST", "subscriptions", ref, verb, body, none, text);
 }
 
 int cmd_sub_pause(struct cli *cli)

@@ -16,6 +16,7 @@ void out_note(const char *fmt, ...)
 {
     va_list ap;
 
+    fflush(stdout); /* what was said before stands before it on a terminal too */
     va_start(ap, fmt);
     vfprintf(stderr, fmt, ap);
     va_end(ap);
@@ -45,6 +46,7 @@ int out_fail(const struct cli *cli, int exit_code, const char *code, const char 
         buf_adds(&line, "webhookctl: ");
         text_escape_terminal(&line, text, strlen(text), true);
     }
+    fflush(stdout);
     fprintf(stderr, "%s\n", line.data ? line.data : "");
     buf_fini(&line);
     return exit_code;
