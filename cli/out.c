@@ -259,16 +259,23 @@ void out_fields(const struct cli *cli, const json_t *object, const struct out_co
 
 void out_escaped(const char *text, size_t n, const char *indent)
 {
-    struct buf safe;
+    struct buf plain, safe;
 
+    buf_init(&plain, n + 16);
     buf_init(&safe, n * 8 + 16);
-    text_escape_terminal(&safe, text, n, true);
+    /* heads end their lines in CR LF; that is no trick of a partner */
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] != '\r' || i + 1 == n || text[i + 1] != '\n')
+            buf_addc(&plain, text[i]);
+    }
+    text_escape_terminal(&safe, plain.data ? plain.data : "", plain.len, true);
     for (char *at = safe.data; at != NULL && *at;) {
         size_t len = strcspn(at, "\n");
 
         printf("%s%.*s\n", indent, (int)len, at);
         at += len + (at[len] == '\n');
     }
+    buf_fini(&plain);
     buf_fini(&safe);
 }
 
