@@ -1,0 +1,286 @@
+/* engine/metrics.c: the rows and their text (Prometheus exposition format 0.0.4). Every series is
+ * there from the start, at 0. */
+#include "engine/metrics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/* Upper bounds in seconds; +Inf is implied. */
+static const double attempt_bounds[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+                                        1,     2.5,  5,     10,   30,  60};
+enum { BOUNDS = sizeof attempt_bounds / sizeof *attempt_bounds };
+
+struct histogram {
+    int64_t buckets[BOUNDS + 1], n;
+    double sum;
+};
+enum phase { PHASE_DNS, PHASE_CONNECT, PHASE_TLS, PHASE_WAIT, PHASE_TRANSFER, PHASES };
+
+struct metrics {
+    int64_t ingested[3], unrouted, rejected, duplicates;
+    int64_t attempts[OUTCOMES][3];
+    int64_t completed[DELIVERY_STATES], dead[CAUSES];
+    int64_t replays[2];
+    int64_t http_requests;
+    struct histogram attempt, phase[PHASES], end_to_end, pickup, http;
+    bool reload_ok;
+    int64_t reload_ms, started_ms;
+};
+
+static const char *const source_names[] = {"outbox", "api", "cli"};
+static const char *const trigger_names[] = {"first", "retry", "replay"};
+static const char *const phase_names[PHASES] = {"dns", "connect", "tls", "wait", "transfer"};
+
+struct metrics *metrics_new(void)
+{
+    struct metrics *m = calloc(1, sizeof *m);
+
+    if (m != NULL)
+        m->started_ms = clock_wall_ms();
+    return m;
+}
+
+void metrics_free(struct metrics *m)
+{
+    free(m);
+}
+
+static void observe(struct histogram *h, double seconds)
+{
+    size_t i = 0;
+
+    while (i < BOUNDS && seconds > attempt_bounds[i])
+        i++;
+    h->buckets[i]++;
+    h->n++;
+    h->sum += seconds;
+}
+
+void metrics_ingested(struct metrics *m, enum metrics_source source, int64_t n)
+{
+    m->ingested[source] += n;
+}
+
+void metrics_unrouted(struct metrics *m, int64_t n)
+{
+    m->unrouted += n;
+}
+
+void metrics_rejected(struct metrics *m, int64_t n)
+{
+    m->rejected += n;
+}
+
+void metrics_duplicates(struct metrics *m, int64_t n)
+{
+    m->duplicates += n;
+}
+
+void metrics_attempt(struct metrics *m, const struct attempt *a, enum metrics_trigger t)
+{
+    const int32_t us[PHASES] = {a->dns_us, a->connect_us, a->tls_us, a->wait_us, a->transfer_us};
+
+    m->attempts[a->outcome][t]++;
+    observe(&m->attempt, (double)a->duration_us / 1e6);
+    for (int p = 0; p < PHASES; p++)
+        if (us[p] >= 0)
+            observe(&m->phase[p], (double)us[p] / 1e6);
+    if (t == METRICS_REPLAY)
+        m->replays[a->outcome == OUTCOME_SUCCESS ? 0 : 1]++;
+}
+
+void metrics_completed(struct metrics *m, enum delivery_state result, enum cause cause,
+                       int64_t e2e_ms)
+{
+    m->completed[result]++;
+    if (result == DELIVERY_DEAD)
+        m->dead[cause]++;
+    if (e2e_ms >= 0)
+        observe(&m->end_to_end, (double)e2e_ms / 1e3);
+}
+
+void metrics_pickup(struct metrics *m, int64_t ms)
+{
+    observe(&m->pickup, (double)(ms > 0 ? ms : 0) / 1e3);
+}
+
+void metrics_http_request(struct metrics *m, const char *route, int status, int64_t us)
+{
+    (void)route; /* one series: a label per route would be remote input's to multiply */
+    (void)status;
+    m->http_requests++;
+    observe(&m->http, (double)us / 1e6);
+}
+
+void metrics_reload(struct metrics *m, bool ok, int64_t wall_ms)
+{
+    m->reload_ok = ok;
+    if (ok)
+        m->reload_ms = wall_ms;
+}
+
+/* ---- text ---- */
+static void head(struct buf *out, const char *name, const char *type, const char *help)
+{
+    buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void plain(struct buf *out, const char *name, const char *type, const char *help,
+                  double value)
+{
+    head(out, name, type, help);
+    buf_addf(out, "%s %.17g\n", name, value);
+}
+
+static void series(struct buf *out, const char *name, const char *label, const char *value,
+                   int64_t n)
+{
+    buf_addf(out, "%s{%s=\"%s\"} %lld\n", name, label, value, (long long)n);
+}
+
+static void histogram_body(struct buf *out, const char *name, const char *label,
+                           const struct histogram *h)
+{
+    const char *comma = label[0] != '\0' ? "," : "";
+    int64_t below = 0;
+
+    for (size_t i = 0; i < BOUNDS; i++) {
+        below += h->buckets[i];
+        buf_addf(out, "%s_bucket{%s%sle=\"%g\"} %lld\n", name, label, comma, attempt_bounds[i],
+                 (long long)below);
+    }
+    buf_addf(out, "%s_bucket{%s%sle=\"+Inf\"} %lld\n", name, label, comma, (long long)h->n);
+    const char *open = label[0] != '\0' ? "{" : "", *close = label[0] != '\0' ? "}" : "";
+    buf_addf(out, "%s_sum%s%s%s %.9g\n", name, open, label, close, h->sum);
+    buf_addf(out, "%s_count%s%s%s %lld\n", name, open, label, close, (long long)h->n);
+}
+
+static void histogram(struct buf *out, const char *name, const char *help,
+                      const struct histogram *h)
+{
+    head(out, name, "histogram", help);
+    histogram_body(out, name, "", h);
+}
+
+static void write_counters(const struct metrics *m, struct buf *out)
+{
+    head(out, "webhookd_events_ingested_total", "counter", "Events accepted.");
+    for (int i = 0; i < 3; i++)
+        series(out, "webhookd_events_ingested_total", "source", source_names[i], m->ingested[i]);
+    plain(out, "webhookd_events_unrouted_total", "counter",
+          "Accepted events that no subscription matched.", (double)m->unrouted);
+    plain(out, "webhookd_events_rejected_total", "counter", "Outbox rows that became rejects.",
+          (double)m->rejected);
+    plain(out, "webhookd_events_duplicate_total", "counter",
+          "Events that had been accepted before.", (double)m->duplicates);
+    head(out, "webhookd_attempts_total", "counter",
+         "HTTP exchanges by outcome and by what started them.");
+    for (int o = 0; o < OUTCOMES; o++)
+        for (int t = 0; t < 3; t++)
+            buf_addf(out, "webhookd_attempts_total{outcome=\"%s\",attempt=\"%s\"} %lld\n",
+                     outcome_name((enum outcome)o), trigger_names[t], (long long)m->attempts[o][t]);
+    head(out, "webhookd_deliveries_completed_total", "counter",
+         "Deliveries that reached a final state.");
+    for (int s = DELIVERY_DELIVERED; s < DELIVERY_STATES; s++)
+        series(out, "webhookd_deliveries_completed_total", "result",
+               delivery_state_name((enum delivery_state)s), m->completed[s]);
+    head(out, "webhookd_dead_letters_total", "counter", "Deliveries that died, by cause.");
+    for (int c = CAUSE_NONE + 1; c < CAUSES; c++)
+        series(out, "webhookd_dead_letters_total", "cause", cause_name((enum cause)c), m->dead[c]);
+    head(out, "webhookd_replays_total", "counter",
+         "First attempts of replayed dead letters, by result.");
+    series(out, "webhookd_replays_total", "result", "delivered", m->replays[0]);
+    series(out, "webhookd_replays_total", "result", "failed", m->replays[1]);
+    plain(out, "webhookd_http_requests_total", "counter", "Requests to the api.",
+          (double)m->http_requests);
+}
+
+static void write_histograms(const struct metrics *m, struct buf *out)
+{
+    const char *phases = "webhookd_attempt_phase_duration_seconds";
+
+    histogram(out, "webhookd_attempt_duration_seconds", "Duration of one HTTP exchange.",
+              &m->attempt);
+    head(out, phases, "histogram", "Duration of each phase of an exchange.");
+    for (int p = 0; p < PHASES; p++) {
+        char label[32];
+
+        (void)snprintf(label, sizeof label, "phase=\"%s\"", phase_names[p]);
+        histogram_body(out, phases, label, &m->phase[p]);
+    }
+    histogram(out, "webhookd_end_to_end_latency_seconds", "From the event's creation to its 2xx.",
+              &m->end_to_end);
+    histogram(out, "webhookd_pickup_latency_seconds",
+              "From the event's creation to the start of its first attempt.", &m->pickup);
+    histogram(out, "webhookd_http_request_duration_seconds", "Duration of requests to the api.",
+              &m->http);
+}
+
+static void write_gauges(const struct metrics *m, const struct metrics_now *now, struct buf *out)
+{
+    head(out, "webhookd_deliveries", "gauge", "Deliveries by state, now.");
+    for (int s = 0; s < DELIVERY_STATES; s++)
+        series(out, "webhookd_deliveries", "state", delivery_state_name((enum delivery_state)s),
+               s == DELIVERY_IN_FLIGHT ? now->in_flight : now->deliveries[s]);
+    plain(out, "webhookd_oldest_due_timestamp_seconds", "gauge",
+          "Due time of the oldest ready delivery; 0: none.", (double)now->oldest_due_ms / 1e3);
+    plain(out, "webhookd_attempts_in_flight", "gauge", "Exchanges under way.",
+          (double)now->in_flight);
+    plain(out, "webhookd_attempts_in_flight_limit", "gauge", "delivery.max_in_flight.",
+          (double)now->in_flight_limit);
+    head(out, "webhookd_subscriptions", "gauge", "Subscriptions by state.");
+    for (int s = SUB_ACTIVE; s < SUB_DELETED; s++)
+        series(out, "webhookd_subscriptions", "state", sub_state_name((enum sub_state)s),
+               now->subscriptions[s]);
+    plain(out, "webhookd_circuits_open", "gauge", "Subscriptions whose breaker is not closed.",
+          (double)now->breakers_open);
+    plain(out, "webhookd_jobs", "gauge", "Active jobs.", (double)now->jobs_active);
+    plain(out, "webhookd_rejects", "gauge", "Outbox rejects that wait for an operator.",
+          (double)now->rejects);
+    plain(out, "webhookd_connections_opened_total", "counter", "Connections opened to endpoints.",
+          (double)now->connections_opened);
+    plain(out, "webhookd_connections_reused_total", "counter",
+          "Exchanges on a connection that was open.", (double)now->connections_reused);
+    plain(out, "webhookd_storage_commits_total", "counter", "Transactions committed.",
+          (double)now->store_commits);
+    plain(out, "webhookd_storage_requests_total", "counter", "Requests to the store.",
+          (double)now->store_requests);
+    plain(out, "webhookd_storage_errors_total", "counter", "Requests to the store that failed.",
+          (double)now->store_errors);
+    plain(out, "webhookd_storage_database_bytes", "gauge", "Database and its log.",
+          (double)now->store_file_bytes);
+    plain(out, "webhookd_filesystem_free_bytes", "gauge", "Free space where the store is.",
+          (double)now->free_bytes);
+    plain(out, "webhookd_config_last_reload_successful", "gauge",
+          "1: the last reload was taken over.", m->reload_ok ? 1 : 0);
+    plain(out, "webhookd_config_last_reload_success_timestamp_seconds", "gauge",
+          "When one last was.", (double)m->reload_ms / 1e3);
+}
+
+static void write_process(const struct metrics *m, struct buf *out)
+{
+    struct rusage used;
+
+    if (getrusage(RUSAGE_SELF, &used) == 0)
+        plain(out, "process_cpu_seconds_total", "counter", "CPU time of this process.",
+              (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+                  (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
+    plain(out, "process_start_time_seconds", "gauge", "When this process started.",
+          (double)m->started_ms / 1e3);
+}
+
+void metrics_write(const struct metrics *m, const struct metrics_now *now, struct buf *out)
+{
+    head(out, "webhookd_build_info", "gauge", "The version.");
+    buf_addf(out, "webhookd_build_info{version=\"%s\",revision=\"%s\"} 1\n", WEBHOOKD_VERSION,
+             WEBHOOKD_GIT);
+    write_counters(m, out);
+    write_gauges(m, now, out);
+    write_histograms(m, out);
+    write_process(m, out);
+}
