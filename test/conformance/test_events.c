@@ -1,0 +1,322 @@
+/* test/conformance/test_events.c: events come in; events, deliveries and attempts are read. */
+#include "test/conformance/bed.h"
+
+static void put_and_get(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", 0);
+    struct event_rec e = bed_event_of(bed, "evt_1", T0), got;
+    struct event_put_result out;
+    e.payload = "{\"zero\":\"\\u0000\"}\0after";
+    e.payload_bytes = 22;
+    e.ordering_key = "k";
+    e.correlation_id = "corr";
+    e.source = "src";
+    e.version = "2.0";
+    e.attributes = "{\"subject\":\"x\"}";
+    e.expires_ms = T0 + 99;
+    e.created_ms = T0 - 3;
+    e.seq = 42;
+    int64_t d = bed_put_at(bed, &e, &sub, 1, false, &out);
+    assert_int_equal(out.kind, EVENT_NEW);
+    assert_int_equal(out.num, e.num);
+    OK_OR_DIE(bed, bed->ops->event_get(bed->b, "evt_1", true, &bed->a, &got, &bed->err));
+    assert_int_equal(got.num, e.num);
+    assert_string_equal(got.type, "order.executed");
+    assert_int_equal(got.payload_bytes, 22);
+    assert_memory_equal(got.payload, e.payload, 22);
+    assert_string_equal(got.partner_name, "default");
+    assert_string_equal(got.ordering_key, "k");
+    assert_string_equal(got.correlation_id, "corr");
+    assert_string_equal(got.source, "src");
+    assert_string_equal(got.version, "2.0");
+    assert_string_equal(got.attributes, e.attributes);
+    assert_int_equal(got.expires_ms, T0 + 99);
+    assert_int_equal(got.created_ms, T0 - 3);
+    assert_int_equal(got.accepted_ms, T0);
+    assert_string_equal(got.outbox, "trades");
+    assert_int_equal(got.seq, 42);
+    OK_OR_DIE(bed, bed->ops->event_get(bed->b, "evt_1", false, &bed->a, &got, &bed->err));
+    assert_null(got.payload);
+    assert_int_equal(bed->ops->event_get(bed->b, "evt_2", true, &bed->a, &got, &bed->err),
+                     ERR_NOT_FOUND);
+    struct delivery one = bed_delivery(bed, d);
+    assert_int_equal(one.event, e.num);
+    assert_int_equal(one.sub, sub);
+    assert_int_equal(one.state, DELIVERY_PENDING);
+    assert_int_equal(one.due_ms, T0);
+    assert_int_equal(one.budget_since_ms, T0);
+    assert_string_equal(one.event_id, "evt_1");
+    assert_string_equal(one.sub_name, "a");
+    assert_string_equal(one.ordering_key, "k");
+    assert_int_equal(bed->ops->delivery_get(bed->b, 4242, &bed->a, &one, &bed->err), ERR_NOT_FOUND);
+}
+
+static void duplicate_and_conflict(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", 0), counts[DELIVERY_STATES], rejects;
+    struct event_rec e = bed_event_of(bed, "evt_1", T0), again;
+    struct event_put_result out;
+    size_t n;
+    bed_put_at(bed, &e, &sub, 1, false, &out);
+    again = e;
+    again.num = bed_num(bed);
+    bed_put_at(bed, &again, &sub, 1, false, &out);
+    assert_int_equal(out.kind, EVENT_DUPLICATE);
+    assert_int_equal(out.num, e.num);
+    again.payload = "{\"n\":2}";
+    bed_put_at(bed, &again, &sub, 1, false, &out);
+    assert_int_equal(out.kind, EVENT_CONFLICT);
+    assert_int_equal(out.num, e.num);
+    OK_OR_DIE(bed, bed->ops->counts(bed->b, counts, &rejects, &bed->err));
+    assert_int_equal(counts[DELIVERY_PENDING], 1);
+    /* The event goes, its id stays remembered; then that goes too. */
+    int64_t d = bed_claim(bed, sub, T0).num[0];
+    bed_settle(bed, d, SETTLE_DELIVERED, T0 + 1);
+    OK_OR_DIE(bed, bed->ops->retain(bed->b, RETAIN_DELIVERED, T0 + 2, 10, &n, &bed->err));
+    assert_int_equal(n, 1);
+    assert_int_equal(bed->ops->event_get(bed->b, "evt_1", false, &bed->a, &again, &bed->err),
+                     ERR_NOT_FOUND);
+    again = e;
+    again.num = bed_num(bed);
+    bed_put_at(bed, &again, &sub, 1, false, &out);
+    assert_int_equal(out.kind, EVENT_DUPLICATE);
+    assert_int_equal(out.num, 0);
+    OK_OR_DIE(bed, bed->ops->retain(bed->b, RETAIN_SEEN, T0 + 99999, 10, &n, &bed->err));
+    assert_int_equal(n, 0);
+    OK_OR_DIE(bed, bed->ops->retain(bed->b, RETAIN_SEEN, T0 + 100001, 10, &n, &bed->err));
+    assert_int_equal(n, 1);
+    bed_put_at(bed, &again, &sub, 1, false, &out);
+    assert_int_equal(out.kind, EVENT_NEW);
+}
+
+static void fan_out(void **state)
+{
+    struct bed *bed = *state;
+    int64_t subs[3] = {bed_sub(bed, "a", 0), bed_sub(bed, "b", 0), bed_sub(bed, "c", 0)};
+    struct event_rec e = bed_event_of(bed, "three", T0);
+    int64_t d = bed_put_at(bed, &e, subs, 3, false, NULL);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(bed_delivery(bed, d + i).sub, subs[i]);
+        assert_int_equal(bed_sub_get(bed, subs[i]).counts[DELIVERY_PENDING], 1);
+    }
+    struct event_rec none = bed_event_of(bed, "none", T0), got;
+    struct event_put_result out;
+    struct delivery *list;
+    size_t n;
+    bed_put_at(bed, &none, NULL, 0, false, &out);
+    assert_int_equal(out.kind, EVENT_NEW);
+    OK_OR_DIE(bed, bed->ops->event_get(bed->b, "none", true, &bed->a, &got, &bed->err));
+    assert_non_null(got.payload);
+    struct filter f = {.event_id = "three", .limit = 10};
+    OK_OR_DIE(bed, bed->ops->delivery_list(bed->b, &f, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 3);
+    f.event_id = "none";
+    OK_OR_DIE(bed, bed->ops->delivery_list(bed->b, &f, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 0);
+}
+
+static void event_lists(void **state)
+{
+    struct bed *bed = *state;
+    struct event_rec *list;
+    char id[16];
+    size_t n;
+    for (int i = 0; i < 6; i++) {
+        snprintf(id, sizeof(id), "e%d", i);
+        struct event_rec e = bed_event_of(bed, id, T0 + i);
+        e.type = i % 2 == 0 ? "order.a" : "orders";
+        bed_put_at(bed, &e, NULL, 0, false, NULL);
+    }
+    const struct {
+        struct filter f;
+        const char *want;
+    } table[] = {
+        {{.limit = 10}, "012345"},
+        {{.limit = 2}, "01"},
+        {{.limit = 10, .newest_first = true}, "543210"},
+        {{.limit = 3, .newest_first = true}, "543"},
+        {{.limit = 10, .type = "order.*"}, "024"},
+        {{.limit = 10, .type = "orders"}, "135"},
+        {{.limit = 10, .type = "order"}, ""},
+        {{.limit = 10, .type = "*"}, "012345"},
+        {{.limit = 10, .since_ms = T0 + 2}, "2345"},
+        {{.limit = 10, .until_ms = T0 + 2}, "01"},
+        {{.limit = 10, .event_id = "e4"}, "4"},
+        {{.limit = 10, .event_id = "e4", .type = "orders"}, ""},
+    };
+    for (size_t t = 0; t < sizeof(table) / sizeof(table[0]); t++) {
+        char got[16] = "";
+        OK_OR_DIE(bed, bed->ops->event_list(bed->b, &table[t].f, &bed->a, &list, &n, &bed->err));
+        for (size_t i = 0; i < n; i++)
+            got[i] = list[i].id[1];
+        assert_string_equal(got, table[t].want);
+    }
+    struct filter f = {.limit = 10, .event_id = "e2"};
+    OK_OR_DIE(bed, bed->ops->event_list(bed->b, &f, &bed->a, &list, &n, &bed->err));
+    struct filter after = {.limit = 2, .after_num = list[0].num};
+    OK_OR_DIE(bed, bed->ops->event_list(bed->b, &after, &bed->a, &list, &n, &bed->err));
+    assert_string_equal(list[0].id, "e3");
+    after.newest_first = true;
+    OK_OR_DIE(bed, bed->ops->event_list(bed->b, &after, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 2);
+    assert_string_equal(list[0].id, "e1");
+    assert_string_equal(list[1].id, "e0");
+}
+
+/* Six deliveries: 0 pending of a; 1 delivered; 2 dead; 3 retrying; 4 held (of paused b); 5 purged.
+ */
+static int64_t six(struct bed *bed, int64_t subs[2])
+{
+    char id[16];
+    int64_t first = 0;
+    subs[0] = bed_sub(bed, "a", 0);
+    subs[1] = bed_sub(bed, "b", 0);
+    struct subscription b = bed_sub_get(bed, subs[1]);
+    struct settled out;
+    b.state = SUB_PAUSED;
+    OK_OR_DIE(bed, bed->ops->sub_update(bed->b, &b, &bed->err));
+    bed->last = 1000;
+    for (int i = 0; i < 6; i++) {
+        snprintf(id, sizeof(id), "e%d", i);
+        struct event_rec e = bed_event_of(bed, id, T0 + i);
+        e.type = i < 3 ? "x.low" : "x.high";
+        e.num += 100;
+        bed->last = 1000 + i;
+        int64_t d = bed_put_at(bed, &e, &subs[i == 4], 1, false, NULL);
+        first = i == 0 ? d : first;
+    }
+    bed_settle(bed, first + 1, SETTLE_DELIVERED, T0 + 10);
+    bed_settle(bed, first + 2, SETTLE_DEAD, T0 + 10);
+    bed_settle(bed, first + 3, SETTLE_RETRY, T0 + 10);
+    bed_settle(bed, first + 5, SETTLE_DEAD, T0 + 10);
+    OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, first + 5, T0 + 11, &out, &bed->err));
+    return first;
+}
+
+static void delivery_lists(void **state)
+{
+    struct bed *bed = *state;
+    int64_t subs[2], first = six(bed, subs);
+    const int64_t ids[] = {first + 4, first + 1};
+    const struct {
+        struct filter f;
+        const char *want;
+    } table[] = {
+        {{.limit = 10}, "012345"},
+        {{.limit = 10, .subs = &subs[1], .subs_n = 1}, "4"},
+        {{.limit = 10, .subs = subs, .subs_n = 2}, "012345"},
+        {{.limit = 10, .ids = ids, .ids_n = 2}, "14"},
+        {{.limit = 10, .event_id = "e3"}, "3"},
+        {{.limit = 10, .type = "x.high"}, "345"},
+        {{.limit = 10, .type = "x.*"}, "012345"},
+        {{.limit = 10, .cause = CAUSE_RETRIES_EXHAUSTED}, "25"},
+        {{.limit = 10, .status_min = 500, .status_max = 599}, "235"},
+        {{.limit = 10, .status_min = 200, .status_max = 200}, "1"},
+        {{.limit = 10, .outcome_set = true, .outcome = OUTCOME_SUCCESS}, "1"},
+        {{.limit = 10, .outcome_set = true, .outcome = OUTCOME_HTTP_5XX}, "235"},
+        {{.limit = 10, .state_set = true, .state = DELIVERY_PENDING}, "0"},
+        {{.limit = 10, .state_set = true, .state = DELIVERY_RETRYING}, "3"},
+        {{.limit = 10, .state_set = true, .state = DELIVERY_HELD}, "4"},
+        {{.limit = 10, .state_set = true, .state = DELIVERY_DELIVERED}, "1"},
+        {{.limit = 10, .state_set = true, .state = DELIVERY_DEAD}, "2"},
+        {{.limit = 10, .state_set = true, .state = DELIVERY_DISCARDED}, "5"},
+        {{.limit = 10, .state_set = true, .state = DELIVERY_IN_FLIGHT}, ""},
+        {{.limit = 10, .since_ms = T0 + 1, .until_ms = T0 + 3}, "12"},
+        {{.limit = 10, .min_attempts = 1}, "1235"},
+        {{.limit = 2, .newest_first = true}, "54"},
+        {{.limit = 2, .after_num = first + 2}, "34"},
+        {{.limit = 2, .newest_first = true, .after_num = first + 2}, "10"},
+        {{.limit = 10, .type = "x.high", .subs = subs, .subs_n = 1}, "35"},
+    };
+    for (size_t t = 0; t < sizeof(table) / sizeof(table[0]); t++) {
+        struct delivery *list;
+        char got[16] = "";
+        size_t n;
+        OK_OR_DIE(bed, bed->ops->delivery_list(bed->b, &table[t].f, &bed->a, &list, &n, &bed->err));
+        for (size_t i = 0; i < n; i++)
+            got[i] = (char)('0' + list[i].num - first);
+        if (strcmp(got, table[t].want) != 0)
+            print_error("row %zu\n", t);
+        assert_string_equal(got, table[t].want);
+    }
+}
+
+static void counts_follow(void **state)
+{
+    struct bed *bed = *state;
+    int64_t subs[2], counts[DELIVERY_STATES], rejects;
+    static const int64_t want[DELIVERY_STATES] = {
+        [DELIVERY_PENDING] = 1,   [DELIVERY_RETRYING] = 1, [DELIVERY_HELD] = 1,
+        [DELIVERY_DELIVERED] = 1, [DELIVERY_DEAD] = 1,     [DELIVERY_DISCARDED] = 1};
+    six(bed, subs);
+    OK_OR_DIE(bed, bed->ops->counts(bed->b, counts, &rejects, &bed->err));
+    assert_memory_equal(counts, want, sizeof(want));
+    struct subscription s = bed_sub_get(bed, subs[1]);
+    assert_int_equal(s.counts[DELIVERY_HELD], 1);
+    assert_int_equal(s.counts[DELIVERY_PENDING], 0);
+    /* broken is held too */
+    s.state = SUB_ACTIVE;
+    s.broken_since_ms = T0;
+    OK_OR_DIE(bed, bed->ops->sub_update(bed->b, &s, &bed->err));
+    assert_int_equal(bed_sub_get(bed, subs[1]).counts[DELIVERY_HELD], 1);
+    s.broken_since_ms = 0;
+    OK_OR_DIE(bed, bed->ops->sub_update(bed->b, &s, &bed->err));
+    assert_int_equal(bed_sub_get(bed, subs[1]).counts[DELIVERY_PENDING], 1);
+}
+
+static void attempts_are_kept(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", 0), d = bed_emit(bed, sub, "e", NULL, T0);
+    struct settlement s = bed_settlement(d, SETTLE_RETRY, T0 + 10);
+    struct attempt *list;
+    size_t n;
+    s.attempt.error = "words";
+    s.attempt.response_truncated = true;
+    s.attempt.job = 77;
+    bed_settle_as(bed, &s);
+    struct settlement bare = {.delivery = d,
+                              .has_attempt = true,
+                              .to = SETTLE_DELIVERED,
+                              .now_ms = T0 + 20,
+                              .attempt = {.started_ms = T0 + 19, .outcome = OUTCOME_SUCCESS}};
+    bed_settle_as(bed, &bare);
+    OK_OR_DIE(bed, bed->ops->attempt_list(bed->b, d, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 2);
+    assert_int_equal(list[0].delivery, d);
+    assert_int_equal(list[0].n, 1);
+    assert_int_equal(list[0].started_ms, T0 + 5);
+    assert_int_equal(list[0].duration_us, 5000);
+    assert_int_equal(list[0].dns_us, -1);
+    assert_int_equal(list[0].connect_us, 10);
+    assert_int_equal(list[0].tls_us, -1);
+    assert_int_equal(list[0].wait_us, 30);
+    assert_int_equal(list[0].transfer_us, 4);
+    assert_int_equal(list[0].outcome, OUTCOME_HTTP_5XX);
+    assert_int_equal(list[0].status, 503);
+    assert_int_equal(list[0].job, 77);
+    assert_int_equal(list[0].next_ms, T0 + 1010);
+    assert_string_equal(list[0].address, "203.0.113.7:443");
+    assert_string_equal(list[0].error, "words");
+    assert_non_null(strstr(list[0].response_head, "503"));
+    assert_int_equal(list[0].response_body_bytes, 5);
+    assert_memory_equal(list[0].response_body, "sorry", 5);
+    assert_true(list[0].response_truncated);
+    assert_int_equal(list[1].n, 2);
+    assert_null(list[1].address);
+    assert_null(list[1].response_body);
+    OK_OR_DIE(bed, bed->ops->attempt_list(bed->b, 4242, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ON_BOTH(put_and_get),       ON_BOTH(duplicate_and_conflict), ON_BOTH(fan_out),
+        ON_BOTH(event_lists),       ON_BOTH(delivery_lists),         ON_BOTH(counts_follow),
+        ON_BOTH(attempts_are_kept),
+    };
+    return cmocka_run_group_tests_name("conformance: events", tests, NULL, NULL);
+}

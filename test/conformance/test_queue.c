@@ -1,0 +1,441 @@
+/* test/conformance/test_queue.c: the hot path: what is due, in which order, and how a delivery
+ * moves; the line of an ordering key (G7); no attempt after a final state (G3). */
+#include "test/conformance/bed.h"
+
+/* ---- claim ---- */
+static void claim_in_order_of_due(void **state)
+{
+    struct bed *bed = *state;
+    int64_t a = bed_sub(bed, "a", 0), b = bed_sub(bed, "b", 0);
+    int64_t late = bed_emit(bed, a, "late", NULL, T0 + 50), d1 = bed_emit(bed, a, "d1", NULL, T0);
+    int64_t other = bed_emit(bed, b, "other", NULL, T0), d2 = bed_emit(bed, a, "d2", NULL, T0);
+    ASSERT_CLAIMS(bed, a, T0, d1, d2); /* same due: by number */
+    assert_int_equal(bed_claim(bed, a, T0).next_due_ms, T0 + 50);
+    ASSERT_CLAIMS(bed, a, T0 + 50, d1, d2, late);
+    assert_int_equal(bed_claim(bed, a, T0 + 50).next_due_ms, 0);
+    ASSERT_CLAIMS(bed, b, T0, other);
+    ASSERT_NO_CLAIMS(bed, a, T0 - 1);
+    assert_int_equal(bed_claim(bed, 4242, T0).n, 0);
+}
+
+static void claim_holds_what_sending_needs(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", 0), next;
+    struct event_rec e = bed_event_of(bed, "evt", T0);
+    struct claimed *c;
+    size_t n;
+    e.correlation_id = "corr";
+    e.ordering_key = "k";
+    e.attributes = "{}";
+    e.version = "1.1";
+    e.source = "s";
+    e.expires_ms = T0 + 500;
+    int64_t d = bed_put_at(bed, &e, &sub, 1, true, NULL);
+    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0, 1, NULL, 0, &c, &n, &next, &bed->err));
+    assert_int_equal(n, 1);
+    assert_int_equal(c->delivery.num, d);
+    assert_int_equal(c->delivery.sub, sub);
+    assert_int_equal(c->delivery.state, DELIVERY_PENDING);
+    assert_string_equal(c->delivery.ordering_key, "k");
+    assert_string_equal(c->event.id, "evt");
+    assert_string_equal(c->event.type, "order.executed");
+    assert_string_equal(c->event.correlation_id, "corr");
+    assert_string_equal(c->event.attributes, "{}");
+    assert_string_equal(c->event.version, "1.1");
+    assert_string_equal(c->event.source, "s");
+    assert_int_equal(c->event.expires_ms, T0 + 500);
+    assert_int_equal(c->event.payload_bytes, 7);
+    assert_memory_equal(c->event.payload, "{\"n\":1}", 7);
+    free(c);
+    /* claiming changes nothing */
+    ASSERT_CLAIMS(bed, sub, T0, d);
+}
+
+static void claim_max_and_skip(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", 0), d[5], next;
+    char id[16];
+    struct claimed *c[5];
+    size_t n;
+    for (int i = 0; i < 5; i++) {
+        snprintf(id, sizeof(id), "e%d", i);
+        d[i] = bed_emit(bed, sub, id, NULL, T0 + i);
+    }
+    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 9, 2, NULL, 0, c, &n, &next, &bed->err));
+    assert_int_equal(n, 2);
+    assert_int_equal(next, T0 + 2); /* the first not returned, due already */
+    free(c[0]);
+    free(c[1]);
+    const int64_t skip[] = {d[0], d[2], d[3]};
+    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 9, 1, skip, 3, c, &n, &next, &bed->err));
+    assert_int_equal(n, 1);
+    assert_int_equal(c[0]->delivery.num, d[1]);
+    assert_int_equal(next, T0 + 4); /* skipped ones do not count */
+    free(c[0]);
+    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 3, 5, skip, 3, c, &n, &next, &bed->err));
+    assert_int_equal(n, 1);
+    assert_int_equal(next, T0 + 4);
+    free(c[0]);
+    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 9, 0, NULL, 0, c, &n, &next, &bed->err));
+    assert_int_equal(n, 0);
+    assert_int_equal(next, T0);
+}
+
+static void heads(void **state)
+{
+    struct bed *bed = *state;
+    int64_t subs[3] = {bed_sub(bed, "a", 0), bed_sub(bed, "b", 0), 4242}, due[3];
+    bed_emit(bed, subs[0], "late", NULL, T0 + 50);
+    int64_t d = bed_emit(bed, subs[0], "early", NULL, T0 + 5);
+    OK_OR_DIE(bed, bed->ops->heads(bed->b, subs, 3, due, &bed->err));
+    assert_int_equal(due[0], T0 + 5);
+    assert_int_equal(due[1], 0);
+    assert_int_equal(due[2], 0);
+    bed_settle(bed, d, SETTLE_DELIVERED, T0 + 6);
+    OK_OR_DIE(bed, bed->ops->heads(bed->b, subs, 3, due, &bed->err));
+    assert_int_equal(due[0], T0 + 50);
+}
+
+/* ---- settle ---- */
+static void settle_delivered(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", 0), d = bed_emit(bed, sub, "e", NULL, T0);
+    struct event_rec e;
+    struct settled out = bed_settle(bed, d, SETTLE_DELIVERED, T0 + 3);
+    assert_int_equal(out.next_due_ms, 0);
+    assert_int_equal(out.job, 0);
+    struct delivery x = bed_delivery(bed, d);
+    assert_int_equal(x.state, DELIVERY_DELIVERED);
+    assert_int_equal(x.attempts, 1);
+    assert_int_equal(x.last_status, 200);
+    assert_int_equal(x.last_outcome, OUTCOME_SUCCESS);
+    assert_int_equal(x.finished_ms, T0 + 3);
+    ASSERT_NO_CLAIMS(bed, sub, INT64_MAX);
+    OK_OR_DIE(bed, bed->ops->event_get(bed->b, "e", true, &bed->a, &e, &bed->err));
+    assert_non_null(e.payload); /* kept until retention */
+}
+
+static void settle_retry(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", 0), d = bed_emit(bed, sub, "e", NULL, T0);
+    bed_settle(bed, d, SETTLE_RETRY, T0 + 3);
+    struct delivery x = bed_delivery(bed, d);
+    assert_int_equal(x.state, DELIVERY_RETRYING);
+    assert_int_equal(x.attempts, 1);
+    assert_int_equal(x.budget_start, 0);
+    assert_int_equal(x.due_ms, T0 + 1003);
+    assert_int_equal(x.finished_ms, 0);
+    ASSERT_NO_CLAIMS(bed, sub, T0 + 1002);
+    ASSERT_CLAIMS(bed, sub, T0 + 1003, d);
+    bed_settle(bed, d, SETTLE_RETRY, T0 + 1003);
+    ASSERT_CLAIMS(bed, sub, T0 + 2003, d);
+    assert_int_equal(bed_delivery(bed, d).attempts, 2);
+    assert_int_equal(bed_sub_get(bed, sub).counts[DELIVERY_RETRYING], 1);
+    assert_int_equal(bed_sub_get(bed, sub).counts[DELIVERY_PENDING], 0);
+}
+
+static void settle_dead(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", 0), d = bed_emit(bed, sub, "e", NULL, T0);
+    struct dead_letter l;
+    struct event_rec e;
+    bed_settle(bed, d, SETTLE_RETRY, T0 + 1);
+    struct settlement s = bed_settlement(d, SETTLE_DEAD, T0 + 2000);
+    s.cause = CAUSE_EXPIRED;
+    s.has_attempt = false;
+    bed_settle_as(bed, &s);
+    struct delivery x = bed_delivery(bed, d);
+    assert_int_equal(x.state, DELIVERY_DEAD);
+    assert_int_equal(x.cause, CAUSE_EXPIRED);
+    assert_int_equal(x.attempts, 1); /* died without another */
+    assert_int_equal(x.last_status, 503);
+    assert_int_equal(x.finished_ms, T0 + 2000);
+    OK_OR_DIE(bed, bed->ops->dead_get(bed->b, d, &bed->a, &l, &bed->err));
+    assert_int_equal(l.died_ms, T0 + 2000);
+    assert_int_equal(l.expires_ms, T0 + 2000 + DEAD_KEPT);
+    assert_string_equal(l.sub_name, "a");
+    assert_string_equal(l.sub_url, "https://partner.example/hook");
+    assert_int_equal(l.sub_num, sub);
+    assert_int_equal(l.delivery.cause, CAUSE_EXPIRED);
+    assert_memory_equal(l.event.payload, "{\"n\":1}", 7);
+    assert_string_equal(l.event.partner_name, "default");
+    /* nobody else needs the payload: only the sealed letter has it */
+    OK_OR_DIE(bed, bed->ops->event_get(bed->b, "e", true, &bed->a, &e, &bed->err));
+    assert_null(e.payload);
+    assert_int_equal(e.payload_bytes, 7);
+}
+
+static void payload_stays_while_one_needs_it(void **state)
+{
+    struct bed *bed = *state;
+    int64_t subs[2] = {bed_sub(bed, "a", 0), bed_sub(bed, "b", 0)};
+    struct event_rec e = bed_event_of(bed, "e", T0);
+    int64_t d = bed_put_at(bed, &e, subs, 2, false, NULL);
+    bed_settle(bed, d, SETTLE_DEAD, T0 + 1);
+    OK_OR_DIE(bed, bed->ops->event_get(bed->b, "e", true, &bed->a, &e, &bed->err));
+    assert_non_null(e.payload);
+    ASSERT_CLAIMS(bed, subs[1], T0, d + 1);
+    bed_settle(bed, d + 1, SETTLE_DEAD, T0 + 1);
+    OK_OR_DIE(bed, bed->ops->event_get(bed->b, "e", true, &bed->a, &e, &bed->err));
+    assert_null(e.payload);
+    /* a replay of one puts it back */
+    bed_replay(bed, d, 0, T0 + 2);
+    OK_OR_DIE(bed, bed->ops->event_get(bed->b, "e", true, &bed->a, &e, &bed->err));
+    assert_memory_equal(e.payload, "{\"n\":1}", 7);
+    ASSERT_CLAIMS(bed, subs[0], T0 + 2, d);
+}
+
+static void late_answers_are_stale(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", 0);
+    int64_t d[3] = {bed_emit(bed, sub, "e0", NULL, T0), bed_emit(bed, sub, "e1", NULL, T0),
+                    bed_emit(bed, sub, "e2", NULL, T0)};
+    struct settled out;
+    bed_settle(bed, d[0], SETTLE_DELIVERED, T0 + 1);
+    bed_settle(bed, d[1], SETTLE_DEAD, T0 + 1);
+    bed_settle(bed, d[2], SETTLE_DEAD, T0 + 1);
+    OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, d[2], T0 + 2, &out, &bed->err));
+    for (int i = 0; i < 3; i++) {
+        struct delivery before = bed_delivery(bed, d[i]);
+        for (int to = SETTLE_DELIVERED; to <= SETTLE_DEAD; to++) {
+            struct settlement s = bed_settlement(d[i], (enum settle_to)to, T0 + 9);
+            assert_int_equal(bed->ops->settle(bed->b, &s, T0, &out, &bed->err), ERR_STALE);
+        }
+        struct delivery after = bed_delivery(bed, d[i]);
+        assert_int_equal(before.state, after.state);
+        assert_int_equal(before.attempts, after.attempts);
+        assert_int_equal(before.finished_ms, after.finished_ms);
+    }
+    struct settlement s = bed_settlement(4242, SETTLE_DELIVERED, T0 + 9);
+    assert_int_equal(bed->ops->settle(bed->b, &s, T0, &out, &bed->err), ERR_STALE);
+    ASSERT_NO_CLAIMS(bed, sub, INT64_MAX);
+}
+
+/* ---- the line of an ordering key ---- */
+static void only_the_head_is_ready(void **state)
+{
+    struct bed *bed = *state;
+    int64_t a = bed_sub(bed, "a", ORDERED), b = bed_sub(bed, "b", ORDERED);
+    int64_t k1 = bed_emit(bed, a, "k1", "k", T0), k2 = bed_emit(bed, a, "k2", "k", T0 + 1);
+    int64_t j1 = bed_emit(bed, a, "j1", "j", T0 + 2), k3 = bed_emit(bed, a, "k3", "k", T0 + 3);
+    int64_t none = bed_emit(bed, a, "none", NULL, T0 + 4);
+    int64_t other = bed_emit(bed, b, "other", "k", T0 + 5); /* another subscription's line */
+    ASSERT_CLAIMS(bed, a, T0 + 9, k1, j1, none);
+    ASSERT_CLAIMS(bed, b, T0 + 9, other);
+    /* a retry keeps its place */
+    struct settled out = bed_settle(bed, k1, SETTLE_RETRY, T0 + 10);
+    assert_int_equal(out.next_due_ms, 0);
+    ASSERT_CLAIMS(bed, a, T0 + 20, j1, none);
+    ASSERT_CLAIMS(bed, a, T0 + 2000, j1, none, k1);
+    out = bed_settle(bed, k1, SETTLE_DELIVERED, T0 + 2000);
+    assert_int_equal(out.next_due_ms, T0 + 1);
+    ASSERT_CLAIMS(bed, a, T0 + 2000, k2, j1, none);
+    out = bed_settle(bed, j1, SETTLE_DELIVERED, T0 + 2000);
+    assert_int_equal(out.next_due_ms, 0); /* nobody behind it */
+    out = bed_settle(bed, k2, SETTLE_DELIVERED, T0 + 2001);
+    assert_int_equal(out.next_due_ms, T0 + 3);
+    ASSERT_CLAIMS(bed, a, T0 + 2001, k3, none);
+    bed_settle(bed, k3, SETTLE_DELIVERED, T0 + 2002);
+    int64_t k4 = bed_emit(bed, a, "k4", "k", T0 + 2003); /* the line was empty */
+    ASSERT_CLAIMS(bed, a, T0 + 2003, none, k4);
+}
+
+static void unordered_subscriptions_ignore_keys(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", 0), d[2];
+    for (int i = 0; i < 2; i++) {
+        struct event_rec e = bed_event_of(bed, i == 0 ? "e0" : "e1", T0);
+        e.ordering_key = "k";
+        d[i] = bed_put_at(bed, &e, &sub, 1, false, NULL);
+    }
+    ASSERT_CLAIMS(bed, sub, T0, d[0], d[1]);
+}
+
+static void a_dead_one_lets_its_key_go_on(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "skip", ORDERED);
+    int64_t k1 = bed_emit(bed, sub, "k1", "k", T0), k2 = bed_emit(bed, sub, "k2", "k", T0 + 1);
+    int64_t k3 = bed_emit(bed, sub, "k3", "k", T0 + 2);
+    struct settled out = bed_settle(bed, k1, SETTLE_DEAD, T0 + 5);
+    assert_int_equal(out.next_due_ms, T0 + 1);
+    ASSERT_CLAIMS(bed, sub, T0 + 5, k2);
+    /* its replay passes the line by, and holds nobody up */
+    bed_replay(bed, k1, 0, T0 + 6);
+    ASSERT_CLAIMS(bed, sub, T0 + 6, k2, k1);
+    out = bed_settle(bed, k1, SETTLE_DEAD, T0 + 7);
+    assert_int_equal(out.next_due_ms, 0);
+    out = bed_settle(bed, k2, SETTLE_DELIVERED, T0 + 7);
+    assert_int_equal(out.next_due_ms, T0 + 2);
+    ASSERT_CLAIMS(bed, sub, T0 + 7, k3);
+}
+
+static void a_dead_one_holds_its_key(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "block", ORDERED | BLOCK);
+    int64_t k1 = bed_emit(bed, sub, "k1", "k", T0), k2 = bed_emit(bed, sub, "k2", "k", T0 + 1);
+    int64_t k3 = bed_emit(bed, sub, "k3", "k", T0 + 2), j1 = bed_emit(bed, sub, "j1", "j", T0 + 3);
+    struct settled out = bed_settle(bed, k1, SETTLE_DEAD, T0 + 5);
+    assert_int_equal(out.next_due_ms, 0);
+    ASSERT_CLAIMS(bed, sub, T0 + 9, j1);
+    int64_t k4 = bed_emit(bed, sub, "k4", "k", T0 + 4); /* new ones wait too */
+    ASSERT_CLAIMS(bed, sub, T0 + 9, j1);
+    /* purged: goes on */
+    OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, k1, T0 + 10, &out, &bed->err));
+    assert_int_equal(out.next_due_ms, T0 + 1);
+    ASSERT_CLAIMS(bed, sub, T0 + 10, k2, j1);
+    /* replayed: it goes first, and holds until it is delivered */
+    bed_settle(bed, k2, SETTLE_DEAD, T0 + 11);
+    bed_replay(bed, k2, 0, T0 + 12);
+    ASSERT_CLAIMS(bed, sub, T0 + 12, j1, k2);
+    bed_settle(bed, k2, SETTLE_DEAD, T0 + 13);
+    ASSERT_CLAIMS(bed, sub, T0 + 13, j1);
+    bed_replay(bed, k2, 0, T0 + 14);
+    out = bed_settle(bed, k2, SETTLE_DELIVERED, T0 + 15);
+    assert_int_equal(out.next_due_ms, T0 + 2);
+    ASSERT_CLAIMS(bed, sub, T0 + 15, k3, j1);
+    /* no longer blocking: goes on */
+    bed_settle(bed, k3, SETTLE_DEAD, T0 + 16);
+    ASSERT_CLAIMS(bed, sub, T0 + 16, j1);
+    struct subscription s = bed_sub_get(bed, sub);
+    s.on_dead_block = false;
+    OK_OR_DIE(bed, bed->ops->sub_update(bed->b, &s, &bed->err));
+    ASSERT_CLAIMS(bed, sub, T0 + 16, j1, k4);
+}
+
+static void expiry_of_a_dead_one_frees_its_key(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "block", ORDERED | BLOCK);
+    int64_t k1 = bed_emit(bed, sub, "k1", "k", T0), k2 = bed_emit(bed, sub, "k2", "k", T0 + 1);
+    size_t n;
+    bed_settle(bed, k1, SETTLE_DEAD, T0 + 5);
+    ASSERT_NO_CLAIMS(bed, sub, INT64_MAX);
+    OK_OR_DIE(bed, bed->ops->retain(bed->b, RETAIN_DEAD, T0 + 5 + DEAD_KEPT, 9, &n, &bed->err));
+    assert_int_equal(n, 1);
+    ASSERT_CLAIMS(bed, sub, T0 + 9, k2);
+}
+
+static void deliver_after_passes_the_line_by(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", ORDERED);
+    struct event_rec e = bed_event_of(bed, "later", T0);
+    e.ordering_key = "k";
+    e.deliver_after_ms = T0 + 100;
+    int64_t later = bed_put_at(bed, &e, &sub, 1, true, NULL);
+    int64_t k1 = bed_emit(bed, sub, "k1", "k", T0 + 1), k2 = bed_emit(bed, sub, "k2", "k", T0 + 2);
+    ASSERT_CLAIMS(bed, sub, T0 + 50, k1); /* not held up by it */
+    assert_int_equal(bed_claim(bed, sub, T0 + 50).next_due_ms, T0 + 100);
+    ASSERT_CLAIMS(bed, sub, T0 + 100, k1, later);
+    assert_int_equal(bed_delivery(bed, later).due_ms, T0 + 100);
+    struct settled out = bed_settle(bed, later, SETTLE_DEAD, T0 + 100);
+    assert_int_equal(out.next_due_ms, 0);
+    bed_settle(bed, k1, SETTLE_DELIVERED, T0 + 100);
+    ASSERT_CLAIMS(bed, sub, T0 + 100, k2);
+    /* one that is past is no future: it stands in line */
+    struct event_rec past = bed_event_of(bed, "past", T0 + 200);
+    past.ordering_key = "k";
+    past.deliver_after_ms = T0 + 150;
+    int64_t p = bed_put_at(bed, &past, &sub, 1, true, NULL);
+    assert_int_equal(bed_delivery(bed, p).due_ms, T0 + 200);
+    ASSERT_CLAIMS(bed, sub, T0 + 200, k2);
+}
+
+/* ---- kill ---- */
+static void kill_by_age(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", ORDERED), other = bed_sub(bed, "b", 0);
+    int64_t old = bed_emit(bed, sub, "old", NULL, T0), tried = bed_emit(bed, sub, "t", NULL, T0);
+    int64_t k1 = bed_emit(bed, sub, "k1", "k", T0), k2 = bed_emit(bed, sub, "k2", "k", T0 + 1);
+    int64_t young = bed_emit(bed, sub, "young", NULL, T0 + 500);
+    int64_t not_its = bed_emit(bed, other, "o", NULL, T0);
+    struct dead_letter l;
+    size_t n;
+    bed_settle(bed, tried, SETTLE_RETRY, T0 + 10); /* due at T0 + 1010, created long before */
+    OK_OR_DIE(bed, bed->ops->kill(bed->b, sub, T0 + 100, CAUSE_ENDPOINT_DOWN, 3, T0 + 600, T0 + 900,
+                                  &n, &bed->err));
+    assert_int_equal(n, 3);
+    OK_OR_DIE(bed, bed->ops->kill(bed->b, sub, T0 + 100, CAUSE_ENDPOINT_DOWN, 3, T0 + 600, T0 + 900,
+                                  &n, &bed->err));
+    assert_int_equal(n, 1);
+    const int64_t dead[] = {old, tried, k1, k2};
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(bed_delivery(bed, dead[i]).state, DELIVERY_DEAD);
+    assert_int_equal(bed_delivery(bed, k2).cause, CAUSE_ENDPOINT_DOWN);
+    assert_int_equal(bed_delivery(bed, k2).finished_ms, T0 + 600);
+    assert_int_equal(bed_delivery(bed, k2).attempts, 0);
+    assert_int_equal(bed_delivery(bed, tried).attempts, 1);
+    OK_OR_DIE(bed, bed->ops->dead_get(bed->b, k2, &bed->a, &l, &bed->err));
+    assert_int_equal(l.expires_ms, T0 + 900);
+    assert_non_null(l.event.payload);
+    ASSERT_CLAIMS(bed, sub, T0 + 600, young);
+    ASSERT_CLAIMS(bed, other, T0 + 600, not_its);
+    OK_OR_DIE(bed, bed->ops->kill(bed->b, sub, INT64_MAX, CAUSE_SUBSCRIPTION_DELETED, 9, T0 + 600,
+                                  T0 + 900, &n, &bed->err));
+    assert_int_equal(n, 1);
+    assert_int_equal(bed_delivery(bed, young).cause, CAUSE_SUBSCRIPTION_DELETED);
+    ASSERT_NO_CLAIMS(bed, sub, INT64_MAX);
+}
+
+static void kill_expired(void **state)
+{
+    struct bed *bed = *state;
+    int64_t live = bed_sub(bed, "live", ORDERED), held = bed_sub(bed, "held", 0);
+    struct subscription s = bed_sub_get(bed, held);
+    int64_t d[5];
+    size_t n;
+    for (int i = 0; i < 5; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "e%d", i);
+        struct event_rec e = bed_event_of(bed, id, T0);
+        e.ordering_key = i < 3 ? "k" : NULL;
+        e.expires_ms = i == 2 ? T0 + 900 : T0 + 100;
+        d[i] = bed_put_at(bed, &e, i == 4 ? &held : &live, 1, i < 3, NULL);
+    }
+    s.broken_since_ms = T0 + 1;
+    OK_OR_DIE(bed, bed->ops->sub_update(bed->b, &s, &bed->err));
+    OK_OR_DIE(bed, bed->ops->kill_expired(bed->b, 9, T0 + 99, T0 + 999, &n, &bed->err));
+    assert_int_equal(n, 0);
+    OK_OR_DIE(bed, bed->ops->kill_expired(bed->b, 9, T0 + 100, T0 + 999, &n, &bed->err));
+    assert_int_equal(n, 2); /* one behind the key, one of the broken subscription */
+    assert_int_equal(bed_delivery(bed, d[1]).cause, CAUSE_EXPIRED);
+    assert_int_equal(bed_delivery(bed, d[4]).cause, CAUSE_EXPIRED);
+    /* what can be claimed is the lane's to judge */
+    ASSERT_CLAIMS(bed, live, T0 + 200, d[0], d[3]);
+    bed_settle(bed, d[0], SETTLE_DELIVERED, T0 + 200);
+    ASSERT_CLAIMS(bed, live, T0 + 200, d[2], d[3]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ON_BOTH(claim_in_order_of_due),
+        ON_BOTH(claim_holds_what_sending_needs),
+        ON_BOTH(claim_max_and_skip),
+        ON_BOTH(heads),
+        ON_BOTH(settle_delivered),
+        ON_BOTH(settle_retry),
+        ON_BOTH(settle_dead),
+        ON_BOTH(payload_stays_while_one_needs_it),
+        ON_BOTH(late_answers_are_stale),
+        ON_BOTH(only_the_head_is_ready),
+        ON_BOTH(unordered_subscriptions_ignore_keys),
+        ON_BOTH(a_dead_one_lets_its_key_go_on),
+        ON_BOTH(a_dead_one_holds_its_key),
+        ON_BOTH(expiry_of_a_dead_one_frees_its_key),
+        ON_BOTH(deliver_after_passes_the_line_by),
+        ON_BOTH(kill_by_age),
+        ON_BOTH(kill_expired),
+    };
+    return cmocka_run_group_tests_name("conformance: queue", tests, NULL, NULL);
+}
