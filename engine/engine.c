@@ -151,6 +151,7 @@ static void fill_metrics(void *arg, struct metrics_now *out)
     out->in_flight = now.in_flight;
     out->in_flight_limit = e->conf->max_in_flight;
     out->breakers_open = now.breakers_open;
+    out->oldest_due_ms = now.oldest_due_ms;
     for (int i = 0; i < SUB_STATES; i++)
         out->subscriptions[i] = now.lanes[i];
     out->jobs_active = jobs_active(e->jobs);

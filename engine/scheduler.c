@@ -413,5 +413,8 @@ void scheduler_look(const struct scheduler *s, struct scheduler_now *out)
         out->lanes[s->lanes[i]->row.state]++;
         if (s->lanes[i]->breaker.state != BREAKER_CLOSED)
             out->breakers_open++;
+        int64_t due = s->lanes[i]->next_due_ms;
+        if (due > 0 && (out->oldest_due_ms == 0 || due < out->oldest_due_ms))
+            out->oldest_due_ms = due;
     }
 }

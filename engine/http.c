@@ -1,0 +1,428 @@
+/* engine/http.c: requests of both listeners: routed, copied, run on the store's threads, answered.
+ * One request per connection. */
+#include "engine/http.h"
+
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "engine/http_conn.h"
+
+enum { HELD_MAX = 128, SOCKET_BODY_MAX = 8 << 20, TCP_BODY_MAX = 1 << 20 };
+
+/* One request that waits for the store. Owned by the store between submit and done. */
+struct held {
+    struct http *http;             /* NULL: http is gone, nobody waits any more */
+    struct evhttp_request *req;    /* NULL likewise */
+    const struct api_route *route; /* NULL: /metrics */
+    struct api api;
+    struct api_live live;
+    struct api_request request;
+    struct api_response response;
+    struct metrics_now now;
+    int64_t started_us;
+    char *copy; /* what request points to */
+    char actor[160];
+    struct held *prev, *next;
+};
+
+struct http {
+    struct event_base *base;
+    struct store *store;
+    struct intake *intake;
+    struct metrics *metrics;
+    struct http_hooks hooks;
+    struct http_listener *unix_listener, *tcp_listener;
+    char *socket_path;
+    struct held *held;
+    int held_n;
+    bool stopped;
+};
+
+/* ---- answers ---- */
+static void answer(struct evhttp_request *req, int status, const char *type, const void *body,
+                   size_t n)
+{
+    struct evkeyvalq *out = evhttp_request_get_output_headers(req);
+    struct evbuffer *buffer = evbuffer_new();
+
+    if (buffer != NULL)
+        (void)evbuffer_add(buffer, body, n);
+    (void)evhttp_add_header(out, "Connection",
+                            "close"); /* the guard judges one head per connection */
+    if (type != NULL)
+        (void)evhttp_add_header(out, "Content-Type", type);
+    (void)evhttp_add_header(out, "Cache-Control", "no-store");
+    evhttp_send_reply(req, status, NULL, buffer);
+    if (buffer != NULL)
+        evbuffer_free(buffer);
+}
+
+static void answer_text(struct evhttp_request *req, int status, const char *text)
+{
+    answer(req, status, "text/plain; charset=utf-8", text, strlen(text));
+}
+
+static void answer_response(struct evhttp_request *req, const struct api_response *resp)
+{
+    struct evkeyvalq *in = evhttp_request_get_input_headers(req);
+    struct evkeyvalq *out = evhttp_request_get_output_headers(req);
+    const char *request_id = evhttp_find_header(in, "X-Request-ID");
+
+    if (resp->correlation_id[0] != '\0')
+        (void)evhttp_add_header(out, "X-Correlation-ID", resp->correlation_id);
+    if (request_id != NULL &&
+        strlen(request_id) <= 128) /* evhttp refuses values with line breaks */
+        (void)evhttp_add_header(out, "X-Request-ID", request_id);
+    if (resp->next_cursor[0] != '\0')
+        (void)evhttp_add_header(out, "X-Next-Cursor", resp->next_cursor);
+    if (resp->status == 503)
+        (void)evhttp_add_header(out, "Retry-After", "1");
+    answer(req, resp->status, resp->content_type, resp->body.data != NULL ? resp->body.data : "",
+           resp->body.len);
+}
+
+static void answer_fail(struct evhttp_request *req, int status, const char *code,
+                        const char *message)
+{
+    struct api_response resp;
+
+    api_response_init(&resp);
+    api_fail(&resp, status, code, NULL, message);
+    answer_response(req, &resp);
+    api_response_fini(&resp);
+}
+
+/* ---- held requests ---- */
+static void held_free(struct held *h)
+{
+    if (h->http != NULL) {
+        if (h->prev != NULL)
+            h->prev->next = h->next;
+        else
+            h->http->held = h->next;
+        if (h->next != NULL)
+            h->next->prev = h->prev;
+        h->http->held_n--;
+    }
+    api_response_fini(&h->response);
+    free(h->copy);
+    free(h);
+}
+
+static struct held *held_new(struct http *http, struct evhttp_request *req)
+{
+    struct held *h = calloc(1, sizeof *h);
+
+    if (h == NULL)
+        return NULL;
+    h->http = http;
+    h->req = req;
+    h->started_us = clock_mono_us();
+    api_response_init(&h->response);
+    http->hooks.live(http->hooks.arg, &h->live);
+    h->api = (struct api){
+        .conf = http->hooks.conf(http->hooks.arg), .intake = http->intake, .live = &h->live};
+    h->next = http->held;
+    if (h->next != NULL)
+        h->next->prev = h;
+    http->held = h;
+    http->held_n++;
+    return h;
+}
+
+/* Copies all that the handler reads into one block: evhttp's memory belongs to the loop. */
+static bool held_copy(struct held *h, struct evhttp_request *req, const char *method)
+{
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
+    struct evkeyvalq *in = evhttp_request_get_input_headers(req);
+    const char *texts[5] = {method, evhttp_uri_get_path(uri), evhttp_uri_get_query(uri),
+                            evhttp_find_header(in, "Content-Type"),
+                            evhttp_find_header(in, "X-Correlation-ID")};
+    const char **to[5] = {&h->request.method, &h->request.path, &h->request.query,
+                          &h->request.content_type, &h->request.correlation_id};
+    struct evbuffer *body = evhttp_request_get_input_buffer(req);
+    size_t n = evbuffer_get_length(body), room = n + 1;
+
+    for (int i = 0; i < 5; i++)
+        room += texts[i] != NULL ? strlen(texts[i]) + 1 : 0;
+    h->copy = malloc(room);
+    if (h->copy == NULL)
+        return false;
+    char *at = h->copy;
+    (void)evbuffer_copyout(body, at, n);
+    at[n] = '\0';
+    h->request.body = at;
+    h->request.body_bytes = n;
+    at += n + 1;
+    for (int i = 0; i < 5; i++) {
+        if (texts[i] == NULL)
+            continue;
+        size_t len = strlen(texts[i]) + 1;
+        memcpy(at, texts[i], len);
+        *to[i] = at;
+        at += len;
+    }
+    h->request.actor = h->actor;
+    return true;
+}
+
+static enum err_code request_work(struct backend *b, void *arg, struct err *err)
+{
+    struct held *h = arg;
+    enum err_code rc = api_handle(&h->api, h->route, b, &h->request, &h->response);
+
+    if (rc != OK)
+        (void)fail(err, rc, "%s: status %d", api_route_name(h->route), h->response.status);
+    return rc;
+}
+
+static void request_done(void *arg, const struct err *err, int64_t generation)
+{
+    struct held *h = arg;
+    struct http *http = h->http;
+
+    (void)generation;
+    if (err->code == OK && http != NULL && api_route_writes(h->route))
+        http->hooks.changed(http->hooks.arg, &h->response.changes);
+    if (err->code != OK &&
+        h->response.status < 400) { /* the handler was content, the commit was not */
+        buf_clear(&h->response.body);
+        api_fail(&h->response, err->code == ERR_FULL ? 507 : 503, "store_unavailable", NULL,
+                 err->text);
+    }
+    if (http != NULL) {
+        metrics_http_request(http->metrics, api_route_name(h->route), h->response.status,
+                             clock_mono_us() - h->started_us);
+        log_debug("admin_request", "route=%s status=%d actor=%s", api_route_name(h->route),
+                  h->response.status, h->actor);
+        answer_response(h->req, &h->response);
+    }
+    held_free(h);
+}
+
+/* ---- who asks ---- */
+static void actor_fill(int fd, char *out, size_t room)
+{
+    struct ucred who = {.uid = (uid_t)-1};
+    socklen_t n = sizeof who;
+    struct passwd pw, *found = NULL;
+    char names[1024];
+
+    if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) != 0) {
+        (void)snprintf(out, room, "unknown");
+        return;
+    }
+    if (getpwuid_r(who.uid, &pw, names, sizeof names, &found) == 0 && found != NULL)
+        (void)snprintf(out, room, "uid:%u %s", (unsigned)who.uid, found->pw_name);
+    else
+        (void)snprintf(out, room, "uid:%u", (unsigned)who.uid);
+}
+
+static const char *method_of(struct evhttp_request *req)
+{
+    enum evhttp_cmd_type command = evhttp_request_get_command(req);
+
+    return command == EVHTTP_REQ_GET      ? "GET"
+           : command == EVHTTP_REQ_POST   ? "POST"
+           : command == EVHTTP_REQ_PATCH  ? "PATCH"
+           : command == EVHTTP_REQ_DELETE ? "DELETE"
+           : command == EVHTTP_REQ_HEAD   ? "HEAD"
+                                          : "PUT";
+}
+
+static void unix_request(struct evhttp_request *req, void *arg)
+{
+    struct http *http = arg;
+    const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(req));
+    const char *method = method_of(req);
+    int fd = http_conn_request_read(http->unix_listener, req);
+    bool allowed = false;
+
+    const struct api_route *route = path != NULL ? api_route_find(method, path, &allowed) : NULL;
+    if (route == NULL) {
+        answer_fail(req, allowed ? 405 : 404, allowed ? "method_not_allowed" : "not_found",
+                    allowed ? "this path has other methods" : "no such path");
+        return;
+    }
+    struct held *h = http->held_n < HELD_MAX && !http->stopped ? held_new(http, req) : NULL;
+    if (h == NULL || !held_copy(h, req, method)) {
+        if (h != NULL)
+            held_free(h);
+        answer_fail(req, 503, "busy",
+                    "too many requests are held, or webhookd is stopping: try again");
+        return;
+    }
+    h->route = route;
+    actor_fill(fd, h->actor, sizeof h->actor);
+    bool writes = api_route_writes(route);
+    if (!store_has_room(http->store, writes ? STORE_WRITE : STORE_LIST) ||
+        store_submit(http->store, writes ? STORE_WRITE : STORE_LIST, writes ? STORE_GUARDED : 0,
+                     request_work, request_done, h) != OK) {
+        held_free(h);
+        answer_fail(req, 503, "busy", "the store's queue is full: try again");
+    }
+}
+
+/* ---- TCP: health and metrics ---- */
+static enum err_code metrics_work(struct backend *b, void *arg, struct err *err)
+{
+    struct held *h = arg;
+
+    return b->ops->counts(b, h->now.deliveries, &h->now.rejects, err);
+}
+
+static void metrics_done(void *arg, const struct err *err, int64_t generation)
+{
+    struct held *h = arg;
+    struct http *http = h->http;
+
+    (void)generation;
+    if (http != NULL && err->code == OK) {
+        struct store_stats st;
+        struct buf text;
+
+        http->hooks.metrics(http->hooks.arg, &h->now);
+        store_stats(http->store, &st);
+        h->now.store_commits = st.commits;
+        h->now.store_requests = st.requests;
+        h->now.store_errors = st.errors;
+        h->now.store_file_bytes = st.file_bytes;
+        buf_init(&text, 1 << 20);
+        metrics_write(http->metrics, &h->now, &text);
+        answer(h->req, 200, "text/plain; version=0.0.4; charset=utf-8", text.data, text.len);
+        buf_fini(&text);
+    } else if (http != NULL) {
+        answer_text(h->req, 503, err->text);
+    }
+    held_free(h);
+}
+
+static void ready_answer(struct http *http, struct evhttp_request *req)
+{
+    struct api_live live;
+    struct err why;
+
+    http->hooks.live(http->hooks.arg, &live);
+    if (store_failed(http->store, &why))
+        answer_text(req, 503, "store failed\n");
+    else if (!live.ready)
+        answer_text(req, 503, live.draining ? "draining\n" : "starting\n");
+    else
+        answer_text(req, 200, "ready\n");
+}
+
+static void tcp_request(struct evhttp_request *req, void *arg)
+{
+    struct http *http = arg;
+    const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(req));
+    enum evhttp_cmd_type command = evhttp_request_get_command(req);
+
+    (void)http_conn_request_read(http->tcp_listener, req);
+    path = path != NULL ? path : "";
+    bool known = strcmp(path, "/healthz") == 0 || strcmp(path, "/readyz") == 0 ||
+                 strcmp(path, "/metrics") == 0;
+    if (!known) {
+        answer_fail(req, 404, "not_found",
+                    "here are /healthz, /readyz and /metrics; the api is on listen.socket");
+        return;
+    }
+    if (command != EVHTTP_REQ_GET && command != EVHTTP_REQ_HEAD) {
+        answer_fail(req, 405, "method_not_allowed", "GET only");
+        return;
+    }
+    if (strcmp(path, "/healthz") == 0) {
+        answer_text(req, 200, "ok\n"); /* that the loop turned is the answer */
+        return;
+    }
+    if (strcmp(path, "/readyz") == 0) {
+        ready_answer(http, req);
+        return;
+    }
+    struct held *h = http->held_n < HELD_MAX ? held_new(http, req) : NULL;
+    if (h == NULL ||
+        store_submit(http->store, STORE_LIST, 0, metrics_work, metrics_done, h) != OK) {
+        if (h != NULL)
+            held_free(h);
+        answer_fail(req, 503, "busy", "too many requests are held: try again");
+    }
+}
+
+/* ---- life ---- */
+enum err_code http_new(struct http **out, struct loop *l, const struct conf *conf,
+                       struct store *store, struct intake *intake, struct metrics *m,
+                       const struct http_hooks *hooks, struct err *err)
+{
+    struct http *http = calloc(1, sizeof *http);
+    int fd;
+
+    if (http == NULL)
+        return fail(err, ERR_NOMEM, "http: out of memory");
+    http->base = loop_base(l);
+    http->store = store;
+    http->intake = intake;
+    http->metrics = m;
+    http->hooks = *hooks;
+    fd = http_bind_unix(conf->listen_socket, err);
+    if (fd < 0)
+        goto fail;
+    http->socket_path = strdup(conf->listen_socket);
+    http->unix_listener = http_listener_new(http->base, fd, SOCKET_BODY_MAX, unix_request, http);
+    if (http->unix_listener == NULL || http->socket_path == NULL) {
+        (void)fail(err, ERR_NOMEM, "http: out of memory");
+        goto fail;
+    }
+    if (conf->listen_http != NULL && conf->listen_http[0] != '\0') {
+        fd = http_bind_tcp(conf->listen_http, err);
+        if (fd < 0)
+            goto fail;
+        http->tcp_listener = http_listener_new(http->base, fd, TCP_BODY_MAX, tcp_request, http);
+        if (http->tcp_listener == NULL) {
+            (void)fail(err, ERR_NOMEM, "http: out of memory");
+            goto fail;
+        }
+    }
+    *out = http;
+    return OK;
+
+fail:
+    http_free(http);
+    return err->code;
+}
+
+void http_stop_accepting(struct http *http)
+{
+    http->stopped = true;
+    http_listener_stop(http->unix_listener); /* TCP stays: /readyz says that we drain */
+}
+
+void http_free(struct http *http)
+{
+    if (http == NULL)
+        return;
+    http->stopped = true;
+    while (http->held != NULL) { /* the store still has them: they are freed when it answers */
+        struct held *h = http->held;
+
+        http->held = h->next;
+        answer_fail(h->req, 503, "stopping", "webhookd is stopping: try again");
+        h->http = NULL;
+        h->req = NULL;
+        h->prev = h->next = NULL;
+    }
+    http_listener_free(http->unix_listener);
+    http_listener_free(http->tcp_listener);
+    if (http->socket_path != NULL)
+        (void)unlink(http->socket_path);
+    free(http->socket_path);
+    free(http);
+}

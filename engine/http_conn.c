@@ -1,0 +1,309 @@
+/* engine/http_conn.c: every connection is a socket bufferevent below a filter. The filter's input
+ * runs http_guard over the head before evhttp sees a byte; its context holds the deadline and is
+ * freed with the connection. A refused connection gets its 400 straight on the socket and no
+ * further reading: evhttp then sees the end and lets it go. */
+#include "engine/http_conn.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <errno.h>
+
+#include "base/log.h"
+#include "engine/http_guard.h"
+
+enum { CONNECTIONS_MAX = 256, HEAD_MAX_BYTES = 16384, READ_DEADLINE_S = 10, BACKLOG = 128 };
+
+struct conn {
+    struct http_listener *listener;
+    struct bufferevent *socket, *filter;
+    struct event *deadline;
+    struct http_guard guard;
+    bool refused;
+    struct conn *prev, *next;
+};
+
+struct http_listener {
+    struct event_base *base;
+    struct evhttp *evhttp;
+    struct evconnlistener *accepts;
+    struct conn *conns;
+    int conns_n;
+    bool stopped;
+};
+
+static void conn_refuse(struct conn *c, const char *why)
+{
+    static const char answer[] =
+        "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    int fd = bufferevent_getfd(c->socket);
+
+    c->refused = true;
+    log_warn("http_refused", "reason=%s", why);
+    if (fd < 0)
+        return;
+    (void)send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)shutdown(fd, SHUT_RD);
+}
+
+static enum bufferevent_filter_result conn_input(struct evbuffer *source, struct evbuffer *target,
+                                                 ev_ssize_t limit, enum bufferevent_flush_mode mode,
+                                                 void *arg)
+{
+    struct conn *c = arg;
+    size_t n = evbuffer_get_length(source);
+    const unsigned char *bytes = evbuffer_pullup(source, -1);
+
+    (void)limit;
+    (void)mode;
+    if (n == 0)
+        return BEV_NEED_MORE;
+    const char *why = c->refused ? "refused before" : http_guard_feed(&c->guard, bytes, n);
+    if (why != NULL) {
+        if (!c->refused)
+            conn_refuse(c, why);
+        (void)evbuffer_drain(source, n);
+        return BEV_NEED_MORE;
+    }
+    return evbuffer_add_buffer(target, source) == 0 ? BEV_OK : BEV_ERROR;
+}
+
+static void conn_late(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *c = arg;
+
+    (void)fd;
+    (void)what;
+    int sock = bufferevent_getfd(c->socket);
+    if (sock >= 0)
+        (void)shutdown(sock, SHUT_RDWR); /* evhttp sees the end and frees the connection */
+}
+
+static void conn_free(void *arg)
+{
+    struct conn *c = arg;
+    struct http_listener *l = c->listener;
+
+    if (c->deadline != NULL)
+        event_free(c->deadline);
+    if (c->prev != NULL)
+        c->prev->next = c->next;
+    else
+        l->conns = c->next;
+    if (c->next != NULL)
+        c->next->prev = c->prev;
+    l->conns_n--;
+    if (!l->stopped && l->accepts != NULL)
+        (void)evconnlistener_enable(l->accepts);
+    free(c);
+}
+
+/* evhttp asks for the bufferevent of a connection it has just accepted. */
+static struct bufferevent *conn_new(struct event_base *base, void *arg)
+{
+    struct http_listener *l = arg;
+    struct conn *c = calloc(1, sizeof *c);
+    const struct timeval deadline = {.tv_sec = READ_DEADLINE_S};
+
+    if (c == NULL)
+        return NULL;
+    c->listener = l;
+    http_guard_init(&c->guard);
+    c->socket = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    c->deadline = event_new(base, -1, 0, conn_late, c);
+    if (c->socket == NULL || c->deadline == NULL)
+        goto fail;
+    c->next = l->conns;
+    if (c->next != NULL)
+        c->next->prev = c;
+    l->conns = c;
+    l->conns_n++;
+    c->filter =
+        bufferevent_filter_new(c->socket, conn_input, NULL, BEV_OPT_CLOSE_ON_FREE, conn_free, c);
+    if (c->filter == NULL) {
+        bufferevent_free(c->socket);
+        conn_free(c);
+        return NULL;
+    }
+    (void)event_add(c->deadline, &deadline);
+    if (l->conns_n >= CONNECTIONS_MAX)
+        (void)evconnlistener_disable(l->accepts); /* the rest waits in the kernel's backlog */
+    return c->filter;
+
+fail:
+    if (c->socket != NULL)
+        bufferevent_free(c->socket);
+    if (c->deadline != NULL)
+        event_free(c->deadline);
+    free(c);
+    return NULL;
+}
+
+int http_conn_request_read(struct http_listener *l, struct evhttp_request *req)
+{
+    struct bufferevent *bev = evhttp_connection_get_bufferevent(evhttp_request_get_connection(req));
+
+    for (struct conn *c = l->conns; c != NULL; c = c->next)
+        if (c->filter == bev) {
+            (void)event_del(c->deadline);
+            return bufferevent_getfd(c->socket);
+        }
+    return -1;
+}
+
+struct http_listener *http_listener_new(struct event_base *base, int fd, size_t body_max_bytes,
+                                        http_listener_request_fn *request, void *arg)
+{
+    struct http_listener *l = calloc(1, sizeof *l);
+
+    if (l == NULL)
+        goto fail;
+    l->base = base;
+    l->evhttp = evhttp_new(base);
+    if (l->evhttp == NULL)
+        goto fail;
+    evhttp_set_max_headers_size(l->evhttp, HEAD_MAX_BYTES);
+    evhttp_set_max_body_size(l->evhttp, (ev_ssize_t)body_max_bytes);
+    evhttp_set_timeout(l->evhttp, READ_DEADLINE_S);
+    evhttp_set_allowed_methods(l->evhttp, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST |
+                                              EVHTTP_REQ_PATCH | EVHTTP_REQ_DELETE |
+                                              EVHTTP_REQ_PUT);
+    evhttp_set_default_content_type(l->evhttp, NULL);
+    evhttp_set_bevcb(l->evhttp, conn_new, l);
+    evhttp_set_gencb(l->evhttp, request, arg);
+    (void)evutil_make_socket_nonblocking(fd);
+    l->accepts = evconnlistener_new(base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
+                                    BACKLOG, fd);
+    if (l->accepts == NULL)
+        goto fail;
+    if (evhttp_bind_listener(l->evhttp, l->accepts) == NULL) {
+        evconnlistener_free(l->accepts);
+        fd = -1;
+        goto fail;
+    }
+    return l;
+
+fail:
+    if (fd >= 0)
+        close(fd);
+    if (l != NULL && l->evhttp != NULL)
+        evhttp_free(l->evhttp);
+    free(l);
+    return NULL;
+}
+
+void http_listener_stop(struct http_listener *l)
+{
+    if (l == NULL)
+        return;
+    l->stopped = true;
+    (void)evconnlistener_disable(l->accepts);
+}
+
+void http_listener_free(struct http_listener *l)
+{
+    if (l == NULL)
+        return;
+    l->stopped = true;
+    evhttp_free(l->evhttp); /* the listener and its connections with it */
+    /* A filter's context is freed in a deferred callback of libevent: let those run before l goes.
+     */
+    while (l->conns != NULL && event_base_loop(l->base, EVLOOP_NONBLOCK | EVLOOP_ONCE) == 0)
+        ;
+    free(l);
+}
+
+/* ---- binding ---- */
+static bool somebody_listens(const struct sockaddr_un *addr)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool yes = fd >= 0 && connect(fd, (const struct sockaddr *)addr, sizeof *addr) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return yes;
+}
+
+int http_bind_unix(const char *path, struct err *err)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct stat st;
+
+    if (strlen(path) >= sizeof addr.sun_path) {
+        (void)fail(err, ERR_CONFIG, "listen.socket: %s: longer than %zu bytes", path,
+                   sizeof addr.sun_path - 1);
+        return -1;
+    }
+    memcpy(addr.sun_path, path, strlen(path) + 1);
+    if (lstat(path, &st) == 0) {
+        if (!S_ISSOCK(st.st_mode)) {
+            (void)fail(err, ERR_CONFIG, "listen.socket: %s exists and is not a socket: remove it",
+                       path);
+            return -1;
+        }
+        if (somebody_listens(&addr)) {
+            (void)fail(err, ERR_BUSY, "listen.socket: another process listens on %s", path);
+            return -1;
+        }
+        (void)unlink(path); /* left behind by one that was killed */
+    }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    mode_t before = umask(0117); /* 0660 from the first moment on */
+    int rc = fd < 0 ? -1 : bind(fd, (const struct sockaddr *)&addr, sizeof addr);
+    int errnum = errno;
+    (void)umask(before);
+    if (rc == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    (void)fail(
+        err, ERR_IO,
+        "listen.socket: cannot bind %s: %s: does its folder exist, and may this user write there?",
+        path, errno_text(errnum));
+    return -1;
+}
+
+int http_bind_tcp(const char *address, struct err *err)
+{
+    char host[128];
+    const char *colon = strrchr(address, ':');
+    struct addrinfo *found = NULL,
+                    hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV};
+    int fd = -1, on = 1;
+    size_t n = colon != NULL ? (size_t)(colon - address) : 0;
+
+    if (n == 0 || n >= sizeof host) {
+        (void)fail(err, ERR_CONFIG, "listen.http: '%s' is not ADDRESS:PORT", address);
+        return -1;
+    }
+    bool bracketed = address[0] == '[' && address[n - 1] == ']';
+    (void)snprintf(host, sizeof host, "%.*s", (int)(bracketed ? n - 2 : n),
+                   address + (bracketed ? 1 : 0));
+    if (getaddrinfo(host, colon + 1, &hints, &found) != 0) {
+        (void)fail(err, ERR_CONFIG, "listen.http: '%s' is not an IP address and a port", address);
+        return -1;
+    }
+    fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0)
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) != 0) {
+        (void)fail(err, ERR_IO, "listen.http: cannot bind %s: %s", address, errno_text(errno));
+        if (fd >= 0)
+            close(fd);
+        fd = -1;
+    }
+    freeaddrinfo(found);
+    return fd;
+}
