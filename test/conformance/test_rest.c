@@ -1,0 +1,322 @@
+/* test/conformance/test_rest.c: jobs, intake's memory, audit, retention of each kind, numbers. */
+#include "test/conformance/bed.h"
+
+static void jobs(void **state)
+{
+    struct bed *bed = *state;
+    struct job j = {.num = bed_num(bed),
+                    .kind = "replay",
+                    .filter = "{\"cause\":\"gone\"}",
+                    .rate_per_s = 2.5,
+                    .ignore_expiry = true,
+                    .actor = "uid:1000",
+                    .note = "after the outage",
+                    .sub = 7,
+                    .selected = 10,
+                    .created_ms = T0};
+    struct job got, *list;
+    size_t n;
+    OK_OR_DIE(bed, bed->ops->job_put(bed->b, &j, &bed->err));
+    OK_OR_DIE(bed, bed->ops->job_get(bed->b, j.num, &bed->a, &got, &bed->err));
+    assert_string_equal(got.kind, "replay");
+    assert_string_equal(got.filter, j.filter);
+    assert_true(got.rate_per_s > 2.49 && got.rate_per_s < 2.51);
+    assert_true(got.ignore_expiry);
+    assert_string_equal(got.actor, "uid:1000");
+    assert_string_equal(got.note, "after the outage");
+    assert_int_equal(got.sub, 7);
+    assert_int_equal(got.selected, 10);
+    assert_int_equal(got.state, JOB_ACTIVE);
+    struct job change = got;
+    change.kind = "other";
+    change.created_ms = 1;
+    change.delivered = change.dead_again = 50;
+    change.state = JOB_DONE;
+    change.mark_ms = T0 + 5;
+    change.mark_num = 55;
+    change.walked = true;
+    change.excluded = 3;
+    change.queued = 4;
+    change.started_ms = T0 + 1;
+    change.finished_ms = T0 + 9;
+    OK_OR_DIE(bed, bed->ops->job_update(bed->b, &change, &bed->err));
+    OK_OR_DIE(bed, bed->ops->job_get(bed->b, j.num, &bed->a, &got, &bed->err));
+    assert_string_equal(got.kind, "replay"); /* what it is and when it came stay, */
+    assert_int_equal(got.created_ms, T0);
+    assert_int_equal(got.delivered, 0); /* and outcomes are counted by settle alone */
+    assert_int_equal(got.dead_again, 0);
+    assert_int_equal(got.state, JOB_DONE);
+    assert_int_equal(got.mark_ms, T0 + 5);
+    assert_int_equal(got.mark_num, 55);
+    assert_true(got.walked);
+    assert_int_equal(got.excluded, 3);
+    assert_int_equal(got.queued, 4);
+    assert_int_equal(got.started_ms, T0 + 1);
+    assert_int_equal(got.finished_ms, T0 + 9);
+    change.num = 4242;
+    assert_int_equal(bed->ops->job_update(bed->b, &change, &bed->err), ERR_NOT_FOUND);
+    assert_int_equal(bed->ops->job_get(bed->b, 4242, &bed->a, &got, &bed->err), ERR_NOT_FOUND);
+    for (int i = 0; i < JOB_STATES; i++) {
+        struct job more = {
+            .num = bed_num(bed), .kind = "replay", .state = (enum job_state)i, .created_ms = T0};
+        OK_OR_DIE(bed, bed->ops->job_put(bed->b, &more, &bed->err));
+    }
+    OK_OR_DIE(bed, bed->ops->job_list(bed->b, false, 0, 3, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 3);
+    assert_int_equal(list[0].num, bed->last); /* newest first */
+    assert_int_equal(list[2].num, bed->last - 2);
+    OK_OR_DIE(bed,
+              bed->ops->job_list(bed->b, false, list[2].num, 9, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 2);
+    assert_int_equal(list[1].num, j.num);
+    OK_OR_DIE(bed, bed->ops->job_list(bed->b, true, 0, 9, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 2);
+    assert_int_equal(list[0].state, JOB_PAUSED);
+    assert_int_equal(list[1].state, JOB_ACTIVE);
+}
+
+static void outbox_memory(void **state)
+{
+    struct bed *bed = *state;
+    int64_t mark;
+    struct taken t = {.seq = 5, .digest = {1, 2, 3}}, u = t, *list;
+    bool has;
+    size_t n;
+    OK_OR_DIE(bed, bed->ops->outbox_mark(bed->b, "trades", &mark, &bed->err));
+    assert_int_equal(mark, 0);
+    OK_OR_DIE(bed, bed->ops->outbox_set_mark(bed->b, "trades", 17, &bed->err));
+    OK_OR_DIE(bed, bed->ops->outbox_set_mark(bed->b, "other", 3, &bed->err));
+    OK_OR_DIE(bed, bed->ops->outbox_set_mark(bed->b, "trades", 12, &bed->err)); /* may step back */
+    OK_OR_DIE(bed, bed->ops->outbox_mark(bed->b, "trades", &mark, &bed->err));
+    assert_int_equal(mark, 12);
+    OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &t, &bed->err));
+    OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &t, &bed->err)); /* twice is once */
+    OK_OR_DIE(bed, bed->ops->taken_has(bed->b, "trades", &t, &has, &bed->err));
+    assert_true(has);
+    OK_OR_DIE(bed, bed->ops->taken_has(bed->b, "other", &t, &has, &bed->err));
+    assert_false(has);
+    u.digest[15] = 9; /* the same seq, issued again for another row */
+    OK_OR_DIE(bed, bed->ops->taken_has(bed->b, "trades", &u, &has, &bed->err));
+    assert_false(has);
+    OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &u, &bed->err));
+    u.seq = 8;
+    OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &u, &bed->err));
+    OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "zzz", &u, &bed->err));
+    OK_OR_DIE(bed, bed->ops->taken_list(bed->b, "trades", 0, 9, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 3);
+    assert_int_equal(list[0].seq, 5);
+    assert_int_equal(list[2].seq, 8);
+    assert_int_equal(list[2].digest[15], 9);
+    OK_OR_DIE(bed, bed->ops->taken_list(bed->b, "trades", 5, 9, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 1);
+    OK_OR_DIE(bed, bed->ops->taken_delete(bed->b, "trades", &t, &bed->err));
+    OK_OR_DIE(bed, bed->ops->taken_list(bed->b, "trades", 0, 9, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 2);
+    assert_int_equal(list[0].digest[15], 9); /* exactly that one */
+}
+
+static void rejects(void **state)
+{
+    struct bed *bed = *state;
+    struct reject got, *list;
+    int64_t counts[DELIVERY_STATES], n_rejects, first = bed->last + 1;
+    size_t n;
+    for (int i = 0; i < 3; i++) {
+        struct reject r = {.num = bed_num(bed),
+                           .outbox = "trades",
+                           .seq = 10 + i,
+                           .reason = "not JSON",
+                           .row = "{\"payload\":\"nope\"}",
+                           .created_ms = T0 + i};
+        OK_OR_DIE(bed, bed->ops->reject_put(bed->b, &r, &bed->err));
+    }
+    OK_OR_DIE(bed, bed->ops->reject_get(bed->b, first + 1, &bed->a, &got, &bed->err));
+    assert_string_equal(got.outbox, "trades");
+    assert_int_equal(got.seq, 11);
+    assert_string_equal(got.reason, "not JSON");
+    assert_string_equal(got.row, "{\"payload\":\"nope\"}");
+    assert_int_equal(got.created_ms, T0 + 1);
+    OK_OR_DIE(bed, bed->ops->reject_list(bed->b, 0, 2, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 2);
+    OK_OR_DIE(bed, bed->ops->reject_list(bed->b, list[1].num, 2, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 1);
+    assert_int_equal(list[0].seq, 12);
+    OK_OR_DIE(bed, bed->ops->reject_delete(bed->b, first, &bed->err));
+    assert_int_equal(bed->ops->reject_delete(bed->b, first, &bed->err), ERR_NOT_FOUND);
+    assert_int_equal(bed->ops->reject_get(bed->b, first, &bed->a, &got, &bed->err), ERR_NOT_FOUND);
+    OK_OR_DIE(bed, bed->ops->counts(bed->b, counts, &n_rejects, &bed->err));
+    assert_int_equal(n_rejects, 2);
+}
+
+static void audit(void **state)
+{
+    struct bed *bed = *state;
+    struct audit_entry *list;
+    size_t n;
+    for (int i = 0; i < 4; i++) {
+        struct audit_entry e = {.num = bed_num(bed),
+                                .actor = "uid:0",
+                                .action = "dlq.purge",
+                                .target = i == 0 ? NULL : "sub_x",
+                                .detail = "{\"n\":3}",
+                                .created_ms = T0 + i};
+        OK_OR_DIE(bed, bed->ops->audit_put(bed->b, &e, &bed->err));
+    }
+    OK_OR_DIE(bed, bed->ops->audit_list(bed->b, 0, 3, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 3);
+    assert_int_equal(list[0].created_ms, T0 + 3); /* newest first */
+    assert_string_equal(list[0].actor, "uid:0");
+    assert_string_equal(list[0].action, "dlq.purge");
+    assert_string_equal(list[0].target, "sub_x");
+    assert_string_equal(list[0].detail, "{\"n\":3}");
+    OK_OR_DIE(bed, bed->ops->audit_list(bed->b, list[2].num, 3, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 1);
+    assert_null(list[0].target);
+    OK_OR_DIE(bed, bed->ops->retain(bed->b, RETAIN_AUDIT, T0 + 2, 1, &n, &bed->err));
+    assert_int_equal(n, 1);
+    OK_OR_DIE(bed, bed->ops->retain(bed->b, RETAIN_AUDIT, T0 + 2, 9, &n, &bed->err));
+    assert_int_equal(n, 1);
+    OK_OR_DIE(bed, bed->ops->audit_list(bed->b, 0, 9, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 2);
+}
+
+/* ---- retention ---- */
+static size_t retain(struct bed *bed, enum retain_what what, int64_t before_ms, size_t limit)
+{
+    size_t n;
+    OK_OR_DIE(bed, bed->ops->retain(bed->b, what, before_ms, limit, &n, &bed->err));
+    assert_true(n <= limit);
+    return n;
+}
+
+static bool has_event(struct bed *bed, const char *id, bool *with_payload)
+{
+    struct event_rec e;
+    if (bed->ops->event_get(bed->b, id, true, &bed->a, &e, &bed->err) != OK)
+        return false;
+    *with_payload = e.payload != NULL;
+    return true;
+}
+
+static void retain_delivered(void **state)
+{
+    struct bed *bed = *state;
+    int64_t subs[2] = {bed_sub(bed, "a", 0), bed_sub(bed, "b", 0)}, d[4];
+    struct event_rec both = bed_event_of(bed, "both", T0), none = bed_event_of(bed, "none", T0);
+    struct attempt *attempts;
+    struct delivery gone;
+    struct dead_letter l;
+    size_t n;
+    bool payload = false;
+    for (int i = 0; i < 4; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "e%d", i);
+        d[i] = bed_emit(bed, subs[0], id, NULL, T0);
+        bed_settle(bed, d[i], SETTLE_DELIVERED, T0 + i);
+    }
+    int64_t x = bed_put_at(bed, &both, subs, 2, false, NULL);
+    bed_put_at(bed, &none, NULL, 0, false, NULL);
+    bed_settle(bed, x, SETTLE_DELIVERED, T0);
+    bed_settle(bed, x + 1, SETTLE_DEAD, T0);
+    int64_t open = bed_emit(bed, subs[0], "open", NULL, T0);
+    assert_int_equal(retain(bed, RETAIN_DELIVERED, T0, 9), 0); /* none finished before T0 */
+    assert_int_equal(retain(bed, RETAIN_DELIVERED, T0 + 3, 2), 2);
+    size_t more = 0;
+    while ((n = retain(bed, RETAIN_DELIVERED, T0 + 3, 2)) > 0)
+        more += n;
+    assert_int_equal(more, 3); /* two deliveries and the event that matched nobody */
+    assert_int_equal(bed->ops->delivery_get(bed->b, d[0], &bed->a, &gone, &bed->err),
+                     ERR_NOT_FOUND);
+    OK_OR_DIE(bed, bed->ops->attempt_list(bed->b, d[0], &bed->a, &attempts, &n, &bed->err));
+    assert_int_equal(n, 0);
+    assert_false(has_event(bed, "e0", &payload));
+    assert_false(has_event(bed, "none", &payload));
+    assert_true(has_event(bed, "e3", &payload));
+    assert_true(payload);
+    /* dead letters and open ones stay, however old; a dead one needs no second copy in the clear */
+    assert_int_equal(bed_delivery(bed, open).state, DELIVERY_PENDING);
+    OK_OR_DIE(bed, bed->ops->dead_get(bed->b, x + 1, &bed->a, &l, &bed->err));
+    assert_non_null(l.event.payload);
+    assert_true(has_event(bed, "both", &payload));
+    assert_false(payload);
+    assert_int_equal(bed_sub_get(bed, subs[0]).counts[DELIVERY_DELIVERED], 1);
+    bed_replay(bed, x + 1, 0, T0 + 50);
+    ASSERT_CLAIMS(bed, subs[1], T0 + 50, x + 1);
+}
+
+static void retain_attempts(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", 0), done = bed_emit(bed, sub, "done", NULL, T0);
+    int64_t dead = bed_emit(bed, sub, "dead", NULL, T0), open = bed_emit(bed, sub, "o", NULL, T0);
+    struct attempt *list;
+    size_t n;
+    bed_settle(bed, done, SETTLE_RETRY, T0 + 10); /* each starts 5 ms earlier */
+    bed_settle(bed, done, SETTLE_DELIVERED, T0 + 30);
+    bed_settle(bed, dead, SETTLE_DEAD, T0 + 10);
+    bed_settle(bed, open, SETTLE_RETRY, T0 + 10);
+    assert_int_equal(retain(bed, RETAIN_ATTEMPTS, T0 + 20, 9), 1);
+    OK_OR_DIE(bed, bed->ops->attempt_list(bed->b, done, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 1);
+    assert_int_equal(list[0].n, 2);
+    assert_int_equal(bed_delivery(bed, done).attempts, 2); /* as many were made */
+    assert_int_equal(retain(bed, RETAIN_ATTEMPTS, T0 + 99, 9), 1);
+    OK_OR_DIE(bed, bed->ops->attempt_list(bed->b, dead, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 1);
+    OK_OR_DIE(bed, bed->ops->attempt_list(bed->b, open, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 1);
+}
+
+static void retain_dead(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", 0), d[3];
+    for (int i = 0; i < 3; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "e%d", i);
+        d[i] = bed_emit(bed, sub, id, NULL, T0);
+        bed_settle(bed, d[i], SETTLE_DEAD, T0 + i);
+    }
+    assert_int_equal(retain(bed, RETAIN_DEAD, T0 + DEAD_KEPT - 1, 9), 0);
+    assert_int_equal(retain(bed, RETAIN_DEAD, T0 + DEAD_KEPT + 1, 1), 1);
+    assert_int_equal(retain(bed, RETAIN_DEAD, T0 + DEAD_KEPT + 1, 9), 1);
+    assert_int_equal(retain(bed, RETAIN_DEAD, T0 + DEAD_KEPT + 1, 9), 0);
+    assert_int_equal(bed_delivery(bed, d[0]).state, DELIVERY_DISCARDED);
+    assert_int_equal(bed_delivery(bed, d[1]).state, DELIVERY_DISCARDED);
+    assert_int_equal(bed_delivery(bed, d[1]).finished_ms, T0 + DEAD_KEPT + 1);
+    assert_int_equal(bed_delivery(bed, d[2]).state, DELIVERY_DEAD);
+}
+
+static void max_num(void **state)
+{
+    struct bed *bed = *state;
+    int64_t max;
+    bed->last = 500;
+    bed_emit(bed, bed_sub(bed, "a", 0), "e", NULL, T0);
+    OK_OR_DIE(bed, bed->ops->max_num(bed->b, &max, &bed->err));
+    assert_int_equal(max, bed->last);
+    struct secret s = {.num = 900, .value = "v", .created_ms = T0};
+    OK_OR_DIE(bed, bed->ops->secret_put(bed->b, 501, &s, &bed->err));
+    OK_OR_DIE(bed, bed->ops->max_num(bed->b, &max, &bed->err));
+    assert_int_equal(max, 900);
+    struct job j = {.num = 901, .kind = "replay"};
+    OK_OR_DIE(bed, bed->ops->job_put(bed->b, &j, &bed->err));
+    struct reject r = {.num = 902, .outbox = "o", .reason = "x", .row = "{}"};
+    OK_OR_DIE(bed, bed->ops->reject_put(bed->b, &r, &bed->err));
+    struct audit_entry e = {.num = 903, .actor = "a", .action = "b"};
+    OK_OR_DIE(bed, bed->ops->audit_put(bed->b, &e, &bed->err));
+    struct partner p = {.num = 904, .name = "p"};
+    OK_OR_DIE(bed, bed->ops->partner_put(bed->b, &p, &bed->err));
+    OK_OR_DIE(bed, bed->ops->max_num(bed->b, &max, &bed->err));
+    assert_int_equal(max, 904);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ON_BOTH(jobs),        ON_BOTH(outbox_memory),    ON_BOTH(rejects),
+        ON_BOTH(audit),       ON_BOTH(retain_delivered), ON_BOTH(retain_attempts),
+        ON_BOTH(retain_dead), ON_BOTH(max_num),
+    };
+    return cmocka_run_group_tests_name("conformance: the rest", tests, NULL, NULL);
+}
