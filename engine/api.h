@@ -91,6 +91,7 @@ struct api_route;
 const struct api_route *api_route_find(const char *method, const char *path, bool *allowed);
 bool api_route_writes(const struct api_route *r);
 const char *api_route_name(const struct api_route *r); /* "POST /api/v1/events": for metrics */
+const struct api_route *api_route_at(size_t i);        /* the whole table, row by row; NULL: end */
 
 void api_response_init(struct api_response *resp);
 void api_response_fini(struct api_response *resp);

@@ -1,0 +1,318 @@
+/* engine/api.c: the table of routes, the dispatch, the error object. What each route does stands in
+ * the other api_*.c files; what it takes and gives, in api.h. */
+#include "engine/api.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/dice.h"
+#include "base/text.h"
+#include "engine/api_impl.h"
+
+enum { ROUTE_READS = 0, ROUTE_WRITES = 1, ROUTE_JSON = 2 };
+
+struct api_route {
+    const char *name; /* "METHOD /path", with one {…} at most */
+    unsigned flags;
+    api_handler *handler;
+};
+#define V1 " /api/v1"
+#define WRITES_JSON (ROUTE_WRITES | ROUTE_JSON)
+static const struct api_route ROUTES[] = {
+    {"POST" V1 "/events", ROUTE_WRITES, h_events_post},
+    {"GET" V1 "/events", ROUTE_READS, h_events_list},
+    {"GET" V1 "/events/{id}", ROUTE_READS, h_events_get},
+    {"POST" V1 "/partners", WRITES_JSON, h_partners_post},
+    {"GET" V1 "/partners", ROUTE_READS, h_partners_list},
+    {"POST" V1 "/subscriptions", WRITES_JSON, h_subs_post},
+    {"GET" V1 "/subscriptions", ROUTE_READS, h_subs_list},
+    {"GET" V1 "/subscriptions/{id}", ROUTE_READS, h_subs_get},
+    {"PATCH" V1 "/subscriptions/{id}", WRITES_JSON, h_subs_patch},
+    {"DELETE" V1 "/subscriptions/{id}", ROUTE_WRITES, h_subs_delete},
+    {"POST" V1 "/subscriptions/{id}/pause", WRITES_JSON, h_subs_pause},
+    {"POST" V1 "/subscriptions/{id}/resume", WRITES_JSON, h_subs_resume},
+    {"POST" V1 "/subscriptions/{id}/enable", WRITES_JSON, h_subs_enable},
+    {"POST" V1 "/subscriptions/{id}/disable", WRITES_JSON, h_subs_disable},
+    {"POST" V1 "/subscriptions/{id}/rotate-secret", WRITES_JSON, h_subs_rotate},
+    {"GET" V1 "/subscriptions/{id}/deliveries", ROUTE_READS, h_sub_deliveries},
+    {"GET" V1 "/deliveries", ROUTE_READS, h_deliveries_list},
+    {"GET" V1 "/deliveries/{id}", ROUTE_READS, h_deliveries_get},
+    {"GET" V1 "/deliveries/{id}/attempts", ROUTE_READS, h_attempts_list},
+    {"GET" V1 "/dead-letters", ROUTE_READS, h_dead_list},
+    {"GET" V1 "/dead-letters/count", ROUTE_READS, h_dead_count},
+    {"GET" V1 "/dead-letters/export", ROUTE_READS, h_dead_export},
+    {"POST" V1 "/dead-letters/import", ROUTE_WRITES, h_dead_import},
+    {"POST" V1 "/dead-letters/purge", WRITES_JSON, h_dead_purge},
+    {"GET" V1 "/dead-letters/{id}", ROUTE_READS, h_dead_get},
+    {"POST" V1 "/dead-letters/{id}/replay", WRITES_JSON, h_dead_replay_one},
+    {"POST" V1 "/replays", WRITES_JSON, h_replays_post},
+    {"GET" V1 "/jobs", ROUTE_READS, h_jobs_list},
+    {"GET" V1 "/jobs/{id}", ROUTE_READS, h_jobs_get},
+    {"POST" V1 "/jobs/{id}/cancel", WRITES_JSON, h_jobs_cancel},
+    {"POST" V1 "/jobs/{id}/pause", WRITES_JSON, h_jobs_pause},
+    {"POST" V1 "/jobs/{id}/resume", WRITES_JSON, h_jobs_resume},
+    {"GET" V1 "/outbox-rejects", ROUTE_READS, h_rejects_list},
+    {"GET" V1 "/outbox-rejects/{id}", ROUTE_READS, h_rejects_get},
+    {"DELETE" V1 "/outbox-rejects/{id}", ROUTE_WRITES, h_rejects_delete},
+    {"POST" V1 "/outbox-rejects/{id}/retry", WRITES_JSON, h_rejects_retry},
+    {"GET" V1 "/audit", ROUTE_READS, h_audit_list},
+    {"GET" V1 "/status", ROUTE_READS, h_status},
+};
+enum { ROUTES_N = sizeof ROUTES / sizeof ROUTES[0], RESPONSE_MAX_BYTES = 192 << 20 };
+
+/* ---- routes ---- */
+
+/* Does the path match the route's, whose {id} stands for one segment? *ref: that segment. */
+static bool path_matches(const char *pattern, const char *path, const char **ref, size_t *ref_n)
+{
+    *ref = NULL;
+    *ref_n = 0;
+    while (*pattern) {
+        if (*pattern == '{') {
+            *ref = path;
+            *ref_n = strcspn(path, "/");
+            if (*ref_n == 0)
+                return false;
+            path += *ref_n;
+            pattern = strchr(pattern, '}') + 1;
+        } else if (*pattern++ != *path++) {
+            return false;
+        }
+    }
+    return *path == '\0';
+}
+
+static const struct api_route *route_look(const char *method, const char *path, bool *allowed,
+                                          const char **ref, size_t *ref_n)
+{
+    size_t n = strlen(method);
+    *allowed = false;
+    for (size_t i = 0; i < ROUTES_N; i++) {
+        const char *at = strchr(ROUTES[i].name, ' ');
+        if (!path_matches(at + 1, path, ref, ref_n))
+            continue;
+        if ((size_t)(at - ROUTES[i].name) == n && !memcmp(ROUTES[i].name, method, n))
+            return &ROUTES[i];
+        *allowed = true;
+    }
+    return NULL;
+}
+
+const struct api_route *api_route_find(const char *method, const char *path, bool *allowed)
+{
+    const char *ref;
+    size_t ref_n;
+    return route_look(method, path, allowed, &ref, &ref_n);
+}
+
+bool api_route_writes(const struct api_route *r)
+{
+    return (r->flags & ROUTE_WRITES) != 0;
+}
+
+const char *api_route_name(const struct api_route *r)
+{
+    return r->name;
+}
+
+const struct api_route *api_route_at(size_t i)
+{
+    return i < ROUTES_N ? &ROUTES[i] : NULL;
+}
+
+/* ---- responses ---- */
+
+void api_response_init(struct api_response *resp)
+{
+    *resp = (struct api_response){.content_type = "application/json"};
+    buf_init(&resp->body, RESPONSE_MAX_BYTES);
+    changes_init(&resp->changes);
+}
+
+void api_response_fini(struct api_response *resp)
+{
+    buf_fini(&resp->body);
+    changes_fini(&resp->changes);
+}
+
+void api_fail(struct api_response *resp, int status, const char *code, const char *target,
+              const char *message)
+{
+    struct buf *b = &resp->body;
+    buf_clear(b);
+    resp->status = status;
+    resp->content_type = "application/json";
+    resp->next_cursor[0] = '\0';
+    put_open(b, NULL, '{');
+    put_open(b, "error", '{');
+    put_str(b, "code", code);
+    put_str(b, "message", message);
+    put_null(b, "details");
+    put_str(b, "target", target);
+    put_int(b, "status", status);
+    put_time(b, "timestamp", clock_wall_ms());
+    put_str(b, "correlation_id", resp->correlation_id[0] ? resp->correlation_id : NULL);
+    put_null(b, "documentation");
+    buf_adds(b, "}}");
+}
+
+static enum err_code code_of_status(int status)
+{
+    switch (status) {
+    case 403:
+        return ERR_DENIED;
+    case 404:
+        return ERR_NOT_FOUND;
+    case 409:
+        return ERR_EXISTS;
+    case 503:
+        return ERR_BUSY;
+    default:
+        return ERR_INVALID;
+    }
+}
+
+enum err_code api_refuse(struct api_call *c, int status, const char *code, const char *target,
+                         const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    api_fail(c->resp, status, code, target, text);
+    c->refused = true;
+    return fail(c->err, code_of_status(status), "%s", text);
+}
+
+int64_t api_new_num(struct api_call *c)
+{
+    return id_next(intake_ids(c->api->intake), c->now_ms);
+}
+
+enum err_code api_audit(struct api_call *c, const char *action, const char *target,
+                        const char *detail)
+{
+    struct audit_entry entry = {.num = api_new_num(c),
+                                .actor = c->req->actor ? c->req->actor : "unknown",
+                                .action = action,
+                                .target = target,
+                                .detail = detail,
+                                .created_ms = c->now_ms};
+    return c->ops->audit_put(c->b, &entry, c->err);
+}
+
+/* ---- dispatch ---- */
+
+/* A caller's id is taken as it is where it can stand in a header and a log line. */
+static bool correlation_id_fits(const char *text)
+{
+    size_t n = text ? strlen(text) : 0;
+    if (n == 0 || n > 128)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (text[i] <= 0x20 || text[i] >= 0x7f || text[i] == '"' || text[i] == '\\')
+            return false;
+    return true;
+}
+
+static void correlation_id_set(struct api_response *resp, const char *given)
+{
+    if (correlation_id_fits(given)) {
+        text_copy(resp->correlation_id, sizeof resp->correlation_id, given);
+        return;
+    }
+    unsigned char random[12];
+    dice_bytes(random, sizeof random);
+    memcpy(resp->correlation_id, "req_", 4);
+    text_hex(resp->correlation_id + 4, random, sizeof random);
+}
+
+static enum err_code body_parse(struct api_call *c)
+{
+    json_error_t why;
+    if (c->req->body_bytes == 0) {
+        c->body = json_object();
+        return c->body ? OK : fail(c->err, ERR_NOMEM, "no memory for a request");
+    }
+    c->body = json_loadb(c->req->body, c->req->body_bytes, JSON_REJECT_DUPLICATES, &why);
+    if (!c->body)
+        return api_refuse(c, 400, "invalid_json", NULL, "the body is not JSON: %s (line %d)",
+                          why.text, why.line);
+    if (!json_is_object(c->body))
+        return api_refuse(c, 400, "invalid_json", NULL, "the body is not a JSON object");
+    return OK;
+}
+
+/* What a handler left to us to say: the store's own answers and failures. */
+static void store_answer(struct api_call *c, enum err_code rc)
+{
+    static const struct {
+        enum err_code rc;
+        int status;
+    } rows[] = {{ERR_NOT_FOUND, 404}, {ERR_EXISTS, 409}, {ERR_STALE, 409}, {ERR_INVALID, 422},
+                {ERR_BUSY, 503},      {ERR_DENIED, 403}, {ERR_FULL, 507}};
+    int status = 500;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].rc == rc)
+            status = rows[i].status;
+    api_fail(c->resp, status, status == 507 ? "disk_full" : err_code_name(rc), NULL, c->err->text);
+}
+
+static enum err_code call_prepare(struct api_call *c, const struct api_route *route,
+                                  const char *ref, size_t ref_n)
+{
+    if (ref) {
+        c->ref = api_decode(c->mem, ref, ref_n, false);
+        if (!c->ref)
+            return api_refuse(c, 400, "invalid_path", NULL, "the path is not percent-encoded UTF-8");
+    }
+    c->query = api_query_parse(c->mem, c->req->query);
+    if (!c->query)
+        return api_refuse(c, 400, "invalid_query", NULL,
+                          "the query is not percent-encoded name=value pairs in UTF-8");
+    return route->flags & ROUTE_JSON ? body_parse(c) : OK;
+}
+
+enum err_code api_handle(const struct api *api, const struct api_route *route, struct backend *b,
+                         const struct api_request *req, struct api_response *resp)
+{
+    struct arena mem;
+    struct err err = {0};
+    struct api_call c = {.api = api,
+                         .b = b,
+                         .ops = b->ops,
+                         .req = req,
+                         .resp = resp,
+                         .mem = &mem,
+                         .err = &err,
+                         .now_ms = clock_store_ms()};
+    bool allowed;
+    const char *ref = NULL;
+    size_t ref_n = 0;
+    arena_init(&mem);
+    correlation_id_set(resp, req->correlation_id);
+    (void)route_look(req->method, req->path, &allowed, &ref, &ref_n);
+    enum err_code rc = OK;
+    if (api_route_writes(route))
+        rc = intake_prime(api->intake, b, &err);
+    if (rc == OK)
+        rc = call_prepare(&c, route, ref, ref_n);
+    if (rc == OK)
+        rc = route->handler(&c);
+    if (rc == OK && resp->body.failed)
+        rc = api_refuse(&c, 500, "too_large", NULL, "the answer is too large: ask for less");
+    if (rc != OK && !c.refused)
+        store_answer(&c, rc);
+    if (rc != OK) {
+        changes_clear(&resp->changes);
+        if (api_route_writes(route)) /* what intake read in this transaction is undone with it */
+            intake_forget_routes(api->intake);
+    }
+    json_decref(c.query);
+    json_decref(c.body);
+    arena_fini(&mem);
+    return rc;
+}

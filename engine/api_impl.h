@@ -1,0 +1,145 @@
+/* engine/api_impl.h: what the api_*.c files share. Not for others.
+ *
+ *   request ─▶ api.c (route, query, body) ─▶ a handler ─▶ api_json.c ─▶ response
+ *                                               └─▶ api_filter.c, the store's operations
+ *
+ * A handler returns OK with resp filled, or a code after which the caller undoes: a refusal that it
+ * said itself (api_refuse), or a code of the store (c->err says why), which api.c turns into an
+ * error object. */
+#ifndef ENGINE_API_IMPL_H
+#define ENGINE_API_IMPL_H
+
+#include <jansson.h>
+
+#include "engine/api.h"
+#include "engine/api_filter.h"
+
+/* Rows of one turn of the store (house rule 9). */
+enum { API_SLICE = 256 };
+
+struct api_call {
+    const struct api *api;
+    struct backend *b;
+    const struct backend_ops *ops;
+    const struct api_request *req;
+    struct api_response *resp;
+    struct arena *mem;
+    struct err *err;
+    json_t *query;   /* object of strings; arrays where a name was repeated */
+    json_t *body;    /* an object, where the route takes one (empty body: {}); else NULL */
+    const char *ref; /* the {…} of the path, decoded; NULL where the route has none */
+    int64_t now_ms;  /* store clock */
+    bool refused;    /* resp holds the error object already */
+};
+typedef enum err_code api_handler(struct api_call *c);
+
+/* ---- api.c ---- */
+__attribute__((format(printf, 5, 6))) enum err_code api_refuse(struct api_call *c, int status,
+                                                               const char *code, const char *target,
+                                                               const char *fmt, ...);
+/* An entry of the audit log; detail: a JSON object without secrets, or NULL. */
+enum err_code api_audit(struct api_call *c, const char *action, const char *target,
+                        const char *detail);
+int64_t api_new_num(struct api_call *c); /* on the writing thread */
+
+/* ---- api_util.c: members of a body, parameters of a query ---- */
+char *api_decode(struct arena *a, const char *text, size_t n, bool plus_is_blank); /* NULL: bad */
+json_t *api_query_parse(struct arena *a, const char *query);                       /* NULL: bad */
+bool api_param_true(const struct api_call *c, const char *name); /* 1, true, yes */
+/* limit (1..1000, default 100) and cursor of a list. */
+struct api_page {
+    size_t limit;
+    int64_t after_ms, after_num;
+};
+enum err_code api_page_read(struct api_call *c, struct api_page *out);
+void api_cursor_write(char out[64], int64_t ms, int64_t num);
+bool api_cursor_read(const char *text, int64_t *ms, int64_t *num);
+/* Refuses members of the body that are not in names[] (NULL-terminated). */
+enum err_code api_members(struct api_call *c, const json_t *object, const char *const *names);
+/* Absent and null leave *out alone (and *given false, where given is not NULL). */
+enum err_code api_member_text(struct api_call *c, const char *name, const char **out);
+enum err_code api_member_number(struct api_call *c, const char *name, double min, double max,
+                                double *out);
+enum err_code api_member_bool(struct api_call *c, const char *name, bool *out);
+/* RFC 3339, ms since 1970 as a number or in digits. */
+bool api_time_of(const json_t *value, int64_t *out_ms);
+
+/* ---- api_filter.c ---- */
+enum api_filter_of { API_FILTER_DEAD, API_FILTER_DELIVERIES, API_FILTER_EVENTS };
+struct api_filter {
+    struct filter f;
+    bool all;      /* "all": true was said */
+    bool narrows;  /* something else than limit, cursor and order was said */
+    bool ids;      /* ids were said (f.ids is then never empty) */
+    bool paged;    /* limit or cursor was said */
+    bool deleted;  /* of the named subscriptions one at least is deleted */
+    int64_t *live; /* the named subscriptions that are not deleted */
+    size_t live_n;
+};
+/* object: of strings (a query) or of JSON's own types (a body). *target: the member at fault. */
+enum err_code api_filter_read(struct backend *b, const json_t *object, enum api_filter_of of,
+                              int64_t now_ms, struct arena *a, struct api_filter *out,
+                              const char **target, struct err *err);
+/* The same for a handler; its refusals are said: 404 for an unknown subscription, else 422. */
+enum err_code api_filter_of_call(struct api_call *c, const json_t *object, enum api_filter_of of,
+                                 struct api_filter *out);
+/* As JSON that api_filter_read accepts again: names and times are resolved. */
+void api_filter_write(const struct api_filter *f, const char *name, struct buf *out);
+
+/* ---- api_json.c: members. Each puts the comma before itself. ---- */
+void put_open(struct buf *b, const char *name, char bracket); /* name NULL: in an array */
+void put_str(struct buf *b, const char *name, const char *value); /* NULL: null */
+void put_int(struct buf *b, const char *name, int64_t value);
+void put_int_or_null(struct buf *b, const char *name, int64_t value); /* 0: null */
+void put_bool(struct buf *b, const char *name, bool value);
+void put_real(struct buf *b, const char *name, double value); /* 0: null */
+void put_null(struct buf *b, const char *name);
+void put_time(struct buf *b, const char *name, int64_t ms);                   /* 0: null */
+void put_id(struct buf *b, const char *name, const char *prefix, int64_t num); /* 0: null */
+void put_seconds(struct buf *b, const char *name, int64_t us);                /* < 0: null */
+void put_raw(struct buf *b, const char *name, const char *bytes, size_t n);
+/* name, or name_base64 where the bytes are no text (or hold a NUL); NULL bytes: null. */
+void put_bytes(struct buf *b, const char *name, const void *bytes, size_t n);
+void put_list_end(struct api_call *c, bool more, int64_t ms, int64_t num); /* ],"next_cursor"} */
+
+/* ---- api_json.c: objects ---- */
+void render_subscription(struct buf *b, const char *name, const struct subscription *s,
+                         int64_t now_ms, const char *secret);
+void render_event(struct buf *b, const char *name, const struct event_rec *e);
+void render_payload(struct buf *b, const struct event_rec *e); /* payload or payload_base64 */
+void render_delivery(struct buf *b, const char *name, const struct delivery *d);
+void render_attempt(struct buf *b, const struct attempt *a);
+void render_letter(struct buf *b, const struct dead_letter *l); /* an item of the list */
+void render_job(struct buf *b, const struct job *j, int64_t now_ms);
+
+/* ---- api_scan.c ---- */
+struct scanned {
+    const char *data, *attributes; /* NULL: no such member */
+    size_t data_n, attributes_n;
+    size_t data_seen, attributes_seen; /* how often */
+    struct buf rest;                   /* the object with both replaced by null */
+};
+/* The objects of a body that is one object or an array of them. body is legal JSON. -1: something
+ * else; -2: more than max. Each of out[] must be finished by the caller. */
+int scan_events(const char *body, size_t n, struct scanned *out, int max, bool *array);
+
+/* ---- handlers ---- */
+api_handler h_events_post, h_events_list, h_events_get;
+api_handler h_partners_post, h_partners_list;
+api_handler h_subs_post, h_subs_list, h_subs_get, h_subs_patch, h_subs_delete;
+api_handler h_subs_pause, h_subs_resume, h_subs_enable, h_subs_disable, h_subs_rotate;
+api_handler h_deliveries_list, h_deliveries_get, h_attempts_list, h_sub_deliveries;
+api_handler h_dead_list, h_dead_count, h_dead_get, h_dead_purge, h_dead_export, h_dead_import;
+api_handler h_replays_post, h_dead_replay_one, h_jobs_list, h_jobs_get;
+api_handler h_jobs_cancel, h_jobs_pause, h_jobs_resume;
+api_handler h_rejects_list, h_rejects_get, h_rejects_delete, h_rejects_retry;
+api_handler h_audit_list, h_status;
+
+/* api_subscriptions.c; ERR_NOT_FOUND is said: 404 */
+enum err_code sub_of_ref(struct api_call *c, struct subscription *s);
+/* api_sub_input.c: the members of a body into *s (url, events, …), judged. create: url and events
+ * are required. */
+enum err_code sub_input(struct api_call *c, struct subscription *s, bool create);
+enum err_code sub_profile_secrets(struct api_call *c, const struct subscription *s);
+
+#endif
