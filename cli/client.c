@@ -321,6 +321,9 @@ int client_judge(struct cli *cli, const struct answer *a, int on_invalid)
     }
     const char *target = out_string(a->json, "error.target");
 
+    /* most messages begin with what they are about */
+    if (target != NULL && message != NULL && strncmp(target, message, strlen(target)) == 0)
+        target = NULL;
     return out_fail(cli, rc, code ? code : "internal", "%s%s%s", target ? target : "",
                     target ? ": " : "",
                     message ? message : "webhookd gave an answer that this webhookctl cannot read");

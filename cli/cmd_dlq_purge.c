@@ -48,6 +48,8 @@ static int purge_slices(struct cli *cli, const struct filter_flags *f, int64_t c
         struct answer a;
 
         json_object_set(body, "filter", f->json);
+        if (cli_flag(cli, FLAG_NOTE) != NULL)
+            json_object_set_new(body, "note", json_string(cli_flag(cli, FLAG_NOTE)));
         if (position == NULL)
             json_object_set_new(body, "confirm", json_integer(count));
         else

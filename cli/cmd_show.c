@@ -59,19 +59,20 @@ static void text_print(const json_t *object, const char *text, const char *base6
     }
 }
 
-/* Headers come as an object, or as the lines of a head. */
+/* [["name","value"],…] */
 static void headers_print(const json_t *headers)
 {
-    const char *name;
-    json_t *value;
     struct buf line;
+    size_t i;
+    json_t *pair;
 
-    if (json_is_string(headers))
-        out_escaped(json_string_value(headers), json_string_length(headers), "  ");
-    json_object_foreach((json_t *)(uintptr_t)headers, name, value)
+    json_array_foreach(headers, i, pair)
     {
+        const char *name = json_string_value(json_array_get(pair, 0));
+        const char *value = json_string_value(json_array_get(pair, 1));
+
         buf_init(&line, 65536);
-        buf_addf(&line, "%s: %s", name, json_string_value(value) ? json_string_value(value) : "");
+        buf_addf(&line, "%s: %s", name ? name : "", value ? value : "");
         out_escaped(line.data ? line.data : "", line.len, "  ");
         buf_fini(&line);
     }

@@ -11,11 +11,7 @@ static const struct out_column fields[] = {{"Version", "version", OUT_TEXT},
                                            {"Started", "started_at", OUT_TIME},
                                            {"Configuration", "config_loaded_at", OUT_TIME},
                                            {"Store", "store.url", OUT_TEXT},
-                                           {"Store size", "store.bytes", OUT_BYTES},
                                            {"Store size", "store.file_bytes", OUT_BYTES},
-                                           {"Pending", "counts.pending", OUT_TEXT},
-                                           {"Retrying", "counts.retrying", OUT_TEXT},
-                                           {"Held", "counts.held", OUT_TEXT},
                                            {"Pending", "deliveries.pending", OUT_TEXT},
                                            {"Retrying", "deliveries.retrying", OUT_TEXT},
                                            {"Held", "deliveries.held", OUT_TEXT},
@@ -25,7 +21,6 @@ static const struct out_column fields[] = {{"Version", "version", OUT_TEXT},
                                            {"of at most", "in_flight_limit", OUT_TEXT},
                                            {"Delivered/s", "delivered_per_second", OUT_TEXT},
                                            {"Broken", "breakers_open", OUT_TEXT},
-                                           {"Dead", "counts.dead", OUT_TEXT},
                                            {"Rejects", "rejects", OUT_TEXT},
                                            {"Jobs", "jobs_active", OUT_TEXT},
                                            OUT_COLUMNS_END};
@@ -46,7 +41,7 @@ int cmd_status(struct cli *cli)
             printf("webhookd is %s%s\n", ready ? "ready" : "not ready",
                    json_is_true(json_object_get(a.json, "draining")) ? ", draining" : "");
             out_fields(cli, a.json, fields);
-            if (out_integer(a.json, "deliveries.dead") + out_integer(a.json, "counts.dead") > 0)
+            if (out_integer(a.json, "deliveries.dead") > 0)
                 out_note("Next: webhookctl dlq summary");
         } else {
             printf("%s\n", a.raw.data ? a.raw.data : "");
