@@ -30,13 +30,14 @@ struct event_put_result {
 
 /* What retention deletes, a slice at a time. */
 enum retain_what {
-    RETAIN_DELIVERED, /* delivered and discarded deliveries, with their attempts, then events
-                         without deliveries */
-    RETAIN_ATTEMPTS,  /* attempts of deliveries that are over */
-    RETAIN_DEAD,      /* dead letters whose expires_ms is past: state discarded */
-    RETAIN_AUDIT,
-    RETAIN_SEEN,    /* remembered ids */
-    RETAIN_SECRETS, /* secrets whose overlap is over */
+    RETAIN_DELIVERED, /* delivered and discarded deliveries that ended before before_ms, with their
+                         attempts, then events without deliveries; an event that only dead letters
+                         are left of gives up its payload */
+    RETAIN_ATTEMPTS,  /* attempts, begun before before_ms, of delivered and discarded deliveries */
+    RETAIN_DEAD,      /* dead letters whose expires_ms <= before_ms: purged at that time */
+    RETAIN_AUDIT,     /* written before before_ms */
+    RETAIN_SEEN,      /* remembered ids whose seen_until_ms <= before_ms */
+    RETAIN_SECRETS,   /* secrets that expire and whose expires_ms <= before_ms */
     RETAINS
 };
 
@@ -77,7 +78,7 @@ struct backend_ops {
     enum err_code (*sub_put)(struct backend *, const struct subscription *,
                              struct err *); /* EXISTS: name */
     /* All columns but num, created_ms, counts, secrets; adds 1 to revision. State deleted frees the
-     * name. */
+     * name. Without on_dead_block, keys that wait behind a dead one go on. */
     enum err_code (*sub_update)(struct backend *, const struct subscription *, struct err *);
     /* by name or "sub_…"; secrets and counts filled. Deleted ones only by id. */
     enum err_code (*sub_get)(struct backend *, const char *ref, struct arena *,
@@ -97,7 +98,8 @@ struct backend_ops {
      * numbered from first_delivery on. due = max(accepted_ms, deliver_after_ms). For a sub whose
      * bit in ordered[] is set and an event with ordering_key and without a future deliver_after,
      * only the head of (sub, key) becomes ready. digest: 32 bytes, keyed digest of id and of
-     * content (first and second half), remembered until seen_until_ms. */
+     * content (first and second half), remembered until RETAIN_SEEN passes
+     * seen_until_ms. */
     enum err_code (*event_put)(struct backend *, const struct event_rec *, const int64_t *subs,
                                const bool *ordered, size_t n, int64_t first_delivery,
                                const uint8_t digest[32], int64_t seen_until_ms,
@@ -131,8 +133,8 @@ struct backend_ops {
     enum err_code (*settle)(struct backend *, const struct settlement *, int64_t dead_expires_ms,
                             struct settled *out, struct err *);
     /* Kills up to limit open deliveries of sub, without an attempt: those that are due or created
-     * before before_ms (INT64_MAX: all), whether ready or waiting behind an ordering key. *n: how
-     * many. */
+     * (replayed) before before_ms (INT64_MAX: all), whether ready or waiting behind an ordering
+     * key. *n: how many. */
     enum err_code (*kill)(struct backend *, int64_t sub, int64_t before_ms, enum cause cause,
                           size_t limit, int64_t now_ms, int64_t dead_expires_ms, size_t *n,
                           struct err *);
@@ -151,17 +153,20 @@ struct backend_ops {
     enum err_code (*dead_get)(struct backend *, int64_t num, struct arena *, struct dead_letter *,
                               struct err *);
     /* Back to ready with a fresh retry budget, state retrying (pending where it had no attempt);
-     * bypasses the ordering key's line. ERR_STALE: not dead. ERR_INVALID: the subscription is
-     * deleted, or the sealed payload is missing or does not open. */
+     * bypasses the ordering key's line; a key that it blocks goes on once it is delivered. An
+     * expiry that is past is dropped. ERR_STALE: not dead, or unknown. ERR_INVALID: the
+     * subscription is deleted or unknown, or the sealed payload is missing or does not open. */
     enum err_code (*dead_replay)(struct backend *, int64_t num, int64_t job, int64_t due_ms,
                                  int64_t now_ms, struct err *);
-    /* State discarded; a key that it blocked goes on (out->next_due_ms). ERR_STALE: not dead. */
+    /* State discarded; a key that it blocked goes on (out->next_due_ms). ERR_STALE: not dead, or
+     * unknown. */
     enum err_code (*dead_purge)(struct backend *, int64_t num, int64_t now_ms, struct settled *out,
                                 struct err *);
     /* Puts an exported letter (with its attempts) back, delivery number and all. ERR_EXISTS: it is
      * here and dead already. A discarded delivery of that number becomes dead again. ERR_INVALID:
-     * the number is another, open delivery. sub_num 0: bind by sub_name; a name that is unknown is
-     * kept as text. */
+     * the number is another, open delivery. sub_num 0 or unknown: bind by sub_name; a name
+     * that is unknown is kept as text. Its event is the one here of the same id, type and payload,
+     * else one without payload is made for it. */
     enum err_code (*dead_import)(struct backend *, const struct dead_letter *,
                                  const struct attempt *, size_t attempts_n, int64_t now_ms,
                                  struct err *);
