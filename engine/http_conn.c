@@ -1,7 +1,12 @@
-/* engine/http_conn.c: every connection is a socket bufferevent below a filter. The filter's input
- * runs http_guard over the head before evhttp sees a byte; its context holds the deadline and is
- * freed with the connection. A refused connection gets its 400 straight on the socket and no
- * further reading: evhttp then sees the end and lets it go. */
+/* engine/http_conn.c: every connection's bytes run past http_guard before evhttp parses them: a
+ * callback on the socket's input buffer sees them as they arrive. A refused connection gets its 400
+ * straight on the socket and no further reading: evhttp then sees the end and lets it go. (A filter
+ * bufferevent would be the obvious place, but evhttp 2.1.12 closes a filtered connection before the
+ * answer has left the socket below.)
+ *
+ * evhttp tells nobody about a connection before its first request is complete. Our own hold on it
+ * is the argument that evhttp gives to the bufferevent's callbacks, which is its evhttp_connection;
+ * from that comes the close callback that frees ours. */
 #include "engine/http_conn.h"
 
 #include <event2/buffer.h>
@@ -27,8 +32,8 @@ enum { CONNECTIONS_MAX = 256, HEAD_MAX_BYTES = 16384, READ_DEADLINE_S = 10, BACK
 
 struct conn {
     struct http_listener *listener;
-    struct bufferevent *socket, *filter;
-    struct event *deadline;
+    struct bufferevent *socket;
+    struct event *deadline, *begun;
     struct http_guard guard;
     bool refused;
     struct conn *prev, *next;
@@ -57,26 +62,27 @@ static void conn_refuse(struct conn *c, const char *why)
     (void)shutdown(fd, SHUT_RD);
 }
 
-static enum bufferevent_filter_result conn_input(struct evbuffer *source, struct evbuffer *target,
-                                                 ev_ssize_t limit, enum bufferevent_flush_mode mode,
-                                                 void *arg)
+static void conn_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 {
     struct conn *c = arg;
-    size_t n = evbuffer_get_length(source);
-    const unsigned char *bytes = evbuffer_pullup(source, -1);
+    size_t n = evbuffer_get_length(input);
+    const char *why = NULL;
+    struct evbuffer_ptr at;
+    struct evbuffer_iovec part;
 
-    (void)limit;
-    (void)mode;
-    if (n == 0)
-        return BEV_NEED_MORE;
-    const char *why = c->refused ? "refused before" : http_guard_feed(&c->guard, bytes, n);
-    if (why != NULL) {
-        if (!c->refused)
-            conn_refuse(c, why);
-        (void)evbuffer_drain(source, n);
-        return BEV_NEED_MORE;
+    if (info->n_added == 0)
+        return;
+    (void)evbuffer_ptr_set(input, &at, n - info->n_added, EVBUFFER_PTR_SET);
+    while (!c->refused && why == NULL && evbuffer_peek(input, -1, &at, &part, 1) > 0) {
+        why = http_guard_feed(&c->guard, part.iov_base, part.iov_len);
+        if (evbuffer_ptr_set(input, &at, part.iov_len, EVBUFFER_PTR_ADD) != 0 ||
+            (size_t)at.pos >= n)
+            break;
     }
-    return evbuffer_add_buffer(target, source) == 0 ? BEV_OK : BEV_ERROR;
+    if (why != NULL)
+        conn_refuse(c, why);
+    if (c->refused)
+        (void)evbuffer_drain(input, n);
 }
 
 static void conn_late(evutil_socket_t fd, short what, void *arg)
@@ -90,13 +96,14 @@ static void conn_late(evutil_socket_t fd, short what, void *arg)
         (void)shutdown(sock, SHUT_RDWR); /* evhttp sees the end and frees the connection */
 }
 
-static void conn_free(void *arg)
+static void conn_free(struct conn *c)
 {
-    struct conn *c = arg;
     struct http_listener *l = c->listener;
 
     if (c->deadline != NULL)
         event_free(c->deadline);
+    if (c->begun != NULL)
+        event_free(c->begun);
     if (c->prev != NULL)
         c->prev->next = c->next;
     else
@@ -104,9 +111,27 @@ static void conn_free(void *arg)
     if (c->next != NULL)
         c->next->prev = c->prev;
     l->conns_n--;
-    if (!l->stopped && l->accepts != NULL)
+    if (!l->stopped)
         (void)evconnlistener_enable(l->accepts);
     free(c);
+}
+
+static void conn_closed(struct evhttp_connection *connection, void *arg)
+{
+    (void)connection;
+    conn_free(arg);
+}
+
+/* Runs right after the accept: now the bufferevent has its evhttp_connection. */
+static void conn_begun(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *c = arg;
+    void *connection = NULL;
+
+    (void)fd;
+    (void)what;
+    bufferevent_getcb(c->socket, NULL, NULL, NULL, &connection);
+    evhttp_connection_set_closecb(connection, conn_closed, c);
 }
 
 /* evhttp asks for the bufferevent of a connection it has just accepted. */
@@ -120,34 +145,26 @@ static struct bufferevent *conn_new(struct event_base *base, void *arg)
         return NULL;
     c->listener = l;
     http_guard_init(&c->guard);
-    c->socket = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
-    c->deadline = event_new(base, -1, 0, conn_late, c);
-    if (c->socket == NULL || c->deadline == NULL)
-        goto fail;
     c->next = l->conns;
     if (c->next != NULL)
         c->next->prev = c;
     l->conns = c;
     l->conns_n++;
-    c->filter =
-        bufferevent_filter_new(c->socket, conn_input, NULL, BEV_OPT_CLOSE_ON_FREE, conn_free, c);
-    if (c->filter == NULL) {
-        bufferevent_free(c->socket);
+    c->socket = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    c->deadline = event_new(base, -1, 0, conn_late, c);
+    c->begun = event_new(base, -1, 0, conn_begun, c);
+    if (c->socket == NULL || c->deadline == NULL || c->begun == NULL ||
+        evbuffer_add_cb(bufferevent_get_input(c->socket), conn_input, c) == NULL) {
+        if (c->socket != NULL)
+            bufferevent_free(c->socket);
         conn_free(c);
         return NULL;
     }
     (void)event_add(c->deadline, &deadline);
+    event_active(c->begun, EV_TIMEOUT, 1);
     if (l->conns_n >= CONNECTIONS_MAX)
         (void)evconnlistener_disable(l->accepts); /* the rest waits in the kernel's backlog */
-    return c->filter;
-
-fail:
-    if (c->socket != NULL)
-        bufferevent_free(c->socket);
-    if (c->deadline != NULL)
-        event_free(c->deadline);
-    free(c);
-    return NULL;
+    return c->socket;
 }
 
 int http_conn_request_read(struct http_listener *l, struct evhttp_request *req)
@@ -155,7 +172,7 @@ int http_conn_request_read(struct http_listener *l, struct evhttp_request *req)
     struct bufferevent *bev = evhttp_connection_get_bufferevent(evhttp_request_get_connection(req));
 
     for (struct conn *c = l->conns; c != NULL; c = c->next)
-        if (c->filter == bev) {
+        if (c->socket == bev) {
             (void)event_del(c->deadline);
             return bufferevent_getfd(c->socket);
         }
