@@ -267,7 +267,8 @@ static enum err_code call_prepare(struct api_call *c, const struct api_route *ro
     if (ref) {
         c->ref = api_decode(c->mem, ref, ref_n, false);
         if (!c->ref)
-            return api_refuse(c, 400, "invalid_path", NULL, "the path is not percent-encoded UTF-8");
+            return api_refuse(c, 400, "invalid_path", NULL,
+                              "the path is not percent-encoded UTF-8");
     }
     c->query = api_query_parse(c->mem, c->req->query);
     if (!c->query)

@@ -68,8 +68,7 @@ static enum err_code letter_of_ref(struct api_call *c, struct dead_letter *l)
                               id_text(b, "dlv", rows[1].delivery.num));
         num = n ? rows[0].delivery.num : 0;
     }
-    enum err_code rc =
-        num ? c->ops->dead_get(c->b, num, c->mem, l, c->err) : ERR_NOT_FOUND;
+    enum err_code rc = num ? c->ops->dead_get(c->b, num, c->mem, l, c->err) : ERR_NOT_FOUND;
     return rc == ERR_NOT_FOUND || rc == ERR_STALE
                ? api_refuse(c, 404, "not_found", NULL, "no dead letter '%.140s'", c->ref)
                : rc;
@@ -169,8 +168,9 @@ enum err_code h_dead_get(struct api_call *c)
     enum err_code rc = letter_of_ref(c, &l);
     if (rc == OK)
         rc = c->ops->attempt_list(c->b, l.delivery.num, c->mem, &log, &n, c->err);
-    if (rc == OK)
-        rc = c->ops->sub_get_num(c->b, l.sub_num, c->mem, &s, c->err);
+    if (rc != OK)
+        return rc;
+    rc = c->ops->sub_get_num(c->b, l.sub_num, c->mem, &s, c->err);
     if (rc != OK && rc != ERR_NOT_FOUND)
         return rc;
     bool known = rc == OK;

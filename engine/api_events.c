@@ -9,8 +9,9 @@
 
 enum { DELIVERIES_SHOWN_MAX = 1000 };
 static const char *const EVENT_MEMBERS[] = {
-    "type",       "data",          "id",         "partner",    "ordering_key", "correlation_id",
-    "source",     "version",       "attributes", "created_at", "deliver_after", "expires_at", NULL};
+    "type",           "data",       "id",      "partner",    "ordering_key",
+    "correlation_id", "source",     "version", "attributes", "created_at",
+    "deliver_after",  "expires_at", NULL};
 
 /* ---- POST /events ---- */
 
@@ -57,8 +58,8 @@ static enum err_code parse_rest(struct incoming *in, const struct scanned *s)
                           "a member stands twice in one event");
     in->rest = json_loadb(s->rest.data, s->rest.len, JSON_REJECT_DUPLICATES, &why);
     if (!in->rest)
-        return api_refuse(c, 422, "invalid_event", target(in, ""),
-                          "a member is not acceptable: %s", why.text);
+        return api_refuse(c, 422, "invalid_event", target(in, ""), "a member is not acceptable: %s",
+                          why.text);
     enum err_code rc = api_members(c, in->rest, EVENT_MEMBERS);
     if (rc != OK)
         return rc;

@@ -25,9 +25,9 @@ struct reading {
     const char *target;
     struct err *err;
 };
-static const char *const MEMBERS[] = {"subscription", "id",     "event_id", "type",  "cause",
-                                      "status",       "outcome", "state",   "since", "until",
-                                      "min_attempts", "job",    "all",      "limit", "cursor",
+static const char *const MEMBERS[] = {"subscription", "id",      "event_id", "type",  "cause",
+                                      "status",       "outcome", "state",    "since", "until",
+                                      "min_attempts", "job",     "all",      "limit", "cursor",
                                       "order",        "payload", NULL};
 
 static const json_t *member(const struct reading *r, const char *name)
@@ -207,8 +207,8 @@ static enum err_code read_when(struct reading *r, const char *name, int64_t *out
     const json_t *v = member(r, name);
     if (!v)
         return OK;
-    if (api_time_of(v, out) || (json_is_string(v) &&
-                                text_parse_when(json_string_value(v), r->now_ms, out))) {
+    if (api_time_of(v, out) ||
+        (json_is_string(v) && text_parse_when(json_string_value(v), r->now_ms, out))) {
         if (*out <= 0)
             *out = 1; /* 0 would mean: open */
         return OK;
@@ -264,8 +264,7 @@ static enum err_code read_words(struct reading *r)
                    "not one of success, http_3xx, http_4xx, http_429, http_5xx, timeout, dns, "
                    "connect, tls, reset, blocked, internal");
     if (state && !delivery_state_parse(state, &s))
-        return bad(r, "state",
-                   "not one of pending, retrying, held, delivered, dead, discarded");
+        return bad(r, "state", "not one of pending, retrying, held, delivered, dead, discarded");
     if (job && !id_parse(job, "job", &f->job))
         return bad(r, "job", "not the id of a job (job_…)");
     if (outcome) {
@@ -387,8 +386,7 @@ enum err_code api_filter_of_call(struct api_call *c, const json_t *object, enum 
                                  struct api_filter *out)
 {
     const char *target = NULL;
-    enum err_code rc =
-        api_filter_read(c->b, object, of, c->now_ms, c->mem, out, &target, c->err);
+    enum err_code rc = api_filter_read(c->b, object, of, c->now_ms, c->mem, out, &target, c->err);
     char text[sizeof c->err->text];
     if (rc != ERR_INVALID && rc != ERR_NOT_FOUND)
         return rc;
@@ -405,8 +403,7 @@ enum err_code api_filter_json(struct backend *b, const char *json, int64_t now_m
     json_t *object = json_loads(json ? json : "{}", 0, &why);
     if (!object)
         return fail(err, ERR_INVALID, "a filter that is not JSON: %s", why.text);
-    enum err_code rc =
-        api_filter_read(b, object, API_FILTER_DEAD, now_ms, a, &f, NULL, err);
+    enum err_code rc = api_filter_read(b, object, API_FILTER_DEAD, now_ms, a, &f, NULL, err);
     if (rc == OK)
         *out = f.f;
     json_decref(object);
@@ -438,8 +435,7 @@ void api_filter_write(const struct api_filter *filter, const char *name, struct 
     if (f->cause != CAUSE_NONE)
         put_str(out, "cause", cause_name(f->cause));
     if (f->status_min) {
-        (void)snprintf(text, sizeof text,
-                       "%d%s",
+        (void)snprintf(text, sizeof text, "%d%s",
                        f->status_min == f->status_max ? f->status_min : f->status_min / 100,
                        f->status_min == f->status_max ? "" : "xx");
         put_str(out, "status", text);

@@ -87,16 +87,16 @@ enum err_code api_filter_of_call(struct api_call *c, const json_t *object, enum 
 void api_filter_write(const struct api_filter *f, const char *name, struct buf *out);
 
 /* ---- api_json.c: members. Each puts the comma before itself. ---- */
-void put_open(struct buf *b, const char *name, char bracket); /* name NULL: in an array */
+void put_open(struct buf *b, const char *name, char bracket);     /* name NULL: in an array */
 void put_str(struct buf *b, const char *name, const char *value); /* NULL: null */
 void put_int(struct buf *b, const char *name, int64_t value);
 void put_int_or_null(struct buf *b, const char *name, int64_t value); /* 0: null */
 void put_bool(struct buf *b, const char *name, bool value);
 void put_real(struct buf *b, const char *name, double value); /* 0: null */
 void put_null(struct buf *b, const char *name);
-void put_time(struct buf *b, const char *name, int64_t ms);                   /* 0: null */
+void put_time(struct buf *b, const char *name, int64_t ms);                    /* 0: null */
 void put_id(struct buf *b, const char *name, const char *prefix, int64_t num); /* 0: null */
-void put_seconds(struct buf *b, const char *name, int64_t us);                /* < 0: null */
+void put_seconds(struct buf *b, const char *name, int64_t us);                 /* < 0: null */
 void put_raw(struct buf *b, const char *name, const char *bytes, size_t n);
 /* name, or name_base64 where the bytes are no text (or hold a NUL); NULL bytes: null. */
 void put_bytes(struct buf *b, const char *name, const void *bytes, size_t n);

@@ -155,8 +155,7 @@ static enum err_code job_in_the_way(struct api_call *c, const struct replay *r)
     struct job *rows = NULL;
     size_t n = 0;
     char id[ID_TEXT_MAX];
-    enum err_code rc =
-        c->ops->job_list(c->b, true, 0, JOBS_LOOKED_MAX, c->mem, &rows, &n, c->err);
+    enum err_code rc = c->ops->job_list(c->b, true, 0, JOBS_LOOKED_MAX, c->mem, &rows, &n, c->err);
     for (size_t i = 0; rc == OK && i < n; i++) {
         struct api_filter f;
         if (strcmp(rows[i].kind, "replay") != 0)
@@ -247,8 +246,8 @@ static enum err_code replay_create(struct api_call *c, const json_t *given)
 
 enum err_code h_replays_post(struct api_call *c)
 {
-    static const char *const names[] = {"filter", "rate_per_second", "note", "dry_run",
-                                        "ignore_expiry", NULL};
+    static const char *const names[] = {"filter",  "rate_per_second", "note",
+                                        "dry_run", "ignore_expiry",   NULL};
     const json_t *filter = json_object_get(c->body, "filter");
     enum err_code rc = api_members(c, c->body, names);
     if (rc == OK && !filter)

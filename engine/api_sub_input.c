@@ -239,8 +239,8 @@ enum err_code sub_profile_secrets(struct api_call *c, const struct subscription 
         const char *problem = valid ? profile_secret_problem(p, k->value) : NULL;
         if (problem)
             return api_refuse(c, 422, "invalid_member", "profile",
-                              "profile: its secret does not fit %s: %s; rotate it first", s->profile,
-                              problem);
+                              "profile: its secret does not fit %s: %s; rotate it first",
+                              s->profile, problem);
     }
     return OK;
 }

@@ -140,8 +140,7 @@ static enum err_code import_line(struct api_call *c, struct import *im, const ch
     size_t attempts_n = 0;
     struct err why = {0};
     arena_init(&mem);
-    enum err_code rc =
-        import_parse(line, n, c->now_ms, &mem, &l, &attempts, &attempts_n, &why);
+    enum err_code rc = import_parse(line, n, c->now_ms, &mem, &l, &attempts, &attempts_n, &why);
     if (rc == OK) {
         l.expires_ms = c->now_ms + c->api->conf->dead_retention_ms;
         rc = bind(c, &mem, &l);
