@@ -80,8 +80,8 @@ def payload(n):
 
 
 def webhookd_run(harness, url, n, concurrency):
-    conf = f"delivery: {{{{max_in_flight_per_subscription: {concurrency}}}}}\n"
-    with harness.Daemon(conf, replace=harness.CONF.replace("log: {{level: debug}}\n", "")) as d:
+    conf = f"delivery: {{max_in_flight_per_subscription: {concurrency}}}\n"
+    with harness.Daemon(conf, replace=harness.CONF.replace("log: {level: debug}\n", "")) as d:
         d.subscribe(url, "--name", "bench")
         d.ctl("subscription", "pause", "bench")
         with sqlite3.connect(f"{d.dir}/outbox/outbox.db", isolation_level=None) as db:
@@ -132,7 +132,7 @@ def latency_run(harness, build, rate, seconds, doorbell):
     import socket
     receiver = subprocess.Popen([f"{build}/bench/latency_receiver"], stdout=subprocess.PIPE, text=True)
     port = int(receiver.stdout.readline().split()[1])
-    conf = harness.CONF.replace("log: {{level: debug}}\n", "")
+    conf = harness.CONF.replace("log: {level: debug}\n", "")
     if doorbell:
         conf = conf.replace("outbox.db\n", "outbox.db\n    doorbell: {dir}/bell\n")
     with harness.Daemon(replace=conf) as d:

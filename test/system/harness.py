@@ -138,7 +138,7 @@ listen:
 egress:
   allow_http: true
   allow: [127.0.0.0/8]
-log: {{level: debug}}
+log: {level: debug}
 """
 
 
@@ -163,7 +163,7 @@ class Daemon:
 
     def write_conf(self, text):
         with open(self.conf, "w") as f:
-            f.write(text.replace("{dir}", self.dir).replace("{port}", str(self.port)).replace("{{", "{").replace("}}", "}"))
+            f.write(text.replace("{dir}", self.dir).replace("{port}", str(self.port)))
 
     def spawn(self):
         log = open(self.log_path, "ab")

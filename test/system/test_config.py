@@ -17,13 +17,13 @@ class Config(unittest.TestCase):
         with Daemon(start=False) as d:
             self.assertEqual(check(d, CONF).returncode, 0)
             self.assertEqual(check(d, "").returncode, 0)
-            done = check(d, "delivery:\n  timout: 10s\n  max_in_flight: many\nretry:\n  default: {{max_retries: -1}}\nlog: {{level: loud}}\n")
+            done = check(d, "delivery:\n  timout: 10s\n  max_in_flight: many\nretry:\n  default: {max_retries: -1}\nlog: {level: loud}\n")
             self.assertEqual(done.returncode, 78)
             lines = done.stderr.splitlines()
             self.assertEqual(len([x for x in lines if ": error: " in x]), 4, done.stderr)
             self.assertTrue(lines[0].startswith(f"{d.conf}:2:3: error: "), lines[0])
             self.assertIn("delivery.timeout", lines[0])
-            for bad in ("a: [1, 2", "\t", "store: {{url: sqlite://relative.db}}\n", "x: &a [*a]\n", "delivery: {{timeout: 10}}\ndelivery: {{}}\n"):
+            for bad in ("a: [1, 2", "\t", "store: {url: sqlite://relative.db}\n", "x: &a [*a]\n", "delivery: {timeout: 10}\ndelivery: {}\n"):
                 self.assertEqual(check(d, bad).returncode, 78, bad)
             done = subprocess.run([WEBHOOKD, "-t", "-c", f"{d.dir}/none"], capture_output=True, text=True)
             self.assertEqual(done.returncode, 78)
@@ -50,14 +50,14 @@ class Config(unittest.TestCase):
     def test_reload_all_or_nothing(self):
         with Daemon() as d, Receiver(503) as r:
             d.subscribe(r.url)
-            d.write_conf(CONF + "retry: {{default: {{max_retries: 0}}}}\nnonsense: 1\n")
+            d.write_conf(CONF + "retry: {default: {max_retries: 0}}\nnonsense: 1\n")
             d.process.send_signal(signal.SIGHUP)
             wait_for(lambda: "event=config_reload_failed" in d.log())
             self.assertIn("nonsense", d.log())
-            d.write_conf(CONF.replace("webhookd.sock", "other.sock") + "retry: {{default: {{max_retries: 0}}}}\n")
+            d.write_conf(CONF.replace("webhookd.sock", "other.sock") + "retry: {default: {max_retries: 0}}\n")
             d.process.send_signal(signal.SIGHUP)
             wait_for(lambda: "listen.socket" in d.log())
-            d.write_conf(CONF + "retry: {{default: {{max_retries: 0}}}}\n")
+            d.write_conf(CONF + "retry: {default: {max_retries: 0}}\n")
             d.process.send_signal(signal.SIGHUP)
             wait_for(lambda: "event=config_loaded" in d.log())
             d.emit("a.b")

@@ -255,8 +255,8 @@ class Outcomes(unittest.TestCase):
     def test_a_name_that_resolves_to_a_private_address_is_blocked(self):
         conf = ("store:\n  url: sqlite://{dir}/store/webhookd.db\n  encryption_key_file: {dir}/key\n"
                 "outbox:\n  - url: sqlite://{dir}/outbox/outbox.db\n"
-                "egress: {{allow_http: true, allow: [192.0.2.0/24]}}\n"
-                "retry: {{default: {{max_retries: 1, initial_delay: 20ms}}}}\n"
+                "egress: {allow_http: true, allow: [192.0.2.0/24]}\n"
+                "retry: {default: {max_retries: 1, initial_delay: 20ms}}\n"
                 "listen:\n  socket: {dir}/webhookd.sock\n  http: 127.0.0.1:{port}\n")
         name = socket.gethostname()  # Debian: 127.0.1.1 or the container's private address, by /etc/hosts
         try:

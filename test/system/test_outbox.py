@@ -64,7 +64,7 @@ class Producers(unittest.TestCase):
         self.deliver(sql="CREATE TABLE outbox(seq INTEGER PRIMARY KEY, type TEXT, payload, mine TEXT DEFAULT 'left alone')")
 
     def test_two_outboxes(self):
-        conf = ONE.replace("trades.db\n", "trades.db\n  - {{url: 'sqlite://{dir}/outbox/b.db', source: second}}\n")
+        conf = ONE.replace("trades.db\n", "trades.db\n  - {url: 'sqlite://{dir}/outbox/b.db', source: second}\n")
         with Daemon(start=False, replace=conf) as d, Receiver() as r, contextlib.closing(producer(d)) as a, \
                 contextlib.closing(producer(d, name="b.db")) as b:
             d.start()

@@ -37,7 +37,7 @@ class Tls(unittest.TestCase):
         return Receiver(tls=context)
 
     def test_verified_and_refused(self):
-        conf = "delivery: {{ca_file: %s/ca.pem}}\nretry: {{default: {{max_retries: 0}}}}\n" % self.dir
+        conf = "delivery: {ca_file: %s/ca.pem}\nretry: {default: {max_retries: 0}}\n" % self.dir
         with Daemon(conf) as d, self.server("good") as good, self.server("other") as other:
             d.subscribe(good.url, "--name", "good")
             d.subscribe(good.url.replace("127.0.0.1", "localhost"), "--name", "byname")
@@ -50,7 +50,7 @@ class Tls(unittest.TestCase):
             self.assertEqual({r.headers["host"].split(":")[0] for r in good.requests}, {"127.0.0.1", "localhost"})
 
     def test_unknown_issuer(self):
-        with Daemon("retry: {{default: {{max_retries: 0}}}}\n") as d, self.server("good") as good:
+        with Daemon("retry: {default: {max_retries: 0}}\n") as d, self.server("good") as good:
             d.subscribe(good.url)
             d.emit("a.b")
             wait_for(lambda: d.counts()["dead"] == 1)
@@ -69,7 +69,7 @@ http {{ log_format p '$server_protocol $http_webhook_id'; access_log {self.dir}/
   location / {{ return 200 'ok'; }} }} }}""")
         nginx = subprocess.Popen([shutil.which("nginx") or "/usr/sbin/nginx", "-p", self.dir, "-c", f"{self.dir}/nginx.conf"], stderr=subprocess.DEVNULL)
         try:
-            with Daemon("delivery: {{ca_file: %s/ca.pem}}\n" % self.dir) as d:
+            with Daemon("delivery: {ca_file: %s/ca.pem}\n" % self.dir) as d:
                 d.subscribe(f"https://127.0.0.1:{port}/h2")
                 d.insert(*[dict(type="a.b", event_id=f"e{n}") for n in range(200)])
                 wait_for(lambda: d.counts()["delivered"] == 200)
