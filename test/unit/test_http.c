@@ -9,6 +9,7 @@
 #undef fail /* base/err.h has a function of that name */
 #include <arpa/inet.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +103,7 @@ static int world_open(void **state)
     struct err err = {0};
     struct buf problems;
     char text[512];
+    (void)signal(SIGPIPE, SIG_IGN); /* as engine.c does */
     log_setup(LOG_FORMAT_LOGFMT, LOG_LEVEL_ERROR);
     (void)snprintf(w->dir, sizeof w->dir, "/tmp/webhookd-http-XXXXXX");
     assert_non_null(mkdtemp(w->dir));
