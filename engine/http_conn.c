@@ -308,6 +308,8 @@ int http_bind_tcp(const char *address, struct err *err)
     bool bracketed = address[0] == '[' && address[n - 1] == ']';
     (void)snprintf(host, sizeof host, "%.*s", (int)(bracketed ? n - 2 : n),
                    address + (bracketed ? 1 : 0));
+    if (strcmp(host, "localhost") == 0) /* the configuration allows it; no name is looked up */
+        (void)snprintf(host, sizeof host, "127.0.0.1");
     if (getaddrinfo(host, colon + 1, &hints, &found) != 0) {
         (void)fail(err, ERR_CONFIG, "listen.http: '%s' is not an IP address and a port", address);
         return -1;
