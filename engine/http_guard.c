@@ -12,7 +12,7 @@ static const char *line_over(struct http_guard *g)
 {
     if (!g->cr)
         return "a line of the head ends in a bare LF";
-    if (g->line_bytes == 1) { /* the CR alone */
+    if (g->line_bytes == 2) { /* CR and LF alone */
         if (g->head_bytes > 2)
             g->over = true;
         return g->lengths > 0 && g->encodings > 0 ? "Content-Length beside Transfer-Encoding"
