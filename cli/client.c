@@ -370,6 +370,15 @@ void answer_fini(struct answer *a)
     buf_fini(&a->raw);
 }
 
+int client_readable(struct cli *cli, struct answer *a)
+{
+    if (a->json != NULL)
+        return 0;
+    answer_fini(a);
+    return out_fail(cli, CLI_INTERNAL, "internal",
+                    "webhookd gave an answer that this webhookctl cannot read");
+}
+
 static void percent(struct buf *out, const char *text)
 {
     static const char plain[] =

@@ -39,6 +39,9 @@ int client_call_json(struct cli *cli, const char *method, const char *path, json
 /* Prints the error of an answer that is not 2xx; its exit code, 0 for 2xx. */
 int client_judge(struct cli *cli, const struct answer *a, int on_invalid);
 void answer_fini(struct answer *a);
+/* 0, or 70 with a message where the answer is not the JSON that it should be; then *a is finished.
+ */
+int client_readable(struct cli *cli, struct answer *a);
 
 void client_free(struct client *c);
 

@@ -153,7 +153,7 @@ static int fetch(struct cli *cli, const char *noun, const char *ref, const char 
     int rc = client_call(cli, "GET", path.data, payload ? "payload=1" : NULL, NULL, a);
 
     buf_fini(&path);
-    return rc;
+    return rc == 0 ? client_readable(cli, a) : rc;
 }
 
 /* A request of its own, so that a payload which jansson refuses does not cost the rest. */

@@ -42,6 +42,8 @@ static int walk_query(struct walk *w, const struct buf *base)
             client_query(&query, "cursor", w->cursor);
         rc = client_call(w->cli, "GET", w->path, query.data, NULL, &a);
         buf_fini(&query);
+        if (rc == 0)
+            rc = client_readable(w->cli, &a);
         if (rc != 0)
             break;
         json_array_foreach(json_object_get(a.json, "items"), i, item)
@@ -180,6 +182,8 @@ int object_command(struct cli *cli, const char *method, const char *noun, const 
     else
         rc = client_call_json(cli, method, path.data, body, &a);
     buf_fini(&path);
+    if (rc == 0)
+        rc = client_readable(cli, &a);
     if (rc != 0)
         return rc;
     const char *id = out_string(a.json, "id");
