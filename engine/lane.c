@@ -232,6 +232,14 @@ int64_t lane_ghosts_settle(struct lane *l, int64_t generation)
     return due;
 }
 
+bool lane_is_ghost(const struct lane *l, int64_t delivery)
+{
+    for (size_t i = 0; i < l->ghosts_n; i++)
+        if (l->ghosts[i].delivery == delivery)
+            return true;
+    return false;
+}
+
 static int by_number(const void *a, const void *b)
 {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -241,7 +249,7 @@ static int by_number(const void *a, const void *b)
 
 int64_t *lane_known(const struct lane *l, size_t *n)
 {
-    size_t all = l->queue.n + l->busy.n + l->ghosts_n, i = 0;
+    size_t all = l->queue.n + l->busy.n, i = 0;
 
     *n = 0;
     if (all == 0)
@@ -255,8 +263,6 @@ int64_t *lane_known(const struct lane *l, size_t *n)
         out[i++] = t->row->delivery.num;
     for (const struct task *t = l->busy.first; t != NULL; t = t->next)
         out[i++] = t->settlement.delivery;
-    for (size_t g = 0; g < l->ghosts_n; g++)
-        out[i++] = l->ghosts[g].delivery;
     qsort(out, i, sizeof *out, by_number);
     *n = i;
     return out;

@@ -118,8 +118,11 @@ bool lane_ghost_add(struct lane *l, int64_t delivery, int64_t generation, int64_
 /* Forgets ghosts that a snapshot of this generation shows settled. Returns the earliest due among
  * them, 0: none. */
 int64_t lane_ghosts_settle(struct lane *l, int64_t generation);
-/* Numbers of all deliveries in memory (queue, busy, ghosts), sorted; *n of them; NULL where none or
- * no memory (*n = SIZE_MAX). */
+/* After lane_ghosts_settle: was this delivery settled after the snapshot that shows it as ready? */
+bool lane_is_ghost(const struct lane *l, int64_t delivery);
+/* Numbers of the deliveries in memory (queue, busy), sorted, for a claim to skip; *n of them; NULL
+ * where none or no memory (*n = SIZE_MAX). Ghosts are not among them: what was settled may be ready
+ * again by a replay, and only the snapshot's generation tells. */
 int64_t *lane_known(const struct lane *l, size_t *n);
 
 void task_list_add(struct task_list *list, struct task *t);

@@ -66,6 +66,8 @@ static void claim_arrived(struct scheduler *s, struct lane *l, struct claim_want
     lane_saw_due(l, woken);
     lane_saw_due(l, lane_ghosts_settle(l, generation));
     for (size_t i = 0; i < w->rows_n; i++) {
+        if (lane_is_ghost(l, w->rows[i]->delivery.num))
+            continue; /* the snapshot is older than its settlement; freed by claim_done */
         struct task *t = task_new(s, l, w->rows[i]);
 
         if (t == NULL) {

@@ -199,8 +199,9 @@ class Outcomes(unittest.TestCase):
                     pass
 
         def trickle(c):
+            c.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
             while not stop.is_set():
-                c.sendall(b"H")
+                c.sendall(b"z")
                 stop.wait(0.05)
 
         def endless(c):
