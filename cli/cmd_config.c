@@ -41,7 +41,7 @@ int cmd_config_reference(struct cli *cli)
 {
     static const char *const names[] = {"key", "type", "default", "reloadable", "help"};
     static const struct out_column columns[] = {
-        {"KEY", "key", OUT_TEXT},         {"TYPE", "type", OUT_TEXT},
+        {"KEY", "key", OUT_LONG},         {"TYPE", "type", OUT_TEXT},
         {"DEFAULT", "default", OUT_TEXT}, {"RELOAD", "reloadable", OUT_TEXT},
         {"HELP", "help", OUT_TEXT},       OUT_COLUMNS_END};
     struct out_table *t = cli->format == OUT_TABLE ? out_table_new(cli, columns) : NULL;

@@ -61,7 +61,7 @@ int cmd_dlq_list(struct cli *cli)
                                                 {"TRIES", "attempts", OUT_TEXT},
                                                 {"LAST", "last_status", OUT_TEXT},
                                                 {"CAUSE", "cause", OUT_TEXT},
-                                                {"EVENT", "event_id", OUT_TEXT},
+                                                {"EVENT", "event_id", OUT_LONG},
                                                 OUT_COLUMNS_END};
     struct filter_flags f;
     struct list l = {.path = path, .filter = &f, .columns = columns, .empty = empty};

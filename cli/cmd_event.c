@@ -102,7 +102,7 @@ int cmd_event_emit(struct cli *cli)
         if (duplicate)
             out_note("accepted before: nothing was stored again");
         else
-            out_note("accepted, %lld subscriptions match%s. Next: webhookctl event show %s",
+            out_note("accepted; subscriptions that match: %lld%s. Next: webhookctl event show %s",
                      (long long)out_integer(a.json, "matched"),
                      a.in_process ? "; it is sent when webhookd starts" : "", id ? id : "-");
     }
@@ -112,10 +112,10 @@ int cmd_event_emit(struct cli *cli)
 
 int cmd_event_list(struct cli *cli)
 {
-    static const struct out_column columns[] = {{"EVENT", "id", OUT_TEXT},
+    static const struct out_column columns[] = {{"EVENT", "id", OUT_LONG},
                                                 {"TYPE", "type", OUT_TEXT},
                                                 {"PARTNER", "partner", OUT_TEXT},
-                                                {"KEY", "ordering_key", OUT_TEXT},
+                                                {"KEY", "ordering_key", OUT_LONG},
                                                 {"ACCEPTED", "accepted_at", OUT_TIME},
                                                 OUT_COLUMNS_END};
 

@@ -176,8 +176,8 @@ int cmd_job_list(struct cli *cli)
                                                 {"DELIVERED", "counts.delivered", OUT_TEXT},
                                                 {"DEAD AGAIN", "counts.dead_again", OUT_TEXT},
                                                 {"CREATED", "created_at", OUT_TIME},
-                                                {"BY", "actor", OUT_TEXT},
-                                                {"NOTE", "note", OUT_TEXT},
+                                                {"BY", "actor", OUT_LONG},
+                                                {"NOTE", "note", OUT_LONG},
                                                 OUT_COLUMNS_END};
 
     return list_command(cli, "/api/v1/jobs", columns, "No jobs.");

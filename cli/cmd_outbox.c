@@ -55,8 +55,8 @@ int cmd_outbox_check(struct cli *cli)
 int cmd_rejects_list(struct cli *cli)
 {
     static const struct out_column columns[] = {
-        {"REJECT", "id", OUT_TEXT},       {"OUTBOX", "outbox", OUT_TEXT}, {"SEQ", "seq", OUT_TEXT},
-        {"WHEN", "created_at", OUT_TIME}, {"REASON", "reason", OUT_TEXT}, OUT_COLUMNS_END};
+        {"REJECT", "id", OUT_TEXT},       {"OUTBOX", "outbox", OUT_LONG}, {"SEQ", "seq", OUT_TEXT},
+        {"WHEN", "created_at", OUT_TIME}, {"REASON", "reason", OUT_LONG}, OUT_COLUMNS_END};
 
     return list_command(cli, "/api/v1/outbox-rejects", columns, "No rejected rows.");
 }

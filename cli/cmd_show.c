@@ -14,7 +14,7 @@
 #define BODY_MAX_BYTES ((size_t)16 << 20)
 
 static const struct out_column attempt_columns[] = {{"#", "n", OUT_TEXT},
-                                                    {"STARTED", "started_at", OUT_TEXT},
+                                                    {"STARTED", "started_at", OUT_CLOCK},
                                                     {"OUTCOME", "outcome", OUT_TEXT},
                                                     {"STATUS", "status", OUT_TEXT},
                                                     {"TIME", "duration_seconds", OUT_SECONDS},
@@ -22,8 +22,8 @@ static const struct out_column attempt_columns[] = {{"#", "n", OUT_TEXT},
                                                     {"TCP", "connect_seconds", OUT_MS},
                                                     {"TLS", "tls_seconds", OUT_MS},
                                                     {"WAIT", "wait_seconds", OUT_MS},
-                                                    {"NEXT", "next_attempt_at", OUT_TEXT},
-                                                    {"ERROR", "error", OUT_TEXT},
+                                                    {"NEXT", "next_attempt_at", OUT_CLOCK},
+                                                    {"ERROR", "error", OUT_LONG},
                                                     OUT_COLUMNS_END};
 
 static void attempts_print(const struct cli *cli, const json_t *attempts)
@@ -201,7 +201,7 @@ int cmd_dlq_show(struct cli *cli)
                                                {"Event", "event_id", OUT_TEXT},
                                                {"Type", "type", OUT_TEXT},
                                                {"Subscription", "subscription", OUT_TEXT},
-                                               {"URL", "url", OUT_TEXT},
+                                               {"URL", "url", OUT_LONG},
                                                {"Cause", "cause", OUT_TEXT},
                                                {"Attempts", "attempts", OUT_TEXT},
                                                {"Last status", "last_status", OUT_TEXT},
@@ -328,7 +328,7 @@ int cmd_delivery_show(struct cli *cli)
 int cmd_delivery_list(struct cli *cli)
 {
     static const struct out_column columns[] = {{"DELIVERY", "id", OUT_TEXT},
-                                                {"EVENT", "event_id", OUT_TEXT},
+                                                {"EVENT", "event_id", OUT_LONG},
                                                 {"TYPE", "type", OUT_TEXT},
                                                 {"SUBSCRIPTION", "subscription", OUT_TEXT},
                                                 {"STATE", "state", OUT_TEXT},

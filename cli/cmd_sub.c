@@ -19,7 +19,7 @@
 static const struct out_column sub_fields[] = {{"Subscription", "id", OUT_TEXT},
                                                {"Name", "name", OUT_TEXT},
                                                {"Partner", "partner", OUT_TEXT},
-                                               {"URL", "url", OUT_TEXT},
+                                               {"URL", "url", OUT_LONG},
                                                {"Events", "events", OUT_TEXT},
                                                {"Profile", "profile", OUT_TEXT},
                                                {"State", "state", OUT_TEXT},
@@ -289,12 +289,12 @@ int cmd_sub_list(struct cli *cli)
 {
     static const struct out_column columns[] = {{"NAME", "name", OUT_TEXT},
                                                 {"STATE", "state", OUT_TEXT},
-                                                {"EVENTS", "events", OUT_TEXT},
+                                                {"EVENTS", "events", OUT_LONG},
                                                 {"PROFILE", "profile", OUT_TEXT},
                                                 {"PENDING", "counts.pending", OUT_TEXT},
                                                 {"RETRYING", "counts.retrying", OUT_TEXT},
                                                 {"DEAD", "counts.dead", OUT_TEXT},
-                                                {"URL", "url", OUT_TEXT},
+                                                {"URL", "url", OUT_LONG},
                                                 {"ID", "id", OUT_TEXT},
                                                 OUT_COLUMNS_END};
 

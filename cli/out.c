@@ -11,6 +11,7 @@
 #include "base/text.h"
 
 #define CELL_MAX_BYTES ((size_t)64 << 10)
+#define TIME_CHARACTERS strlen("2026-11-22T05:07:41.158Z")
 
 void out_note(const char *fmt, ...)
 {
@@ -116,13 +117,17 @@ int64_t out_integer(const json_t *object, const char *path)
     return (int64_t)json_integer_value(out_member(object, path));
 }
 
-static void value_time(const struct cli *cli, const char *text, struct buf *out)
+static void value_time(const struct cli *cli, const char *text, enum out_kind kind, struct buf *out)
 {
     char ago[32];
     int64_t ms, now = clock_wall_ms();
 
-    if (!cli->out_tty || !text_parse_time(text, &ms)) {
+    if (!cli->out_tty || !text_parse_time(text, &ms) || strlen(text) < TIME_CHARACTERS) {
         text_escape_terminal(out, text, strlen(text), false);
+        return;
+    }
+    if (kind == OUT_CLOCK) {
+        buf_add(out, text + strlen("2026-11-22T"), strlen("05:07:41.158"));
         return;
     }
     text_ago(ago, sizeof ago, ms > now ? ms - now : now - ms);
@@ -146,7 +151,9 @@ static void value_number(const json_t *value, enum out_kind kind, struct buf *ou
         buf_adds(out, size);
         return;
     case OUT_TEXT:
+    case OUT_LONG:
     case OUT_TIME:
+    case OUT_CLOCK:
         break;
     }
     if (json_is_integer(value))
@@ -161,8 +168,8 @@ void out_value(const struct cli *cli, const json_t *value, enum out_kind kind, s
     json_t *item;
 
     if (json_is_string(value) && json_string_length(value) > 0) {
-        if (kind == OUT_TIME)
-            value_time(cli, json_string_value(value), out);
+        if (kind == OUT_TIME || kind == OUT_CLOCK)
+            value_time(cli, json_string_value(value), kind, out);
         else
             text_escape_terminal(out, json_string_value(value), json_string_length(value), false);
     } else if (json_is_number(value)) {
@@ -211,7 +218,8 @@ struct out_table *out_table_new(const struct cli *cli, const struct out_column *
     /* Cells are escaped by out_value(); the library's own escapes would double the backslashes. */
     scols_table_enable_noencoding(t->table, 1);
     for (size_t i = 0; columns[i].header; i++)
-        scols_table_new_column(t->table, columns[i].header, 0, cli->out_tty ? SCOLS_FL_TRUNC : 0);
+        scols_table_new_column(t->table, columns[i].header, 0,
+                               cli->out_tty && columns[i].kind == OUT_LONG ? SCOLS_FL_TRUNC : 0);
     return t;
 }
 

@@ -21,7 +21,9 @@ int out_exit_of_err(enum err_code code);
 /* How a value of a JSON object is shown. */
 enum out_kind {
     OUT_TEXT,    /* strings, numbers, booleans, lists by commas; null and "" are "-" */
+    OUT_LONG,    /* the same; a terminal too narrow for the table costs these columns first */
     OUT_TIME,    /* RFC 3339: as ago on a terminal */
+    OUT_CLOCK,   /* RFC 3339: 05:07:41.158 on a terminal */
     OUT_SECONDS, /* a number: 0.412s */
     OUT_MS,      /* a number of seconds: 19ms */
     OUT_BYTES,   /* 37.1 KiB */
