@@ -368,6 +368,7 @@ static enum err_code engine_build(struct engine *e, struct err *err)
                                     .transport = e->transport,
                                     .metrics = e->metrics,
                                     .conf = e->conf,
+                                    .intake = e->intake,
                                     .ready = on_lanes_ready,
                                     .idle = on_idle,
                                     .jobs_changed = on_jobs_changed,

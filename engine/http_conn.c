@@ -276,10 +276,14 @@ int http_bind_unix(const char *path, struct err *err)
         (void)unlink(path); /* left behind by one that was killed */
     }
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    mode_t before = umask(0117); /* 0660 from the first moment on */
-    int rc = fd < 0 ? -1 : bind(fd, (const struct sockaddr *)&addr, sizeof addr);
+    /* The mode of the socket is the mode of its file (0660 from the first moment on, less the
+     * umask). */
+    int rc = fd < 0 || fchmod(fd, 0660) != 0
+                 ? -1
+                 : bind(fd, (const struct sockaddr *)&addr, sizeof addr);
     int errnum = errno;
-    (void)umask(before);
+    if (rc == 0)
+        (void)chmod(path, 0660);
     if (rc == 0)
         return fd;
     if (fd >= 0)

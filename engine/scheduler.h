@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "engine/changes.h"
+#include "engine/intake.h"
 #include "engine/loop.h"
 #include "engine/metrics.h"
 #include "engine/transport.h"
@@ -30,6 +31,7 @@ struct scheduler_parts {
     struct transport *transport;
     struct metrics *metrics;
     const struct conf *conf;
+    struct intake *intake; /* numbers for the audit log; used on the store thread only */
     scheduler_fn *ready, *idle, *jobs_changed;
     void *arg;
 };
@@ -43,7 +45,7 @@ void scheduler_drain(struct scheduler *s);
 
 struct scheduler_now {
     int in_flight, breakers_open, lanes[SUB_STATES];
-    int64_t delivered; /* since start */
+    int64_t delivered;     /* since start */
     int64_t oldest_due_ms; /* of ready deliveries that wait in the store; 0: none */
 };
 void scheduler_look(const struct scheduler *s, struct scheduler_now *out);

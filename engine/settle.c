@@ -62,11 +62,13 @@ static enum err_code sub_change_work(struct backend *b, void *arg, struct err *e
     }
     if (rc == OK && c->disable) {
         char target[ID_TEXT_MAX];
-        struct audit_entry entry = {.actor = "webhookd",
-                                    .action = "subscription.disable",
-                                    .target = id_text(target, "sub", c->sub),
-                                    .detail = "{\"cause\":\"gone\",\"status\":410}",
-                                    .created_ms = row.updated_ms};
+        struct audit_entry entry = {
+            .num = id_next(intake_ids(c->scheduler->parts.intake), row.updated_ms),
+            .actor = "webhookd",
+            .action = "subscription.disable",
+            .target = id_text(target, "sub", c->sub),
+            .detail = "{\"cause\":\"gone\",\"status\":410}",
+            .created_ms = row.updated_ms};
         rc = b->ops->audit_put(b, &entry, err);
     }
     arena_fini(&arena);

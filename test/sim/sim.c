@@ -176,6 +176,7 @@ static void house_open(struct house *h, const char *conf_text)
                                                            .transport = h->transport,
                                                            .metrics = h->metrics,
                                                            .conf = h->conf,
+                                                           .intake = h->intake,
                                                            .ready = nothing,
                                                            .idle = nothing,
                                                            .arg = h});
