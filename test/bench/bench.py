@@ -130,8 +130,10 @@ def fdatasync_us(folder, n=200):
 
 def latency_run(harness, build, rate, seconds, doorbell):
     import socket
-    receiver = subprocess.Popen([f"{build}/bench/latency_receiver"], stdout=subprocess.PIPE, text=True)
-    port = int(receiver.stdout.readline().split()[1])
+    output = tempfile.NamedTemporaryFile("w+")  # not a pipe: nobody reads while it runs
+    receiver = subprocess.Popen([f"{build}/bench/latency_receiver"], stdout=output)
+    harness.wait_for(lambda: open(output.name).read().startswith("port "))
+    port = int(open(output.name).readline().split()[1])
     conf = harness.CONF.replace("log: {level: debug}\n", "")
     if doorbell:
         conf = conf.replace("outbox.db\n", "outbox.db\n    doorbell: {dir}/bell\n")
@@ -162,7 +164,9 @@ def latency_run(harness, build, rate, seconds, doorbell):
         harness.wait_for(lambda: completed(d) >= len(committed), 60, "all delivered")
         time.sleep(0.5)  # the receiver prints what it saw when it is idle
     receiver.terminate()
-    seen = {int(a): int(b) for a, b in (line.split() for line in receiver.stdout.read().splitlines() if line.count(" ") == 1)}
+    receiver.wait()
+    lines = open(output.name).read().splitlines()[1:]
+    seen = {int(a): int(b) for a, b in (line.split() for line in reversed(lines))}
     took = [seen[n] - committed[n] for n in committed if n in seen]
     return {"rate": rate, "offered": offered, "doorbell": doorbell, "p50_us": percentile(took, 50), "p99_us": percentile(took, 99), "n": len(took),
             "fdatasync_p50_us": percentile(sync, 50), "fdatasync_p99_us": percentile(sync, 99), "commit_p50_us": percentile(commit_us, 50)}
