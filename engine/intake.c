@@ -303,8 +303,9 @@ static void add_text(struct buf *b, const char *text)
     add_field(b, text, text ? strlen(text) : 0);
 }
 
-/* created_at stays out: a producer that sends an event again with the same id sends it later. (It
- * is in the derived id: a seq that is issued again for the same content is another event.) */
+/* Times stay out: a producer that sends an event again with the same id sends it later, and
+ * `--expires-in 1h` then means another hour. (They are in the derived id: a seq that is issued
+ * again for the same content is another event.) */
 static enum err_code digest_content(struct intake *in, const struct intake_event *ev,
                                     struct judged *j, struct err *err)
 {
@@ -317,7 +318,6 @@ static enum err_code digest_content(struct intake *in, const struct intake_event
     add_text(b, ev->source);
     add_text(b, ev->version);
     add_text(b, ev->attributes);
-    buf_addf(b, "%lld,%lld,", (long long)ev->deliver_after_ms, (long long)ev->expires_ms);
     add_field(b, ev->payload, ev->payload_bytes);
     if (b->failed)
         return fail(err, ERR_NOMEM, "no memory for an event of %zu bytes", ev->payload_bytes);
@@ -353,7 +353,8 @@ static enum err_code derive_id(struct intake *in, const struct intake_event *ev,
         struct buf *b = &in->content;
         buf_clear(b);
         add_text(b, ev->outbox);
-        buf_addf(b, "%lld,%lld,", (long long)ev->seq, (long long)ev->created_ms);
+        buf_addf(b, "%lld,%lld,%lld,%lld,", (long long)ev->seq, (long long)ev->created_ms,
+                 (long long)ev->deliver_after_ms, (long long)ev->expires_ms);
         add_field(b, j->content, sizeof j->content);
         if (b->failed)
             return fail(err, ERR_NOMEM, "no memory for an id");
