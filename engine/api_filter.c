@@ -73,7 +73,7 @@ static enum err_code read_subs(struct reading *r)
         enum err_code rc = r->b->ops->sub_get(r->b, ref, r->a, &s, r->err);
         r->target = "subscription";
         if (rc == ERR_NOT_FOUND)
-            return fail(r->err, rc, "no subscription '%.80s' (a deleted one has only its id)", ref);
+            return fail(r->err, rc, "no subscription '%.80s'", ref);
         if (rc != OK)
             return rc;
         nums[i] = s.num;

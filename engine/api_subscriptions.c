@@ -22,6 +22,9 @@ static const char *const PATCH_MEMBERS[] = {
 enum err_code sub_of_ref(struct api_call *c, struct subscription *s)
 {
     enum err_code rc = c->ops->sub_get(c->b, c->ref, c->mem, s, c->err);
+    int64_t num;
+    if (rc == OK && s->state == SUB_DELETED && !id_parse(c->ref, "sub", &num))
+        rc = ERR_NOT_FOUND; /* by its name it is gone; by its id it can still be looked at */
     return rc == ERR_NOT_FOUND
                ? api_refuse(c, 404, "not_found", NULL, "no subscription '%.80s'", c->ref)
                : rc;
@@ -111,8 +114,8 @@ static enum err_code name_is_free(struct api_call *c, const char *name, bool *is
     struct subscription other;
     arena_init(&mem);
     enum err_code rc = c->ops->sub_get(c->b, name, &mem, &other, c->err);
+    *is_free = rc == ERR_NOT_FOUND || (rc == OK && other.state == SUB_DELETED);
     arena_fini(&mem);
-    *is_free = rc == ERR_NOT_FOUND;
     return rc == ERR_NOT_FOUND ? OK : rc;
 }
 

@@ -80,7 +80,8 @@ struct backend_ops {
     /* All columns but num, created_ms, counts, secrets; adds 1 to revision. State deleted frees the
      * name. Without on_dead_block, keys that wait behind a dead one go on. */
     enum err_code (*sub_update)(struct backend *, const struct subscription *, struct err *);
-    /* by name or "sub_…"; secrets and counts filled. Deleted ones only by id. */
+    /* by name or "sub_…"; secrets and counts filled. A name means the one that has it; where none
+     * has, the deleted one that had it last (its dead letters are still asked for by name). */
     enum err_code (*sub_get)(struct backend *, const char *ref, struct arena *,
                              struct subscription *, struct err *);
     enum err_code (*sub_get_num)(struct backend *, int64_t num, struct arena *,

@@ -67,6 +67,19 @@ static const struct subscription *sub_named(const struct mem_db *db, const char 
     return NULL;
 }
 
+/* The newest of that name, deleted or not. */
+static const struct subscription *sub_named_last(const struct mem_db *db, const char *name)
+{
+    const struct subscription *last = NULL;
+    for (const struct mem_node *i = mem_from(db, MEM_SUB, mem_num(INT64_MIN)); i != NULL;
+         i = i->next[0]) {
+        const struct subscription *s = i->row;
+        if (strcmp(s->name, name) == 0)
+            last = s;
+    }
+    return last;
+}
+
 static enum err_code name_free(const struct mem_db *db, const struct subscription *s,
                                struct err *err)
 {
@@ -225,6 +238,8 @@ enum err_code mem_sub_get(struct backend *b, const char *ref, struct arena *a,
         s = mem_get(mem_db(b), MEM_SUB, mem_num(num));
     if (s == NULL)
         s = sub_named(mem_db(b), ref);
+    if (s == NULL)
+        s = sub_named_last(mem_db(b), ref);
     if (s == NULL)
         return fail(err, ERR_NOT_FOUND, "no subscription %.80s", ref);
     read_sub(mem_db(b), s, true, a, out);

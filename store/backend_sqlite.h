@@ -35,6 +35,7 @@ enum sq_slot {
     SQ_SUB_UPDATE,
     SQ_SUB_NAME_TAKEN,
     SQ_SUB_BY_NAME,
+    SQ_SUB_DELETED_BY_NAME,
     SQ_SUB_BY_NUM,
     SQ_SUB_LIST,
     SQ_SUB_COUNTS,

@@ -344,6 +344,9 @@ enum err_code sq_sub_get(struct backend *b, const char *ref, struct arena *a,
         code = sq_row(q, SQ_SUB_BY_NAME, &st, err, SUB_COLS "WHERE s.name = ?1 AND s.state <> 3",
                       "t", ref);
     if (code == ERR_NOT_FOUND)
+        code = sq_row(q, SQ_SUB_DELETED_BY_NAME, &st, err,
+                      SUB_COLS "WHERE s.name = ?1 ORDER BY s.num DESC LIMIT 1", "t", ref);
+    if (code == ERR_NOT_FOUND)
         return fail(err, ERR_NOT_FOUND, "no subscription %.80s", ref);
     return code != OK ? code : take_sub(q, st, a, out, err);
 }

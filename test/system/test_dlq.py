@@ -254,6 +254,9 @@ class Manners(unittest.TestCase):
             d.ctl("subscription", "delete", "s")
             dead(d, 1)
             self.assertEqual(d.json("dlq", "list")["items"][0]["cause"], "subscription_deleted")
+            self.assertEqual(len(d.json("dlq", "list", "--subscription", "s")["items"]), 1)  # its letters keep its name
+            d.ctl("subscription", "show", "s", check=4)
+            d.ctl("dlq", "count", "--subscription", "nobody", check=4)
             d.subscribe(r.url, "--name", "s")  # the name is free again
             d.emit("a.b")
             wait_for(lambda: r.requests)
