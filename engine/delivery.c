@@ -57,13 +57,41 @@ static enum err_code render(struct task *t, struct err *err)
     return profile_render(l->profile, &in, &t->body, &t->headers, err);
 }
 
-bool delivery_start(struct scheduler *s, struct task *t, int64_t now_ms)
+static void sending(struct scheduler *s, struct task *t)
+{
+    struct lane *l = t->lane;
+
+    task_move(t, TASK_SENDING);
+    t->probe = l->probing;
+    task_list_remove(&l->queue, t);
+    task_list_add(&l->busy, t);
+    l->in_flight++;
+    s->in_flight++;
+}
+
+bool delivery_start(struct scheduler *s, struct task *t)
 {
     struct lane *l = t->lane;
     struct err err;
 
-    if (render(t, &err) != OK) {
+    enum err_code rc = render(t, &err);
+    if (rc == ERR_INVALID) {
+        const struct transport_facts unsendable = {.outcome = OUTCOME_INTERNAL,
+                                                   .started_ms = clock_wall_ms(),
+                                                   .dns_us = -1,
+                                                   .connect_us = -1,
+                                                   .tls_us = -1,
+                                                   .wait_us = -1,
+                                                   .transfer_us = -1,
+                                                   .retry_after_ms = -1,
+                                                   .error = err.text};
         log_error("attempt_blocked", "sub=%s error=%s", l->row.name, err.text);
+        sending(s, t);
+        settle_attempt(s, t, &unsendable);
+        return true;
+    }
+    if (rc != OK) {
+        log_warn("overload_shed", "sub=%s error=%s", l->row.name, err.text);
         return false;
     }
     struct transport_request r = {
@@ -75,18 +103,12 @@ bool delivery_start(struct scheduler *s, struct task *t, int64_t now_ms)
         .timeout_ms = l->timeout_ms,
         .connect_timeout_ms = s->conf->connect_timeout_ms,
     };
-    enum err_code rc = transport_send(s->parts.transport, &r, delivery_done, t, &err);
+    rc = transport_send(s->parts.transport, &r, delivery_done, t, &err);
     if (rc != OK) {
         log_warn("overload_shed", "sub=%s error=%s", l->row.name, err.text);
         return false;
     }
-    t->state = TASK_SENDING;
-    t->started_ms = now_ms;
-    t->probe = l->probing;
-    task_list_remove(&l->queue, t);
-    task_list_add(&l->busy, t);
-    l->in_flight++;
-    s->in_flight++;
+    sending(s, t);
     if (t->row->delivery.attempts == 0)
         metrics_pickup(s->parts.metrics, clock_wall_ms() - t->row->event.created_ms);
     return true;

@@ -205,8 +205,12 @@ static void on_hup(void *arg)
                    (long long)clock_mono_us());
     notify_state(reloading);
     buf_init(&problems, 65536);
-    bool ok = conf_load(&next, e->file, &problems) == OK && e->old_confs_n < CONFS_MAX &&
-              conf_reload_check(e->conf, next, &problems);
+    bool ok =
+        conf_load(&next, e->file, &problems) == OK && conf_reload_check(e->conf, next, &problems);
+    if (ok && e->old_confs_n == CONFS_MAX) {
+        buf_addf(&problems, "error: reloaded %d times already: restart webhookd\n", CONFS_MAX);
+        ok = false;
+    }
     if (ok) {
         e->old_confs[e->old_confs_n++] = e->conf;
         e->conf = next;
@@ -250,8 +254,7 @@ static void on_term(void *arg)
     e->draining = true;
     notify_state("STOPPING=1");
     log_info("stopping", "grace_ms=%lld", (long long)e->conf->grace_ms);
-    if (e->outbox != NULL)
-        outbox_source_stop(e->outbox);
+    outbox_source_stop(e->outbox);
     if (e->http != NULL)
         http_stop_accepting(e->http);
     jobs_stop(e->jobs);
@@ -393,8 +396,7 @@ static enum err_code engine_build(struct engine *e, struct err *err)
  * the scheduler. */
 static void engine_tear_down(struct engine *e)
 {
-    if (e->outbox != NULL)
-        outbox_source_stop(e->outbox);
+    outbox_source_stop(e->outbox);
     if (e->scheduler != NULL)
         scheduler_drain(e->scheduler); /* nothing new, whatever brought us here */
     http_free(e->http);

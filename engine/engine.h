@@ -9,8 +9,8 @@
 #include "policy/conf.h"
 
 /* Runs until SIGTERM or SIGINT. Takes conf over. file: for SIGHUP. Returns the exit status: 0; 75
- * the store is in use by another process; 78 a path of the configuration cannot be used; 74 the
- * store failed. */
+ * the store or the socket is in use by another process; 78 a path of the configuration cannot be
+ * used; 74 the store failed; 71 no memory. */
 int engine_run(struct conf *conf, const char *file);
 
 #endif

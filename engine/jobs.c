@@ -23,14 +23,14 @@ struct pace { /* of one replay; belongs to the store thread */
 };
 struct jobs {
     struct loop_timer *timer;
-    struct loop *loop;
     struct store *store;
     jobs_changes_fn *changed;
     void *arg;
-    int64_t dead_retention_ms;
+    int64_t dead_retention_ms; /* as configured now */
     bool running, again, stopped;
     int active;
     /* While running, these belong to the store thread. */
+    int64_t slice_retention_ms; /* of this slice: a reload must not change it under the slice */
     struct changes changes;
     struct pace pace[PACED_MAX];
     bool busy; /* more to do at once */
@@ -157,7 +157,7 @@ static enum err_code delete_step(struct jobs *j, struct backend *b, struct job *
     size_t n = 0;
 
     enum err_code rc = b->ops->kill(b, job->sub, INT64_MAX, CAUSE_SUBSCRIPTION_DELETED, SLICE,
-                                    now_ms, now_ms + j->dead_retention_ms, &n, err);
+                                    now_ms, now_ms + j->slice_retention_ms, &n, err);
     if (rc != OK)
         return rc;
     j->changes.dead[CAUSE_SUBSCRIPTION_DELETED] += (int64_t)n;
@@ -231,6 +231,7 @@ static void jobs_tick(void *arg)
 
     if (j->running || j->stopped)
         return;
+    j->slice_retention_ms = j->dead_retention_ms;
     /* Live traffic first: a slice waits while the writer is behind. */
     if (!store_has_room(j->store, STORE_WRITE) ||
         store_submit(j->store, STORE_WRITE, STORE_GUARDED, jobs_work, jobs_done, j) != OK) {
@@ -247,7 +248,6 @@ struct jobs *jobs_new(struct loop *l, struct store *store, int64_t dead_retentio
 
     if (j == NULL)
         return NULL;
-    j->loop = l;
     j->store = store;
     j->dead_retention_ms = dead_retention_ms;
     j->changed = changed;

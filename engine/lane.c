@@ -2,6 +2,7 @@
  * its own. */
 #include "engine/lane.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,16 +21,18 @@ struct lane *lane_new(struct scheduler *s, int64_t sub)
     return l;
 }
 
-static void wipe_secrets(struct subscription *row)
+static void wipe(const char *text)
 {
-    for (size_t i = 0; i < row->secrets_n; i++) {
-        char *value = (char *)(uintptr_t)row->secrets[i].value; /* ours: it lies in our arena */
+    if (text != NULL)
+        sign_wipe((char *)(uintptr_t)text, strlen(text)); /* ours: it lies in the row's arena */
+}
 
-        if (value != NULL)
-            sign_wipe(value, strlen(value));
-    }
-    if (row->bearer != NULL)
-        sign_wipe((char *)(uintptr_t)row->bearer, strlen(row->bearer));
+void lane_wipe_secrets(const struct subscription *row)
+{
+    for (size_t i = 0; i < row->secrets_n; i++)
+        wipe(row->secrets[i].value);
+    wipe(row->bearer);
+    wipe(row->headers);
 }
 
 static void tasks_free(struct task_list *list)
@@ -38,11 +41,7 @@ static void tasks_free(struct task_list *list)
         struct task *t = list->first;
 
         task_list_remove(list, t);
-        buf_fini(&t->body);
-        buf_fini(&t->headers);
-        buf_fini(&t->text);
-        free(t->row);
-        free(t);
+        task_destroy(t);
     }
 }
 
@@ -52,7 +51,7 @@ void lane_free(struct lane *l)
         return;
     tasks_free(&l->queue);
     tasks_free(&l->busy);
-    wipe_secrets(&l->row);
+    lane_wipe_secrets(&l->row);
     arena_fini(&l->arena);
     free(l->ghosts);
     free(l);
@@ -93,7 +92,7 @@ bool lane_load(struct lane *l, const struct conf *conf, struct arena *arena,
     bool moved = !first && strcmp(l->row.url, row->url) != 0;
     bool woken = !first && l->row.state != SUB_ACTIVE && row->state == SUB_ACTIVE;
 
-    wipe_secrets(&l->row);
+    lane_wipe_secrets(&l->row);
     arena_fini(&l->arena);
     l->arena = *arena;
     arena_init(arena);
@@ -266,6 +265,34 @@ int64_t *lane_known(const struct lane *l, size_t *n)
     qsort(out, i, sizeof *out, by_number);
     *n = i;
     return out;
+}
+
+void task_move(struct task *t, enum task_state to)
+{
+    switch (t->state) {
+    case TASK_QUEUED:
+        assert(to == TASK_SENDING || to == TASK_SETTLING);
+        break;
+    case TASK_SENDING:
+        assert(to == TASK_SETTLING);
+        break;
+    case TASK_SETTLING:
+        assert(to == TASK_UNSETTLED);
+        break;
+    case TASK_UNSETTLED:
+        assert(to == TASK_SETTLING);
+        break;
+    }
+    t->state = to;
+}
+
+void task_destroy(struct task *t)
+{
+    buf_fini(&t->body);
+    buf_fini(&t->headers);
+    buf_fini(&t->text);
+    free(t->row);
+    free(t);
 }
 
 void task_list_add(struct task_list *list, struct task *t)

@@ -28,20 +28,19 @@
 struct lane;
 struct scheduler;
 
-/* One claimed delivery on its way. Moves only forward: */
-enum task_state {
-    TASK_QUEUED,
-    TASK_SENDING,
-    TASK_SETTLING,
-    TASK_UNSETTLED /* the store had no room, or its disk is full: SETTLING again in a moment */
-};
+/* One claimed delivery on its way:
+ *
+ *   QUEUED ──▶ SENDING ──▶ SETTLING ⇄ UNSETTLED (the store had no room, or its disk is full)
+ *      └────────────────────▲ a death without an attempt
+ *
+ * It ends from QUEUED (its lane stopped) or SETTLING (committed); any other move asserts. */
+enum task_state { TASK_QUEUED, TASK_SENDING, TASK_SETTLING, TASK_UNSETTLED };
 struct task {
     enum task_state state;
     struct task *prev, *next; /* in lane->queue or lane->busy */
     struct lane *lane;
     struct claimed *row; /* owned */
     struct buf body, headers;
-    int64_t started_ms; /* store clock */
     bool probe; /* the breaker's: its answer alone decides while the breaker is not closed */
     /* While SETTLING these belong to the store thread. */
     struct settlement settlement;
@@ -97,6 +96,8 @@ void lane_free(struct lane *l); /* queued and busy tasks with it; secrets wiped 
  * URL). */
 bool lane_load(struct lane *l, const struct conf *conf, struct arena *arena,
                const struct subscription *row, int64_t now_ms);
+/* Of a row whose strings are the caller's: secrets, bearer token, custom headers. */
+void lane_wipe_secrets(const struct subscription *row);
 void lane_configure(struct lane *l, const struct conf *conf, int64_t now_ms);
 
 /* When one more delivery may start as far as the lane itself is concerned: now or later, INT64_MAX:
@@ -125,6 +126,8 @@ bool lane_is_ghost(const struct lane *l, int64_t delivery);
  * again by a replay, and only the snapshot's generation tells. */
 int64_t *lane_known(const struct lane *l, size_t *n);
 
+void task_move(struct task *t, enum task_state to); /* the one mover */
+void task_destroy(struct task *t);                  /* in no list any more */
 void task_list_add(struct task_list *list, struct task *t);
 void task_list_remove(struct task_list *list, struct task *t);
 

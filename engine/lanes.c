@@ -2,7 +2,8 @@
  * change.
  *
  * A row is read on the list reader after the commit that changed it, so what arrives is never older
- * than the change. The first due time of a new lane comes by an index seek on the claim reader. */
+ * than the change; one that cannot be read is asked for again until it can. The first due time of
+ * a new lane comes by an index seek on the claim reader. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,12 @@
 
 enum { PAGE = 256 };
 
+struct heads {
+    struct scheduler *scheduler;
+    size_t n;
+    int64_t subs[PAGE], due_ms[PAGE];
+};
+
 struct load { /* one page of subscriptions, or one of them */
     struct scheduler *scheduler;
     int64_t only; /* 0: a page after `after` */
@@ -20,12 +27,8 @@ struct load { /* one page of subscriptions, or one of them */
     struct arena arena;
     struct subscription *rows;
     size_t n;
-};
-
-struct heads {
-    struct scheduler *scheduler;
-    size_t n;
-    int64_t subs[PAGE], due_ms[PAGE];
+    struct heads *heads; /* of the lanes that it makes */
+    struct load *next;   /* in scheduler->unread */
 };
 
 struct lane *lanes_find(const struct scheduler *s, int64_t sub)
@@ -141,7 +144,8 @@ static void heads_submit(struct scheduler *s, struct heads *h)
 }
 
 /* ---- rows ---- */
-static void row_arrived(struct scheduler *s, struct arena *arena, struct subscription *row,
+/* False: no memory. arena is taken over in any case. */
+static bool row_arrived(struct scheduler *s, struct arena *arena, struct subscription *row,
                         struct heads *heads)
 {
     struct lane *l = lanes_find(s, row->num);
@@ -149,21 +153,22 @@ static void row_arrived(struct scheduler *s, struct arena *arena, struct subscri
     bool fresh = l == NULL;
 
     if (row->state == SUB_DELETED) {
+        lane_wipe_secrets(row);
         arena_fini(arena);
         if (l == NULL)
-            return;
+            return true;
         lanes_drop_queue(s, l);
         l->row.state = SUB_DELETED;
         if (l->busy.n == 0 && !l->claiming && !l->loading)
             lanes_remove(s, l);
-        return;
+        return true;
     }
     if (fresh)
         l = lanes_add(s, row->num);
     if (l == NULL) {
+        lane_wipe_secrets(row);
         arena_fini(arena);
-        log_error("out_of_memory", "at=lanes");
-        return;
+        return false;
     }
     bool was_waiting = !fresh && l->row.state != SUB_ACTIVE;
     if (lane_load(l, s->conf, arena, row, now_ms) && !s->draining)
@@ -174,6 +179,7 @@ static void row_arrived(struct scheduler *s, struct arena *arena, struct subscri
     if (fresh || was_waiting)
         heads->subs[heads->n++] = l->sub;
     scheduler_touch(s, l);
+    return true;
 }
 
 static enum err_code load_work(struct backend *b, void *arg, struct err *err)
@@ -193,94 +199,156 @@ static enum err_code load_work(struct backend *b, void *arg, struct err *err)
 
 static void load_done(void *arg, const struct err *err, int64_t generation);
 
-static void load_submit(struct scheduler *s, int64_t only, int64_t after)
+static void load_free(struct load *load)
+{
+    for (size_t i = 0; i < load->n; i++)
+        lane_wipe_secrets(&load->rows[i]); /* the page is ours too */
+    arena_fini(&load->arena);
+    free(load->heads);
+    free(load);
+}
+
+/* Without its row a lane would go on as it was before the change, or not at all. */
+static void load_keep(struct load *load)
+{
+    load->next = load->scheduler->unread;
+    load->scheduler->unread = load;
+    scheduler_try_again(load->scheduler, 1000);
+}
+
+static void load_submit(struct load *load)
+{
+    load->n = 0;
+    if (store_submit(load->scheduler->parts.store, STORE_LIST, 0, load_work, load_done, load) != OK)
+        load_keep(load);
+}
+
+static struct load *load_new(struct scheduler *s, int64_t only, int64_t after)
 {
     struct load *load = calloc(1, sizeof *load);
-    enum err_code rc = ERR_NOMEM;
+    struct heads *heads = calloc(1, sizeof *heads);
 
-    if (load != NULL) {
-        load->scheduler = s;
-        load->only = only;
-        load->after = after;
-        arena_init(&load->arena);
-        rc = store_submit(s->parts.store, STORE_LIST, 0, load_work, load_done, load);
+    if (load == NULL || heads == NULL) {
+        log_error("out_of_memory", "at=lanes");
+        free(load);
+        free(heads);
+        return NULL;
     }
-    if (rc == OK)
-        return;
-    log_error("store_error", "op=load code=%s", err_code_name(rc));
-    free(load);
-    struct lane *l = only != 0 ? lanes_find(s, only) : NULL;
-    if (l != NULL)
-        l->loading = false;
+    heads->scheduler = s;
+    *load = (struct load){.scheduler = s, .only = only, .after = after, .heads = heads};
+    arena_init(&load->arena);
+    return load;
+}
+
+static void load_begin(struct scheduler *s, int64_t only, int64_t after)
+{
+    struct load *load = load_new(s, only, after);
+
+    if (load != NULL)
+        load_submit(load);
+}
+
+void lanes_load_again(struct scheduler *s)
+{
+    struct load *load = s->unread;
+
+    s->unread = NULL;
+    while (load != NULL) {
+        struct load *next = load->next;
+
+        load_submit(load);
+        load = next;
+    }
+}
+
+void lanes_forget_loads(struct scheduler *s)
+{
+    while (s->unread != NULL) {
+        struct load *next = s->unread->next;
+
+        load_free(s->unread);
+        s->unread = next;
+    }
+}
+
+static bool copy(struct arena *to, const char *from, const char **out)
+{
+    *out = arena_copy(to, from);
+    return from == NULL || *out != NULL;
 }
 
 /* A row shares its arena with its page; a lane wants one of its own. */
 static bool row_copy(struct arena *to, const struct subscription *from, struct subscription *out)
 {
     *out = *from;
-    out->name = arena_copy(to, from->name);
-    out->partner_name = arena_copy(to, from->partner_name);
-    out->url = arena_copy(to, from->url);
-    out->patterns = arena_copy(to, from->patterns);
-    out->profile = arena_copy(to, from->profile);
-    out->retry = arena_copy(to, from->retry);
-    out->state_cause = arena_copy(to, from->state_cause);
-    out->bearer = arena_copy(to, from->bearer);
-    out->headers = arena_copy(to, from->headers);
+    bool whole = copy(to, from->name, &out->name);
+    whole &= copy(to, from->partner_name, &out->partner_name);
+    whole &= copy(to, from->url, &out->url);
+    whole &= copy(to, from->patterns, &out->patterns);
+    whole &= copy(to, from->profile, &out->profile);
+    whole &= copy(to, from->retry, &out->retry);
+    whole &= copy(to, from->state_cause, &out->state_cause);
+    whole &= copy(to, from->bearer, &out->bearer);
+    whole &= copy(to, from->headers, &out->headers);
     out->secrets = arena_alloc(to, (from->secrets_n + 1) * sizeof *out->secrets);
-    if (out->url == NULL || out->secrets == NULL)
-        return false;
-    for (size_t i = 0; i < from->secrets_n; i++) {
+    for (size_t i = 0; out->secrets != NULL && i < from->secrets_n; i++) {
         out->secrets[i] = from->secrets[i];
-        out->secrets[i].value = arena_copy(to, from->secrets[i].value);
-        if (out->secrets[i].value == NULL)
-            return false;
-        char *source = (char *)(uintptr_t)from->secrets[i].value; /* the page is ours too */
-        sign_wipe(source, strlen(source));
+        whole &= copy(to, from->secrets[i].value, &out->secrets[i].value);
     }
-    return true;
+    return whole && out->secrets != NULL;
+}
+
+static void rows_arrived(struct load *load)
+{
+    struct scheduler *s = load->scheduler;
+
+    for (size_t i = 0; i < load->n; i++) {
+        struct arena own;
+        struct subscription row;
+
+        arena_init(&own);
+        bool whole = row_copy(&own, &load->rows[i], &row);
+        if (!whole)
+            arena_fini(&own);
+        if (whole && row_arrived(s, &own, &row, load->heads))
+            continue;
+        struct load *alone = load_new(s, load->rows[i].num, 0);
+        if (alone != NULL)
+            load_keep(alone);
+    }
 }
 
 static void load_done(void *arg, const struct err *err, int64_t generation)
 {
     struct load *load = arg;
     struct scheduler *s = load->scheduler;
-    struct heads *heads = calloc(1, sizeof *heads);
-    struct lane *l = load->only != 0 ? lanes_find(s, load->only) : NULL;
-    bool again = l != NULL && l->load_again;
+    struct heads *heads = load->heads;
     int64_t only = load->only;
+    struct lane *l = only != 0 ? lanes_find(s, only) : NULL;
+    bool again = l != NULL && l->load_again;
 
     (void)generation;
+    if (err->code != OK && err->code != ERR_NOT_FOUND) {
+        log_error("store_error", "op=load code=%s error=%s", err_code_name(err->code), err->text);
+        load_keep(load);
+        return;
+    }
     if (l != NULL)
         l->loading = l->load_again = false;
-    if (err->code != OK && err->code != ERR_NOT_FOUND)
-        log_error("store_error", "op=load code=%s error=%s", err_code_name(err->code), err->text);
-    for (size_t i = 0; heads != NULL && i < load->n; i++) {
-        struct arena own;
-        struct subscription row;
-
-        arena_init(&own);
-        if (row_copy(&own, &load->rows[i], &row))
-            row_arrived(s, &own, &row, heads);
-        else
-            arena_fini(&own);
-    }
-    bool more = load->only == 0 && load->n == PAGE;
-    bool all = load->only == 0 && !more && err->code == OK;
+    rows_arrived(load); /* l may be gone after it */
+    bool more = only == 0 && load->n == PAGE;
+    bool all = only == 0 && !more;
     int64_t last = load->n > 0 ? load->rows[load->n - 1].num : load->after;
-    arena_fini(&load->arena);
-    free(load);
+    load->heads = NULL;
+    load_free(load);
     if (all)
         s->loaded = true;
-    if (heads != NULL) {
-        heads->scheduler = s;
-        if (heads->n > 0 || all)
-            heads_submit(s, heads);
-        else
-            free(heads);
-    }
+    if (heads->n > 0 || all)
+        heads_submit(s, heads);
+    else
+        free(heads);
     if (more)
-        load_submit(s, 0, last);
+        load_begin(s, 0, last);
     if (again)
         lanes_reload(s, only);
     scheduler_kick(s);
@@ -302,7 +370,7 @@ void lanes_ask_heads(struct scheduler *s)
 
 void lanes_load_all(struct scheduler *s)
 {
-    load_submit(s, 0, 0);
+    load_begin(s, 0, 0);
 }
 
 void lanes_reload(struct scheduler *s, int64_t sub)
@@ -315,5 +383,5 @@ void lanes_reload(struct scheduler *s, int64_t sub)
     }
     if (l != NULL)
         l->loading = true;
-    load_submit(s, sub, 0);
+    load_begin(s, sub, 0);
 }

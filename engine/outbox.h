@@ -25,10 +25,11 @@ enum err_code outbox_source_new(struct outbox_source **out, const struct conf *c
                                 struct store *store, struct intake *intake,
                                 outbox_changes_fn *changed, void *arg, struct err *err);
 void outbox_source_start(struct outbox_source *s);
-void outbox_source_stop(struct outbox_source *s); /* no new batch; the one under way commits.
-                                                     Idempotent; call before store_close */
-void outbox_source_configure(struct outbox_source *s,
-                             const struct conf *conf); /* reloadable keys only */
+/* For the three below NULL is fine: a signal can come before there is a source. */
+/* No new batch; the one under way commits. Idempotent; call before store_close. */
+void outbox_source_stop(struct outbox_source *s);
+/* Takes over the reloadable keys. */
+void outbox_source_configure(struct outbox_source *s, const struct conf *conf);
 void outbox_source_free(struct outbox_source *s);
 
 /* For webhookctl (no daemon needed). */

@@ -154,8 +154,8 @@ struct outbox {
 };
 
 struct outbox_source {
-    /* Guards: refs, stopping, freed, every request's done and abandoned, the reloadable fields of
-     * outboxes, low_disk_bytes and dedupe_ms. */
+    /* Guards: refs, stopping, every request's done and abandoned, the reloadable fields of
+     * outboxes, low_disk_bytes and dedupe_ms. (freed is the loop thread's alone.) */
     pthread_mutex_t mutex;
     pthread_cond_t answered;
     unsigned refs; /* the owner's and one for each request under way */

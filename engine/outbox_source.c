@@ -77,7 +77,8 @@ static enum err_code outbox_configure(struct outbox *o, const struct conf_outbox
     o->version = copy_or_null(conf->version);
     o->trim = conf->trim;
     o->max_payload_bytes = conf->max_payload_bytes;
-    if (!o->path || !o->name || !o->table || !o->partner)
+    if (!o->path || !o->name || !o->table || !o->partner || (conf->source && !o->source) ||
+        (conf->version && !o->version) || (conf->doorbell && *conf->doorbell && !o->doorbell))
         return fail(err, ERR_NOMEM, "no memory for outbox %s", conf->url);
     return OK;
 }
@@ -195,6 +196,8 @@ static void reconfigure(struct outbox *o, const struct conf_outbox *conf)
 
 void outbox_source_configure(struct outbox_source *s, const struct conf *conf)
 {
+    if (!s)
+        return;
     pthread_mutex_lock(&s->mutex);
     s->low_disk_bytes = conf->low_disk_bytes;
     s->dedupe_ms = conf->retain_dedupe_ms;

@@ -190,7 +190,7 @@ static void lane_run(struct scheduler *s, struct lane *l, int64_t now_ms)
         }
         if (!lane_take(l, now_ms))
             return;
-        if (!delivery_start(s, t, now_ms)) {
+        if (!delivery_start(s, t)) {
             lane_give_back(l);
             l->wait_until_ms = now_ms + 100;
             return;
@@ -323,16 +323,28 @@ void task_free(struct scheduler *s, struct task *t)
         s->spare_n++;
         return;
     }
-    buf_fini(&t->body);
-    buf_fini(&t->headers);
-    buf_fini(&t->text);
-    free(t);
+    task_destroy(t);
 }
 
 /* ---- life ---- */
-static void retry_unsettled(void *arg)
+/* What the store could not take or give is asked for again. */
+static void try_again(void *arg)
 {
-    settle_retry_unsettled(arg);
+    struct scheduler *s = arg;
+
+    s->again_ms = 0;
+    settle_again(s);
+    lanes_load_again(s);
+}
+
+void scheduler_try_again(struct scheduler *s, int64_t in_ms)
+{
+    int64_t at_ms = clock_mono_ms() + in_ms;
+
+    if (s->again_ms != 0 && s->again_ms <= at_ms)
+        return;
+    s->again_ms = at_ms;
+    loop_timer_at(s->again_timer, at_ms);
 }
 
 struct scheduler *scheduler_new(const struct scheduler_parts *parts)
@@ -345,8 +357,8 @@ struct scheduler *scheduler_new(const struct scheduler_parts *parts)
     s->conf = parts->conf;
     heap_init(&s->heap);
     s->timer = loop_timer_new(parts->loop, scheduler_run, s);
-    s->retry_timer = loop_timer_new(parts->loop, retry_unsettled, s);
-    if (s->timer == NULL || s->retry_timer == NULL) {
+    s->again_timer = loop_timer_new(parts->loop, try_again, s);
+    if (s->timer == NULL || s->again_timer == NULL) {
         scheduler_free(s);
         return NULL;
     }
@@ -358,7 +370,9 @@ void scheduler_free(struct scheduler *s)
     if (s == NULL)
         return;
     loop_timer_free(s->timer);
-    loop_timer_free(s->retry_timer);
+    loop_timer_free(s->again_timer);
+    settle_forget(s);
+    lanes_forget_loads(s);
     for (size_t i = 0; i < s->lanes_n; i++)
         lane_free(s->lanes[i]);
     free(s->lanes);
@@ -366,10 +380,7 @@ void scheduler_free(struct scheduler *s)
         struct task *t = s->spare;
 
         s->spare = t->next;
-        buf_fini(&t->body);
-        buf_fini(&t->headers);
-        buf_fini(&t->text);
-        free(t);
+        task_destroy(t);
     }
     heap_fini(&s->heap);
     free(s);

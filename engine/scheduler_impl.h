@@ -11,20 +11,25 @@
  * (but to one at least). */
 #define PAYLOAD_BUDGET_BYTES ((size_t)48 << 20)
 
+struct load;
+struct sub_change;
 struct scheduler {
     struct scheduler_parts parts;
     const struct conf *conf;
     struct lane **lanes; /* sorted by sub */
     size_t lanes_n, lanes_room;
     struct heap heap;
-    struct loop_timer *timer, *retry_timer;
+    struct loop_timer *timer, *again_timer;
+    int64_t again_ms; /* mono, when again_timer fires; 0: it is not set */
     bool run_planned, draining, loaded, told_ready;
-    int in_flight;        /* over all lanes */
-    int settling;         /* settlements on their way to the store */
-    size_t claimed_n;     /* tasks in memory */
-    size_t payload_bytes; /* in memory */
-    int unsettled_n;      /* tasks in TASK_UNSETTLED: tried again by retry_timer */
-    struct task *spare;   /* task objects with warm buffers */
+    int in_flight;                /* over all lanes */
+    int settling;                 /* settlements on their way to the store */
+    size_t claimed_n;             /* tasks in memory */
+    size_t payload_bytes;         /* in memory */
+    int unsettled_n;              /* tasks in TASK_UNSETTLED */
+    struct sub_change *unwritten; /* of subscriptions, that the store did not take yet */
+    struct load *unread;          /* rows that it did not give yet */
+    struct task *spare;           /* task objects with warm buffers */
     size_t spare_n;
     int64_t delivered;
     int heads_out; /* heads requests under way at start */
@@ -33,6 +38,8 @@ struct scheduler {
 /* scheduler.c */
 void scheduler_kick(struct scheduler *s);                  /* run at the end of this turn */
 void scheduler_touch(struct scheduler *s, struct lane *l); /* its wake time may have changed */
+/* The store had no room or failed: settlements, changes and loads go there once more, then. */
+void scheduler_try_again(struct scheduler *s, int64_t in_ms);
 void scheduler_maybe_idle(struct scheduler *s);
 struct task *task_new(struct scheduler *s, struct lane *l, struct claimed *row);
 void task_free(struct scheduler *s, struct task *t); /* in no list any more */
@@ -44,16 +51,20 @@ void lanes_ask_heads(
     struct scheduler *s); /* of every lane: somebody freed keys without saying whose */
 void lanes_reload(struct scheduler *s, int64_t sub);
 void lanes_drop_queue(struct scheduler *s, struct lane *l);
+void lanes_load_again(struct scheduler *s);
+void lanes_forget_loads(struct scheduler *s); /* at the end */
 
 /* delivery.c */
 /* Starts the attempt of a queued task. False: it could not start now (no descriptor, no memory);
- * the task is queued still. */
-bool delivery_start(struct scheduler *s, struct task *t, int64_t now_ms);
+ * the task is queued still. What can never be sent (a secret that is no key) has been an attempt,
+ * outcome internal, and is settled like one. */
+bool delivery_start(struct scheduler *s, struct task *t);
 
 /* settle.c */
 void settle_attempt(struct scheduler *s, struct task *t, const struct transport_facts *f);
 /* A death without an attempt. */
 void settle_without_attempt(struct scheduler *s, struct task *t, enum cause cause);
-void settle_retry_unsettled(struct scheduler *s);
+void settle_again(struct scheduler *s);
+void settle_forget(struct scheduler *s); /* at the end */
 
 #endif

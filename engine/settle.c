@@ -4,7 +4,7 @@
  *   SENDING --facts--> verdict_judge --> SETTLING --commit--> ghost, task freed
  *                                            | store full or disk full
  *                                            v
- *                                        UNSETTLED --a second later--> SETTLING
+ *                                        UNSETTLED --a moment later--> SETTLING
  *
  * A settlement that is lost (crash) costs a duplicate attempt, never the delivery: it is still
  * ready in the store. */
@@ -21,15 +21,24 @@
 /* policy may not include store: the closed lists stand in both and must agree. */
 #define SAME(a, b) _Static_assert((int)(a) == (int)(b), "lists differ")
 SAME(FACT_SUCCESS, OUTCOME_SUCCESS);
+SAME(FACT_HTTP_3XX, OUTCOME_HTTP_3XX);
+SAME(FACT_HTTP_4XX, OUTCOME_HTTP_4XX);
 SAME(FACT_HTTP_429, OUTCOME_HTTP_429);
+SAME(FACT_HTTP_5XX, OUTCOME_HTTP_5XX);
 SAME(FACT_TIMEOUT, OUTCOME_TIMEOUT);
+SAME(FACT_DNS, OUTCOME_DNS);
+SAME(FACT_CONNECT, OUTCOME_CONNECT);
 SAME(FACT_TLS, OUTCOME_TLS);
+SAME(FACT_RESET, OUTCOME_RESET);
 SAME(FACT_BLOCKED, OUTCOME_BLOCKED);
 SAME(FACT_INTERNAL, OUTCOME_INTERNAL);
+SAME(FACT_INTERNAL, OUTCOMES - 1); /* none is missing above */
 SAME(VERDICT_NONE, CAUSE_NONE);
 SAME(VERDICT_RETRIES_EXHAUSTED, CAUSE_RETRIES_EXHAUSTED);
+SAME(VERDICT_PERMANENT_FAILURE, CAUSE_PERMANENT_FAILURE);
 SAME(VERDICT_GONE, CAUSE_GONE);
 SAME(VERDICT_INVALID_ENDPOINT, CAUSE_INVALID_ENDPOINT);
+SAME(VERDICT_ENDPOINT_DOWN, CAUSE_ENDPOINT_DOWN);
 SAME(VERDICT_EXPIRED, CAUSE_EXPIRED);
 
 enum { BODY_KEPT_OF_SUCCESS = 512 };
@@ -38,8 +47,9 @@ enum { BODY_KEPT_OF_SUCCESS = 512 };
 struct sub_change {
     struct scheduler *scheduler;
     int64_t sub;
-    bool disable;
-    int64_t broken_since_ms;
+    bool disable;            /* else: whether its breaker is open */
+    int64_t broken_since_ms; /* as of the submission */
+    struct sub_change *next; /* in scheduler->unwritten */
 };
 
 static enum err_code sub_change_work(struct backend *b, void *arg, struct err *err)
@@ -75,28 +85,53 @@ static enum err_code sub_change_work(struct backend *b, void *arg, struct err *e
     return rc;
 }
 
+/* A breaker that the store believes open although it closed would let the sweep bury what is on its
+ * way; a 410 that is forgotten at a restart is asked for again. So a change is never given up. */
+static void sub_change_keep(struct sub_change *c)
+{
+    c->next = c->scheduler->unwritten;
+    c->scheduler->unwritten = c;
+    scheduler_try_again(c->scheduler, 1000);
+}
+
 static void sub_change_done(void *arg, const struct err *err, int64_t generation)
 {
     struct sub_change *c = arg;
 
     (void)generation;
-    if (err->code != OK && err->code != ERR_NOT_FOUND)
+    if (err->code != OK && err->code != ERR_NOT_FOUND) {
         log_error("store_error", "op=sub_change code=%s error=%s", err_code_name(err->code),
                   err->text);
+        sub_change_keep(c);
+        return;
+    }
     lanes_reload(c->scheduler, c->sub);
     free(c);
 }
 
-static void sub_change(struct scheduler *s, int64_t sub, bool disable, int64_t broken_since_ms)
+/* What is written is the breaker's state of now: of several changes under way, whichever order
+ * they come through in, the last one is true. */
+static void sub_change_submit(struct sub_change *c)
+{
+    const struct lane *l = lanes_find(c->scheduler, c->sub);
+
+    if (l != NULL)
+        c->broken_since_ms = l->breaker.state != BREAKER_CLOSED ? l->breaker.opened_ms : 0;
+    if (store_submit(c->scheduler->parts.store, STORE_WRITE, STORE_GUARDED, sub_change_work,
+                     sub_change_done, c) != OK)
+        sub_change_keep(c);
+}
+
+static void sub_change(struct scheduler *s, int64_t sub, bool disable)
 {
     struct sub_change *c = calloc(1, sizeof *c);
 
-    if (c == NULL)
+    if (c == NULL) {
+        log_error("out_of_memory", "at=settle");
         return;
-    *c = (struct sub_change){s, sub, disable, broken_since_ms};
-    if (store_submit(s->parts.store, STORE_WRITE, STORE_GUARDED, sub_change_work, sub_change_done,
-                     c) != OK)
-        free(c);
+    }
+    *c = (struct sub_change){.scheduler = s, .sub = sub, .disable = disable};
+    sub_change_submit(c);
 }
 
 /* ---- what the lane learns ---- */
@@ -136,28 +171,24 @@ static void lane_learn(struct scheduler *s, struct lane *l, const struct verdict
         log_warn("circuit_opened", "sub=%s failures=%d", l->row.name, l->breaker.failures);
         lanes_drop_queue(s, l);
         l->row.broken_since_ms = now_ms;
-        sub_change(s, l->sub, false, now_ms);
+        sub_change(s, l->sub, false);
     } else if (before != BREAKER_CLOSED && l->breaker.state == BREAKER_CLOSED) {
         log_info("circuit_closed", "sub=%s", l->row.name);
         window_reopen(&l->window);
         l->row.broken_since_ms = 0;
-        sub_change(s, l->sub, false, 0);
+        sub_change(s, l->sub, false);
     }
 }
 
 /* ---- the settlement ---- */
-static const char *keep(struct task *t, const void *bytes, size_t n)
+/* Where it stands in the task's text: an offset, because the text may still move. */
+static size_t keep(struct task *t, const void *bytes, size_t n)
 {
     size_t at = t->text.len;
 
     buf_add(&t->text, bytes, n);
     buf_addc(&t->text, '\0');
-    return (const char *)(uintptr_t)(at + 1); /* an offset until the buffer stands still */
-}
-
-static const char *at_rest(const struct task *t, const char *offset)
-{
-    return offset == NULL ? NULL : t->text.data + (uintptr_t)offset - 1;
+    return at;
 }
 
 static void attempt_fill(struct task *t, const struct transport_facts *f)
@@ -185,24 +216,19 @@ static void attempt_fill(struct task *t, const struct transport_facts *f)
         .response_body_bytes = body,
     };
     buf_clear(&t->text);
-    if (f->address != NULL)
-        a->address = keep(t, f->address, strlen(f->address));
-    if (f->error != NULL)
-        a->error = keep(t, f->error, strlen(f->error));
-    if (f->head_bytes > 0)
-        a->response_head = keep(t, f->head, f->head_bytes);
-    if (body > 0)
-        a->response_body = keep(t, f->body, body);
+    size_t address = f->address != NULL ? keep(t, f->address, strlen(f->address)) : 0;
+    size_t error = f->error != NULL ? keep(t, f->error, strlen(f->error)) : 0;
+    size_t head = f->head_bytes > 0 ? keep(t, f->head, f->head_bytes) : 0;
+    size_t rest = body > 0 ? keep(t, f->body, body) : 0;
     if (t->text.failed) { /* no memory for words: the facts must do */
-        a->address = a->error = a->response_head = NULL;
-        a->response_body = NULL;
         a->response_body_bytes = 0;
         return;
     }
-    a->address = at_rest(t, a->address);
-    a->error = at_rest(t, a->error);
-    a->response_head = at_rest(t, a->response_head);
-    a->response_body = at_rest(t, a->response_body);
+    const char *text = t->text.data;
+    a->address = f->address != NULL ? text + address : NULL;
+    a->error = f->error != NULL ? text + error : NULL;
+    a->response_head = f->head_bytes > 0 ? text + head : NULL;
+    a->response_body = body > 0 ? text + rest : NULL;
 }
 
 static void attempt_log(const struct task *t)
@@ -269,9 +295,9 @@ static void settle_done(void *arg, const struct err *err, int64_t generation)
         if (s->unsettled_n++ == 0) {
             log_error("store_error", "op=settle code=%s error=%s", err_code_name(err->code),
                       err->text);
-            loop_timer_at(s->retry_timer, clock_mono_ms() + 1000);
+            scheduler_try_again(s, 1000);
         }
-        t->state = TASK_UNSETTLED;
+        task_move(t, TASK_UNSETTLED);
         return;
     }
     if (err->code == OK)
@@ -296,20 +322,39 @@ static void settle_submit(struct scheduler *s, struct task *t)
 {
     struct lane *l = t->lane;
 
-    t->state = TASK_SETTLING;
+    task_move(t, TASK_SETTLING);
     l->settling++;
     s->settling++;
     if (store_submit(s->parts.store, STORE_WRITE, 0, settle_work, settle_done, t) == OK)
         return;
     l->settling--;
     s->settling--;
-    t->state = TASK_UNSETTLED;
+    task_move(t, TASK_UNSETTLED);
     if (s->unsettled_n++ == 0)
-        loop_timer_at(s->retry_timer, clock_mono_ms() + 50);
+        scheduler_try_again(s, 50);
 }
 
-void settle_retry_unsettled(struct scheduler *s)
+void settle_forget(struct scheduler *s)
 {
+    while (s->unwritten != NULL) {
+        struct sub_change *next = s->unwritten->next;
+
+        free(s->unwritten);
+        s->unwritten = next;
+    }
+}
+
+void settle_again(struct scheduler *s)
+{
+    struct sub_change *c = s->unwritten;
+
+    s->unwritten = NULL;
+    while (c != NULL) {
+        struct sub_change *next = c->next;
+
+        sub_change_submit(c);
+        c = next;
+    }
     s->unsettled_n = 0;
     for (size_t i = 0; i < s->lanes_n; i++)
         for (struct task *t = s->lanes[i]->busy.first; t != NULL; t = t->next)
@@ -365,7 +410,7 @@ void settle_attempt(struct scheduler *s, struct task *t, const struct transport_
         log_warn("sub_disabled", "sub=%s cause=gone status=%d", l->row.name, f->status);
         l->row.state = SUB_DISABLED;
         lanes_drop_queue(s, l);
-        sub_change(s, l->sub, true, 0);
+        sub_change(s, l->sub, true);
     }
     settle_submit(s, t);
     scheduler_touch(s, l);

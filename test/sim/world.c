@@ -15,11 +15,14 @@ static world_endpoint_fn *endpoint;
 static void *endpoint_arg;
 static int most_in_flight;
 
+static int64_t fails_until_ms[STORE_LANES]; /* the store's */
+
 void world_reset(uint64_t seed, int64_t wall_ms)
 {
     now_us = wall_ms * 1000;
     dice_state = seed * 2 + 1;
     most_in_flight = 0;
+    memset(fails_until_ms, 0, sizeof fails_until_ms);
 }
 
 int64_t world_now_ms(void)
@@ -296,6 +299,11 @@ struct store {
     struct answer *first, **last;
 };
 
+void world_store_fails(enum store_lane lane, int64_t until_ms)
+{
+    fails_until_ms[lane] = until_ms;
+}
+
 enum err_code store_open(struct store **out, const char *url, const struct keyring *keys,
                          int64_t lock_wait_ms, struct err *err)
 {
@@ -324,7 +332,8 @@ enum err_code store_submit(struct store *s, enum store_lane lane, unsigned flags
     int64_t seen = s->generation;
     enum err_code rc = s->backend->ops->begin(s->backend, &err);
     assert(rc == OK);
-    rc = work(s->backend, arg, &err);
+    rc = world_now_ms() < fails_until_ms[lane] ? fail(&err, ERR_FULL, "the disk is full")
+                                               : work(s->backend, arg, &err);
     if (rc != OK || lane != STORE_WRITE) {
         s->backend->ops->rollback(s->backend);
     } else {

@@ -29,6 +29,9 @@ typedef struct world_answer world_endpoint_fn(void *arg, const char *url, int64_
 void world_endpoint(world_endpoint_fn *fn, void *arg);
 int world_most_in_flight(void);
 
+/* Until then every request of this lane fails with ERR_FULL. */
+void world_store_fails(enum store_lane lane, int64_t until_ms);
+
 bool loop_sim_step(struct loop *l, int64_t until_ms); /* false: nothing is due until then */
 bool store_sim_pending(const struct store *s);
 

@@ -300,6 +300,15 @@ static void missing_permission_is_named(void **state)
     world_free(w);
 }
 
+/* SIGHUP and SIGTERM may come before the daemon has its outboxes. */
+static void signals_come_early(void **state)
+{
+    (void)state;
+    outbox_source_configure(NULL, NULL);
+    outbox_source_stop(NULL);
+    outbox_source_free(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +322,7 @@ int main(void)
         cmocka_unit_test(init_may_be_repeated_and_check_tells),
         cmocka_unit_test(low_disk_stops_taking),
         cmocka_unit_test(missing_permission_is_named),
+        cmocka_unit_test(signals_come_early),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
