@@ -1,7 +1,8 @@
 /* engine/transport_facts.c: what came back, as facts.
  *
  * The head of the final response decides: once it is complete its status is the outcome, whatever
- * becomes of the body (cut, endless, too slow). 1xx heads are not final, trailers are no head. */
+ * becomes of the body (cut, endless, too slow). 1xx heads are not final, trailers are no head; but
+ * all of them count against one limit, because libcurl keeps every header line of a transfer. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +26,7 @@ static void head_start(struct exchange *x, const char *line, size_t n)
 
     buf_clear(&x->head);
     x->retry_after_n = 0;
+    x->body_coded = false;
     x->status = 0;
     /* libcurl passes on nothing but three digits here. */
     for (const char *p = blank; p != NULL && p + 1 < line + n && isdigit((unsigned char)p[1]); p++)
@@ -49,26 +51,45 @@ static void take_retry_after(struct exchange *x, const char *line, size_t n)
     x->retry_after[n - skip] = '\0';
 }
 
+/* A coding that no TE header of ours asked for. libcurl would decode it, and a few kilobytes of
+ * gzip within gzip are gigabytes of work: such a body is not read at all. */
+static void take_coding(struct exchange *x, const char *line, size_t n)
+{
+    static const char name[] = "transfer-encoding:", plain[] = "chunked";
+    size_t skip = sizeof(name) - 1;
+
+    if (n < skip || strncasecmp(line, name, skip) != 0)
+        return;
+    while (skip < n && (line[skip] == ' ' || line[skip] == '\t'))
+        skip++;
+    while (n > skip && isspace((unsigned char)line[n - 1]))
+        n--;
+    if (n - skip != sizeof(plain) - 1 || strncasecmp(line + skip, plain, n - skip) != 0)
+        x->body_coded = true;
+}
+
 size_t answer_head(char *line, size_t size, size_t n, void *arg)
 {
     struct exchange *x = arg;
 
     n *= size;
-    if (x->head_complete)
-        return n; /* a trailer */
     x->head_seen += n;
     if (x->head_seen > HEAD_MAX_BYTES) {
-        x->head_too_large = true;
-        return 0;
+        x->head_too_large = !x->head_complete;
+        x->body_capped = x->head_complete;
+        return 0; /* ends the transfer, libcurl closes the connection */
     }
+    if (x->head_complete)
+        return n; /* a trailer */
     if (n >= 5 && memcmp(line, "HTTP/", 5) == 0)
         head_start(x, line, n);
-    else
-        take_retry_after(x, line, n);
+    take_retry_after(x, line, n);
+    take_coding(x, line, n);
     if (n <= 2 && (line[0] == '\r' || line[0] == '\n')) {
         x->head_complete = x->status >= 200;
+        x->body_capped = x->head_complete && x->body_coded;
         if (x->head_complete)
-            return n;
+            return x->body_capped ? 0 : n;
     }
     keep(&x->head, line, n);
     return n;
@@ -231,6 +252,10 @@ static void facts_failed(struct exchange *x, CURLcode code)
     if (x->head_too_large || (code == CURLE_OUT_OF_MEMORY && x->head_seen > 0)) {
         f->outcome = OUTCOME_RESET;
         text_copy(x->error, sizeof(x->error), "response head larger than 64 KiB");
+    } else if (x->sent_again) {
+        f->outcome = OUTCOME_RESET;
+        text_copy(x->error, sizeof(x->error),
+                  "the connection, kept from an earlier request, was closed without an answer");
     } else if (x->blocked != NULL && code == CURLE_COULDNT_CONNECT) {
         f->outcome = OUTCOME_BLOCKED;
         (void)snprintf(x->error, sizeof(x->error), "address refused: %s", x->blocked);
@@ -265,11 +290,16 @@ static void facts_response(struct exchange *x)
 void facts_of(struct exchange *x, CURLcode code)
 {
     struct transport_facts *f = &x->facts;
-    long connects = 0;
+    long connects = 0, version = 0;
 
     facts_common(x);
     (void)curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &connects);
-    f->reused = connects == 0 && (x->head_seen > 0 || info_us(x, CURLINFO_PRETRANSFER_TIME_T) > 0);
+    (void)curl_easy_getinfo(x->easy, CURLINFO_HTTP_VERSION, &version);
+    if (x->status > 0)
+        x->lane->http2 = version == CURL_HTTP_VERSION_2_0;
+    f->reused =
+        x->sent_again ||
+        (connects == 0 && (x->head_seen > 0 || info_us(x, CURLINFO_PRETRANSFER_TIME_T) > 0));
     facts_address(x, f);
     facts_timings(x, f);
     facts_response(x);

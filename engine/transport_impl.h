@@ -34,6 +34,7 @@ struct tlane {
     char *url_text;
     struct url url;
     bool literal;           /* the host is an address */
+    bool http2;             /* its last answer was */
     const char *refused;    /* why the URL may not be requested; NULL: it may */
     bool literal_refused;   /* see transport_facts */
     char refused_text[256]; /* what refused points to where it is made up here */
@@ -78,15 +79,16 @@ struct exchange {
     struct unpin *unpins;
 
     /* the answer */
-    bool head_complete, head_too_large, body_capped;
+    bool head_complete, head_too_large, body_capped, body_coded;
     int status;
     size_t head_seen, body_seen;
     struct buf head, answer;
     int retry_after_n;
     char retry_after[64];
 
-    const char *blocked; /* by OPENSOCKETFUNCTION */
-    int open_errno;      /* socket() failed */
+    bool sent, sent_on_kept, sent_again; /* see before_sending() */
+    const char *blocked;                 /* by OPENSOCKETFUNCTION */
+    int open_errno;                      /* socket() failed */
     struct transport_facts facts;
     char error[ERROR_TEXT_MAX], curl_error[CURL_ERROR_SIZE], address[64];
 };

@@ -42,6 +42,34 @@ static bool addr_of(const struct curl_sockaddr *from, struct egress_addr *out)
     return false;
 }
 
+/* Where a connection that was kept from an earlier request dies under this one, libcurl sends it
+ * again by itself. The first one may have been worked on: an attempt that nobody recorded. So that
+ * ends here, as a reset. What may go out again is a request that was provably not looked at:
+ * refused by HTTP/2's own means (GOAWAY, REFUSED_STREAM: no error text then) or on a new
+ * connection, which libcurl repeats for no other reason. */
+static bool sends_again(struct exchange *x)
+{
+    x->sent_again = x->sent && x->sent_on_kept && (!x->lane->http2 || x->curl_error[0] != '\0');
+    return x->sent_again;
+}
+
+static int before_sending(void *exchange, char *to, char *from, int to_port, int from_port)
+{
+    struct exchange *x = exchange;
+    long connects = 0;
+
+    (void)to;
+    (void)from;
+    (void)to_port;
+    (void)from_port;
+    if (sends_again(x))
+        return CURL_PREREQFUNC_ABORT;
+    (void)curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &connects);
+    x->sent = true;
+    x->sent_on_kept = connects == 0;
+    return CURL_PREREQFUNC_OK;
+}
+
 /* The last judge: whatever libcurl is about to dial, and however it came by it. */
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
 {
@@ -50,6 +78,8 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
     int fd;
 
     tlane_pin_loaded(x);
+    if (sends_again(x))
+        return CURL_SOCKET_BAD;
     x->blocked = purpose == CURLSOCKTYPE_IPCXN && addr_of(to, &a)
                      ? egress_judge_addr(&x->t->conf->egress, &a)
                      : "not an IP address";
@@ -135,6 +165,8 @@ static bool set_constant(struct exchange *x)
     SET(CURLOPT_HEADERDATA, x);
     SET(CURLOPT_WRITEFUNCTION, answer_body);
     SET(CURLOPT_WRITEDATA, x);
+    SET(CURLOPT_PREREQFUNCTION, before_sending);
+    SET(CURLOPT_PREREQDATA, x);
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
     SET(CURLOPT_OPENSOCKETDATA, x);
     SET(CURLOPT_CLOSESOCKETFUNCTION, glue_close);
@@ -184,10 +216,11 @@ void exchange_clear(struct exchange *x)
     x->pin_serial = 0;
     x->lane = NULL;
     x->query = NULL;
-    x->head_complete = x->head_too_large = x->body_capped = false;
+    x->head_complete = x->head_too_large = x->body_capped = x->body_coded = false;
     x->status = 0;
     x->head_seen = x->body_seen = 0;
     x->retry_after_n = 0;
+    x->sent = x->sent_on_kept = x->sent_again = false;
     x->blocked = NULL;
     x->open_errno = 0;
     x->error[0] = x->curl_error[0] = x->address[0] = '\0';

@@ -65,7 +65,7 @@ class Tls(unittest.TestCase):
 events {{ }}
 http {{ log_format p '$server_protocol $http_webhook_id'; access_log {self.dir}/access.log p;
  client_body_temp_path {self.dir}/b; proxy_temp_path {self.dir}/p; fastcgi_temp_path {self.dir}/f; uwsgi_temp_path {self.dir}/u; scgi_temp_path {self.dir}/s;
- server {{ listen 127.0.0.1:{port} ssl http2; ssl_certificate {self.dir}/good.pem; ssl_certificate_key {self.dir}/good.key;
+ server {{ listen 127.0.0.1:{port} ssl http2; keepalive_requests 20; ssl_certificate {self.dir}/good.pem; ssl_certificate_key {self.dir}/good.key;
   location / {{ return 200 'ok'; }} }} }}""")
         nginx = subprocess.Popen([shutil.which("nginx") or "/usr/sbin/nginx", "-p", self.dir, "-c", f"{self.dir}/nginx.conf"], stderr=subprocess.DEVNULL)
         try:
@@ -73,6 +73,7 @@ http {{ log_format p '$server_protocol $http_webhook_id'; access_log {self.dir}/
                 d.subscribe(f"https://127.0.0.1:{port}/h2")
                 d.insert(*[dict(type="a.b", event_id=f"e{n}") for n in range(200)])
                 wait_for(lambda: d.counts()["delivered"] == 200)
+                self.assertEqual({x["attempts"] for x in d.json("delivery", "list", "--limit", "300")["items"]}, {1})  # GOAWAY costs none
                 with open(f"{self.dir}/access.log") as f:
                     lines = f.read().split("\n")
                 self.assertEqual(len({x.split()[1] for x in lines if x.startswith("HTTP/2.0 ")}), 200)

@@ -27,6 +27,7 @@ enum peer_manner {
     PEER_TRICKLE, /* a byte of the answer every 20 ms */
     PEER_EARLY,   /* answer before the body is read, close */
     PEER_LATE,    /* answer, 50 ms later an answer that nobody asked for, keep */
+    PEER_ONCE,    /* answer the connection's first request, close when the next has come */
 };
 struct peer_page {
     const char *path;
@@ -48,7 +49,7 @@ struct peer {
     uint16_t port;
     SSL_CTX *tls;
     pthread_t thread;
-    atomic_int accepted;
+    atomic_int accepted, requests;
     atomic_bool over;
     pthread_mutex_t lock; /* last */
     char last[REQUEST_ROOM];
@@ -156,7 +157,10 @@ static void *guest_main(void *arg)
         if (SSL_accept(g->ssl) != 1)
             goto out;
     }
-    while (!g->p->over && (page = read_request(g, request)) != NULL) {
+    for (int n = 1; !g->p->over && (page = read_request(g, request)) != NULL; n++) {
+        g->p->requests++;
+        if (page->manner == PEER_ONCE && n > 1)
+            break;
         answer(g, page);
         if (page->manner == PEER_HANG)
             hang(g);
@@ -164,7 +168,7 @@ static void *guest_main(void *arg)
             pause_ms(50);
             (void)guest_write(g, "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n", 41);
         }
-        if (page->manner != PEER_KEEP && page->manner != PEER_LATE)
+        if (page->manner != PEER_KEEP && page->manner != PEER_LATE && page->manner != PEER_ONCE)
             break;
     }
     if (page != NULL && page->manner == PEER_RESET) {
