@@ -23,7 +23,7 @@ static const struct peer_page manners[] = {
      "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Length: 40\r\n\r\n" GONE, 0},
     {"length-and-chunked", PEER_KEEP,
      "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" GONE, 0},
-    {"upgrade", PEER_KEEP,
+    {"hang-upgrade", PEER_KEEP,
      "HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n" GONE, 0},
     {"coded", PEER_KEEP, "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n",
      0},
@@ -78,7 +78,7 @@ static void an_answer_belongs_to_its_request(void **state)
                 {"304-body", 304},
                 {"two-lengths", 200},
                 {"length-and-chunked", 200},
-                {"upgrade", 0},
+                {"hang-upgrade", 0},
                 {"coded", 200},
                 {"coded-alone", 503}};
     struct world w;
