@@ -91,6 +91,8 @@ install: build
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/webhookd
 	install -m 755 $(BUILD)/webhookd $(DESTDIR)$(PREFIX)/sbin/webhookd
 	install -m 755 $(BUILD)/webhookctl $(DESTDIR)$(PREFIX)/bin/webhookctl
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 644 packaging/webhookd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/webhookd.service
 	install -m 644 webhookd.conf.example README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/webhookd/
 clean:
 	rm -rf build build-asan build-tsan build-clang
