@@ -37,7 +37,7 @@ missing = $(shell for p in $(1); do dpkg-query -W -f='$${db:Status-Abbrev}' $$p 
 PREFIX ?= /usr/local
 
 .DELETE_ON_ERROR:
-.PHONY: all build help deps deps-build demo run test check asan tsan lint bench install clean
+.PHONY: all build help deps deps-build demo run test check asan tsan lint soak bench install clean
 all build: $(BUILD)/webhookd $(BUILD)/webhookctl
 
 help:
@@ -47,6 +47,7 @@ help:
 	@echo 'make test       every test; ends with "N passed, N failed"'
 	@echo 'make asan tsan  the same under AddressSanitizer+UBSan; store and system tests under ThreadSanitizer'
 	@echo 'make lint       layers, banned calls, formatting, documents against tables, both compilers'
+	@echo 'make soak       faults for minutes: kill -9 loops, full and failing disks, jumping clocks, large backlogs'
 	@echo 'make bench      deliveries per second beside a bare libcurl loop, latency, memory (FULL=1: longer)'
 	@echo 'make install    to $$(DESTDIR)$$(PREFIX)'
 	@echo 'make deps       installs the Debian packages that are missing'
@@ -84,6 +85,9 @@ tsan: deps
 	@python3 test/run.py --build build-tsan --sanitizer --only 'store|conformance|outbox|system'
 lint: deps
 	@python3 test/lint/lint.py
+soak: deps
+	@$(MAKE) --no-print-directory -s -j2 build
+	@python3 test/run.py --build $(BUILD) --soak $(if $(T),--only '$(T)')
 bench: deps
 	@$(MAKE) --no-print-directory -s -j2 build tests
 	@python3 test/bench/bench.py --build $(BUILD) $(if $(FULL),--full)

@@ -258,6 +258,8 @@ enum err_code h_subs_patch(struct api_call *c)
         rc = sub_input(c, &s, false);
     if (rc == OK)
         rc = sub_profile_secrets(c, &s);
+    if (rc == OK && json_object_get(c->body, "url"))
+        s.broken_since_ms = 0; /* that was another endpoint's trouble */
     if (rc == OK)
         rc = store_sub(c, &s);
     if (rc != OK)
@@ -356,6 +358,9 @@ static enum err_code move(struct api_call *c, struct subscription *s, enum sub_s
     s->state = to;
     s->state_cause = to == SUB_ACTIVE ? NULL : "operator";
     s->resume_at_ms = resume_at_ms;
+    if (to ==
+        SUB_ACTIVE) /* whoever resumes it vouches for the endpoint: nothing dies of the past */
+        s->broken_since_ms = 0;
     rc = store_sub(c, s);
     if (rc != OK)
         return rc;

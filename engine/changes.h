@@ -16,7 +16,8 @@ struct changes {
     size_t wakes_n, wakes_room;
     int64_t *subs; /* created, changed, deleted: load the lane anew */
     size_t subs_n, subs_room;
-    bool jobs; /* a job was made or changed: look at jobs now */
+    bool jobs;  /* a job was made or changed: look at jobs now */
+    bool freed; /* ordering keys may go on, in subscriptions that nobody named */
     /* for metrics */
     int64_t accepted, duplicates, unrouted, rejected;
     int64_t dead[16], discarded; /* deaths without an attempt, by enum cause */

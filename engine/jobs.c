@@ -76,6 +76,8 @@ static enum err_code replay_one(struct jobs *j, struct backend *b, struct job *j
 
     job->mark_ms = d->died_ms;
     job->mark_num = d->delivery.num;
+    if (d->delivery.job == job->num) /* died again "earlier": somebody set the clock back */
+        return OK;
     if (expired && !job->ignore_expiry) {
         job->excluded++;
         return OK;
@@ -121,8 +123,8 @@ static enum err_code replay_walk(struct jobs *j, struct backend *b, struct job *
                         err);
     if (rc == OK && n < most)
         job->walked = true;
-    else if (rc == OK && job->rate_per_s <= 0)
-        j->busy = true;
+    else if (rc == OK && (job->rate_per_s <= 0 || most == SLICE))
+        j->busy = true; /* also where the rate allows more than a slice a tick */
     arena_fini(&arena);
     return rc;
 }

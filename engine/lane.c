@@ -106,6 +106,7 @@ bool lane_load(struct lane *l, const struct conf *conf, struct arena *arena,
     if (moved || woken) {
         /* Another endpoint, or somebody resumed it by hand: what we knew is void. */
         breaker_init(&l->breaker);
+        l->probing = false;
         l->wait_until_ms = 0;
     }
     return moved;
@@ -115,8 +116,8 @@ int64_t lane_open_ms(const struct lane *l, int64_t now_ms)
 {
     int64_t at = now_ms;
 
-    if (l->row.state != SUB_ACTIVE)
-        return INT64_MAX;
+    if (l->row.state != SUB_ACTIVE || l->loading)
+        return INT64_MAX; /* loading: it may have been paused, deleted or moved elsewhere */
     if (l->wait_until_ms > at)
         at = l->wait_until_ms;
     int64_t breaker = breaker_next_ms(&l->breaker);
@@ -130,8 +131,8 @@ int64_t lane_open_ms(const struct lane *l, int64_t now_ms)
 
 bool lane_has_window(const struct lane *l)
 {
-    return l->in_flight < window_size(&l->window) &&
-           l->in_flight + l->settling < 2 * l->max_in_flight;
+    /* All that is busy is in doubt, also what waits for a disk that is full (G2). */
+    return l->in_flight < window_size(&l->window) && l->busy.n < 2 * (size_t)l->max_in_flight;
 }
 
 bool lane_take(struct lane *l, int64_t now_ms)

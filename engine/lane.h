@@ -84,7 +84,7 @@ struct lane {
 
     struct task_list queue; /* claimed, not started */
     struct task_list busy;  /* sending or settling */
-    int in_flight, settling;
+    int in_flight;
     struct ghost *ghosts;
     size_t ghosts_n, ghosts_room;
 };

@@ -1,9 +1,10 @@
 /* engine/lanes.c: the table of lanes: loading subscriptions, all at start and one after each
  * change.
  *
- * A row is read on the list reader after the commit that changed it, so what arrives is never older
- * than the change; one that cannot be read is asked for again until it can. The first due time of
- * a new lane comes by an index seek on the claim reader. */
+ * A row is read after the commit that changed it, so what arrives is never older than the change;
+ * until it is there its lane starts nothing. One row is read on the claim reader, so that a pause
+ * does not stand behind somebody's long list. What cannot be read is asked for again until it can.
+ * The earliest due time comes after it, by an index seek. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,6 +132,10 @@ static void heads_done(void *arg, const struct err *err, int64_t generation)
         log_error("store_error", "op=heads code=%s error=%s", err_code_name(err->code), err->text);
     free(h);
     maybe_ready(s);
+    if (s->heads_out == 0 && s->heads_again) {
+        s->heads_again = false;
+        lanes_ask_heads(s);
+    }
 }
 
 static void heads_submit(struct scheduler *s, struct heads *h)
@@ -150,7 +155,6 @@ static bool row_arrived(struct scheduler *s, struct arena *arena, struct subscri
 {
     struct lane *l = lanes_find(s, row->num);
     int64_t now_ms = clock_store_ms();
-    bool fresh = l == NULL;
 
     if (row->state == SUB_DELETED) {
         lane_wipe_secrets(row);
@@ -163,21 +167,19 @@ static bool row_arrived(struct scheduler *s, struct arena *arena, struct subscri
             lanes_remove(s, l);
         return true;
     }
-    if (fresh)
+    if (l == NULL)
         l = lanes_add(s, row->num);
     if (l == NULL) {
         lane_wipe_secrets(row);
         arena_fini(arena);
         return false;
     }
-    bool was_waiting = !fresh && l->row.state != SUB_ACTIVE;
     if (lane_load(l, s->conf, arena, row, now_ms) && !s->draining)
         transport_forget_lane(s->parts.transport, l->sub);
     if (l->row.state != SUB_ACTIVE)
         lanes_drop_queue(s, l);
-    /* While it was not active nobody kept track of what fell due. */
-    if (fresh || was_waiting)
-        heads->subs[heads->n++] = l->sub;
+    /* The change itself may have made deliveries ready: keys go on that on_dead: block held. */
+    heads->subs[heads->n++] = l->sub;
     scheduler_touch(s, l);
     return true;
 }
@@ -194,6 +196,8 @@ static enum err_code load_work(struct backend *b, void *arg, struct err *err)
         return fail(err, ERR_NOMEM, "subscription: out of memory");
     enum err_code rc = b->ops->sub_get_num(b, load->only, &load->arena, load->rows, err);
     load->n = rc == OK ? 1 : 0;
+    if (rc == ERR_CORRUPT && err != NULL)
+        rc = err->code = ERR_DENIED; /* one subscription that does not open is not a broken store */
     return rc;
 }
 
@@ -218,8 +222,10 @@ static void load_keep(struct load *load)
 
 static void load_submit(struct load *load)
 {
+    enum store_lane reader = load->only != 0 ? STORE_CLAIM : STORE_LIST;
+
     load->n = 0;
-    if (store_submit(load->scheduler->parts.store, STORE_LIST, 0, load_work, load_done, load) != OK)
+    if (store_submit(load->scheduler->parts.store, reader, 0, load_work, load_done, load) != OK)
         load_keep(load);
 }
 
@@ -356,6 +362,10 @@ static void load_done(void *arg, const struct err *err, int64_t generation)
 
 void lanes_ask_heads(struct scheduler *s)
 {
+    if (s->heads_out > 0) { /* a sweep frees slice after slice: one round of seeks at a time */
+        s->heads_again = true;
+        return;
+    }
     for (size_t at = 0; at < s->lanes_n;) {
         struct heads *h = calloc(1, sizeof *h);
 
@@ -381,7 +391,9 @@ void lanes_reload(struct scheduler *s, int64_t sub)
         l->load_again = true;
         return;
     }
-    if (l != NULL)
+    if (l != NULL) {
         l->loading = true;
+        scheduler_touch(s, l);
+    }
     load_begin(s, sub, 0);
 }

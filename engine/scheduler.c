@@ -94,7 +94,10 @@ static void claim_done(void *arg, const struct err *err, int64_t generation)
 
         if (l != NULL) {
             claim_arrived(s, l, w, err->code == OK, c->now_ms, generation);
-            scheduler_touch(s, l);
+            if (l->row.state == SUB_DELETED && l->busy.n == 0)
+                lanes_reload(s, l->sub); /* it was kept for this answer only */
+            else
+                scheduler_touch(s, l);
         }
         for (size_t r = 0; r < w->rows_n; r++)
             free(w->rows[r]);
@@ -273,7 +276,7 @@ void scheduler_changed(struct scheduler *s, const struct changes *ch)
     }
     if (ch->failed)
         lanes_load_all(s);
-    if (ch->failed || ch->discarded > 0) /* retention may have freed a blocked ordering key */
+    if (ch->failed || ch->freed)
         lanes_ask_heads(s);
     if (ch->jobs && s->parts.jobs_changed != NULL)
         s->parts.jobs_changed(s->parts.arg);

@@ -32,7 +32,8 @@ struct scheduler {
     struct task *spare;           /* task objects with warm buffers */
     size_t spare_n;
     int64_t delivered;
-    int heads_out; /* heads requests under way at start */
+    int heads_out;    /* heads requests under way */
+    bool heads_again; /* somebody asked for all of them meanwhile */
 };
 
 /* scheduler.c */

@@ -289,7 +289,6 @@ static void settle_done(void *arg, const struct err *err, int64_t generation)
     struct scheduler *s = l->scheduler;
     const struct settlement *st = &t->settlement;
 
-    l->settling--;
     s->settling--;
     if (err->code != OK && err->code != ERR_STALE && err->code != ERR_NOT_FOUND) {
         if (s->unsettled_n++ == 0) {
@@ -320,14 +319,10 @@ static void settle_done(void *arg, const struct err *err, int64_t generation)
 
 static void settle_submit(struct scheduler *s, struct task *t)
 {
-    struct lane *l = t->lane;
-
     task_move(t, TASK_SETTLING);
-    l->settling++;
     s->settling++;
     if (store_submit(s->parts.store, STORE_WRITE, 0, settle_work, settle_done, t) == OK)
         return;
-    l->settling--;
     s->settling--;
     task_move(t, TASK_UNSETTLED);
     if (s->unsettled_n++ == 0)

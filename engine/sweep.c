@@ -43,6 +43,8 @@ static enum err_code kill_held(struct sweep *w, struct backend *b, const struct 
         return rc;
     w->changes.dead[cause] += (int64_t)n;
     w->more = w->more || n == SLICE;
+    if (n > 0) /* what stood behind them in a key's line is ready now */
+        changes_wake(&w->changes, row->num, now_ms);
     return OK;
 }
 
@@ -58,7 +60,7 @@ static enum err_code end_pause(struct sweep *w, struct backend *b, int64_t sub, 
         row.state = SUB_ACTIVE;
         row.state_cause = NULL;
         row.state_since_ms = row.updated_ms = now_ms;
-        row.resume_at_ms = 0;
+        row.resume_at_ms = row.broken_since_ms = 0;
         changes_sub(&w->changes, sub);
         log_info("sub_resumed", "sub=%s cause=%s", row.name, "pause_over");
         rc = b->ops->sub_update(b, &row, err);
@@ -103,14 +105,17 @@ static enum err_code sweep_work(struct backend *b, void *arg, struct err *err)
         rc = b->ops->kill_expired(b, SLICE, now_ms, now_ms + w->dead_retention_ms, &n, err);
     if (rc == OK) {
         w->changes.dead[CAUSE_EXPIRED] += (int64_t)n;
+        w->changes.freed = w->changes.freed || n > 0;
         w->more = w->more || n == SLICE;
     }
     for (int what = 0; rc == OK && what < RETAINS; what++) {
         if (w->retain_ms[what] < 0)
             continue;
         rc = b->ops->retain(b, (enum retain_what)what, now_ms - w->retain_ms[what], SLICE, &n, err);
-        if (rc == OK && what == RETAIN_DEAD)
+        if (rc == OK && what == RETAIN_DEAD && n > 0) {
             w->changes.discarded += (int64_t)n;
+            w->changes.freed = true;
+        }
         w->more = w->more || n >= SLICE;
     }
     return rc;

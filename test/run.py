@@ -72,16 +72,24 @@ def run(suite, build):
     return name, count(kind, text, status), text, time.monotonic() - start
 
 
+def soak_suites():
+    """One at a time: they look at memory and latency."""
+    for path in sorted(glob.glob("test/soak/test_*.py")):
+        yield "soak/" + os.path.basename(path)[:-3], [sys.executable, path, "-v"], "unittest"
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build")
     parser.add_argument("--only", help="a regular expression over the suites' names")
     parser.add_argument("--sanitizer", action="store_true")
+    parser.add_argument("--soak", action="store_true", help="test/soak instead: minutes of faults")
     args = parser.parse_args()
     os.chdir(ROOT)
-    chosen = [s for s in suites(args.build, args.sanitizer) if not args.only or re.search(args.only, s[0])]
+    known = soak_suites() if args.soak else suites(args.build, args.sanitizer)
+    chosen = [s for s in known if not args.only or re.search(args.only, s[0])]
     totals = [0, 0, 0]
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    with concurrent.futures.ThreadPoolExecutor(1 if args.soak else 2) as pool:
         for job in concurrent.futures.as_completed([pool.submit(run, s, args.build) for s in chosen]):
             name, counts, text, seconds = job.result()
             totals = [a + b for a, b in zip(totals, counts)]

@@ -342,6 +342,32 @@ static void max_hold_buries(void **state)
     house_close(&h);
 }
 
+/* The head of a key is far from its next retry when max_hold buries it. What stood behind it is
+ * sent at once: its endpoint is up again. */
+static void who_stood_behind_the_buried_goes(void **state)
+{
+    struct house h;
+
+    (void)state;
+    house_open(&h, "breaker: {min_failures: 5, min_period: 1s, probe_interval: 10s, max_hold: 1h}\n"
+                   "retry: {default: {schedule: [1s, 1s, 1s, 1s, 10h], jitter: 0}}\n");
+    h.down_to_ms = START + 10 * MINUTE;
+    write_now(&h, add_sub,
+              &(struct request){.name = "bad", .url = "https://bad.example/", .ordered = true});
+    world_run(h.loop, h.store, SECOND);
+    const char *keys[] = {"a", "b", "c", "d", "e", "f"};
+    for (size_t i = 0; i < 6; i++)
+        write_now(&h, add_event, &(struct request){.type = "a.b", .key = keys[i]});
+    world_run(h.loop, h.store, 30 * MINUTE);
+    for (size_t i = 0; i < 6; i++)
+        write_now(&h, add_event, &(struct request){.type = "a.b", .key = keys[i]});
+    world_run(h.loop, h.store, 50 * MINUTE);
+    struct tally t = tally(&h);
+    assert_int_equal(t.states[DELIVERY_PENDING] + t.states[DELIVERY_RETRYING], 0);
+    assert_int_equal(t.states[DELIVERY_DELIVERED], 6);
+    house_close(&h);
+}
+
 static enum err_code broken_since(struct backend *b, void *arg, struct err *err)
 {
     struct request *r = arg;
@@ -425,6 +451,7 @@ int main(void)
         cmocka_unit_test(ordering_holds),
         cmocka_unit_test(expiry_ends_retries),
         cmocka_unit_test(max_hold_buries),
+        cmocka_unit_test(who_stood_behind_the_buried_goes),
         cmocka_unit_test(a_full_disk_forgets_nothing),
         cmocka_unit_test(a_row_that_cannot_be_read_is_read_later),
         cmocka_unit_test(the_unsendable_dies),

@@ -6,6 +6,7 @@
         wait_for(lambda: len(r.requests) == 1)
 """
 import contextlib
+import http.client
 import http.server
 import json
 import os
@@ -126,6 +127,17 @@ class Receiver:
         self.close()
 
 
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=20)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
 CONF = """\
 store:
   url: sqlite://{dir}/store/webhookd.db
@@ -213,6 +225,16 @@ class Daemon:
 
     def json(self, *args, **kw):
         return json.loads(self.ctl("-o", "json", *args, **kw))
+
+    def api(self, method, path, body=None):
+        """(status, parsed answer) of a request over the unix socket."""
+        connection = UnixConnection(f"{self.dir}/webhookd.sock")
+        with contextlib.closing(connection):
+            connection.request(method, "/api/v1" + path, None if body is None else json.dumps(body),
+                               {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            text = answer.read()
+            return answer.status, json.loads(text) if text else None
 
     def subscribe(self, url, *more, events="*"):
         return self.json("subscription", "add", "--url", url, "--events", events, *more)

@@ -1,0 +1,101 @@
+"""Faults that are no crash: what makes a delivery ready must wake its lane; disks that fill up or fail; producers that misbehave."""
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+import unittest
+
+from harness import Daemon, Receiver, wait_for
+
+
+def held(d):
+    return sum(d.counts()[s] for s in ("pending", "retrying", "in_flight", "held"))
+
+
+def store(d):
+    return contextlib.closing(sqlite3.connect(f"{d.dir}/store/webhookd.db", isolation_level=None))
+
+
+class Wakes(unittest.TestCase):
+    def test_on_dead_skip_lets_blocked_keys_go_on(self):
+        with Daemon() as d, Receiver(lambda r, n: 400 if r.id == "first" else 200) as r:
+            sub = d.subscribe(r.url, "--ordering", "key", "--on-dead", "block", "--name", "s")
+            d.insert(*[dict(type="a.b", event_id=e, ordering_key="K") for e in ("first", "second", "third")])
+            wait_for(lambda: d.counts()["dead"] == 1)
+            self.assertEqual(d.api("PATCH", f"/subscriptions/{sub['id']}", {"on_dead": "skip"})[0], 200)
+            wait_for(lambda: r.ids() == ["first", "second", "third"], 5)
+
+    def test_a_pause_that_ends_by_itself(self):
+        with Daemon() as d, Receiver() as r:
+            sub = d.subscribe(r.url, "--name", "s")
+            self.assertEqual(d.api("POST", f"/subscriptions/{sub['id']}/pause", {"for_seconds": 0.5})[0], 200)
+            d.emit("a.b")
+            wait_for(lambda: d.counts()["held"] == 1)
+            wait_for(lambda: r.requests, 10)
+
+    def test_who_resumes_vouches_for_the_endpoint(self):
+        """The breaker opened long before the pause: what waited since must not be buried by max_hold after the resume."""
+        with Daemon() as d, Receiver() as r:
+            d.subscribe(r.url, "--name", "s")
+            d.ctl("subscription", "pause", "s")
+            d.emit("a.b")
+            wait_for(lambda: d.counts()["held"] == 1)
+            self.assertEqual(d.stop(), 0)
+            long_ago = int(time.time() * 1000) - 3 * 3600 * 1000
+            with store(d) as db:
+                db.execute("UPDATE subscription SET broken_since_ms = ?", (long_ago,))
+            d.start()
+            d.ctl("subscription", "resume", "s")
+            self.assertIsNone(d.json("subscription", "show", "s")["broken_since"])
+            wait_for(lambda: r.requests)
+
+    def test_a_pause_holds_at_once(self):
+        """Thousands are ready and in flight: after the pause was answered nothing new begins."""
+        with Daemon() as d, Receiver(lambda r, n: time.sleep(0.01) or 200) as r:
+            d.subscribe(r.url, "--name", "s")
+            d.insert(*[dict(type="a.b") for _ in range(2000)])
+            wait_for(lambda: len(r.requests) > 100)
+            d.ctl("subscription", "pause", "s")
+            wait_for(lambda: d.counts()["in_flight"] == 0)
+            began = len(r.requests)
+            d.emit("a.b")
+            wait_for(lambda: held(d) + d.counts()["delivered"] == 2001)
+            self.assertEqual(len(r.requests), began)
+            d.ctl("subscription", "resume", "s")
+            wait_for(lambda: d.counts()["delivered"] == 2001)
+            self.assertEqual(len(set(r.ids())), len(r.ids()))
+
+    def test_deleted_while_thousands_are_in_flight(self):
+        with Daemon() as d, Receiver(lambda r, n: time.sleep(0.02) or 200) as r, Receiver() as other:
+            d.subscribe(r.url, "--name", "s")
+            d.subscribe(other.url, "--name", "other")
+            d.insert(*[dict(type="a.b") for _ in range(2000)])
+            wait_for(lambda: len(r.requests) > 50)
+            d.ctl("subscription", "delete", "s", "--yes")
+            wait_for(lambda: held(d) == 0)
+            counts = d.counts()
+            self.assertEqual(counts["delivered"] + counts["dead"], 4000)
+            self.assertEqual(len(set(other.ids())), 2000)
+            self.assertEqual(len(set(r.ids())), len(r.ids()))
+            with store(d) as db:
+                self.assertEqual(db.execute("SELECT count(*) FROM ready").fetchone()[0], 0)
+
+    def test_gone_while_many_are_in_flight(self):
+        with Daemon() as d, Receiver(lambda r, n: 410 if n > 100 else 200) as r:
+            d.subscribe(r.url, "--name", "s")
+            d.insert(*[dict(type="a.b") for _ in range(1000)])
+            wait_for(lambda: d.json("subscription", "show", "s")["state"] == "disabled")
+            wait_for(lambda: d.counts()["in_flight"] == 0)
+            tried = len(r.requests)
+            self.assertLess(tried, 100 + 3 * 32)
+            self.assertEqual(d.counts()["delivered"], 100)
+            self.assertEqual(d.counts()["dead"], tried - 100)
+            self.assertEqual(d.counts()["held"], 1000 - tried)
+            r.answer = 200
+            d.ctl("subscription", "enable", "s")
+            wait_for(lambda: d.counts()["delivered"] == 1000 - (tried - 100))
+
+
+if __name__ == "__main__":
+    unittest.main()
