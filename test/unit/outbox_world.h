@@ -186,13 +186,14 @@ static inline struct world *world_new(void)
     uint8_t key[32] = {1, 2, 3};
     assert_non_null(w);
     log_setup(LOG_FORMAT_LOGFMT, getenv("VERBOSE") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-    snprintf(w->dir, sizeof w->dir, "/tmp/webhookd-outbox-XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
-    snprintf(w->store_url, sizeof w->store_url, "sqlite://%s/store.db", w->dir);
-    snprintf(w->bell, sizeof w->bell, "%s/bell", w->dir);
+    char dir[] = "/tmp/webhookd-outbox-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    snprintf(w->dir, sizeof w->dir, "%s", dir);
+    snprintf(w->store_url, sizeof w->store_url, "sqlite://%s/store.db", dir);
+    snprintf(w->bell, sizeof w->bell, "%s/bell", dir);
     for (int i = 0; i < WORLD_OUTBOXES; i++) {
-        snprintf(w->file[i], sizeof w->file[i], "%s/trades%d.db", w->dir, i);
-        snprintf(w->url[i], sizeof w->url[i], "sqlite://%s", w->file[i]);
+        snprintf(w->file[i], sizeof w->file[i], "%s/trades%d.db", dir, i);
+        snprintf(w->url[i], sizeof w->url[i], "sqlite://%s/trades%d.db", dir, i);
         w->conf.outbox[i] = (struct conf_outbox){
             .url = w->url[i], .name = w->file[i], .trim = TRIM_OFF, .max_payload_bytes = 1 << 20};
         w->conf.outbox[i].table = strdup("outbox");

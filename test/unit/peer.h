@@ -197,8 +197,8 @@ static void *accept_main(void *arg)
 
         g->p = p;
         g->fd = fd;
+        p->accepted++; /* before it can answer: the count is read after an answer */
         pthread_create(&g->thread, NULL, guest_main, g);
-        p->accepted++;
     }
     return NULL;
 }

@@ -318,7 +318,7 @@ static void deliveries_are_numbered_without_gaps(void **state)
     (void)state;
     int64_t home = partner_num(d, "default");
     for (int i = 0; i < 5; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "s%d", i);
         add_sub(d, name, home, "*", SUB_ACTIVE);
     }
