@@ -149,7 +149,7 @@ struct import {
     struct buf chunk;
     size_t lines;    /* in chunk */
     long long first; /* number of its first line */
-    long long imported, skipped, errors;
+    long long imported, skipped, unbound, errors;
 };
 
 static void import_errors(struct import *im, const json_t *errors)
@@ -186,6 +186,7 @@ static int import_flush(struct import *im)
     if (rc == 0) {
         im->imported += out_integer(a.json, "imported");
         im->skipped += out_integer(a.json, "skipped");
+        im->unbound += out_integer(a.json, "unbound");
         import_errors(im, json_object_get(a.json, "errors"));
     } else if (rc == CLI_DATA) {
         out_note("in lines %lld to %lld", im->first, im->first + (long long)im->lines - 1);
@@ -239,11 +240,15 @@ int cmd_dlq_import(struct cli *cli)
         fclose(from);
     buf_fini(&im.chunk);
     if (cli->format == OUT_JSON || cli->format == OUT_JSONL)
-        printf("{\"imported\":%lld,\"skipped\":%lld,\"errors\":%lld}\n", im.imported, im.skipped,
-               im.errors);
+        printf("{\"imported\":%lld,\"skipped\":%lld,\"unbound\":%lld,\"errors\":%lld}\n",
+               im.imported, im.skipped, im.unbound, im.errors);
     out_note(
         "imported %lld, skipped %lld that were here already, %lld errors. Next: webhookctl dlq "
         "summary",
         im.imported, im.skipped, im.errors);
+    if (im.unbound > 0)
+        out_note("%lld of them are for subscriptions that are not here: add those, then import the "
+                 "same file again to bind them",
+                 im.unbound);
     return rc == 0 && im.errors > 0 ? CLI_DATA : rc;
 }

@@ -78,7 +78,7 @@ static void preview_print(FILE *to, const json_t *a, double rate)
 
 /* What stands in the way of a job; *count is the preview's. 0, or an exit code. */
 static int replay_preview(struct cli *cli, const struct filter_flags *f, double rate,
-                          int64_t *count)
+                          int64_t *count, int64_t *left_out)
 {
     bool dry = cli_flag(cli, FLAG_DRY_RUN) != NULL;
     struct answer a;
@@ -94,9 +94,10 @@ static int replay_preview(struct cli *cli, const struct filter_flags *f, double 
     if (rc != 0)
         return rc;
     *count = out_integer(a.json, "count");
+    *left_out = out_integer(a.json, "excluded");
     if (dry && cli->format != OUT_TABLE)
         printf("%s\n", a.raw.data);
-    if (dry && *count > 0 && cli->format == OUT_TABLE)
+    if (dry && *count + *left_out > 0 && cli->format == OUT_TABLE)
         preview_print(stdout, a.json, rate);
     else if (*count > 0 && cli->in_tty && cli_flag(cli, FLAG_YES) == NULL)
         preview_print(stderr, a.json, rate);
@@ -141,7 +142,7 @@ int cmd_dlq_replay(struct cli *cli)
 {
     struct filter_flags f;
     double rate = 0;
-    int64_t count = 0, wait_ms = -1;
+    int64_t count = 0, left_out = 0, wait_ms = -1;
     int rc = filter_flags_read(cli, &f);
 
     if (rc == 0)
@@ -155,8 +156,13 @@ int cmd_dlq_replay(struct cli *cli)
     if (rc == 0)
         rc = replay_limit(cli, &f);
     if (rc == 0)
-        rc = replay_preview(cli, &f, rate, &count);
-    if (rc == 0 && count == 0) {
+        rc = replay_preview(cli, &f, rate, &count, &left_out);
+    if (rc == 0 && count == 0 && left_out > 0 && cli_flag(cli, FLAG_DRY_RUN) == NULL) {
+        rc = out_fail(cli, CLI_NO, "not_replayable",
+                      "none of the %lld dead letters that match can be sent: their events have "
+                      "expired (--ignore-expiry sends them) or their subscriptions are deleted",
+                      (long long)left_out);
+    } else if (rc == 0 && count == 0 && left_out == 0) {
         out_note("No dead letters match; nothing to replay.");
         /* one named by hand that is not there is a mistake; a filter that is empty is an answer */
         if (cli->args->words_n > 0)

@@ -105,6 +105,7 @@ enum err_code h_dead_export(struct api_call *c)
 
 struct import {
     int64_t line, imported, skipped;
+    int64_t unbound;   /* of the imported: no subscription of that id or name is here */
     struct buf errors; /* the items of "errors" */
     int errors_n;
 };
@@ -121,14 +122,19 @@ static void import_error(struct import *im, const char *why)
 }
 
 /* The subscription by its id, where it is known here; else the store binds it by name. */
-static enum err_code bind(struct api_call *c, struct arena *mem, struct dead_letter *l)
+static enum err_code bind(struct api_call *c, struct arena *mem, struct dead_letter *l,
+                          bool *unbound)
 {
-    struct subscription s;
-    if (!l->sub_num)
-        return OK;
-    enum err_code rc = c->ops->sub_get_num(c->b, l->sub_num, mem, &s, c->err);
-    if (rc == ERR_NOT_FOUND)
-        l->sub_num = l->delivery.sub = 0;
+    struct subscription s = {0};
+    enum err_code rc = ERR_NOT_FOUND;
+    if (l->sub_num)
+        rc = c->ops->sub_get_num(c->b, l->sub_num, mem, &s, c->err);
+    if (rc != ERR_NOT_FOUND)
+        return rc;
+    l->sub_num = l->delivery.sub = 0;
+    if (l->sub_name)
+        rc = c->ops->sub_get(c->b, l->sub_name, mem, &s, c->err);
+    *unbound = rc == ERR_NOT_FOUND || s.state == SUB_DELETED;
     return rc == ERR_NOT_FOUND ? OK : rc;
 }
 
@@ -138,18 +144,20 @@ static enum err_code import_line(struct api_call *c, struct import *im, const ch
     struct dead_letter l;
     struct attempt *attempts = NULL;
     size_t attempts_n = 0;
+    bool unbound = false;
     struct err why = {0};
     arena_init(&mem);
     enum err_code rc = import_parse(line, n, c->now_ms, &mem, &l, &attempts, &attempts_n, &why);
     if (rc == OK) {
         l.expires_ms = c->now_ms + c->api->conf->dead_retention_ms;
-        rc = bind(c, &mem, &l);
+        rc = bind(c, &mem, &l, &unbound);
         if (rc == OK)
             rc = c->ops->dead_import(c->b, &l, attempts, attempts_n, c->now_ms, &why);
     }
     arena_fini(&mem);
     if (rc == OK) {
         im->imported++;
+        im->unbound += unbound;
     } else if (rc == ERR_EXISTS) {
         im->skipped++;
     } else if (rc == ERR_INVALID) {
@@ -209,6 +217,7 @@ enum err_code h_dead_import(struct api_call *c)
         put_open(b, NULL, '{');
         put_int(b, "imported", im.imported);
         put_int(b, "skipped", im.skipped);
+        put_int(b, "unbound", im.unbound);
         put_int(b, "refused", im.errors_n);
         put_open(b, "errors", '[');
         buf_adds(b, im.errors.data ? im.errors.data : "");

@@ -196,17 +196,19 @@ enum err_code mem_dead_note(struct backend *b, int64_t num, const char *note, st
 }
 
 /* ---- import ---- */
-/* The delivery that has the letter's number: none, or the same one, discarded. */
-static enum err_code look_delivery(const struct mem_db *db, int64_t num, const char *event_id,
+/* The delivery that has the letter's number: none, or the same one, discarded; or dead, when it
+ * came before its subscription. */
+static enum err_code look_delivery(const struct mem_db *db, const struct dead_letter *l,
                                    int64_t *event, struct err *err)
 {
-    const struct mem_delivery *d = mem_get(db, MEM_DELIVERY, mem_num(num));
+    const struct mem_delivery *d = mem_get(db, MEM_DELIVERY, mem_num(l->delivery.num));
     if (d == NULL)
         return OK;
-    bool same = strcmp(d->d.event_id, event_id) == 0;
-    if (d->d.state == DELIVERY_DEAD && same)
+    bool same = strcmp(d->d.event_id, l->event.id) == 0;
+    bool orphan = d->d.state == DELIVERY_DEAD && d->d.sub == 0 && l->sub_num != 0;
+    if (d->d.state == DELIVERY_DEAD && same && !orphan)
         return fail(err, ERR_EXISTS, "it is here already");
-    if (d->d.state != DELIVERY_DISCARDED || !same)
+    if ((d->d.state != DELIVERY_DISCARDED && !orphan) || !same)
         return fail(err, ERR_INVALID, "its number is that of another delivery, which is %s",
                     delivery_state_name(d->d.state));
     *event = d->d.event;
@@ -291,10 +293,10 @@ enum err_code mem_dead_import(struct backend *b, const struct dead_letter *lette
     l.event.type = l.event.type != NULL ? l.event.type : l.delivery.type;
     if (num <= 0 || l.event.id == NULL || l.event.type == NULL)
         return fail(err, ERR_INVALID, "a dead letter needs an id, an event id and a type");
-    enum err_code code = look_delivery(db, num, l.event.id, &event, err);
+    l.sub_num = look_sub(db, &l);
+    enum err_code code = look_delivery(db, &l, &event, err);
     if (code != OK)
         return code;
-    l.sub_num = look_sub(db, &l);
     l.event.partner = look_partner(db, &l.event);
     if (event == 0)
         event = look_event(db, &l.event);

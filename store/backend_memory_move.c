@@ -25,7 +25,7 @@ static const char *put_text(const char *text, char **at)
 }
 
 /* One malloc'ed block: struct, strings, payload. */
-static struct claimed *claimed_new(const struct delivery *d, const struct event_rec *e,
+static struct claimed *claimed_new(const struct mem_delivery *d, const struct event_rec *e,
                                    const struct mem_blob *payload)
 {
     size_t room = sizeof(struct claimed) + payload->n + 1 + text_bytes(e->id) +
@@ -34,8 +34,9 @@ static struct claimed *claimed_new(const struct delivery *d, const struct event_
                   text_bytes(e->attributes) + text_bytes(e->outbox);
     struct claimed *c = mem_alloc(room);
     char *at = (char *)(c + 1);
-    c->delivery = *d;
+    c->delivery = d->d;
     c->event = *e;
+    c->event.expires_ms = d->expires_ms;
     c->delivery.event_id = c->event.id = put_text(e->id, &at);
     c->delivery.type = c->event.type = put_text(e->type, &at);
     c->delivery.ordering_key = c->event.ordering_key = put_text(e->ordering_key, &at);
@@ -81,7 +82,7 @@ enum err_code mem_claim(struct backend *b, int64_t sub, int64_t now_ms, size_t m
             return fail(err, ERR_CORRUPT, "delivery %lld is ready but has no event to send",
                         (long long)num);
         }
-        out[got++] = claimed_new(&d->d, e, payload);
+        out[got++] = claimed_new(d, e, payload);
     }
     *n = got;
     *next_due_ms = next;

@@ -11,7 +11,7 @@
     "SELECT d.num, d.event, d.sub, e.id, e.type, NULL, d.state, d.cause, d.attempts,"              \
     " d.budget_start, d.budget_since_ms, d.due_ms, d.last_status, d.last_outcome, d.created_ms,"   \
     " d.finished_ms, d.job, e.ordering_key, e.partner, e.correlation_id, e.source, e.version,"     \
-    " e.attributes, e.deliver_after_ms, e.expires_ms, e.created_ms, e.accepted_ms, e.outbox,"      \
+    " e.attributes, e.deliver_after_ms, d.expires_ms, e.created_ms, e.accepted_ms, e.outbox,"      \
     " e.seq, e.payload FROM delivery d JOIN event e ON e.num = d.event WHERE d.num = ?1"
 
 static const int TEXT_COLS[] = {3, 4, 17, 19, 20, 21, 22, 27};

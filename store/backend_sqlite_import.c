@@ -13,8 +13,9 @@ struct import {
     const struct dead_letter *l;
     const char *event_id, *type;
     int64_t num, sub, event, partner;
-    bool was_discarded;
-    int64_t discarded_of; /* the subscription that it was discarded of */
+    bool was_here; /* discarded, or dead without a subscription */
+    int was_state;
+    int64_t was_of; /* the subscription that it counts for so far */
 };
 
 static enum err_code look_delivery(struct sq *q, struct import *im, struct err *err)
@@ -26,17 +27,19 @@ static enum err_code look_delivery(struct sq *q, struct import *im, struct err *
                                 "lt", im->num, im->event_id);
     if (code != OK)
         return code == ERR_NOT_FOUND ? OK : code;
-    int state = sqlite3_column_int(st, 0);
+    int state = im->was_state = sqlite3_column_int(st, 0);
     bool same = sqlite3_column_int(st, 2) != 0;
     im->event = sqlite3_column_int64(st, 1);
-    im->discarded_of = sqlite3_column_int64(st, 3);
+    im->was_of = sqlite3_column_int64(st, 3);
     sq_done(st);
-    if (state == DELIVERY_DEAD && same)
+    /* One that came before its subscription is bound by coming again. */
+    bool orphan = state == DELIVERY_DEAD && im->was_of == 0 && im->sub != 0;
+    if (state == DELIVERY_DEAD && same && !orphan)
         return fail(err, ERR_EXISTS, "it is here already");
-    if (state != DELIVERY_DISCARDED || !same)
+    if ((state != DELIVERY_DISCARDED && !orphan) || !same)
         return fail(err, ERR_INVALID, "its number is that of another delivery, which is %s",
                     delivery_state_name((enum delivery_state)state));
-    im->was_discarded = true;
+    im->was_here = true;
     return OK;
 }
 
@@ -127,8 +130,8 @@ static enum err_code put_delivery(struct sq *q, const struct import *im, struct 
                "llliiilliillll", im->num, im->event, im->sub, (int)d->cause, d->attempts,
                d->budget_start, d->budget_since_ms, d->due_ms, d->last_status, (int)d->last_outcome,
                d->created_ms, im->l->died_ms, d->job, im->l->event.expires_ms);
-    if (code == OK && im->was_discarded)
-        code = sq_count(q, im->discarded_of, DELIVERY_DISCARDED, -1, err);
+    if (code == OK && im->was_here)
+        code = sq_count(q, im->was_of, (enum delivery_state)im->was_state, -1, err);
     return code == OK ? sq_count(q, im->sub, DELIVERY_DEAD, 1, err) : code;
 }
 
@@ -179,9 +182,9 @@ enum err_code sq_dead_import(struct backend *b, const struct dead_letter *l,
     (void)now_ms;
     if (im.num <= 0 || im.event_id == NULL || im.type == NULL)
         return fail(err, ERR_INVALID, "a dead letter needs an id, an event id and a type");
-    enum err_code code = look_delivery(q, &im, err);
+    enum err_code code = look_sub(q, &im, err);
     if (code == OK)
-        code = look_sub(q, &im, err);
+        code = look_delivery(q, &im, err);
     if (code == OK)
         code = look_num(q, SQ_IMPORT_PARTNER, "SELECT num FROM partner WHERE name = ?1",
                         l->event.partner_name, &im.partner, err);

@@ -153,7 +153,8 @@ struct attempt {
     int64_t next_ms; /* when the next attempt was planned; 0: none */
 };
 
-/* What claim returns: everything that sending needs, in one block (free()). */
+/* What claim returns: everything that sending needs, in one block (free()). event.expires_ms is
+ * the delivery's own: 0 where a replay ignores that the event has expired. */
 struct claimed {
     struct delivery delivery;
     struct event_rec event;

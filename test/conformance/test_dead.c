@@ -208,7 +208,13 @@ static void replay_of_an_expired_one_lives(void **state)
     bed_replay(bed, d, 0, T0 + 20);
     OK_OR_DIE(bed, bed->ops->kill_expired(bed->b, 9, T0 + 30, T0 + 99, &n, &bed->err));
     assert_int_equal(n, 0);
-    ASSERT_CLAIMS(bed, sub, T0 + 30, d);
+    struct claimed *c;
+    int64_t next;
+    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 30, 1, NULL, 0, &c, &n, &next, &bed->err));
+    assert_int_equal(n, 1);
+    assert_int_equal(c->delivery.num, d);
+    assert_int_equal(c->event.expires_ms, 0); /* nor by the scheduler */
+    free(c);
 }
 
 static void job_counts_outcomes(void **state)
@@ -395,6 +401,23 @@ static void import_for_an_unknown_subscription(void **state)
     assert_int_equal(bed->ops->dead_import(bed->b, &l, NULL, 0, T0 + 50, &bed->err), ERR_INVALID);
 }
 
+/* The subscription was made after the import: the letter is bound to it by coming again. */
+static void import_again_binds_to_a_new_subscription(void **state)
+{
+    struct bed *bed = *state;
+    struct dead_letter l = foreign(70000), got;
+    OK_OR_DIE(bed, bed->ops->dead_import(bed->b, &l, NULL, 0, T0 + 50, &bed->err));
+    assert_int_equal(bed->ops->dead_import(bed->b, &l, NULL, 0, T0 + 51, &bed->err), ERR_EXISTS);
+    int64_t sub = bed_sub(bed, "a", 0);
+    OK_OR_DIE(bed, bed->ops->dead_import(bed->b, &l, NULL, 0, T0 + 52, &bed->err));
+    assert_int_equal(bed->ops->dead_import(bed->b, &l, NULL, 0, T0 + 53, &bed->err), ERR_EXISTS);
+    OK_OR_DIE(bed, bed->ops->dead_get(bed->b, 70000, &bed->a, &got, &bed->err));
+    assert_int_equal(got.sub_num, sub);
+    assert_int_equal(bed_sub_get(bed, sub).counts[DELIVERY_DEAD], 1);
+    bed_replay(bed, 70000, 0, T0 + 60);
+    ASSERT_CLAIMS(bed, sub, T0 + 60, 70000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -404,6 +427,7 @@ int main(void)
         ON_BOTH(replay_starts_a_fresh_budget),
         ON_BOTH(replay_of_one_never_tried_is_pending),
         ON_BOTH(replay_of_an_expired_one_lives),
+        ON_BOTH(import_again_binds_to_a_new_subscription),
         ON_BOTH(job_counts_outcomes),
         ON_BOTH(purge),
         ON_BOTH(note),

@@ -104,6 +104,19 @@ class Replay(unittest.TestCase):
             d.ctl("dlq", "replay", "--subscription", "s", "--yes", check=3)
             dead(d, 1)
 
+    def test_an_expired_one_needs_ignore_expiry(self):
+        with Daemon(QUICK) as d, Receiver() as r:
+            d.subscribe(r.url, "--name", "s")
+            d.emit("a.b", event_id="late", expires_at=int(time.time() * 1000) - 1000)
+            dead(d, 1)
+            refused = d.ctl("dlq", "replay", "--all", "--yes", check=1, raw=True)
+            self.assertIn("--ignore-expiry", refused.stderr)
+            self.assertIn("Left out: 1", d.ctl("dlq", "replay", "--all", "--dry-run"))
+            self.assertEqual(r.requests, [])
+            d.ctl("dlq", "replay", "--all", "--yes", "--ignore-expiry")
+            self.assertEqual(r.ids(), ["late"])
+            dead(d, 0)
+
     def test_rate_and_detach_and_survives_a_kill(self):
         state = {"status": 400}
         with Daemon(QUICK) as d, Receiver(lambda r, n: state["status"]) as r:
@@ -165,6 +178,24 @@ class Transfer(unittest.TestCase):
             r.answer = 200
             d.ctl("dlq", "replay", "--all", "--yes")
             dead(d, 0)
+
+    def test_import_into_another_store(self):
+        with Daemon(QUICK) as here, Daemon(QUICK) as there, Receiver(400) as r:
+            here.subscribe(r.url, "--name", "acme")
+            here.insert(*[dict(type="a.b", event_id=f"e{n}", payload={"n": n}) for n in range(5)])
+            dead(here, 5)
+            exported = here.ctl("dlq", "export")
+            early = there.ctl("dlq", "import", stdin=exported, raw=True)  # before its subscription
+            self.assertIn("5 of them are for subscriptions that are not here", early.stderr)
+            there.subscribe(r.url, "--name", "acme")
+            there.ctl("dlq", "import", stdin=exported)  # binds them
+            dead(there, 5)
+            self.assertEqual(there.ctl("dlq", "count", "--subscription", "acme").strip(), "5")
+            r.answer = 200
+            r.requests.clear()
+            there.ctl("dlq", "replay", "--all", "--yes")
+            self.assertEqual(sorted(r.ids()), [f"e{n}" for n in range(5)])
+            self.assertEqual({x.headers["webhook-attempt"] for x in r.requests}, {"2"})
 
     def test_import_refuses_garbage_by_line(self):
         with Daemon() as d:
