@@ -25,9 +25,15 @@ int64_t id_next(struct id_source *s, int64_t wall_ms)
     return id;
 }
 
-int64_t id_ms(int64_t id)
+void id_base32(char *out, const uint8_t *bytes, size_t n)
 {
-    return id >> COUNT_BITS;
+    for (size_t i = 0; i < n; i++) {
+        size_t bit = i * 5, at = bit / 8, shift = bit % 8;
+        /* The last digit may end with its byte: there is no next one to look at. */
+        unsigned pair = (unsigned)bytes[at] << 8 | (shift > 3 ? bytes[at + 1] : 0u);
+        out[i] = alphabet[pair >> (11 - shift) & 31];
+    }
+    out[n] = '\0';
 }
 
 char *id_text(char out[ID_TEXT_MAX], const char *prefix, int64_t id)

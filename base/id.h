@@ -20,12 +20,14 @@ struct id_source {
 /* The next number, always greater than every one before (also when the clock steps back);
  * start `last` with the greatest number in the store. One source belongs to one thread. */
 int64_t id_next(struct id_source *s, int64_t wall_ms);
-int64_t id_ms(int64_t id); /* the ms inside an id */
 
 /* prefix without the underscore: "dlv" "sub" "par" "job" "rej" … ; returns out */
 char *id_text(char out[ID_TEXT_MAX], const char *prefix, int64_t id);
 /* Accepts exactly prefix_XXXXXXXXXXXXX (any letter case). */
 bool id_parse(const char *text, const char *prefix, int64_t *out);
+
+/* The first n × 5 bits of bytes as n digits of the same alphabet; out has room for n + 1. */
+void id_base32(char *out, const uint8_t *bytes, size_t n);
 
 /* Event ids: [A-Za-z0-9_:-]{1,128}. Types: [A-Za-z0-9_.-]{1,128}. Names of subscriptions and
  * partners: [A-Za-z0-9][A-Za-z0-9_.-]{0,63}. */

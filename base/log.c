@@ -50,17 +50,6 @@ void log_setup(enum log_format format, enum log_level level)
     atomic_store(&log_to_journal, is_journal());
 }
 
-bool log_level_parse(const char *word, enum log_level *out)
-{
-    for (int i = LOG_LEVEL_DEBUG; i <= LOG_LEVEL_ERROR; i++) {
-        if (strcmp(word, level_names[i]) == 0) {
-            *out = (enum log_level)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 bool log_wants(enum log_level level)
 {
     return (int)level >= atomic_load_explicit(&log_level_now, memory_order_relaxed);

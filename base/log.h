@@ -15,7 +15,6 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERRO
 enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 
 void log_setup(enum log_format format, enum log_level level);
-bool log_level_parse(const char *word, enum log_level *out);
 bool log_wants(enum log_level level);
 
 __attribute__((format(printf, 3, 4))) void log_line(enum log_level level, const char *event,

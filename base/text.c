@@ -8,8 +8,21 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/err.h"
 #include "base/utf8.h"
+
+const char *text_digits(const char *text, int64_t *out)
+{
+    int64_t v = 0;
+    const char *p = text;
+    for (; *p >= '0' && *p <= '9'; p++)
+        if (__builtin_mul_overflow(v, (int64_t)10, &v) ||
+            __builtin_add_overflow(v, (int64_t)(*p - '0'), &v))
+            return NULL;
+    if (p == text)
+        return NULL;
+    *out = v;
+    return p;
+}
 
 bool text_parse_size(const char *text, int64_t *out_bytes)
 {
@@ -18,18 +31,17 @@ bool text_parse_size(const char *text, int64_t *out_bytes)
         int shift;
     } units[] = {{"", 0},   {"B", 0},    {"K", 10}, {"KiB", 10},
                  {"M", 20}, {"MiB", 20}, {"G", 30}, {"GiB", 30}};
-    int64_t v = 0;
-    const char *p = text;
-    for (; *p >= '0' && *p <= '9'; p++)
-        if (__builtin_mul_overflow(v, (int64_t)10, &v) ||
-            __builtin_add_overflow(v, (int64_t)(*p - '0'), &v))
-            return false;
-    if (p == text)
+    int64_t v = 0, bytes;
+    const char *p = text_digits(text, &v);
+    if (!p)
         return false;
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         if (strcmp(p, units[i].unit) != 0)
             continue;
-        return !__builtin_mul_overflow(v, INT64_C(1) << units[i].shift, out_bytes);
+        if (__builtin_mul_overflow(v, INT64_C(1) << units[i].shift, &bytes))
+            return false;
+        *out_bytes = bytes;
+        return true;
     }
     return false;
 }
@@ -147,7 +159,8 @@ static enum err_code code_of_errno(int errnum)
     return errnum == EACCES || errnum == EPERM ? ERR_DENIED : ERR_IO;
 }
 
-static bool read_all(int fd, const char *name, size_t cap_bytes, struct buf *out, struct err *err)
+static enum err_code read_all(int fd, const char *name, size_t cap_bytes, struct buf *out,
+                              struct err *err)
 {
     char piece[16384];
     size_t start = out->len;
@@ -156,25 +169,25 @@ static bool read_all(int fd, const char *name, size_t cap_bytes, struct buf *out
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return fail(err, code_of_errno(errno), "%s: %s", name, errno_text(errno)) == OK;
+            return fail(err, code_of_errno(errno), "%s: %s", name, errno_text(errno));
         if (n == 0)
-            return true;
+            return OK;
         if ((size_t)n > cap_bytes - (out->len - start))
-            return fail(err, ERR_INVALID, "%s: larger than %zu bytes", name, cap_bytes) == OK;
+            return fail(err, ERR_INVALID, "%s: larger than %zu bytes", name, cap_bytes);
         buf_add(out, piece, (size_t)n);
         if (out->failed)
-            return fail(err, ERR_NOMEM, "%s: does not fit into memory", name) == OK;
+            return fail(err, ERR_NOMEM, "%s: does not fit into memory", name);
     }
 }
 
-bool text_read_file(const char *path, size_t cap_bytes, struct buf *out, struct err *err)
+enum err_code text_read_file(const char *path, size_t cap_bytes, struct buf *out, struct err *err)
 {
     if (strcmp(path, "-") == 0)
         return read_all(STDIN_FILENO, "standard input", cap_bytes, out, err);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return fail(err, code_of_errno(errno), "%s: %s", path, errno_text(errno)) == OK;
-    bool read_ok = read_all(fd, path, cap_bytes, out, err);
+        return fail(err, code_of_errno(errno), "%s: %s", path, errno_text(errno));
+    enum err_code code = read_all(fd, path, cap_bytes, out, err);
     close(fd);
-    return read_ok;
+    return code;
 }

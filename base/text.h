@@ -7,7 +7,10 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/err.h"
 
+/* Decimal digits from text on; where they end, or NULL: there are none, or too many for 63 bits. */
+const char *text_digits(const char *text, int64_t *out);
 /* "500ms" "10s" "5m" "24h" "30d" (a whole number and one unit; "0" alone is 0). */
 bool text_parse_duration(const char *text, int64_t *out_ms);
 /* The shortest exact form: 90000 -> "90s", 3600000 -> "1h". */
@@ -19,6 +22,7 @@ void text_size(char *out, size_t room, int64_t bytes); /* "41.2 MiB" */
 #define TEXT_TIME_MAX 32
 /* RFC 3339 UTC with ms: 2026-11-22T05:07:41.120Z. Returns out. */
 char *text_time(char out[TEXT_TIME_MAX], int64_t wall_ms);
+int text_days_in_month(int year, int month); /* month 1..12 */
 /* RFC 3339 with any offset or Z. */
 bool text_parse_time(const char *text, int64_t *out_ms);
 /* A point in time as an operator types it: RFC 3339, "2h"/"3d" (ago), "today", "now". */
@@ -47,8 +51,8 @@ void text_hex(char *out, const void *bytes, size_t n); /* lower case, 2n+1 bytes
 /* Copies with truncation, always terminated; returns out. */
 char *text_copy(char *out, size_t room, const char *text);
 
-/* A whole file, at most cap bytes; ERR texts name the path. '-' reads standard input. */
-struct err;
-bool text_read_file(const char *path, size_t cap_bytes, struct buf *out, struct err *err);
+/* Appends a whole file, at most cap bytes, to out. "-" reads standard input. ERR_NOT_FOUND,
+ * ERR_DENIED, ERR_IO, ERR_INVALID (larger than that), ERR_NOMEM; texts name the path. */
+enum err_code text_read_file(const char *path, size_t cap_bytes, struct buf *out, struct err *err);
 
 #endif

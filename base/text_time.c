@@ -20,12 +20,8 @@ static const struct {
 bool text_parse_duration(const char *text, int64_t *out_ms)
 {
     int64_t v = 0;
-    const char *p = text;
-    for (; *p >= '0' && *p <= '9'; p++)
-        if (__builtin_mul_overflow(v, (int64_t)10, &v) ||
-            __builtin_add_overflow(v, (int64_t)(*p - '0'), &v))
-            return false;
-    if (p == text)
+    const char *p = text_digits(text, &v);
+    if (!p)
         return false;
     if (*p == '\0' && v == 0) {
         *out_ms = 0;
@@ -107,7 +103,7 @@ static int digits(const char **p, int n)
     return v;
 }
 
-static int days_in_month(int year, int month)
+int text_days_in_month(int year, int month)
 {
     static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
@@ -131,7 +127,7 @@ static bool parse_date(const char **p, struct tm *t)
     if (month < 1 || month > 12 || !skip(p, '-'))
         return false;
     int day = digits(p, 2);
-    if (day < 1 || day > days_in_month(year, month))
+    if (day < 1 || day > text_days_in_month(year, month))
         return false;
     *t = (struct tm){.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day};
     return true;

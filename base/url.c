@@ -274,3 +274,11 @@ void url_fini(struct url *u)
     free(u->path);
     *u = (struct url){0};
 }
+
+const char *url_sqlite_path(const char *url)
+{
+    static const char scheme[] = "sqlite://";
+    const size_t n = sizeof scheme - 1;
+
+    return strncmp(url, scheme, n) == 0 && url[n] == '/' ? url + n : NULL;
+}

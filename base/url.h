@@ -1,4 +1,5 @@
-/* base/url.h: the one URL parser (libcurl's CURLU), for guard, request and CLI alike. */
+/* base/url.h: the one URL parser (libcurl's CURLU), for guard, request and CLI alike; and the one
+ * reader of our own sqlite:// URLs. */
 #ifndef BASE_URL_H
 #define BASE_URL_H
 
@@ -19,5 +20,8 @@ struct url {
  * 2130706433, 010.0.0.1); zone ids; percent-encoded hosts. ERR_INVALID with the reason. */
 enum err_code url_parse(const char *text, struct url *out, struct err *err);
 void url_fini(struct url *u);
+
+/* The absolute path in "sqlite:///path" (it lies in url); NULL: another kind of URL. */
+const char *url_sqlite_path(const char *url);
 
 #endif

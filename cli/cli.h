@@ -1,8 +1,8 @@
 /* cli/cli.h: what every command gets: the parsed arguments, the terminals, the way to the daemon;
  * and the table of exit codes, the only one.
  *
- *   argv ─▶ args.c (by the rows of commands.c) ─▶ cmd_*.c ─▶ client.c ─▶ daemon, or the store
- * itself └──▶ out.c ─▶ tables, JSON, messages */
+ *   argv ─▶ args.c (by the rows of commands.c) ─▶ cmd_*.c ─▶ client.c ─▶ daemon, or the store itself
+ *                                                   └────▶ out.c ─▶ tables, JSON, messages */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
@@ -35,7 +35,6 @@ struct cli_exit_row {
     const char *meaning;
 };
 extern const struct cli_exit_row cli_exits[]; /* ends with meaning NULL */
-const char *cli_exit_meaning(int code);       /* NULL: not in the table */
 /* Exit code for an HTTP answer that is not 2xx. code: the error object's, may be NULL. on_invalid:
  * whose mistake a 400 or 422 is: CLI_USAGE (flags) or CLI_DATA (input). */
 int cli_exit_of_status(int status, const char *code, int on_invalid);

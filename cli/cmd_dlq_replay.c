@@ -52,9 +52,7 @@ static int replay_limit(struct cli *cli, struct filter_flags *f)
 static void preview_print(FILE *to, const json_t *a, double rate)
 {
     char size[32], pace[64] = "";
-    const json_t *excluded = json_object_get(a, "excluded");
-    const char *why;
-    json_t *n;
+    int64_t excluded = out_integer(a, "excluded");
 
     text_size(size, sizeof size, out_integer(a, "payload_bytes"));
     if (rate > 0)
@@ -64,16 +62,9 @@ static void preview_print(FILE *to, const json_t *a, double rate)
             "Would replay %lld dead letters, %s%s. The receiver sees the same webhook-id as "
             "before.\n",
             (long long)out_integer(a, "count"), size, pace);
-    if (json_is_object(excluded)) {
-        json_object_foreach(json_object_get(a, "excluded"), why, n)
-        {
-            if (json_integer_value(n) > 0)
-                fprintf(to, "Left out: %lld (%s)\n", (long long)json_integer_value(n), why);
-        }
-    } else if (json_integer_value(excluded) > 0) {
+    if (excluded > 0)
         fprintf(to, "Left out: %lld that cannot be sent; --ignore-expiry sends expired ones too\n",
-                (long long)json_integer_value(excluded));
-    }
+                (long long)excluded);
 }
 
 /* What stands in the way of a job; *count is the preview's. 0, or an exit code. */

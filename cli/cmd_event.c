@@ -24,7 +24,7 @@ static int data_read(struct cli *cli, struct buf *out)
     }
     if (*data != '@' && strcmp(data, "-") != 0)
         buf_adds(out, data);
-    else if (!text_read_file(*data == '@' ? data + 1 : data, DATA_MAX_BYTES, out, &err))
+    else if (text_read_file(*data == '@' ? data + 1 : data, DATA_MAX_BYTES, out, &err) != OK)
         return out_fail(cli, CLI_NO_INPUT, "not_found", "--data: %s", err.text);
     if (out->failed)
         return out_fail(cli, CLI_DATA, "invalid", "--data: larger than 8 MiB");

@@ -15,28 +15,18 @@
 
 struct job_now {
     char state[32];
-    int64_t selected, excluded, queued, delivered, dead;
-    bool walked;
+    int64_t selected, excluded, delivered, dead;
 };
-
-/* Counts stand in "counts", or beside the state. */
-static int64_t job_count(const json_t *job, const char *name)
-{
-    const json_t *counts = json_object_get(job, "counts");
-
-    return out_integer(json_is_object(counts) ? counts : job, name);
-}
 
 static void job_read(const json_t *job, struct job_now *out)
 {
     const char *state = out_string(job, "state");
 
     snprintf(out->state, sizeof out->state, "%s", state ? state : "");
-    out->selected = job_count(job, "selected");
-    out->excluded = job_count(job, "excluded");
-    out->queued = job_count(job, "queued");
-    out->delivered = job_count(job, "delivered");
-    out->dead = job_count(job, "dead_again");
+    out->selected = out_integer(job, "counts.selected");
+    out->excluded = out_integer(job, "counts.excluded");
+    out->delivered = out_integer(job, "counts.delivered");
+    out->dead = out_integer(job, "counts.dead_again");
 }
 
 static bool job_over(const struct job_now *j)

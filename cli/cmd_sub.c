@@ -56,7 +56,7 @@ static int secret_read(struct cli *cli, enum flag_id flag, json_t *body, const c
         (st.st_mode & S_IROTH) != 0)
         out_note("warning: everybody can read %s; chmod 600 %s", file, file);
     buf_init(&text, SECRET_MAX_BYTES + 1);
-    if (!text_read_file(file, SECRET_MAX_BYTES, &text, &err)) {
+    if (text_read_file(file, SECRET_MAX_BYTES, &text, &err) != OK) {
         rc = out_fail(cli, CLI_NO_INPUT, "not_found", "%s", err.text);
     } else {
         if (text.data != NULL)
@@ -84,7 +84,7 @@ static int headers_read(struct cli *cli, json_t *body)
     if (file == NULL)
         return 0;
     buf_init(&text, HEADERS_MAX_BYTES + 1);
-    if (!text_read_file(file, HEADERS_MAX_BYTES, &text, &err)) {
+    if (text_read_file(file, HEADERS_MAX_BYTES, &text, &err) != OK) {
         buf_fini(&text);
         return out_fail(cli, CLI_NO_INPUT, "not_found", "%s", err.text);
     }

@@ -222,12 +222,3 @@ const struct cli_exit_row cli_exits[] = {
     {CLI_PIPE, "the reader of the output went away"},
     {0, NULL},
 };
-
-const char *cli_exit_meaning(int code)
-{
-    for (size_t i = 0; cli_exits[i].meaning; i++) {
-        if (cli_exits[i].code == code)
-            return cli_exits[i].meaning;
-    }
-    return NULL;
-}

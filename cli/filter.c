@@ -54,7 +54,7 @@ static int ids_read(struct cli *cli, struct filter_flags *f)
 
     for (size_t i = 0; i < cli->args->words_n; i++)
         room = room && ids_add(f, cli->args->words[i]);
-    if (file != NULL && !text_read_file(file, IDS_FILE_MAX_BYTES, &f->ids_text, &err))
+    if (file != NULL && text_read_file(file, IDS_FILE_MAX_BYTES, &f->ids_text, &err) != OK)
         return out_fail(cli, CLI_NO_INPUT, "not_found", "%s", err.text);
     for (char *at = f->ids_text.data; at != NULL && *at;) {
         at += strspn(at, " \t\r\n,");

@@ -64,9 +64,11 @@ enum { ROUTES_N = sizeof ROUTES / sizeof ROUTES[0], RESPONSE_MAX_BYTES = 192 << 
 
 /* ---- routes ---- */
 
-/* Does the path match the route's, whose {id} stands for one segment? *ref: that segment. */
-static bool path_matches(const char *pattern, const char *path, const char **ref, size_t *ref_n)
+/* Does the path match the route's, whose {id} stands for one segment? *ref: that segment, or NULL. */
+static bool path_matches(const struct api_route *r, const char *path, const char **ref,
+                         size_t *ref_n)
 {
+    const char *pattern = strchr(r->name, ' ') + 1;
     *ref = NULL;
     *ref_n = 0;
     while (*pattern) {
@@ -84,27 +86,19 @@ static bool path_matches(const char *pattern, const char *path, const char **ref
     return *path == '\0';
 }
 
-static const struct api_route *route_look(const char *method, const char *path, bool *allowed,
-                                          const char **ref, size_t *ref_n)
+const struct api_route *api_route_find(const char *method, const char *path, bool *allowed)
 {
-    size_t n = strlen(method);
+    const char *ref;
+    size_t n = strlen(method), ref_n;
     *allowed = false;
     for (size_t i = 0; i < ROUTES_N; i++) {
-        const char *at = strchr(ROUTES[i].name, ' ');
-        if (!path_matches(at + 1, path, ref, ref_n))
+        if (!path_matches(&ROUTES[i], path, &ref, &ref_n))
             continue;
-        if ((size_t)(at - ROUTES[i].name) == n && !memcmp(ROUTES[i].name, method, n))
+        if (!strncmp(ROUTES[i].name, method, n) && ROUTES[i].name[n] == ' ')
             return &ROUTES[i];
         *allowed = true;
     }
     return NULL;
-}
-
-const struct api_route *api_route_find(const char *method, const char *path, bool *allowed)
-{
-    const char *ref;
-    size_t ref_n;
-    return route_look(method, path, allowed, &ref, &ref_n);
 }
 
 bool api_route_writes(const struct api_route *r)
@@ -261,10 +255,11 @@ static void store_answer(struct api_call *c, enum err_code rc)
     api_fail(c->resp, status, status == 507 ? "disk_full" : err_code_name(rc), NULL, c->err->text);
 }
 
-static enum err_code call_prepare(struct api_call *c, const struct api_route *route,
-                                  const char *ref, size_t ref_n)
+static enum err_code call_prepare(struct api_call *c)
 {
-    if (ref) {
+    const char *ref;
+    size_t ref_n;
+    if (path_matches(c->route, c->req->path, &ref, &ref_n) && ref) {
         c->ref = api_decode(c->mem, ref, ref_n, false);
         if (!c->ref)
             return api_refuse(c, 400, "invalid_path", NULL,
@@ -274,7 +269,7 @@ static enum err_code call_prepare(struct api_call *c, const struct api_route *ro
     if (!c->query)
         return api_refuse(c, 400, "invalid_query", NULL,
                           "the query is not percent-encoded name=value pairs in UTF-8");
-    return route->flags & ROUTE_JSON ? body_parse(c) : OK;
+    return c->route->flags & ROUTE_JSON ? body_parse(c) : OK;
 }
 
 enum err_code api_handle(const struct api *api, const struct api_route *route, struct backend *b,
@@ -283,6 +278,7 @@ enum err_code api_handle(const struct api *api, const struct api_route *route, s
     struct arena mem;
     struct err err = {0};
     struct api_call c = {.api = api,
+                         .route = route,
                          .b = b,
                          .ops = b->ops,
                          .req = req,
@@ -290,17 +286,13 @@ enum err_code api_handle(const struct api *api, const struct api_route *route, s
                          .mem = &mem,
                          .err = &err,
                          .now_ms = clock_store_ms()};
-    bool allowed;
-    const char *ref = NULL;
-    size_t ref_n = 0;
     arena_init(&mem);
     correlation_id_set(resp, req->correlation_id);
-    (void)route_look(req->method, req->path, &allowed, &ref, &ref_n);
     enum err_code rc = OK;
     if (api_route_writes(route))
         rc = intake_prime(api->intake, b, &err);
     if (rc == OK)
-        rc = call_prepare(&c, route, ref, ref_n);
+        rc = call_prepare(&c);
     if (rc == OK)
         rc = route->handler(&c);
     if (rc == OK && resp->body.failed)

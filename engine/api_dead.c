@@ -5,7 +5,7 @@
 
 #include "base/text.h"
 #include "engine/api_impl.h"
-#include "policy/profile.h"
+#include "engine/message.h"
 
 enum { RENDERED_MAX_BYTES = 64 << 20 };
 
@@ -95,67 +95,38 @@ static void put_headers(struct buf *b, const struct buf *lines)
     buf_addc(b, ']');
 }
 
-struct rendered {
-    struct buf body, headers;
-};
-
 /* The request as the last attempt sent it, signatures masked. false: it cannot be rendered any
  * more. */
-static bool render(struct api_call *c, const struct dead_letter *l, const struct subscription *s,
-                   int64_t sent_ms, struct rendered *out)
+static bool render(const struct dead_letter *l, const struct subscription *s, int64_t sent_ms,
+                   struct buf *body, struct buf *headers)
 {
-    static const uint8_t no_random[32];
-    const struct event_rec *e = &l->event;
-    struct profile_event event = {.id = e->id,
-                                  .type = e->type,
-                                  .payload = e->payload,
-                                  .payload_bytes = e->payload_bytes,
-                                  .correlation_id = e->correlation_id,
-                                  .source = e->source,
-                                  .version = e->version,
-                                  .attributes = e->attributes,
-                                  .created_ms = e->created_ms};
-    struct profile_key *keys = arena_alloc(c->mem, (s->secrets_n + 1) * sizeof *keys);
-    const struct profile *p = s->profile ? profile_find(s->profile) : NULL;
-    struct err why;
-    size_t n = 0;
-    if (!keys || !p || !e->payload)
-        return false;
-    for (size_t i = 0; i < s->secrets_n; i++)
-        if (!s->secrets[i].expires_ms || s->secrets[i].expires_ms > sent_ms)
-            keys[n++].value = s->secrets[i].value;
-    struct profile_input in = {.event = &event,
-                               .keys = keys,
-                               .keys_n = n,
-                               .bearer = s->bearer,
-                               .headers = s->headers,
-                               .user_agent = "webhookd/" WEBHOOKD_VERSION,
-                               .attempt = l->delivery.attempts > 0 ? l->delivery.attempts : 1,
-                               .now_wall_ms = sent_ms,
-                               .random = no_random,
-                               .mask = true};
-    return profile_render(p, &in, &out->body, &out->headers, &why) == OK;
+    const struct profile *p = profile_find(s->profile);
+    struct message_attempt attempt = {
+        .n = l->delivery.attempts > 0 ? l->delivery.attempts : 1, .sent_ms = sent_ms, .mask = true};
+
+    return p && l->event.payload &&
+           message_render(p, &l->event, s, &attempt, body, headers, NULL) == OK;
 }
 
 static void put_request(struct api_call *c, const struct dead_letter *l,
                         const struct subscription *s, int64_t sent_ms)
 {
     struct buf *b = &c->resp->body;
-    struct rendered r;
-    buf_init(&r.body, RENDERED_MAX_BYTES);
-    buf_init(&r.headers, 1 << 20);
-    if (render(c, l, s, sent_ms, &r)) {
+    struct buf body, headers;
+    buf_init(&body, RENDERED_MAX_BYTES);
+    buf_init(&headers, 1 << 20);
+    if (render(l, s, sent_ms, &body, &headers)) {
         put_open(b, "request", '{');
         put_str(b, "method", "POST");
         put_str(b, "url", l->sub_url);
-        put_headers(b, &r.headers);
-        put_bytes(b, "body", r.body.data ? r.body.data : "", r.body.len);
+        put_headers(b, &headers);
+        put_bytes(b, "body", body.data ? body.data : "", body.len);
         buf_addc(b, '}');
     } else {
         put_null(b, "request");
     }
-    buf_fini(&r.body);
-    buf_fini(&r.headers);
+    buf_fini(&body);
+    buf_fini(&headers);
 }
 
 enum err_code h_dead_get(struct api_call *c)

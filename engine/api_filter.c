@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "engine/api_impl.h"
 
-enum { LIMIT_STANDARD = 100, LIMIT_MAX = 1000, EVENT_LETTERS_MAX = 1000 };
+enum { EVENT_LETTERS_MAX = 1000 };
 
 struct reading {
     struct backend *b;
@@ -296,8 +296,8 @@ static enum err_code read_page(struct reading *r)
 {
     struct filter *f = &r->out->f;
     const char *cursor = NULL, *order = NULL;
-    int64_t limit = LIMIT_STANDARD;
-    enum err_code rc = read_number(r, "limit", LIMIT_MAX, &limit);
+    int64_t limit = API_PAGE_STANDARD;
+    enum err_code rc = read_number(r, "limit", API_PAGE_MAX, &limit);
     if (rc == OK && limit == 0)
         rc = bad(r, "limit", "not a number from 1 to 1000");
     if (rc == OK)

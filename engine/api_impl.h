@@ -14,11 +14,12 @@
 #include "engine/api.h"
 #include "engine/api_filter.h"
 
-/* Rows of one turn of the store (house rule 9). */
-enum { API_SLICE = 256 };
+/* Rows of one turn of the store (house rule 9); of a list's page. */
+enum { API_SLICE = 256, API_PAGE_STANDARD = 100, API_PAGE_MAX = 1000 };
 
 struct api_call {
     const struct api *api;
+    const struct api_route *route;
     struct backend *b;
     const struct backend_ops *ops;
     const struct api_request *req;

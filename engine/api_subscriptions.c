@@ -48,7 +48,7 @@ static enum err_code answer(struct api_call *c, int64_t num, int status, const c
         return rc;
     render_subscription(&c->resp->body, NULL, &s, c->now_ms, secret);
     c->resp->status = status;
-    if (api_route_writes(api_route_find(c->req->method, c->req->path, &(bool){false}))) {
+    if (api_route_writes(c->route)) {
         changes_sub(&c->resp->changes, num);
         intake_forget_routes(c->api->intake);
     }

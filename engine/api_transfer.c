@@ -152,7 +152,7 @@ static enum err_code import_line(struct api_call *c, struct import *im, const ch
         l.expires_ms = c->now_ms + c->api->conf->dead_retention_ms;
         rc = bind(c, &mem, &l, &unbound);
         if (rc == OK)
-            rc = c->ops->dead_import(c->b, &l, attempts, attempts_n, c->now_ms, &why);
+            rc = c->ops->dead_import(c->b, &l, attempts, attempts_n, &why);
     }
     arena_fini(&mem);
     if (rc == OK) {

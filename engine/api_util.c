@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "engine/api_impl.h"
 
-enum { QUERY_PAIRS_MAX = 2048, PAGE_STANDARD = 100, PAGE_MAX = 1000 };
+enum { QUERY_PAIRS_MAX = 2048 };
 
 /* ---- the query ---- */
 
@@ -105,14 +105,14 @@ enum err_code api_page_read(struct api_call *c, struct api_page *out)
 {
     const json_t *limit = json_object_get(c->query, "limit");
     const json_t *cursor = json_object_get(c->query, "cursor");
-    *out = (struct api_page){.limit = PAGE_STANDARD};
+    *out = (struct api_page){.limit = API_PAGE_STANDARD};
     if (limit) {
         const char *text = json_string_value(limit);
         char *end = NULL;
         long n = text ? strtol(text, &end, 10) : 0;
-        if (!text || end == text || *end || n < 1 || n > PAGE_MAX)
+        if (!text || end == text || *end || n < 1 || n > API_PAGE_MAX)
             return api_refuse(c, 422, "invalid_filter", "limit", "limit: not a number from 1 to %d",
-                              PAGE_MAX);
+                              API_PAGE_MAX);
         out->limit = (size_t)n;
     }
     if (cursor && !api_cursor_read(json_string_value(cursor), &out->after_ms, &out->after_num))

@@ -1,14 +1,10 @@
-/* engine/delivery.c: one attempt: render (policy/profile signs), send (engine/transport), hand the
- * facts to settle. */
-#include <string.h>
-
+/* engine/delivery.c: one attempt: render (message.c), send (transport.h), hand the facts to
+ * settle.c. */
 #include "base/clock.h"
 #include "base/dice.h"
-#include "base/id.h"
 #include "base/log.h"
+#include "engine/message.h"
 #include "engine/scheduler_impl.h"
-
-enum { KEYS_MAX = 8 };
 
 static void delivery_done(void *arg, const struct transport_facts *facts)
 {
@@ -20,41 +16,14 @@ static void delivery_done(void *arg, const struct transport_facts *facts)
 static enum err_code render(struct task *t, struct err *err)
 {
     const struct lane *l = t->lane;
-    const struct event_rec *e = &t->row->event;
-    struct profile_event event = {
-        .id = e->id,
-        .type = e->type,
-        .payload = e->payload,
-        .payload_bytes = e->payload_bytes,
-        .correlation_id = e->correlation_id,
-        .source = e->source,
-        .version = e->version,
-        .attributes = e->attributes,
-        .created_ms = e->created_ms,
-    };
-    struct profile_key keys[KEYS_MAX];
-    size_t keys_n = 0;
-    int64_t now_ms = clock_wall_ms();
-    uint8_t random[32];
+    struct message_attempt attempt = {.n = t->row->delivery.attempts + 1,
+                                      .sent_ms = clock_wall_ms()};
 
-    for (size_t i = 0; i < l->row.secrets_n && keys_n < KEYS_MAX; i++)
-        if (l->row.secrets[i].expires_ms == 0 || l->row.secrets[i].expires_ms > now_ms)
-            keys[keys_n++].value = l->row.secrets[i].value;
-    dice_bytes(random, sizeof random);
-    struct profile_input in = {
-        .event = &event,
-        .keys = keys,
-        .keys_n = keys_n,
-        .bearer = l->row.bearer,
-        .headers = l->row.headers,
-        .user_agent = "webhookd/" WEBHOOKD_VERSION,
-        .attempt = t->row->delivery.attempts + 1,
-        .now_wall_ms = now_ms,
-        .random = random,
-    };
+    dice_bytes(attempt.random, sizeof attempt.random);
     buf_clear(&t->body);
     buf_clear(&t->headers);
-    return profile_render(l->profile, &in, &t->body, &t->headers, err);
+    return message_render(l->profile, &t->row->event, &l->row, &attempt, &t->body, &t->headers,
+                          err);
 }
 
 static void sending(struct scheduler *s, struct task *t)

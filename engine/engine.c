@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/url.h"
 #include "engine/http.h"
 #include "engine/intake.h"
 #include "engine/jobs.h"
@@ -144,7 +145,7 @@ static void fill_metrics(void *arg, struct metrics_now *out)
     struct scheduler_now now;
     struct transport_stats sent;
     struct statvfs fs;
-    const char *path = strstr(e->conf->store_url, "://");
+    const char *path = url_sqlite_path(e->conf->store_url);
 
     scheduler_look(e->scheduler, &now);
     transport_stats(e->transport, &sent);
@@ -157,7 +158,7 @@ static void fill_metrics(void *arg, struct metrics_now *out)
     out->jobs_active = jobs_active(e->jobs);
     out->connections_opened = sent.opened;
     out->connections_reused = sent.reused;
-    if (path != NULL && statvfs(path + 3, &fs) == 0)
+    if (path != NULL && statvfs(path, &fs) == 0)
         out->free_bytes = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
 }
 

@@ -220,8 +220,7 @@ static void request_done(void *arg, const struct err *err, int64_t generation)
                  err->text);
     }
     if (http != NULL) {
-        metrics_http_request(http->metrics, api_route_name(h->route), h->response.status,
-                             clock_mono_us() - h->started_us);
+        metrics_http_request(http->metrics, clock_mono_us() - h->started_us);
         log_debug("admin_request", "route=%s status=%d actor=%s", api_route_name(h->route),
                   h->response.status, h->actor);
         answer_response(h->req, &h->response);

@@ -9,6 +9,7 @@
  * from that comes the close callback that frees ours. */
 #include "engine/http_conn.h"
 
+#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
@@ -22,8 +23,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include <errno.h>
 
 #include "base/log.h"
 #include "engine/http_guard.h"
@@ -234,8 +233,7 @@ void http_listener_free(struct http_listener *l)
         return;
     l->stopped = true;
     evhttp_free(l->evhttp); /* the listener and its connections with it */
-    /* A filter's context is freed in a deferred callback of libevent: let those run before l goes.
-     */
+    /* libevent runs close callbacks deferred, and ours counts in l: let them run before l goes. */
     while (l->conns != NULL && event_base_loop(l->base, EVLOOP_NONBLOCK | EVLOOP_ONCE) == 0)
         ;
     free(l);

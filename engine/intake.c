@@ -325,18 +325,11 @@ static enum err_code digest_content(struct intake *in, const struct intake_event
     return OK;
 }
 
-/* "evt_" and 130 bits in Crockford's base32. */
+/* "evt_" and 130 bits. */
 static void id_of_bits(const uint8_t bits[17], char out[129])
 {
-    static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    size_t at = 4;
     memcpy(out, "evt_", 4);
-    for (unsigned i = 0; i < 26; i++) {
-        unsigned bit = i * 5, byte = bit / 8, shift = bit % 8;
-        unsigned pair = (unsigned)bits[byte] << 8 | (byte + 1 < 17 ? bits[byte + 1] : 0u);
-        out[at++] = digits[(pair >> (11 - shift)) & 31];
-    }
-    out[at] = 0;
+    id_base32(out + 4, bits, 26);
 }
 
 static enum err_code derive_id(struct intake *in, const struct intake_event *ev,

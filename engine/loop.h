@@ -1,5 +1,5 @@
 /* engine/loop.h: timers, deferred calls, watched descriptors; libevent below. test/sim links
- * loop_sim.c instead. */
+ * its own instead. */
 #ifndef ENGINE_LOOP_H
 #define ENGINE_LOOP_H
 

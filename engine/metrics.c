@@ -109,10 +109,8 @@ void metrics_pickup(struct metrics *m, int64_t ms)
     observe(&m->pickup, (double)(ms > 0 ? ms : 0) / 1e3);
 }
 
-void metrics_http_request(struct metrics *m, const char *route, int status, int64_t us)
+void metrics_http_request(struct metrics *m, int64_t us)
 {
-    (void)route; /* one series: a label per route would be remote input's to multiply */
-    (void)status;
     m->http_requests++;
     observe(&m->http, (double)us / 1e6);
 }
@@ -221,7 +219,8 @@ static void write_histograms(const struct metrics *m, struct buf *out)
               &m->http);
 }
 
-static void write_gauges(const struct metrics *m, const struct metrics_now *now, struct buf *out)
+/* What others know: gauges, and counters that they keep. */
+static void write_now(const struct metrics *m, const struct metrics_now *now, struct buf *out)
 {
     head(out, "webhookd_deliveries", "gauge", "Deliveries by state, now.");
     for (int s = 0; s < DELIVERY_STATES; s++)
@@ -280,7 +279,7 @@ void metrics_write(const struct metrics *m, const struct metrics_now *now, struc
     buf_addf(out, "webhookd_build_info{version=\"%s\",revision=\"%s\"} 1\n", WEBHOOKD_VERSION,
              WEBHOOKD_GIT);
     write_counters(m, out);
-    write_gauges(m, now, out);
+    write_now(m, now, out);
     write_histograms(m, out);
     write_process(m, out);
 }

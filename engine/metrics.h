@@ -12,7 +12,7 @@
 #include "store/model.h"
 
 struct metrics;
-struct metrics *metrics_new(void);
+struct metrics *metrics_new(void); /* NULL: no memory */
 void metrics_free(struct metrics *m);
 
 enum metrics_source { METRICS_OUTBOX, METRICS_API, METRICS_CLI };
@@ -22,12 +22,13 @@ void metrics_rejected(struct metrics *m, int64_t n);
 void metrics_duplicates(struct metrics *m, int64_t n);
 enum metrics_trigger { METRICS_FIRST, METRICS_RETRY, METRICS_REPLAY };
 void metrics_attempt(struct metrics *m, const struct attempt *a, enum metrics_trigger t);
-/* result: DELIVERY_DELIVERED, _DEAD or _DISCARDED. e2e_ms: outbox commit to 2xx, -1: unknown. */
+/* result: DELIVERY_DELIVERED, _DEAD or _DISCARDED. e2e_ms: from the
+ * event's creation to its 2xx, -1: unknown. */
 void metrics_completed(struct metrics *m, enum delivery_state result, enum cause cause,
                        int64_t e2e_ms);
-void metrics_pickup(struct metrics *m,
-                    int64_t ms); /* outbox commit to the start of the first attempt */
-void metrics_http_request(struct metrics *m, const char *route, int status, int64_t us);
+/* From the event's creation to the start of its first attempt. */
+void metrics_pickup(struct metrics *m, int64_t ms);
+void metrics_http_request(struct metrics *m, int64_t us);
 void metrics_reload(struct metrics *m, bool ok, int64_t wall_ms);
 
 /* Gauges of the moment. */

@@ -31,7 +31,6 @@
 
 #define SLOW_US 500000
 #define SLOW_ROLLBACK_US 200000 /* without WAL this poll is all there is */
-#define QUIET_US 1000000
 #define SWEEP_PAUSE_US 1000000
 #define RECHECK_MAX_US 50000
 #define BUSY_MIN_US 2000
@@ -344,7 +343,7 @@ static void schedule(struct outbox *o, int64_t now)
     else if (o->sweeping || o->swept_version != o->seen)
         next = sooner(next, o->sweep_us);
     if (o->trim_pending) {
-        int64_t quiet = o->rows_us + QUIET_US;
+        int64_t quiet = o->rows_us + OUTBOX_QUIET_US;
         next = sooner(next, quiet > o->trim_us ? quiet : o->trim_us);
     }
     o->next_us = next;

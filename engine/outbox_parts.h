@@ -27,6 +27,7 @@ struct sqlite3_stmt;
 #define OUTBOX_BATCH_BYTES (8 << 20)
 #define OUTBOX_KEPT_BYTES (16 << 20) /* a larger payload is not copied, and never deleted by us */
 
+#define OUTBOX_QUIET_US 1000000 /* without new rows: a moment to trim in */
 #define OUTBOX_SCRATCH_MAX ((size_t)1 << 31)
 #define OUTBOX_START INT64_MIN /* the mark before any row */
 
@@ -114,8 +115,6 @@ enum err_code outbox_columns_find(struct sqlite3 *handle, const char *path, cons
 
 /* ---- outbox_setup.c ---- */
 
-/* The file of "sqlite:///path", or NULL. */
-const char *outbox_url_path(const char *url);
 /* For the daemon: makes what is missing, names the permission that is missing. */
 enum err_code outbox_prepare(const char *path, const char *table, struct err *err);
 

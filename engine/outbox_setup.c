@@ -38,14 +38,6 @@ static const char create_sql[] =
     "INTEGER))\n"
     ")";
 
-const char *outbox_url_path(const char *url)
-{
-    static const char scheme[] = "sqlite://";
-    if (strncmp(url, scheme, sizeof scheme - 1) != 0 || url[sizeof scheme - 1] != '/')
-        return NULL;
-    return url + sizeof scheme - 1;
-}
-
 static void folder_of(const char *path, char out[PATH_TEXT_MAX])
 {
     char copy[PATH_TEXT_MAX];

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/url.h"
 #include "engine/outbox_parts.h"
 
 static void outbox_fini(struct outbox *o)
@@ -64,7 +65,7 @@ static char *copy_or_null(const char *text)
 static enum err_code outbox_configure(struct outbox *o, const struct conf_outbox *conf,
                                       struct err *err)
 {
-    const char *path = outbox_url_path(conf->url);
+    const char *path = url_sqlite_path(conf->url);
     if (!path)
         return fail(err, ERR_CONFIG, "outbox url %s: only sqlite:///absolute/path is known",
                     conf->url);
@@ -99,7 +100,7 @@ static enum err_code outbox_start(struct outbox *o, struct err *err)
 
 static char *folder_of_store(const char *url)
 {
-    const char *path = url ? outbox_url_path(url) : NULL;
+    const char *path = url ? url_sqlite_path(url) : NULL;
     char *whole = path ? strdup(path) : NULL;
     char *folder = whole ? strdup(dirname(whole)) : NULL;
     free(whole);
@@ -203,7 +204,7 @@ void outbox_source_configure(struct outbox_source *s, const struct conf *conf)
     s->dedupe_ms = conf->retain_dedupe_ms;
     for (size_t i = 0; i < s->n; i++)
         for (size_t j = 0; j < conf->outbox_n; j++) {
-            const char *path = outbox_url_path(conf->outbox[j].url);
+            const char *path = url_sqlite_path(conf->outbox[j].url);
             const char *name =
                 conf->outbox[j].name && *conf->outbox[j].name ? conf->outbox[j].name : path;
             if (name && !strcmp(name, s->outboxes[i].name))

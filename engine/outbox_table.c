@@ -207,7 +207,10 @@ static enum err_code find_mode(struct outbox_db *d, struct err *err)
 {
     struct sqlite3_stmt *st = NULL;
     enum err_code code = prepare(d, &st, sqlite3_mprintf("PRAGMA journal_mode"), err);
-    if (code == OK && sqlite3_step(st) == SQLITE_ROW) {
+    int rc = code == OK ? sqlite3_step(st) : SQLITE_ROW;
+    if (rc != SQLITE_ROW) {
+        code = outbox_sql_fail(err, d->handle, rc, "read the journal mode of", d->path);
+    } else if (code == OK) {
         const char *mode = (const char *)sqlite3_column_text(st, 0);
         d->wal = mode && !sqlite3_stricmp(mode, "wal");
     }

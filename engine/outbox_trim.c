@@ -11,7 +11,6 @@
 #include "base/log.h"
 #include "engine/outbox_parts.h"
 
-#define QUIET_US 1000000
 #define GROWN_ROWS 10000
 #define SLICE_PAUSE_US 5000
 #define BUSY_PAUSE_US 20000
@@ -19,7 +18,8 @@
 
 static bool may(const struct outbox *o, int64_t now_us)
 {
-    return now_us >= o->trim_us && (now_us - o->rows_us >= QUIET_US || o->untrimmed >= GROWN_ROWS);
+    return now_us >= o->trim_us &&
+           (now_us - o->rows_us >= OUTBOX_QUIET_US || o->untrimmed >= GROWN_ROWS);
 }
 
 static void later(struct outbox *o, int64_t now_us)

@@ -3,7 +3,7 @@
  *
  * libcurl multi_socket on the loop (transport_curl.c), names through engine/resolver.h, judged by
  * policy/egress on the resolved address, pinned, and checked again when the socket is opened.
- * test/sim links transport_sim.c instead. */
+ * test/sim links its own instead. */
 #ifndef ENGINE_TRANSPORT_H
 #define ENGINE_TRANSPORT_H
 

@@ -57,7 +57,7 @@ enum err_code conf_load(struct conf **out, const char *file, struct buf *problem
     enum err_code rc = ERR_CONFIG;
 
     buf_init(&text, FILE_MAX);
-    if (text_read_file(file, FILE_MAX, &text, &err))
+    if (text_read_file(file, FILE_MAX, &text, &err) == OK)
         rc = conf_parse(out, file, text.data == NULL ? "" : text.data, text.len, problems);
     else
         buf_addf(problems, "%s:1:1: error: %s\n", file, err.text);

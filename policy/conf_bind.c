@@ -10,6 +10,7 @@
 
 #include "base/id.h"
 #include "base/text.h"
+#include "base/url.h"
 
 #define PAIRS_MAX 1024
 #define WORDS_MAX 128
@@ -250,7 +251,7 @@ static void outbox_check(struct bind *b, struct conf_outbox *o, const char *show
         return;
     }
     if (o->name == NULL)
-        o->name = strdup(o->url + strlen("sqlite://"));
+        o->name = strdup(url_sqlite_path(o->url)); /* the table has judged it */
     for (struct conf_outbox *other = b->c->outbox; other < o; other++) {
         if (other->url == NULL || other->name == NULL || o->name == NULL)
             continue;

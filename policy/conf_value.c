@@ -9,6 +9,7 @@
 
 #include "base/id.h"
 #include "base/text.h"
+#include "base/url.h"
 #include "policy/profile.h"
 
 #define TEXT_MAX 4000
@@ -163,11 +164,12 @@ static const char *sqlite_problem(const char *text)
         return "sqlite:///absolute/path: postgresql:// takes effect in a later version";
     if (strncmp(text, "sqlite://", 9) != 0)
         return "sqlite:// and an absolute path, like sqlite:///var/lib/webhookd/webhookd.db";
-    if (text[9] != '/')
+    if (url_sqlite_path(text) == NULL)
         return "sqlite:// and an absolute path (three slashes: sqlite:///var/lib/…)";
-    if (strpbrk(text + 9, "?#") != NULL)
+    const char *path = url_sqlite_path(text);
+    if (strpbrk(path, "?#") != NULL)
         return "sqlite:// and a plain path, without ? or #";
-    return path_problem(text + 9, TEXT_MAX);
+    return path_problem(path, TEXT_MAX);
 }
 
 static const char *listen_problem(const char *text)

@@ -12,9 +12,8 @@
  * raw signs as Standard Webhooks do; its secret may be any text. A whsec_ secret signs twice there,
  * once decoded and once as it stands: receivers of either habit find theirs in the list.
  *
- * Source: shared design's table of profiles; Standard Webhooks 1.0.0. In this version: bondx,
- * bondbricks, event-platform, standard, raw. A const table of operations per profile (house rule
- * 6). */
+ * Of this version: bondx, bondbricks, event-platform, standard (Standard Webhooks 1.0.0), raw. A const
+ * table of operations per profile (house rule 6). */
 #ifndef POLICY_PROFILE_H
 #define POLICY_PROFILE_H
 
@@ -80,10 +79,10 @@ const char *profile_headers_problem(const char *json);
 /* A bearer token: b64token of RFC 6750 2.1. */
 const char *profile_bearer_problem(const char *token);
 
-/* HMAC-SHA256 and constant-time compare for everybody (OpenSSL stays in policy/sign.c). */
+/* HMAC-SHA256, SHA-256 and wiping for everybody (OpenSSL stays in policy/sign.c). sign_wipe(NULL, 0)
+ * is fine. */
 void sign_hmac_sha256(const void *key, size_t key_n, const void *bytes, size_t n, uint8_t out[32]);
 void sign_sha256(const void *bytes, size_t n, uint8_t out[32]);
-bool sign_equal(const void *a, const void *b, size_t n);
 void sign_wipe(void *bytes, size_t n);
 
 #endif

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/text.h"
+
 #define HUNDRED_YEARS_S INT64_C(3155760000)
 
 struct reader {
@@ -139,10 +141,7 @@ static bool read_asctime(const char *text, struct tm *t)
 /* timegm() would carry 31 February over into March. */
 static bool is_date(const struct tm *t)
 {
-    static const int days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int year = t->tm_year + 1900;
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    int most = t->tm_mon == 1 && !leap ? 28 : days[t->tm_mon];
+    int most = text_days_in_month(t->tm_year + 1900, t->tm_mon + 1);
     return t->tm_mday >= 1 && t->tm_mday <= most && t->tm_hour <= 23 && t->tm_min <= 59 &&
            t->tm_sec <= 60;
 }

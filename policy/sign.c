@@ -1,5 +1,4 @@
-/* policy/sign.c: HMAC-SHA256, SHA-256, constant-time compare and wiping; the one place of policy
- * that knows OpenSSL.
+/* policy/sign.c: HMAC-SHA256, SHA-256 and wiping; the one place of policy that knows OpenSSL.
  *
  * One-shot calls: a key lives here only for the length of a call, and nothing is kept between two.
  */
@@ -26,11 +25,6 @@ void sign_sha256(const void *bytes, size_t n, uint8_t out[32])
 {
     if (EVP_Digest(bytes, n, out, NULL, EVP_sha256(), NULL) != 1)
         abort();
-}
-
-bool sign_equal(const void *a, const void *b, size_t n)
-{
-    return CRYPTO_memcmp(a, b, n) == 0;
 }
 
 void sign_wipe(void *bytes, size_t n)

@@ -169,8 +169,7 @@ struct backend_ops {
      * that is unknown is kept as text. Its event is the one here of the same id, type and payload,
      * else one without payload is made for it. */
     enum err_code (*dead_import)(struct backend *, const struct dead_letter *,
-                                 const struct attempt *, size_t attempts_n, int64_t now_ms,
-                                 struct err *);
+                                 const struct attempt *, size_t attempts_n, struct err *);
     enum err_code (*dead_note)(struct backend *, int64_t num, const char *note, struct err *);
 
     /* ---- jobs ---- */

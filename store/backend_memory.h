@@ -245,7 +245,7 @@ enum err_code mem_dead_get(struct backend *, int64_t, struct arena *, struct dea
 enum err_code mem_dead_replay(struct backend *, int64_t, int64_t, int64_t, int64_t, struct err *);
 enum err_code mem_dead_purge(struct backend *, int64_t, int64_t, struct settled *, struct err *);
 enum err_code mem_dead_import(struct backend *, const struct dead_letter *, const struct attempt *,
-                              size_t, int64_t, struct err *);
+                              size_t, struct err *);
 enum err_code mem_dead_note(struct backend *, int64_t, const char *, struct err *);
 
 enum err_code mem_job_put(struct backend *, const struct job *, struct err *);

@@ -282,13 +282,11 @@ static void put_attempts(struct mem_db *db, int64_t num, const struct attempt *a
 }
 
 enum err_code mem_dead_import(struct backend *b, const struct dead_letter *letter,
-                              const struct attempt *attempts, size_t attempts_n, int64_t now_ms,
-                              struct err *err)
+                              const struct attempt *attempts, size_t attempts_n, struct err *err)
 {
     struct mem_db *db = mem_db(b);
     struct dead_letter l = *letter;
     int64_t num = l.delivery.num, event = 0;
-    (void)now_ms;
     l.event.id = l.event.id != NULL ? l.event.id : l.delivery.event_id;
     l.event.type = l.event.type != NULL ? l.event.type : l.delivery.type;
     if (num <= 0 || l.event.id == NULL || l.event.type == NULL)

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "base/url.h"
 #include "store/schema_sqlite.h"
 
 enum {
@@ -240,13 +241,12 @@ static void sq_close(struct backend *b)
 static enum err_code sq_connect(struct backend **out, const char *target, enum backend_mode mode,
                                 const struct keyring *keys, struct err *err)
 {
-    static const char prefix[] = "sqlite://";
-    if (strncmp(target, prefix, sizeof(prefix) - 1) != 0 || target[sizeof(prefix) - 1] != '/')
+    const char *path = url_sqlite_path(target);
+    if (path == NULL)
         return fail(err, ERR_INVALID,
                     "store.url %s: sqlite:// is followed by an absolute path, as in "
                     "sqlite:///var/lib/webhookd/webhookd.db",
                     target);
-    const char *path = target + sizeof(prefix) - 1;
     if (strlen(path) > 4000)
         return fail(err, ERR_INVALID, "store.url: the path is too long");
     struct sq *q = calloc(1, sizeof(*q));

@@ -1,4 +1,4 @@
-/* store/backend_sqlite_dead.c: dead letters: list, count, look, replay, purge, import.
+/* store/backend_sqlite_dead.c: dead letters: list, count, look, replay, purge, note.
  *
  * While a delivery is dead its payload lies here, sealed and bound to its number; the event's own
  * copy goes when nothing else needs it, and a replay puts it back. */

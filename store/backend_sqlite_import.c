@@ -172,14 +172,12 @@ static enum err_code put_attempts(struct sq *q, int64_t num, const struct attemp
 }
 
 enum err_code sq_dead_import(struct backend *b, const struct dead_letter *l,
-                             const struct attempt *attempts, size_t attempts_n, int64_t now_ms,
-                             struct err *err)
+                             const struct attempt *attempts, size_t attempts_n, struct err *err)
 {
     struct sq *q = sq_of(b);
     struct import im = {.l = l, .num = l->delivery.num, .partner = l->event.partner};
     im.event_id = l->event.id != NULL ? l->event.id : l->delivery.event_id;
     im.type = l->event.type != NULL ? l->event.type : l->delivery.type;
-    (void)now_ms;
     if (im.num <= 0 || im.event_id == NULL || im.type == NULL)
         return fail(err, ERR_INVALID, "a dead letter needs an id, an event id and a type");
     enum err_code code = look_sub(q, &im, err);

@@ -132,6 +132,8 @@ static enum err_code parse_file(struct keyring *k, const char *path, const char 
     return code;
 }
 
+/* Not text_read_file(): the same descriptor is judged and read, and no copy of a key is left behind
+ * by a buffer that grew. */
 static enum err_code read_fd(int fd, const char *path, struct keyring *k, struct err *err)
 {
     struct stat st;

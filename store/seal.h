@@ -19,6 +19,7 @@ struct keyring;
 /* Loads path; makes it (0600, one fresh key, fsynced) where it is missing and create is true.
  * Refuses a file that others can read or write (ERR_DENIED with the chmod to type). */
 enum err_code keyring_load(struct keyring **out, const char *path, bool create, struct err *err);
+/* A ring of one key that lies in no file: for tests. */
 enum err_code keyring_from_bytes(struct keyring **out, const uint8_t key[32], struct err *err);
 void keyring_free(struct keyring *k); /* wiped */
 
@@ -28,9 +29,8 @@ enum err_code seal_open(const struct keyring *k, const char *bound, const void *
                         struct buf *out,
                         struct err *err); /* ERR_CORRUPT, ERR_DENIED: no such key */
 
-/* Keyed digest for remembered ids: HMAC-SHA256 with a key derived from the first... every key of
- * the ring gives its own; the oldest (last in the file) is used, so that it survives rotation. 16
- * bytes. */
+/* Keyed digest for remembered ids: the first 16 bytes of HMAC-SHA256 under a key derived from the
+ * ring's oldest key (the last of the file), so that it survives a rotation. */
 void seal_digest(const struct keyring *k, const void *bytes, size_t n, uint8_t out[16]);
 
 #endif

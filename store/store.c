@@ -221,7 +221,8 @@ static void read_once(struct store *s, struct backend *b, struct list *todo, siz
 }
 
 /* ---- the threads ---- */
-/* Takes what has arrived; false: stopping and nothing left, or (list lane) a checkpoint is due. */
+/* Waits for work or (list lane) a checkpoint and takes what has arrived; false: stopping, and nothing
+ * is left. */
 static bool lane_take(struct lane *l, struct list *todo, bool *checkpoint)
 {
     struct store *s = l->store;

@@ -39,7 +39,8 @@ typedef enum err_code store_work_fn(struct backend *b, void *arg, struct err *er
 typedef void store_done_fn(void *arg, const struct err *err, int64_t generation);
 
 /* Opens (creates, migrates, locks; waits up to lock_wait_ms for the lock) and starts the threads.
- * keys must outlive it. */
+ * keys must outlive it. ERR_BUSY: another process has the lock; ERR_NEWER, ERR_INVALID: the file is
+ * not for this version, or not ours; ERR_DENIED, ERR_IO, ERR_FULL, ERR_NOMEM. */
 enum err_code store_open(struct store **out, const char *url, const struct keyring *keys,
                          int64_t lock_wait_ms, struct err *err);
 /* Finishes what is queued, stops the threads, runs the remaining callbacks, closes. */

@@ -231,7 +231,7 @@ static void secrets_are_sealed(void **state)
         .died_ms = T0,
         .expires_ms = T0 + 9,
         .sub_name = "visible-name"};
-    OK_OR_DIE(bed, bed->ops->dead_import(bed->b, &l, NULL, 0, T0, &bed->err));
+    OK_OR_DIE(bed, bed->ops->dead_import(bed->b, &l, NULL, 0, &bed->err));
     for (int i = 0; i < 2; i++) {
         bed_commit(bed);
         assert_true(store_contains(bed, "visible-name")); /* the search works */

@@ -235,7 +235,7 @@ static void step_import(struct walk *w)
         l.event.payload = NULL;
     for (int i = 0; i < PAIR; i++) {
         struct bed *bed = &w->pair[i];
-        code[i] = bed->ops->dead_import(bed->b, &l, x->attempts, x->attempts_n, w->now, &bed->err);
+        code[i] = bed->ops->dead_import(bed->b, &l, x->attempts, x->attempts_n, &bed->err);
     }
     (void)agreed(w, "import", code);
 }

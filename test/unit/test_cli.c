@@ -115,6 +115,15 @@ static void test_values(void **state)
     buf_fini(&why);
 }
 
+static bool has_meaning(int code)
+{
+    size_t i = 0;
+
+    while (cli_exits[i].meaning && cli_exits[i].code != code)
+        i++;
+    return cli_exits[i].meaning != NULL;
+}
+
 static void test_table_is_whole(void **state)
 {
     uint64_t used = FLAGS_GLOBAL;
@@ -139,7 +148,7 @@ static void test_table_is_whole(void **state)
         assert_true(strlen(c->help) > 0);
         used |= c->flags;
         for (size_t n = 0; args_word(c->exits, n, code, sizeof code); n++)
-            assert_non_null(cli_exit_meaning((int)strtol(code, NULL, 10)));
+            assert_true(has_meaning((int)strtol(code, NULL, 10)));
         /* two rows may not shadow each other */
         assert_int_equal(parse(c->words, &a, &why, text), c->args_min > 0 ? CLI_USAGE : 0);
         assert_ptr_equal(a.command, c);
@@ -239,9 +248,8 @@ static void test_exits(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_int_equal(cli_exit_of_status(rows[i].status, rows[i].code, rows[i].on_invalid),
                          rows[i].exit);
-        assert_non_null(cli_exit_meaning(rows[i].exit));
+        assert_true(has_meaning(rows[i].exit));
     }
-    assert_null(cli_exit_meaning(42));
 }
 
 int main(void)

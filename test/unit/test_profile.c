@@ -380,11 +380,10 @@ static void hmac_vectors(void **state)
     (void)state;
     memset(key, 0x0b, 20);
     sign_hmac_sha256(key, 20, "Hi There", 8, out);
-    assert_true(sign_equal(out, case1, 32));
+    assert_memory_equal(out, case1, 32);
     memset(key, 0xaa, sizeof(key));
     sign_hmac_sha256(key, sizeof(key), text6, strlen(text6), out);
-    assert_true(sign_equal(out, case6, 4));
-    assert_false(sign_equal(out, case1, 32));
+    assert_memory_equal(out, case6, 4);
 }
 
 #define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)

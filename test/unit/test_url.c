@@ -207,13 +207,22 @@ static void reasons_hold_no_secret(void **state)
     assert_null(strstr(err.text, "hunter2"));
 }
 
+static void sqlite_urls(void **state)
+{
+    (void)state;
+    assert_string_equal(url_sqlite_path("sqlite:///var/lib/w.db"), "/var/lib/w.db");
+    assert_null(url_sqlite_path("sqlite://w.db"));
+    assert_null(url_sqlite_path("sqlite:/w.db"));
+    assert_null(url_sqlite_path("postgresql:///w"));
+    assert_null(url_sqlite_path(""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_corpus),
-        cmocka_unit_test(syntax_is_refused_by_the_parser),
-        cmocka_unit_test(the_normal_form),
-        cmocka_unit_test(reasons_hold_no_secret),
+        cmocka_unit_test(the_corpus),      cmocka_unit_test(syntax_is_refused_by_the_parser),
+        cmocka_unit_test(the_normal_form), cmocka_unit_test(reasons_hold_no_secret),
+        cmocka_unit_test(sqlite_urls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
