@@ -257,7 +257,7 @@ static void on_term(void *arg)
     log_info("stopping", "grace_ms=%lld", (long long)e->conf->grace_ms);
     outbox_source_stop(e->outbox);
     if (e->http != NULL)
-        http_stop_accepting(e->http);
+        http_drain(e->http);
     jobs_stop(e->jobs);
     sweep_stop(e->sweep);
     loop_timer_at(e->grace, clock_mono_ms() + e->conf->grace_ms);

@@ -45,7 +45,7 @@ struct http {
     char *socket_path;
     struct held *held;
     int held_n;
-    bool stopped;
+    bool draining;
 };
 
 /* ---- answers ---- */
@@ -272,7 +272,8 @@ static void unix_request(struct evhttp_request *req, void *arg)
                     allowed ? "this path has other methods" : "no such path");
         return;
     }
-    struct held *h = http->held_n < HELD_MAX && !http->stopped ? held_new(http, req) : NULL;
+    bool writes = api_route_writes(route), busy = http->held_n >= HELD_MAX;
+    struct held *h = busy || (writes && http->draining) ? NULL : held_new(http, req);
     if (h == NULL || !held_copy(h, req, method)) {
         if (h != NULL)
             held_free(h);
@@ -282,7 +283,6 @@ static void unix_request(struct evhttp_request *req, void *arg)
     }
     h->route = route;
     actor_fill(fd, h->actor, sizeof h->actor);
-    bool writes = api_route_writes(route);
     if (!store_has_room(http->store, writes ? STORE_WRITE : STORE_LIST) ||
         store_submit(http->store, writes ? STORE_WRITE : STORE_LIST, writes ? STORE_GUARDED : 0,
                      request_work, request_done, h) != OK) {
@@ -417,17 +417,15 @@ fail:
     return err->code;
 }
 
-void http_stop_accepting(struct http *http)
+void http_drain(struct http *http)
 {
-    http->stopped = true;
-    http_listener_stop(http->unix_listener); /* TCP stays: /readyz says that we drain */
+    http->draining = true;
 }
 
 void http_free(struct http *http)
 {
     if (http == NULL)
         return;
-    http->stopped = true;
     while (http->held != NULL) { /* the store still has them: they are freed when it answers */
         struct held *h = http->held;
 

@@ -28,8 +28,8 @@ struct http_hooks { /* all on the loop thread */
 enum err_code http_new(struct http **out, struct loop *l, const struct conf *conf,
                        struct store *store, struct intake *intake, struct metrics *m,
                        const struct http_hooks *hooks, struct err *err);
-void http_stop_accepting(
-    struct http *h); /* drain: readyz says 503, no new connection, held requests are answered */
+/* What changes something is answered 503 from here on; who looks is still served. */
+void http_drain(struct http *h);
 void http_free(struct http *h); /* held requests are answered 503; before store_close */
 
 #endif

@@ -219,14 +219,6 @@ fail:
     return NULL;
 }
 
-void http_listener_stop(struct http_listener *l)
-{
-    if (l == NULL)
-        return;
-    l->stopped = true;
-    (void)evconnlistener_disable(l->accepts);
-}
-
 void http_listener_free(struct http_listener *l)
 {
     if (l == NULL)

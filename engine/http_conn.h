@@ -19,7 +19,6 @@ typedef void http_listener_request_fn(struct evhttp_request *req, void *arg);
 /* fd is bound, not yet listening; it belongs to the listener from here on, also on failure. */
 struct http_listener *http_listener_new(struct event_base *base, int fd, size_t body_max_bytes,
                                         http_listener_request_fn *request, void *arg);
-void http_listener_stop(struct http_listener *l); /* no new connection */
 void http_listener_free(struct http_listener *l); /* its connections with it; NULL is fine */
 /* The request was read completely: its read deadline ends. Returns the socket, -1: gone. */
 int http_conn_request_read(struct http_listener *l, struct evhttp_request *req);

@@ -3,7 +3,10 @@ import random
 import signal
 import subprocess
 import time
+import threading
 import unittest
+import urllib.error
+import urllib.request
 
 from harness import Daemon, Receiver, WEBHOOKD, wait_for
 
@@ -58,6 +61,23 @@ class Crash(unittest.TestCase):
             self.assertEqual(len(set(r.ids())), 40)  # nothing twice: what was in flight was finished and stored
             self.assertLess(settled, 40)
             wait_for(lambda: d.counts()["delivered"] == 40)
+
+    def test_who_looks_is_served_while_it_drains(self):
+        release = threading.Event()
+        with Daemon() as d, Receiver(lambda r, n: release.wait(5) and 200) as r:
+            d.subscribe(r.url)
+            d.emit("a.b")
+            wait_for(lambda: r.requests)
+            d.process.send_signal(signal.SIGTERM)
+            wait_for(lambda: "event=stopping" in d.log())
+            self.assertTrue(d.json("status", check=1)["draining"])
+            d.ctl("event", "emit", "--type", "a.b", check=75)
+            with self.assertRaises(urllib.error.HTTPError) as e:
+                urllib.request.urlopen(f"http://127.0.0.1:{d.port}/readyz", timeout=10)
+            self.assertEqual(e.exception.code, 503)
+            e.exception.close()
+            release.set()
+            self.assertEqual(d.stop(10), 0)
 
     def test_second_sigterm_ends_at_once(self):
         with Daemon() as d, Receiver(lambda r, n: time.sleep(20) or 200) as r:
