@@ -303,10 +303,41 @@ int cmd_sub_list(struct cli *cli)
                         "PATTERN");
 }
 
+static void secrets_print(const struct cli *cli, const json_t *sub)
+{
+    static const struct out_column columns[] = {{"SECRET", "key_id", OUT_TEXT},
+                                                {"CREATED", "created_at", OUT_TIME},
+                                                {"EXPIRES", "expires_at", OUT_TIME},
+                                                OUT_COLUMNS_END};
+    struct out_table *t = out_table_new(cli, columns);
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach(json_object_get(sub, "secrets"), i, item) out_table_row(t, item);
+    putchar('\n');
+    out_table_print(t);
+}
+
 int cmd_sub_show(struct cli *cli)
 {
-    return object_command(cli, "GET", "subscriptions", cli->args->words[0], NULL, NULL, sub_fields,
-                          NULL);
+    const char *ref = cli->args->words[0];
+    struct answer a;
+    struct buf path;
+
+    if (cli->format != OUT_TABLE)
+        return object_command(cli, "GET", "subscriptions", ref, NULL, NULL, sub_fields, NULL);
+    buf_init(&path, 16384);
+    client_path(&path, "subscriptions", ref, NULL);
+    int rc = client_call(cli, "GET", path.data, NULL, NULL, &a);
+    buf_fini(&path);
+    if (rc == 0)
+        rc = client_readable(cli, &a);
+    if (rc != 0)
+        return rc;
+    out_fields(cli, a.json, sub_fields);
+    secrets_print(cli, a.json);
+    answer_fini(&a);
+    return CLI_OK;
 }
 
 static int sub_verb(struct cli *cli, const char *verb, const char *done)

@@ -2,6 +2,7 @@
  * there from the start, at 0. */
 #include "engine/metrics.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,7 +133,7 @@ static void plain(struct buf *out, const char *name, const char *type, const cha
                   double value)
 {
     head(out, name, type, help);
-    buf_addf(out, "%s %.17g\n", name, value);
+    buf_addf(out, "%s %.15g\n", name, value); /* 17 would show 0.633 as 0.6329999 */
 }
 
 static void series(struct buf *out, const char *name, const char *label, const char *value,
@@ -261,14 +262,46 @@ static void write_now(const struct metrics *m, const struct metrics_now *now, st
           "When one last was.", (double)m->reload_ms / 1e3);
 }
 
+static int64_t resident_bytes(void)
+{
+    long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+
+    if (f != NULL && fscanf(f, "%*d %ld", &pages) != 1)
+        pages = 0;
+    if (f != NULL)
+        fclose(f);
+    return (int64_t)pages * sysconf(_SC_PAGESIZE);
+}
+
+static int open_fds(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    int n = -3; /* ".", ".." and the folder's own */
+
+    if (d == NULL)
+        return 0;
+    while (readdir(d) != NULL)
+        n++;
+    closedir(d);
+    return n;
+}
+
 static void write_process(const struct metrics *m, struct buf *out)
 {
     struct rusage used;
+    struct rlimit files;
 
     if (getrusage(RUSAGE_SELF, &used) == 0)
         plain(out, "process_cpu_seconds_total", "counter", "CPU time of this process.",
               (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
                   (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
+    plain(out, "process_resident_memory_bytes", "gauge", "Memory in use.",
+          (double)resident_bytes());
+    plain(out, "process_open_fds", "gauge", "Descriptors in use.", open_fds());
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+        plain(out, "process_max_fds", "gauge", "Descriptors that may be used.",
+              (double)files.rlim_cur);
     plain(out, "process_start_time_seconds", "gauge", "When this process started.",
           (double)m->started_ms / 1e3);
 }

@@ -1,6 +1,7 @@
 """HTTP: health, metrics, events over the unix socket, hostile heads, sd_notify."""
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -46,6 +47,8 @@ class Http(unittest.TestCase):
             text = d.metrics()
             self.assertIn('webhookd_attempts_total{', text)
             self.assertIn('webhookd_events_ingested_total{source="outbox"} 1', text)
+            for name in ("process_resident_memory_bytes", "process_open_fds", "process_max_fds", "process_start_time_seconds"):
+                self.assertGreater(float(re.search(rf"^{name} (.*)$", text, re.M).group(1)), 4)
             if shutil.which("promtool"):
                 done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
