@@ -274,11 +274,12 @@ const char *egress_judge_url(const struct egress_rules *r, const char *scheme, c
     const char *why;
 
     *literal = egress_addr_parse(host, &a);
-    *kind = "policy";
+    *kind = "syntax"; /* another scheme is another language, whatever it leads to */
     if (strcmp(scheme, "http") == 0 && !r->allow_http)
         return "plain http (egress.allow_http is off)";
     if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
         return "scheme is not https";
+    *kind = "policy";
     why = judge_port(r, port);
     if (why != NULL)
         return why;

@@ -43,6 +43,18 @@ def free_port():
         return s.getsockname()[1]
 
 
+def unix_request(d, method, path, body=None):
+    """One request over the daemon's socket: (status, JSON)."""
+    data = b"" if body is None else json.dumps(body).encode()
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(DEADLINE)
+        s.connect(f"{d.dir}/webhookd.sock")
+        s.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
+        answer = b"".join(iter(lambda: s.recv(65536), b""))
+    head, _, text = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(text) if text else None
+
+
 class Request:
     def __init__(self, path, headers, body):
         self.at = time.time()

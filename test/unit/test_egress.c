@@ -166,9 +166,10 @@ static void ports_and_schemes(void **state)
     assert_false(literal);
     assert_null(egress_judge_url(&r, "https", "example.com", 8080, &literal, &kind));
     assert_non_null(egress_judge_url(&r, "https", "example.com", 22, &literal, &kind));
+    assert_string_equal(kind, "policy");
     assert_non_null(egress_judge_url(&r, "https", "example.com", 10080, &literal, &kind));
     assert_non_null(egress_judge_url(&r, "http", "example.com", 80, &literal, &kind));
-    assert_string_equal(kind, "policy");
+    assert_string_equal(kind, "syntax");
     assert_non_null(egress_judge_url(&r, "https", "127.0.0.1", 443, &literal, &kind));
     assert_string_equal(kind, "address");
     assert_true(literal);
@@ -194,9 +195,6 @@ static const char *judge(const struct egress_rules *r, const char *text)
     if (url_parse(text, &u, NULL) != OK)
         return "DENY_SYNTAX";
     why = egress_judge_url(r, u.scheme, u.host, u.port, &literal, &kind);
-    /* the file counts a forbidden scheme as syntax */
-    if (why != NULL && strcmp(u.scheme, "http") == 0)
-        kind = "syntax";
     url_fini(&u);
     if (why == NULL)
         return "ALLOW";
