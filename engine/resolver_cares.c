@@ -22,7 +22,9 @@
 #include "base/clock.h"
 #include "base/dice.h"
 
-#define NAMES_RUNNING_MAX 256
+/* A silent server holds a look-up for 10 s, and who owns a domain owns any number of silent names:
+ * the limit is for memory (some 2 KB each), far from what the attempts in flight can ask for. */
+#define NAMES_RUNNING_MAX 4096
 #define NAMES_CACHED_MAX 4096
 #define BUCKETS 4096 /* a power of two */
 #define SOCKETS_MAX 64
