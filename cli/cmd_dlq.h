@@ -2,6 +2,8 @@
 #ifndef CLI_CMD_DLQ_H
 #define CLI_CMD_DLQ_H
 
+#include <stdio.h>
+
 #include "cli/cli.h"
 #include "cli/filter.h"
 
@@ -9,6 +11,8 @@
 int dlq_count(struct cli *cli, const struct filter_flags *f, int64_t *count, int64_t *bytes);
 /* 64 with a message where nothing was selected: no filter is not "everything". */
 int dlq_selected(struct cli *cli, const struct filter_flags *f, const char *verb);
+/* Whom a replay of those letters (the first limit of them) would reach, as a table. */
+int dlq_targets_print(struct cli *cli, const struct filter_flags *f, size_t limit, FILE *to);
 
 /* Follows a job until it is over or wait_ms (-1: for ever) are; its exit code. started: who it is.
  */

@@ -49,31 +49,46 @@ static int replay_limit(struct cli *cli, struct filter_flags *f)
     return rc;
 }
 
-static void preview_print(FILE *to, const json_t *a, double rate)
+/* " at 20/s (about 2 s)", or nothing. */
+static void pace_text(char *out, size_t room, double rate, int64_t count)
 {
-    char size[32], pace[64] = "";
-    int64_t excluded = out_integer(a, "excluded");
+    char span[32];
+
+    *out = '\0';
+    if (rate <= 0)
+        return;
+    text_ago(span, sizeof span, (int64_t)((double)count / rate * 1000) + 999);
+    snprintf(out, room, " at %g/s (about %s)", rate, span);
+}
+
+static int preview_print(struct cli *cli, struct filter_flags *f, FILE *to, const json_t *a,
+                         const char *pace)
+{
+    char size[32];
+    int64_t count = out_integer(a, "count"), excluded = out_integer(a, "excluded");
+    size_t limit;
+    int rc = filter_limit(cli, SIZE_MAX, &limit);
 
     text_size(size, sizeof size, out_integer(a, "payload_bytes"));
-    if (rate > 0)
-        snprintf(pace, sizeof pace, " at %g/s (about %.0f s)", rate,
-                 (double)out_integer(a, "count") / rate);
     fprintf(to,
-            "Would replay %lld dead letters, %s%s. The receiver sees the same webhook-id as "
+            "Would replay %lld dead letter%s, %s%s. The receiver sees the same webhook-id as "
             "before.\n",
-            (long long)out_integer(a, "count"), size, pace);
+            (long long)count, count == 1 ? "" : "s", size, pace);
     if (excluded > 0)
-        fprintf(to, "Left out: %lld that cannot be sent; --ignore-expiry sends expired ones too\n",
+        fprintf(to,
+                "Left out: %lld (subscription deleted, or event expired: --ignore-expiry sends "
+                "the latter)\n",
                 (long long)excluded);
+    return rc == 0 && count > 0 ? dlq_targets_print(cli, f, limit, to) : rc;
 }
 
 /* What stands in the way of a job; *count is the preview's. 0, or an exit code. */
-static int replay_preview(struct cli *cli, const struct filter_flags *f, double rate,
-                          int64_t *count, int64_t *left_out)
+static int replay_preview(struct cli *cli, struct filter_flags *f, double rate, int64_t *count,
+                          int64_t *left_out)
 {
     bool dry = cli_flag(cli, FLAG_DRY_RUN) != NULL;
     struct answer a;
-    char question[160];
+    char question[160], pace[64];
 
     if (json_is_array(json_object_get(f->json, "id")) &&
         json_array_size(json_object_get(f->json, "id")) == 0) {
@@ -86,18 +101,20 @@ static int replay_preview(struct cli *cli, const struct filter_flags *f, double 
         return rc;
     *count = out_integer(a.json, "count");
     *left_out = out_integer(a.json, "excluded");
+    bool asks = !dry && cli->in_tty && cli_flag(cli, FLAG_YES) == NULL;
+
+    pace_text(pace, sizeof pace, rate, *count);
     if (dry && cli->format != OUT_TABLE)
         printf("%s\n", a.raw.data);
-    if (dry && *count + *left_out > 0 && cli->format == OUT_TABLE)
-        preview_print(stdout, a.json, rate);
-    else if (*count > 0 && cli->in_tty && cli_flag(cli, FLAG_YES) == NULL)
-        preview_print(stderr, a.json, rate);
+    else if (*count + *left_out > 0 && (dry || (asks && *count > 0)))
+        rc = preview_print(cli, f, dry ? stdout : stderr, a.json, pace);
     if (dry)
         out_note("Nothing was changed.");
     answer_fini(&a);
-    if (dry || *count == 0)
-        return 0;
-    snprintf(question, sizeof question, "Replay %lld dead letters? [y/N] ", (long long)*count);
+    if (rc != 0 || dry || *count == 0)
+        return rc;
+    snprintf(question, sizeof question, "Replay %lld dead letter%s%s? [y/N] ", (long long)*count,
+             *count == 1 ? "" : "s", pace);
     return cli_confirm(cli, question);
 }
 

@@ -1,8 +1,11 @@
 /* cli/cmd_job.c: jobs: list, show, cancel, and following one to its end. */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "cli/client.h"
@@ -51,27 +54,50 @@ static void on_interrupt(int signum)
     interrupted = 1;
 }
 
+/* One line that is written over, on a terminal that can; else a line now and then. No escapes:
+ * blanks cover what was there. It stays one column short of the width, since a line that wraps
+ * cannot be written over. */
+static void progress_line(const char *text)
+{
+    struct winsize size = {0};
+    int width = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+
+    fprintf(stderr, "\r%-*.*s\r%.*s", width - 1, width - 1, "", width - 1, text);
+    fflush(stderr);
+}
+
+static bool redraws(const struct cli *cli)
+{
+    const char *term = getenv("TERM");
+
+    return cli->err_tty && (term == NULL || strcmp(term, "dumb") != 0);
+}
+
 static void progress(const struct cli *cli, const struct job_now *j, int64_t *line_ms)
 {
     int64_t over = j->delivered + j->dead, now = clock_mono_ms();
     int64_t whole = j->selected > over ? j->selected : over;
-    char bar[31];
+    char text[160], bar[21] = "                    ";
 
-    if (cli->err_tty) {
-        size_t full = whole > 0 ? (size_t)(over * 30 / whole) : 0;
+    snprintf(text, sizeof text, "%lld of %lld: delivered %lld, dead again %lld", (long long)over,
+             (long long)whole, (long long)j->delivered, (long long)j->dead);
+    if (redraws(cli)) {
+        char line[200];
 
-        memset(bar, ' ', 30);
-        memset(bar, '=', full);
-        bar[30] = '\0';
-        fprintf(stderr, "\r[%s] %lld/%lld  delivered %lld  dead again %lld  waiting %lld ", bar,
-                (long long)over, (long long)whole, (long long)j->delivered, (long long)j->dead,
-                (long long)(whole - over));
-        fflush(stderr);
+        memset(bar, '=', whole > 0 ? (size_t)(over * 20 / whole) : 0);
+        snprintf(line, sizeof line, "%s [%s]", text, bar);
+        progress_line(line);
     } else if (now - *line_ms >= LINE_EVERY_MS) {
         *line_ms = now;
-        out_note("%lld of %lld: delivered %lld, dead again %lld", (long long)over, (long long)whole,
-                 (long long)j->delivered, (long long)j->dead);
+        out_note("%s", text);
     }
+}
+
+/* What is said next stands on a line of its own. */
+static void progress_end(const struct cli *cli)
+{
+    if (redraws(cli))
+        progress_line("");
 }
 
 static int job_report(struct cli *cli, const char *id, const struct answer *a,
@@ -89,9 +115,10 @@ static int job_report(struct cli *cli, const char *id, const struct answer *a,
     if (cli->format == OUT_TABLE && j->selected > j->delivered + j->dead)
         printf(", %lld not sent", (long long)(j->selected - j->delivered - j->dead));
     if (cli->format == OUT_TABLE)
-        putchar('\n');
-    if (j->dead > 0)
-        out_note("Next: webhookctl dlq summary");
+        printf(", in %.1f s\n", json_number_value(out_member(a->json, "elapsed_seconds")));
+    if (j->delivered + j->dead > 0)
+        out_note("Each of them: webhookctl delivery list --job %s%s", id,
+                 j->dead > 0 ? "   What is dead now: webhookctl dlq summary" : "");
     return job_exit(j);
 }
 
@@ -107,16 +134,22 @@ static int job_look(struct cli *cli, const char *id, int64_t *line_ms)
     int rc = client_call(cli, "GET", path.data, NULL, NULL, &a);
 
     buf_fini(&path);
+    if (rc == 0)
+        rc = client_readable(cli, &a);
     if (rc != 0)
         return rc;
     job_read(a.json, &now);
     rc = -1;
     if (job_over(&now)) {
-        if (cli->err_tty)
-            fputs("\r\033[K", stderr);
+        progress_end(cli);
         rc = job_report(cli, id, &a, &now);
     } else if (a.in_process) {
+        progress_end(cli);
         out_note("%s is %s; it goes on when webhookd starts.", id, now.state);
+        rc = CLI_LATER;
+    } else if (strcmp(now.state, "paused") == 0) {
+        progress_end(cli);
+        out_note("%s is paused. Go on: webhookctl job resume %s", id, id);
         rc = CLI_LATER;
     } else {
         progress(cli, &now, line_ms);
@@ -139,17 +172,19 @@ int job_follow(struct cli *cli, const char *id, int64_t wait_ms)
         if (rc != -1)
             break;
         if (wait_ms >= 0 && clock_mono_ms() - start >= wait_ms) {
-            out_note("%s%s is not done yet and goes on. Watch: webhookctl job watch %s   Stop: "
+            progress_end(cli);
+            out_note("%s is not done yet and goes on. Watch: webhookctl job watch %s   Stop: "
                      "webhookctl job cancel %s",
-                     cli->err_tty ? "\n" : "", id, id, id);
+                     id, id, id);
             rc = CLI_LATER;
         } else if (!interrupted) {
             nanosleep(&pause, NULL);
         }
         if (interrupted) {
-            out_note("%sDetached; %s continues. Watch: webhookctl job watch %s   Stop: webhookctl "
+            progress_end(cli);
+            out_note("Detached; %s continues. Watch: webhookctl job watch %s   Stop: webhookctl "
                      "job cancel %s",
-                     cli->err_tty ? "\n" : "", id, id, id);
+                     id, id, id);
             rc = CLI_INTERRUPTED;
         }
     }
@@ -197,8 +232,21 @@ int cmd_job_show(struct cli *cli)
 
 int cmd_job_cancel(struct cli *cli)
 {
-    return object_command(cli, "POST", "jobs", cli->args->words[0], "cancel", NULL, job_fields,
-                          "cancelled; what was not sent stays dead. Next: webhookctl dlq summary");
+    return object_command(
+        cli, "POST", "jobs", cli->args->words[0], "cancel", NULL, job_fields,
+        "is cancelled; what was not sent stays dead. Next: webhookctl dlq summary");
+}
+
+int cmd_job_pause(struct cli *cli)
+{
+    return object_command(cli, "POST", "jobs", cli->args->words[0], "pause", NULL, job_fields,
+                          "is paused; webhookctl job resume lets it go on");
+}
+
+int cmd_job_resume(struct cli *cli)
+{
+    return object_command(cli, "POST", "jobs", cli->args->words[0], "resume", NULL, job_fields,
+                          "goes on; webhookctl job watch follows it");
 }
 
 int cmd_job_watch(struct cli *cli)

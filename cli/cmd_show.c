@@ -105,6 +105,8 @@ static void response_print(const json_t *attempts)
         printf("\nAnswer to attempt %lld%s\n", (long long)out_integer(a, "n"),
                json_is_true(json_object_get(a, "response_truncated")) ? " (cut)" : "");
         text_print(a, "response_head", "response_head_base64", "  ");
+        if (out_string(a, "response_body") || out_string(a, "response_body_base64"))
+            putchar('\n');
         text_print(a, "response_body", "response_body_base64", "  ");
         return;
     }
@@ -258,7 +260,7 @@ int show_event(struct cli *cli, const char *ref, bool body)
                                                    {"SUBSCRIPTION", "subscription", OUT_TEXT},
                                                    {"STATE", "state", OUT_TEXT},
                                                    {"TRIES", "attempts", OUT_TEXT},
-                                                   {"LAST", "last_status", OUT_TEXT},
+                                                   {"LAST", "last_status|last_outcome", OUT_TEXT},
                                                    {"CAUSE", "cause", OUT_TEXT},
                                                    OUT_COLUMNS_END};
     struct answer a;
@@ -333,7 +335,7 @@ int cmd_delivery_list(struct cli *cli)
                                                 {"SUBSCRIPTION", "subscription", OUT_TEXT},
                                                 {"STATE", "state", OUT_TEXT},
                                                 {"TRIES", "attempts", OUT_TEXT},
-                                                {"LAST", "last_status", OUT_TEXT},
+                                                {"LAST", "last_status|last_outcome", OUT_TEXT},
                                                 {"CREATED", "created_at", OUT_TIME},
                                                 OUT_COLUMNS_END};
 

@@ -29,6 +29,7 @@ enum flag_id {
     FLAG_ALL,
     FLAG_LIMIT,
     FLAG_STATE,
+    FLAG_JOB,
     FLAG_RATE,
     FLAG_NOTE,
     FLAG_WAIT,
@@ -102,7 +103,7 @@ extern const struct command_alias commands_aliases[]; /* ends with NULL */
 /* The functions behind the rows. */
 command_fn cmd_dlq_summary, cmd_dlq_list, cmd_dlq_count, cmd_dlq_show, cmd_dlq_replay,
     cmd_dlq_purge, cmd_dlq_export, cmd_dlq_import;
-command_fn cmd_job_list, cmd_job_show, cmd_job_cancel, cmd_job_watch;
+command_fn cmd_job_list, cmd_job_show, cmd_job_watch, cmd_job_pause, cmd_job_resume, cmd_job_cancel;
 command_fn cmd_sub_add, cmd_sub_list, cmd_sub_show, cmd_sub_pause, cmd_sub_resume, cmd_sub_enable,
     cmd_sub_disable, cmd_sub_delete, cmd_sub_rotate;
 command_fn cmd_event_emit, cmd_event_list, cmd_event_show;

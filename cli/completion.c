@@ -52,6 +52,21 @@ static void followers(FILE *to, const char *group)
         fprintf(to, "%s ", commands_aliases[i].alias);
 }
 
+/* "-c|--config|…": flags whose value stands in the next word. */
+static void bash_flags_with_values(FILE *to)
+{
+    const char *bar = "";
+
+    for (size_t i = 0; i < FLAGS; i++) {
+        if (flags_table[i].value == NULL)
+            continue;
+        fprintf(to, "%s--%s", bar, flags_table[i].name);
+        bar = "|";
+        if (flags_table[i].letter)
+            fprintf(to, "|-%c", flags_table[i].letter);
+    }
+}
+
 static void bash_values(FILE *to)
 {
     fputs("    case $prev in\n", to);
@@ -67,36 +82,43 @@ static void bash_values(FILE *to)
     }
     fputs("    -c|--config|-f|--file|--ids-from|--secret-file|--bearer-file|--header-file)\n"
           "        COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
-          "    -s|--subscription)\n"
-          "        COMPREPLY=($(compgen -W \"$(webhookctl sub list -o jsonl --all 2>/dev/null |\n"
-          "            sed -n 's/.*\"name\":\"\\([^\"]*\\)\".*/\\1/p')\" -- \"$cur\")); return ;;\n"
-          "    esac\n",
+          "    -s|--subscription) COMPREPLY=($(compgen -W \"$(_webhookctl_names)\" -- \"$cur\")); "
+          "return ;;\n    ",
+          to);
+    bash_flags_with_values(to);
+    fputs(") return ;;\n    esac\n", to);
+}
+
+/* What is there now, asked of webhookctl itself: names of subscriptions, ids of the rest. */
+static void bash_arguments(FILE *to)
+{
+    for (size_t i = 0; i < commands_n; i++) {
+        const struct command *c = &commands_table[i];
+        const char *list = strncmp(c->words, "job ", 4) == 0        ? "job list --limit 20"
+                           : strncmp(c->words, "dlq ", 4) == 0      ? "dlq list"
+                           : strncmp(c->words, "delivery ", 9) == 0 ? "delivery list"
+                           : strncmp(c->words, "event ", 6) == 0    ? "event list"
+                                                                    : NULL;
+
+        if (strcmp(c->args, "NAME|ID") == 0)
+            fprintf(to,
+                    "    \"%s\") COMPREPLY=($(compgen -W \"$(_webhookctl_names)\" -- \"$cur\")) "
+                    ";;\n",
+                    c->words);
+        else if (strstr(c->args, "ID") != NULL && list != NULL)
+            fprintf(to,
+                    "    \"%s\"*) COMPREPLY=($(compgen -W \"$(_webhookctl_ask %s -o id)\" -- "
+                    "\"$cur\")) ;;\n",
+                    c->words, list);
+    }
+    fputs("    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$cur\")) ;;\n"
+          "    \"outbox init\"|\"outbox check\"|\"config check\") COMPREPLY=($(compgen -f -- "
+          "\"$cur\")) ;;\n",
           to);
 }
 
-static void bash_print(FILE *to)
+static void bash_flag_names(FILE *to)
 {
-    char all[GROUPS_MAX][64];
-    size_t n = groups(all);
-
-    fputs("# bash completion for webhookctl, made by: webhookctl completion bash\n"
-          "_webhookctl() {\n"
-          "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words= i w\n"
-          "    COMPREPLY=()\n"
-          "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
-          "        w=${COMP_WORDS[i]}\n"
-          "        case $w in\n"
-          "        -c|-o|--config|--output) ((i++)) ;;\n"
-          "        -*) ;;\n",
-          to);
-    for (size_t i = 0; commands_aliases[i].alias; i++)
-        fprintf(to, "        %s) words=\"${words:+$words }%s\" ;;\n", commands_aliases[i].alias,
-                commands_aliases[i].word);
-    fputs("        *) words=\"${words:+$words }$w\" ;;\n"
-          "        esac\n"
-          "    done\n",
-          to);
-    bash_values(to);
     fputs("    if [[ $cur == -* ]]; then\n        case $words in\n", to);
     for (size_t i = 0; i < commands_n; i++) {
         fprintf(to, "        \"%s\"*) COMPREPLY=($(compgen -W '", commands_table[i].words);
@@ -108,18 +130,54 @@ static void bash_print(FILE *to)
     }
     fputs(
         "        *) COMPREPLY=($(compgen -W '--config --output --help --version' -- \"$cur\")) ;;\n"
-        "        esac\n        return\n    fi\n    case $words in\n",
+        "        esac\n        return\n    fi\n",
         to);
+}
+
+static const char bash_head[] =
+    "_webhookctl_ask() { webhookctl \"${conf[@]}\" \"$@\" 2>/dev/null </dev/null; }\n"
+    "_webhookctl_names() {\n"
+    "    _webhookctl_ask sub list -o jsonl --all | sed -n 's/.*\"name\":\"\\([^\"]*\\)\".*/\\1/p'\n"
+    "}\n"
+    "_webhookctl() {\n"
+    "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words= i w\n"
+    "    local -a conf=()\n"
+    "    # bash takes --flag=value apart\n"
+    "    [[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD-2]}\n"
+    "    [[ $cur == = ]] && cur=\n"
+    "    COMPREPLY=()\n"
+    "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+    "        w=${COMP_WORDS[i]}\n"
+    "        [[ ${COMP_WORDS[i+1]} == = ]] && ((i++))\n"
+    "        [[ $w == -c || $w == --config ]] && conf=(-c \"${COMP_WORDS[i+1]}\")\n"
+    "        case $w in\n";
+
+static void bash_print(FILE *to)
+{
+    char all[GROUPS_MAX][64];
+    size_t n = groups(all);
+
+    fprintf(to, "# bash completion for webhookctl, made by: webhookctl completion bash\n%s        ",
+            bash_head);
+    bash_flags_with_values(to);
+    fputs(") ((i++)) ;;\n        -*) ;;\n", to);
+    for (size_t i = 0; commands_aliases[i].alias; i++)
+        fprintf(to, "        %s) words=\"${words:+$words }%s\" ;;\n", commands_aliases[i].alias,
+                commands_aliases[i].word);
+    fputs("        *) words=\"${words:+$words }$w\" ;;\n"
+          "        esac\n"
+          "    done\n",
+          to);
+    bash_values(to);
+    bash_flag_names(to);
+    fputs("    case $words in\n", to);
     for (size_t i = 0; i < n; i++) {
         fprintf(to, "    \"%s\") COMPREPLY=($(compgen -W '", all[i]);
         followers(to, all[i]);
         fputs("' -- \"$cur\")) ;;\n", to);
     }
-    fputs("    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$cur\")) ;;\n"
-          "    \"outbox init\"|\"outbox check\"|\"config check\") COMPREPLY=($(compgen -f -- "
-          "\"$cur\")) ;;\n"
-          "    esac\n}\ncomplete -F _webhookctl webhookctl\n",
-          to);
+    bash_arguments(to);
+    fputs("    esac\n}\ncomplete -F _webhookctl webhookctl\n", to);
 }
 
 static void fish_print(FILE *to)

@@ -5,11 +5,27 @@
 
 #include "cli/cli.h"
 
+#define WIDTH 100
+
 static bool belongs(const char *words, const char *group)
 {
     size_t n = strlen(group);
 
     return n == 0 || (strncmp(words, group, n) == 0 && (words[n] == ' ' || words[n] == '\0'));
+}
+
+/* A closed list below its flag, within WIDTH columns. */
+static void words_print(FILE *to, const char *words)
+{
+    char word[64];
+    size_t column = (size_t)fprintf(to, "  %-32s one of:", "");
+
+    for (size_t n = 0; args_word(words, n, word, sizeof word); n++) {
+        if (column + 1 + strlen(word) > WIDTH)
+            column = (size_t)fprintf(to, "\n  %-32s", "") - 1;
+        column += (size_t)fprintf(to, " %s", word);
+    }
+    fputc('\n', to);
 }
 
 static void flag_line(FILE *to, const struct flag *f)
@@ -21,7 +37,7 @@ static void flag_line(FILE *to, const struct flag *f)
              f->value ? f->value : "");
     fprintf(to, "  %-32s %s\n", left, f->help);
     if (f->words != NULL && f->value != NULL && strchr(f->value, '|') == NULL)
-        fprintf(to, "  %-32s (%s)\n", "", f->words);
+        words_print(to, f->words);
 }
 
 static void flags_print(FILE *to, uint64_t mask)

@@ -223,6 +223,24 @@ struct out_table *out_table_new(const struct cli *cli, const struct out_column *
     return t;
 }
 
+void out_table_to(struct out_table *t, FILE *to)
+{
+    if (t != NULL)
+        scols_table_set_stream(t->table, to);
+}
+
+static json_t *column_value(const json_t *item, const char *path)
+{
+    const char *other = strchr(path, '|');
+    char first[64];
+
+    if (other == NULL)
+        return out_member(item, path);
+    json_t *value = out_member(item, text_copy(first, (size_t)(other - path) + 1, path));
+
+    return value != NULL && !json_is_null(value) ? value : out_member(item, other + 1);
+}
+
 void out_table_row(struct out_table *t, const json_t *item)
 {
     struct libscols_line *line = t ? scols_table_new_line(t->table, NULL) : NULL;
@@ -233,7 +251,7 @@ void out_table_row(struct out_table *t, const json_t *item)
     t->rows++;
     for (size_t i = 0; t->columns[i].header; i++) {
         buf_init(&cell, CELL_MAX_BYTES);
-        out_value(t->cli, out_member(item, t->columns[i].path), t->columns[i].kind, &cell);
+        out_value(t->cli, column_value(item, t->columns[i].path), t->columns[i].kind, &cell);
         scols_line_set_data(line, i, cell.data ? cell.data : "-");
         buf_fini(&cell);
     }

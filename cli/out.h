@@ -6,6 +6,7 @@
 #define CLI_OUT_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -30,7 +31,7 @@ enum out_kind {
 };
 struct out_column {
     const char *header;
-    const char *path; /* "counts.dead": members of members */
+    const char *path; /* "counts.dead": members of members; "a|b": b where a is null */
     enum out_kind kind;
 };
 #define OUT_COLUMNS_END                                                                            \
@@ -38,13 +39,14 @@ struct out_column {
         NULL, NULL, OUT_TEXT                                                                       \
     }
 
-json_t *out_member(const json_t *object, const char *path);     /* NULL: none; borrowed */
+json_t *out_member(const json_t *object, const char *path);     /* NULL: none; borrowed; no "|" */
 const char *out_string(const json_t *object, const char *path); /* NULL: none */
 int64_t out_integer(const json_t *object, const char *path);    /* 0: none */
 void out_value(const struct cli *cli, const json_t *value, enum out_kind kind, struct buf *out);
 
 struct out_table;
 struct out_table *out_table_new(const struct cli *cli, const struct out_column *columns);
+void out_table_to(struct out_table *t, FILE *to); /* elsewhere than to stdout */
 void out_table_row(struct out_table *t, const json_t *item);
 void out_table_print(struct out_table *t); /* and frees; prints nothing where it is empty */
 

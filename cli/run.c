@@ -49,6 +49,7 @@ int cli_exit_of_status(int status, const char *code, int on_invalid)
 int cli_conf(struct cli *cli)
 {
     struct buf problems;
+    bool denied = false;
 
     if (cli->conf != NULL)
         return 0;
@@ -61,12 +62,15 @@ int cli_conf(struct cli *cli)
         else
             out_fail(cli, CLI_CONFIG, "config", "cannot read the configuration %s",
                      cli->config_file);
-        if (cli_flag(cli, FLAG_CONFIG) == NULL && access(cli->config_file, R_OK) != 0)
+        denied = access(cli->config_file, R_OK) != 0 && errno == EACCES;
+        if (denied)
+            out_note("run webhookctl as root or as a member of webhookd's group");
+        else if (cli_flag(cli, FLAG_CONFIG) == NULL && access(cli->config_file, R_OK) != 0)
             out_note("name another one with -c FILE or WEBHOOKD_CONFIG");
         cli->conf = NULL;
     }
     buf_fini(&problems);
-    return rc == OK ? 0 : CLI_CONFIG;
+    return rc == OK ? 0 : denied ? CLI_DENIED : CLI_CONFIG;
 }
 
 bool cli_ask(const char *question, char *out, size_t room)

@@ -49,6 +49,25 @@ enum err_code h_dead_count(struct api_call *c)
 
 /* ---- one letter ---- */
 
+/* Whoever looks for a letter that was replayed wants to know what became of it. */
+static enum err_code not_dead(struct api_call *c, int64_t num)
+{
+    struct filter f = {.event_id = c->ref, .limit = 1};
+    struct delivery *rows = NULL, d;
+    char id[ID_TEXT_MAX];
+    size_t n = 0;
+    enum err_code rc = num ? c->ops->delivery_get(c->b, num, c->mem, &d, c->err)
+                           : c->ops->delivery_list(c->b, &f, c->mem, &rows, &n, c->err);
+    if (rc != OK && rc != ERR_NOT_FOUND)
+        return rc;
+    if (n > 0)
+        d = rows[0];
+    if (rc == ERR_NOT_FOUND || (num == 0 && n == 0))
+        return api_refuse(c, 404, "not_found", NULL, "no dead letter '%.140s'", c->ref);
+    return api_refuse(c, 404, "not_found", NULL, "no dead letter '%.140s': delivery %s is %s",
+                      c->ref, id_text(id, "dlv", d.num), delivery_state_name(d.state));
+}
+
 static enum err_code letter_of_ref(struct api_call *c, struct dead_letter *l)
 {
     int64_t num;
@@ -69,9 +88,7 @@ static enum err_code letter_of_ref(struct api_call *c, struct dead_letter *l)
         num = n ? rows[0].delivery.num : 0;
     }
     enum err_code rc = num ? c->ops->dead_get(c->b, num, c->mem, l, c->err) : ERR_NOT_FOUND;
-    return rc == ERR_NOT_FOUND || rc == ERR_STALE
-               ? api_refuse(c, 404, "not_found", NULL, "no dead letter '%.140s'", c->ref)
-               : rc;
+    return rc == ERR_NOT_FOUND || rc == ERR_STALE ? not_dead(c, num) : rc;
 }
 
 static void put_headers(struct buf *b, const struct buf *lines)

@@ -35,12 +35,30 @@ enum err_code h_sub_deliveries(struct api_call *c)
     return rc == OK ? list(c, &f) : rc;
 }
 
+/* An event's id stands for its delivery, where it has only one. */
+static enum err_code delivery_of_event(struct api_call *c, struct delivery *d)
+{
+    struct filter f = {.event_id = c->ref, .limit = 2};
+    struct delivery *rows = NULL;
+    char a[ID_TEXT_MAX], b[ID_TEXT_MAX];
+    size_t n = 0;
+    enum err_code rc = c->ops->delivery_list(c->b, &f, c->mem, &rows, &n, c->err);
+    if (rc == OK && n > 1)
+        return api_refuse(c, 409, "ambiguous", NULL,
+                          "event %.140s has several deliveries, for instance %s and %s: name one "
+                          "of them",
+                          c->ref, id_text(a, "dlv", rows[0].num), id_text(b, "dlv", rows[1].num));
+    if (rc == OK && n == 1)
+        *d = rows[0];
+    return rc == OK && n == 0 ? ERR_NOT_FOUND : rc;
+}
+
 static enum err_code delivery_of_ref(struct api_call *c, struct delivery *d)
 {
     int64_t num;
-    enum err_code rc = ERR_NOT_FOUND;
-    if (id_parse(c->ref, "dlv", &num))
-        rc = c->ops->delivery_get(c->b, num, c->mem, d, c->err);
+    enum err_code rc = id_parse(c->ref, "dlv", &num)
+                           ? c->ops->delivery_get(c->b, num, c->mem, d, c->err)
+                           : delivery_of_event(c, d);
     return rc == ERR_NOT_FOUND
                ? api_refuse(c, 404, "not_found", NULL, "no delivery '%.140s'", c->ref)
                : rc;

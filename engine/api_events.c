@@ -221,16 +221,30 @@ enum err_code h_events_list(struct api_call *c)
     return OK;
 }
 
+/* An event by its own id, or else by a delivery's. */
+static enum err_code event_of_ref(struct api_call *c, bool payload, struct event_rec *e)
+{
+    struct delivery d;
+    int64_t num;
+    enum err_code rc = c->ops->event_get(c->b, c->ref, payload, c->mem, e, c->err);
+    if (rc == ERR_NOT_FOUND && id_parse(c->ref, "dlv", &num)) {
+        rc = c->ops->delivery_get(c->b, num, c->mem, &d, c->err);
+        if (rc == OK)
+            rc = c->ops->event_get(c->b, d.event_id, payload, c->mem, e, c->err);
+    }
+    return rc == ERR_NOT_FOUND ? api_refuse(c, 404, "not_found", NULL, "no event '%.140s'", c->ref)
+                               : rc;
+}
+
 enum err_code h_events_get(struct api_call *c)
 {
-    struct event_rec e;
+    struct event_rec e = {0};
     struct delivery *rows = NULL;
     size_t n = 0;
     bool payload = api_param_true(c, "payload");
-    struct filter f = {.event_id = c->ref, .limit = DELIVERIES_SHOWN_MAX};
-    enum err_code rc = c->ops->event_get(c->b, c->ref, payload, c->mem, &e, c->err);
-    if (rc == ERR_NOT_FOUND)
-        return api_refuse(c, 404, "not_found", NULL, "no event %.140s", c->ref);
+    struct filter f = {.limit = DELIVERIES_SHOWN_MAX};
+    enum err_code rc = event_of_ref(c, payload, &e);
+    f.event_id = e.id;
     if (rc == OK)
         rc = c->ops->delivery_list(c->b, &f, c->mem, &rows, &n, c->err);
     if (rc != OK)

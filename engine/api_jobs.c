@@ -220,7 +220,9 @@ static enum err_code replay_create(struct api_call *c, const json_t *given)
     if (rc != OK)
         return rc;
     if (r.f.ids && r.selected + r.excluded == 0)
-        return api_refuse(c, 404, "not_found", "id", "no dead letter has any of these ids");
+        return api_refuse(c, 404, "not_found", "id",
+                          "no dead letter has any of these ids; what was replayed is a delivery "
+                          "again: webhookctl delivery show ID");
     if (r.dry_run) {
         struct buf *b = &c->resp->body;
         put_open(b, NULL, '{');

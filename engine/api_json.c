@@ -269,6 +269,7 @@ void render_delivery(struct buf *b, const char *name, const struct delivery *d)
     put_id(b, "id", "dlv", d->num);
     put_str(b, "event_id", d->event_id);
     put_str(b, "subscription", d->sub_name);
+    put_id(b, "subscription_id", "sub", d->sub);
     put_str(b, "type", d->type);
     put_str(b, "state", delivery_state_name(d->state));
     put_str(b, "cause", cause_name(d->cause));
@@ -316,6 +317,7 @@ void render_letter(struct buf *b, const struct dead_letter *l)
     put_id(b, "id", "dlv", d->num);
     put_str(b, "event_id", l->event.id ? l->event.id : d->event_id);
     put_str(b, "subscription", l->sub_name);
+    put_id(b, "subscription_id", "sub", l->sub_num);
     put_str(b, "type", l->event.type ? l->event.type : d->type);
     put_str(b, "cause", cause_name(d->cause));
     put_int(b, "attempts", d->attempts);

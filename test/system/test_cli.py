@@ -1,0 +1,299 @@
+"""webhookctl from the operator's chair: on a terminal and in a pipe, with the daemon up, down and killed in the middle, as
+somebody without permission, and with text from partners that means harm."""
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import termios
+import threading
+import unittest
+
+from harness import Daemon, Receiver, WEBHOOKCTL, free_port, wait_for
+
+QUICK = "retry: {default: {max_retries: 1, initial_delay: 20ms}}\n"
+EVIL = (503, {"X-Evil": "\x1b[31mred"}, b"\x1b]0;owned\x07up \xe2\x80\xae stream \xc2\x9b31m" + b"A" * 300)
+
+
+def dead(d, n):
+    wait_for(lambda: int(d.ctl("dlq", "count")) == n, what=f"{n} dead letters")
+
+
+def on_terminal(d, *args, columns=100, keys="", env=None):
+    """Runs webhookctl under a pseudo-terminal; (status, what it showed)."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+    process = subprocess.Popen([WEBHOOKCTL, "-c", d.conf, *args], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+                               env={**d.env, "TERM": "xterm", **(env or {})})
+    os.close(theirs)
+    os.write(ours, keys.encode())
+    shown = b""
+    with contextlib.suppress(OSError):  # EIO: the terminal's other end is closed
+        while piece := os.read(ours, 65536):
+            shown += piece
+    os.close(ours)
+    return process.wait(), shown.decode().replace("\r\n", "\n")
+
+
+class Terminal(unittest.TestCase):
+    def test_nothing_of_a_partner_reaches_the_terminal_raw(self):
+        with Daemon(QUICK) as d, Receiver(lambda r, n: EVIL) as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.emit("trade.settled", {"x": "\x1b[2J \u202e \u009b31m"}, event_id="E-1")
+            d.insert(dict(type="bad\x1b[31mtype"))
+            dead(d, 1)
+            wait_for(lambda: d.json("outbox", "rejects", "list")["items"])
+            reject = d.ctl("-o", "id", "outbox", "rejects", "list").strip()
+            for command in (["dlq", "show", "E-1", "--body"], ["dlq", "list"], ["dlq", "summary"], ["delivery", "show", "E-1"],
+                            ["event", "show", "E-1", "--body"], ["event", "list"], ["attempt", "list", "E-1"], ["job", "list"],
+                            ["outbox", "rejects", "list"], ["outbox", "rejects", "show", reject], ["audit", "list"]):
+                for width in (40, 120):
+                    status, shown = on_terminal(d, *command, columns=width)
+                    self.assertEqual(status, 0, command)
+                    self.assertIsNone(re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown), (command, shown))
+
+    def test_a_narrow_terminal_keeps_ids_whole(self):
+        with Daemon(QUICK) as d, Receiver(400) as r:
+            d.subscribe(r.url, "--name", "a-name-that-is-rather-long-for-a-name")
+            d.emit("a.type.that.goes.on.and.on.and.on", event_id="E" * 100)
+            dead(d, 1)
+            id_ = d.ctl("-o", "id", "dlq", "list").strip()
+            for width in (20, 60):
+                self.assertIn(id_, on_terminal(d, "dlq", "list", columns=width)[1])
+
+    def test_asks_shows_whom_it_reaches_and_how_far_it_is(self):
+        state = {"status": 400}
+        with Daemon(QUICK) as d, Receiver(lambda r, n: state["status"]) as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.insert(*[dict(type="a.b") for _ in range(10)])
+            dead(d, 10)
+            state["status"] = 200
+            status, shown = on_terminal(d, "dlq", "replay", "--all", "--rate", "20/s", keys="n\n")
+            self.assertEqual(status, 64)
+            for part in ("acme", "active", r.url, "10 dead letters at 20/s", "nothing was changed"):
+                self.assertIn(part, shown)
+            dead(d, 10)
+            status, shown = on_terminal(d, "dlq", "replay", "--all", "--rate", "20/s", keys="y\n", columns=50)
+            self.assertEqual(status, 0)
+            self.assertIn("10 delivered, 0 dead again", shown)
+            self.assertIn(" of 10: delivered ", shown)
+            self.assertNotIn("\x1b", shown)
+            for line in re.findall(r"\r([^\r\n]*)(?=\r)", shown):
+                self.assertLess(len(line), 50, line)
+            self.assertIn("job_", shown)
+            for env in ({"TERM": "dumb"}, {"NO_COLOR": "1"}):
+                self.assertNotIn("\x1b", on_terminal(d, "job", "list", env=env)[1])
+
+    def test_a_dumb_terminal_is_not_written_over(self):
+        with Daemon(QUICK) as d, Receiver(400) as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.emit("a.b")
+            dead(d, 1)
+            _, shown = on_terminal(d, "dlq", "replay", "--all", "--yes", env={"TERM": "dumb"})
+            self.assertNotIn("\r", shown)
+
+
+class Ids(unittest.TestCase):
+    def test_a_delivery_and_its_event_stand_for_each_other(self):
+        with Daemon(QUICK) as d, Receiver(400) as r, Receiver(200) as good:
+            d.subscribe(r.url, "--name", "acme", events="a.*")
+            d.emit("a.one", event_id="E-1")
+            dead(d, 1)
+            id_ = d.ctl("-o", "id", "dlq", "list", "E-1").strip()
+            for noun in ("dlq", "delivery", "event"):
+                self.assertEqual(d.json(noun, "show", "E-1"), d.json(noun, "show", id_), noun)
+            self.assertEqual(d.json("attempt", "list", "E-1"), d.json("attempt", "list", id_))
+            self.assertEqual(d.json("delivery", "list", "E-1"), d.json("delivery", "list", id_))
+            self.assertEqual(d.ctl("dlq", "count", "E-1"), "1\n")
+            self.assertEqual(d.ctl("dlq", "export", "E-1"), d.ctl("dlq", "export", id_))
+            d.subscribe(good.url, "--name", "other", events="a.*")
+            d.emit("a.two", event_id="E-2")
+            dead(d, 2)
+            self.assertIn("several", d.ctl("delivery", "show", "E-2", check=1, raw=True).stderr)
+            r.answer = 200
+            d.ctl("dlq", "replay", "E-1", "--yes")
+            self.assertIn(f"delivery {id_} is delivered", d.ctl("dlq", "show", "E-1", check=4, raw=True).stderr)
+            self.assertIn("delivery show", d.ctl("dlq", "replay", "E-1", "--yes", check=4, raw=True).stderr)
+
+    def test_a_job_names_what_it_sent_and_can_be_held(self):
+        state = {"status": 400}
+        with Daemon(QUICK) as d, Receiver(lambda r, n: state["status"]) as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.insert(*[dict(type="a.b") for _ in range(12)])
+            dead(d, 12)
+            state["status"] = 200
+            job = d.ctl("-o", "id", "dlq", "replay", "--all", "--rate", "3/s", "--detach", "--yes").strip()
+            d.ctl("job", "pause", job)
+            self.assertEqual(d.json("job", "show", job)["state"], "paused")
+            self.assertIn("job resume", d.ctl("job", "watch", job, check=75, raw=True).stderr)
+            self.assertGreater(int(d.ctl("dlq", "count")), 0)
+            d.ctl("job", "resume", job)
+            self.assertIn("12 delivered", d.ctl("job", "watch", job))
+            self.assertEqual(len(d.ctl("-o", "id", "delivery", "list", "--job", job).split()), 12)
+            d.ctl("job", "pause", job, check=1)  # it is done
+
+
+class Why(unittest.TestCase):
+    def test_no_status_shows_the_outcome_and_the_summary_says_what_to_do(self):
+        with Daemon(QUICK) as d:
+            d.subscribe(f"http://127.0.0.1:{free_port()}/x", "--name", "down")
+            d.emit("a.b")
+            dead(d, 1)
+            self.assertIn(" connect ", d.ctl("dlq", "list"))
+            text = d.ctl("dlq", "summary")
+            self.assertIn(" connect ", text)
+            shown = re.search(r"Why:  webhookctl (.*)", text).group(1).split()
+            self.assertIn("connect", d.ctl(*shown))
+            preview = re.search(r"Next: webhookctl (.*)", text).group(1).split()
+            self.assertIn("Would replay 1 dead letter,", d.ctl(*preview))
+            d.ctl("subscription", "pause", "down")
+            self.assertIn("webhookctl sub resume down", d.ctl(*preview))
+            d.ctl("subscription", "delete", "down")
+            self.assertNotIn("Next:", d.ctl("dlq", "summary"))  # what is deleted cannot be replayed
+            self.assertIn("Left out: 1", d.ctl("dlq", "replay", "--all", "--dry-run"))
+
+
+class Both(unittest.TestCase):
+    """Up, down and in between."""
+
+    def test_every_answer_is_the_same_offline(self):
+        with Daemon(QUICK) as d, Receiver(503) as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.subscribe(r.url, "--name", "paused", events="z")
+            d.ctl("partner", "add", "globex")
+            d.insert(*[dict(type=f"a.{n % 3}", event_id=f"E-{n}") for n in range(20)])
+            d.insert(dict(type="bad type"))
+            dead(d, 20)
+            d.ctl("dlq", "replay", "E-1", "--yes", check=1)
+            job = d.ctl("-o", "id", "job", "list").strip()
+            commands = [c.split() for c in (
+                "dlq summary", "dlq list", "dlq list --status 5xx --limit 3", "dlq list --type a.1", "dlq count", "dlq show E-2",
+                "dlq export", "dlq replay --all --dry-run --rate 5/s", "job list", f"job show {job}", "event list", "event show E-1 --body",
+                "delivery list --all", "delivery list --state dead --limit 4", f"delivery list --job {job}", "delivery show E-3",
+                "attempt list E-1", "subscription list", "subscription show acme", "partner list", "outbox rejects list", "audit list",
+                "config show", "egress check https://10.0.0.1/", "subscription show nobody", "dlq list -s nobody", "dlq show nothing")]
+            masked = lambda s: re.sub(r'"(timestamp|correlation_id)":"[^"]*"', "", s)
+            look = lambda: [(c, o, x.returncode, x.stdout, masked(x.stderr)) for c in commands for o in ("table", "json", "jsonl", "id")
+                            for x in [d.ctl("-o", o, *c, check=None, raw=True)]]
+            up = look()
+            self.assertEqual(d.stop(), 0)
+            for was, now in zip(up, look()):
+                self.assertEqual(was, now)
+
+    def test_a_daemon_that_is_killed_under_a_replay(self):
+        state = {"status": 400}
+        with Daemon(QUICK) as d, Receiver(lambda r, n: state["status"]) as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.insert(*[dict(type="a.b") for _ in range(20)])
+            dead(d, 20)
+            state["status"] = 200
+            r.requests.clear()
+            killer = threading.Thread(target=lambda: (wait_for(lambda: len(r.requests) >= 2), d.kill()))
+            killer.start()
+            done = d.ctl("dlq", "replay", "--all", "--rate", "10/s", "--yes", check=75, raw=True)
+            killer.join()
+            self.assertIn("goes on when webhookd starts", done.stderr)
+            d.start()
+            self.assertIn("20 delivered", d.ctl("job", "watch", re.search(r"job_\w+", done.stderr).group(0)))
+
+    def test_interrupt_leaves_the_job_running(self):
+        state = {"status": 400}
+        with Daemon(QUICK) as d, Receiver(lambda r, n: state["status"]) as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.insert(*[dict(type="a.b") for _ in range(10)])
+            dead(d, 10)
+            state["status"] = 200
+            r.requests.clear()
+            p = subprocess.Popen([WEBHOOKCTL, "-c", d.conf, "dlq", "replay", "--all", "--rate", "5/s", "--yes"], text=True,
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            wait_for(lambda: len(r.requests) >= 1)
+            p.send_signal(signal.SIGINT)
+            self.assertIn("job watch", p.communicate()[1])
+            self.assertEqual(p.returncode, 130)
+            dead(d, 0)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root to become somebody else")
+    def test_without_permission(self):
+        with Daemon() as d:
+            os.chmod(d.dir, 0o755)
+            run = lambda: subprocess.run([WEBHOOKCTL, "-c", d.conf, "dlq", "list"], capture_output=True, text=True, user=65534,
+                                         group=65534, extra_groups=[])
+            if not os.access(os.path.dirname(os.path.abspath(WEBHOOKCTL)), os.X_OK):
+                self.skipTest("the build is not readable for others")
+            os.chmod(d.conf, 0o644)
+            done = run()
+            if done.returncode == 126:
+                self.skipTest("the build is not readable for others")
+            self.assertEqual(done.returncode, 77, done.stderr)
+            self.assertIn("member of its group", done.stderr)
+            os.chmod(d.conf, 0o600)
+            done = run()
+            self.assertEqual(done.returncode, 77, done.stderr)
+            self.assertIn("member of webhookd's group", done.stderr)
+
+
+class Pipes(unittest.TestCase):
+    def test_a_reader_that_goes_away(self):
+        with Daemon() as d:
+            d.insert(*[dict(type="a.b", event_id=f"{'x' * 100}-{n}") for n in range(3000)])
+            wait_for(lambda: len(d.ctl("-o", "id", "event", "list", "--all").split()) == 3000)
+            done = subprocess.run(["bash", "-c", f"'{WEBHOOKCTL}' -c '{d.conf}' event list --all | head -1; echo ${{PIPESTATUS[0]}}"],
+                                  capture_output=True, text=True)
+            self.assertEqual(done.stderr, "")
+            self.assertEqual(done.stdout.splitlines()[1], "141")
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([WEBHOOKCTL, "-c", d.conf, "event", "list"], stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(done.returncode, 74)
+
+    def test_every_command_explains_itself(self):
+        ctl = lambda *a: subprocess.run([WEBHOOKCTL, *a], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        # two blanks part a command and its arguments from what it does
+        commands = re.findall(r"^  ((?:[a-z-]+ ?)+?)(?: [A-Z\[].*?)?  ", ctl("--help").stdout, re.M)
+        self.assertGreater(len(commands), 40)
+        for command in commands:
+            done = ctl(*command.split(), "--help")
+            self.assertEqual((done.returncode, done.stderr), (0, ""), command)
+            for part in (f"usage: webhookctl {command.strip()}", "\nexample:\n  webhookctl ", "\nexit status:\n  0 ", "--config FILE"):
+                self.assertIn(part, done.stdout, command)
+            self.assertTrue(all(len(line) < 132 for line in done.stdout.splitlines()), command)
+
+    def test_errors_are_json_where_json_was_asked_for(self):
+        with Daemon() as d:
+            for args, status in ((["dlq", "show", "no"], 4), (["dlq", "replay"], 64), (["dlq", "list", "--status", "x"], 64)):
+                done = d.ctl("-o", "json", *args, check=status, raw=True)
+                self.assertEqual(done.stdout, "")
+                self.assertIn("code", json.loads(done.stderr)["error"])
+
+
+class Completion(unittest.TestCase):
+    def complete(self, d, line):
+        script = ('eval "$("$CTL" completion bash)"; COMP_WORDS=($LINE); [[ $LINE == *" " ]] && COMP_WORDS+=("");'
+                  'COMP_CWORD=$((${#COMP_WORDS[@]}-1)); COMPREPLY=(); _webhookctl; printf "%s\\n" "${COMPREPLY[@]}"')
+        # the words before the script's own: the program must be found by its name, with its configuration
+        env = dict(os.environ, CTL=WEBHOOKCTL, LINE=line, WEBHOOKD_CONFIG=d.conf,
+                   PATH=os.path.dirname(os.path.abspath(WEBHOOKCTL)) + ":" + os.environ["PATH"])
+        done = subprocess.run(["bash", "-c", "set -f; " + script], capture_output=True, text=True, env=env)
+        self.assertEqual(done.stderr, "")
+        return done.stdout.split()
+
+    def test_bash(self):
+        with Daemon() as d, Receiver() as r:
+            d.subscribe(r.url, "--name", "acme-settle")
+            rows = (("webhookctl dl", ["dlq"]), ("webhookctl dlq re", ["replay"]), ("webhookctl -o json dlq re", ["replay"]),
+                    ("webhookctl outbox rejects re", ["retry"]), ("webhookctl sub pa", ["pause"]), ("webhookctl job pa", ["pause"]),
+                    ("webhookctl dlq replay --ra", ["--rate"]), ("webhookctl dlq list --cause ret", ["retries_exhausted"]),
+                    ("webhookctl dlq list --cause = ret", ["retries_exhausted"]), ("webhookctl dlq list --limit ", []),
+                    ("webhookctl dlq list -s acme-settle --cau", ["--cause"]), ("webhookctl dlq list --limit 3 --cau", ["--cause"]),
+                    ("webhookctl dlq list -s ac", ["acme-settle"]), ("webhookctl sub show ac", ["acme-settle"]),
+                    ("webhookctl sub pause ac", ["acme-settle"]),
+                    ("webhookctl event list --ca", []), ("webhookctl -o js", ["json", "jsonl"]), ("webhookctl completion z", ["zsh"]))
+            for line, want in rows:
+                self.assertEqual(self.complete(d, line), want, line)
+
+
+if __name__ == "__main__":
+    unittest.main()
