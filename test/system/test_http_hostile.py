@@ -114,17 +114,12 @@ class Hostile(unittest.TestCase):
         """300 connections that say a byte now and then: cut by the total deadline; whoever waits behind them is served."""
         with Daemon() as d:
             slow = []
-            for _ in range(300):
+            for _ in range(300):  # 256 are served, the rest waits in the kernel's backlog
                 s = socket.socket(socket.AF_UNIX)
-                s.settimeout(0.2)
-                try:
-                    s.connect(f"{d.dir}/webhookd.sock")
-                except OSError:
-                    s.close()
-                    break  # the backlog is full
+                s.connect(f"{d.dir}/webhookd.sock")
+                s.setblocking(False)
                 s.send(b"GET /api/v1/status HTTP/1.1\r\nX: ")
                 slow.append(s)
-            self.assertGreaterEqual(len(slow), 256)
             start, cut = time.monotonic(), 0
             while cut < 256 and time.monotonic() - start < 30:
                 cut = len(select.select(slow, [], [], 0)[0])  # readable: closed
