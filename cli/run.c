@@ -1,4 +1,6 @@
 /* cli/run.c: webhookctl from argv to exit status: parse, look at the terminals, run the row. */
+#include "cli/cli.h"
+
 #include <errno.h>
 #include <locale.h>
 #include <stdio.h>
@@ -8,95 +10,11 @@
 
 #include "base/err.h"
 #include "base/text.h"
-#include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/help.h"
 #include "cli/out.h"
 
 #define STANDARD_CONFIG "/etc/webhookd/webhookd.conf"
-
-const char *cli_flag(const struct cli *cli, enum flag_id id)
-{
-    return cli->args->values[id];
-}
-
-int cli_exit_of_status(int status, const char *code, int on_invalid)
-{
-    if (status >= 200 && status < 300)
-        return CLI_OK;
-    switch (status) {
-    case 400:
-    case 413:
-    case 422:
-        return on_invalid;
-    case 401:
-    case 403:
-        return CLI_DENIED;
-    case 404:
-        return CLI_NOT_FOUND;
-    case 409:
-        return code != NULL && strcmp(code, "job_active") == 0 ? CLI_LATER : CLI_NO;
-    case 429:
-    case 503:
-        return CLI_LATER;
-    case 507:
-        return CLI_CANNOT_CREATE;
-    default:
-        return CLI_INTERNAL;
-    }
-}
-
-int cli_conf(struct cli *cli)
-{
-    struct buf problems;
-    bool denied = false;
-
-    if (cli->conf != NULL)
-        return 0;
-    buf_init(&problems, (size_t)1 << 20);
-    enum err_code rc = conf_load(&cli->conf, cli->config_file, &problems);
-
-    if (rc != OK) {
-        if (problems.len > 0)
-            fputs(problems.data, stderr);
-        else
-            out_fail(cli, CLI_CONFIG, "config", "cannot read the configuration %s",
-                     cli->config_file);
-        denied = access(cli->config_file, R_OK) != 0 && errno == EACCES;
-        if (denied)
-            out_note("run webhookctl as root or as a member of webhookd's group");
-        else if (cli_flag(cli, FLAG_CONFIG) == NULL && access(cli->config_file, R_OK) != 0)
-            out_note("name another one with -c FILE or WEBHOOKD_CONFIG");
-        cli->conf = NULL;
-    }
-    buf_fini(&problems);
-    return rc == OK ? 0 : denied ? CLI_DENIED : CLI_CONFIG;
-}
-
-bool cli_ask(const char *question, char *out, size_t room)
-{
-    fputs(question, stderr);
-    fflush(stderr);
-    if (fgets(out, (int)room, stdin) == NULL)
-        return false;
-    out[strcspn(out, "\r\n")] = '\0';
-    return true;
-}
-
-int cli_confirm(const struct cli *cli, const char *question)
-{
-    char answer[16];
-
-    if (cli_flag(cli, FLAG_YES) != NULL)
-        return 0;
-    if (!cli->in_tty)
-        return out_fail(cli, CLI_USAGE, "usage",
-                        "refusing without --yes: standard input is not a terminal");
-    if (cli_ask(question, answer, sizeof answer) &&
-        (strcmp(answer, "y") == 0 || strcmp(answer, "Y") == 0 || strcmp(answer, "yes") == 0))
-        return 0;
-    return out_fail(cli, CLI_USAGE, "usage", "nothing was changed");
-}
 
 static int format_read(struct cli *cli)
 {

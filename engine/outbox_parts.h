@@ -4,7 +4,7 @@
  *   outbox_source.c made, started, stopped
  *   outbox_setup.c  init, check, making and permissions at start
  *   outbox_table.c  one producer's database: open, read rows, sync, delete rows
- *   outbox_row.c    one row as plain data, and its digest
+ *   outbox_row.c    one row as plain data, its columns and its digest
  *   outbox_take.c   the requests to the store: rows become events or rejects, marks, taken rows
  *   outbox_watch.c  what wakes the thread: inotify, doorbells
  *   outbox_trim.c   when to delete what was taken
@@ -31,7 +31,25 @@ struct sqlite3_stmt;
 #define OUTBOX_SCRATCH_MAX ((size_t)1 << 31)
 #define OUTBOX_START INT64_MIN /* the mark before any row */
 
-/* ---- outbox_table.c ---- */
+/* ---- outbox_row.c ---- */
+
+extern const char *const outbox_columns[];
+enum {
+    COL_SEQ,
+    COL_TYPE,
+    COL_PAYLOAD,
+    COL_EVENT_ID,
+    COL_PARTNER,
+    COL_ORDERING_KEY,
+    COL_CORRELATION_ID,
+    COL_SOURCE,
+    COL_VERSION,
+    COL_ATTRIBUTES,
+    COL_DELIVER_AFTER,
+    COL_EXPIRES_AT,
+    COL_CREATED_AT,
+    COLS
+};
 
 struct outbox_row {
     int64_t seq;
@@ -56,6 +74,18 @@ struct outbox_db {
     struct buf scratch;
 };
 
+/* Rows with after < seq <= upto in order; rows[] has room for `limit`. */
+enum err_code outbox_db_read(struct outbox_db *d, int64_t after, int64_t upto, size_t limit,
+                             struct arena *mem, struct outbox_row *rows, size_t *n,
+                             struct err *err);
+enum err_code outbox_db_row(struct outbox_db *d, int64_t seq, struct arena *mem,
+                            struct outbox_row *row, bool *found, struct err *err);
+/* An SQLite result in our codes. */
+enum err_code outbox_sql_fail(struct err *err, struct sqlite3 *handle, int rc, const char *doing,
+                              const char *path);
+
+/* ---- outbox_table.c ---- */
+
 /* Opens what is there, makes nothing. Path and table are copied. ERR_NOT_FOUND: no file or table;
  * ERR_INVALID: the table lacks a column that is required; ERR_BUSY, ERR_CORRUPT, ERR_DENIED,
  * ERR_IO. */
@@ -69,12 +99,6 @@ enum err_code outbox_db_version(struct outbox_db *d, int64_t *out, struct err *e
 /* The greatest seq that was handed out, as far as the file tells: sqlite_sequence or max(seq).
  * OUTBOX_START: none. */
 enum err_code outbox_db_top(struct outbox_db *d, int64_t *out, struct err *err);
-/* Rows with after < seq <= upto in order; rows[] has room for `limit`. */
-enum err_code outbox_db_read(struct outbox_db *d, int64_t after, int64_t upto, size_t limit,
-                             struct arena *mem, struct outbox_row *rows, size_t *n,
-                             struct err *err);
-enum err_code outbox_db_row(struct outbox_db *d, int64_t seq, struct arena *mem,
-                            struct outbox_row *row, bool *found, struct err *err);
 /* What was read is on the disk of the producer when this returns OK. */
 enum err_code outbox_db_sync(struct outbox_db *d, struct err *err);
 /* Deletes those of list[n] that stand exactly so in the table: one small transaction that never
@@ -90,26 +114,7 @@ enum err_code outbox_db_trim(struct outbox_db *d, const struct taken *list, size
 /* outbox_mark(name, mark) in the producer's database; never waits. */
 enum err_code outbox_db_put_mark(struct outbox_db *d, int64_t mark, struct err *err);
 
-enum err_code outbox_sql_fail(struct err *err, struct sqlite3 *handle, int rc, const char *doing,
-                              const char *path);
 /* Which columns a table has; bits in the order of outbox_columns. OK or ERR_NOT_FOUND. */
-extern const char *const outbox_columns[];
-enum {
-    COL_SEQ,
-    COL_TYPE,
-    COL_PAYLOAD,
-    COL_EVENT_ID,
-    COL_PARTNER,
-    COL_ORDERING_KEY,
-    COL_CORRELATION_ID,
-    COL_SOURCE,
-    COL_VERSION,
-    COL_ATTRIBUTES,
-    COL_DELIVER_AFTER,
-    COL_EXPIRES_AT,
-    COL_CREATED_AT,
-    COLS
-};
 enum err_code outbox_columns_find(struct sqlite3 *handle, const char *path, const char *table,
                                   unsigned *present, bool *seq_is_key, struct err *err);
 

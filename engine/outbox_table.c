@@ -18,29 +18,6 @@
 
 #define TRIM_TIME_US 2000
 
-const char *const outbox_columns[] = {
-    "seq",           "type",           "payload",    "event_id", "partner",
-    "ordering_key",  "correlation_id", "source",     "version",  "attributes",
-    "deliver_after", "expires_at",     "created_at", NULL};
-
-enum err_code outbox_sql_fail(struct err *err, struct sqlite3 *handle, int rc, const char *doing,
-                              const char *path)
-{
-    enum err_code code = ERR_IO;
-    int kind = rc & 0xff;
-    if (kind == SQLITE_BUSY || kind == SQLITE_LOCKED)
-        code = ERR_BUSY;
-    else if (kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB)
-        code = ERR_CORRUPT;
-    else if (kind == SQLITE_FULL)
-        code = ERR_FULL;
-    else if (kind == SQLITE_NOMEM)
-        code = ERR_NOMEM;
-    else if (kind == SQLITE_PERM || kind == SQLITE_READONLY || kind == SQLITE_AUTH)
-        code = ERR_DENIED;
-    return fail(err, code, "%s %s: %s", doing, path, handle ? sqlite3_errmsg(handle) : "no memory");
-}
-
 static enum err_code prepare(struct outbox_db *d, struct sqlite3_stmt **out, char *sql,
                              struct err *err)
 {

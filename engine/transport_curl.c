@@ -35,7 +35,7 @@ static void exchange_over(struct exchange *x)
     x->state = EXCHANGE_OVER;
     *t->over_tail = x;
     t->over_tail = &x->next;
-    transport_plan_flush(t);
+    glue_plan_flush(t);
 }
 
 static void exchange_fail(struct exchange *x, enum outcome outcome, const char *error)
@@ -102,14 +102,6 @@ static void transport_flush(void *arg)
         x->done(x->arg, &x->facts);
         exchange_spare(x);
     }
-}
-
-void transport_plan_flush(struct transport *t)
-{
-    if (t->flush_planned)
-        return;
-    t->flush_planned = true;
-    loop_defer(t->loop, transport_flush, t);
 }
 
 /* ---- starts ---- */
@@ -256,7 +248,7 @@ struct transport *transport_new(struct loop *l, const struct conf *conf, struct 
     t->multi = curl_multi_init();
     if (t->multi == NULL)
         goto no_multi;
-    glue_setup(t);
+    glue_setup(t, transport_flush);
     if (t->timer == NULL)
         goto no_timer;
     set_limits(t);
@@ -318,7 +310,6 @@ void transport_free(struct transport *t)
     free_all(t->spare);
     tlane_forget_all(t);
     (void)curl_multi_cleanup(t->multi);
-    loop_defer_cancel(t->loop, transport_flush, t);
     glue_fini(t);
     resolver_free(t->resolver);
     for (struct unpin *u = t->unpins, *next; u != NULL; u = next) {

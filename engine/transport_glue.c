@@ -19,6 +19,14 @@ struct sock {
     bool wanted;      /* libcurl watches it */
 };
 
+void glue_plan_flush(struct transport *t)
+{
+    if (t->flush_planned)
+        return;
+    t->flush_planned = true;
+    loop_defer(t->loop, t->flush, t);
+}
+
 static void sock_ready(evutil_socket_t fd, short what, void *arg)
 {
     struct transport *t = arg;
@@ -32,7 +40,7 @@ static void sock_ready(evutil_socket_t fd, short what, void *arg)
         return;
     }
     (void)curl_multi_socket_action(t->multi, fd, bits, &running);
-    transport_plan_flush(t);
+    glue_plan_flush(t);
 }
 
 static struct sock *sock_at(struct transport *t, curl_socket_t fd)
@@ -114,7 +122,7 @@ static void timer_fired(void *arg)
     }
     t->timer_due_ms = -1;
     t->turn_due = true;
-    transport_plan_flush(t);
+    glue_plan_flush(t);
 }
 
 static int timer_changed(CURLM *multi, long wait_ms, void *arg)
@@ -125,7 +133,7 @@ static int timer_changed(CURLM *multi, long wait_ms, void *arg)
     t->turn_due = wait_ms == 0;
     t->timer_due_ms = -1;
     if (wait_ms == 0) {
-        transport_plan_flush(t); /* never from within libcurl's frame */
+        glue_plan_flush(t); /* never from within libcurl's frame */
     } else if (wait_ms > 0) {
         t->timer_due_ms = clock_mono_ms() + wait_ms;
         if (t->timer_armed_ms < 0 || t->timer_due_ms < t->timer_armed_ms) {
@@ -144,8 +152,9 @@ void glue_turn(struct transport *t)
     (void)curl_multi_socket_action(t->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 }
 
-void glue_setup(struct transport *t)
+void glue_setup(struct transport *t, loop_fn *flush)
 {
+    t->flush = flush;
     t->timer_due_ms = t->timer_armed_ms = -1;
     t->timer = loop_timer_new(t->loop, timer_fired, t);
     (void)curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION, socket_changed);
@@ -156,6 +165,7 @@ void glue_setup(struct transport *t)
 
 void glue_fini(struct transport *t)
 {
+    loop_defer_cancel(t->loop, t->flush, t);
     for (size_t i = 0; i < t->socks_n; i++) {
         if (t->socks[i].ev != NULL)
             event_free(t->socks[i].ev);

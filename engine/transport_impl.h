@@ -103,6 +103,7 @@ struct transport {
     struct loop_timer *timer;
     int64_t timer_due_ms, timer_armed_ms; /* -1: none */
     bool turn_due;                        /* libcurl wants a call without a socket, now */
+    loop_fn *flush;
     bool flush_planned;
     struct sock *socks; /* by descriptor */
     size_t socks_n;
@@ -116,11 +117,10 @@ struct transport {
     struct transport_stats stats;
 };
 
-/* transport_curl.c */
-void transport_plan_flush(struct transport *t);
-
-/* transport_glue.c: libcurl's sockets and timer on the loop. */
-void glue_setup(struct transport *t);
+/* transport_glue.c: libcurl's sockets and timer on the loop. flush runs at the end of a turn in which
+ * something happened, outside of all frames. */
+void glue_setup(struct transport *t, loop_fn *flush);
+void glue_plan_flush(struct transport *t);
 void glue_fini(struct transport *t); /* after curl_multi_cleanup */
 int glue_close(void *transport, curl_socket_t fd);
 void glue_turn(struct transport *t); /* curl_multi_socket_action(TIMEOUT) */
