@@ -1,9 +1,7 @@
-/* engine/api.c: the table of routes, the dispatch, the error object. What each route does stands in
- * the other api_*.c files; what it takes and gives, in api.h. */
+/* engine/api.c: the table of routes and the dispatch. What each route does stands in the other api_*.c
+ * files; what it takes and gives, in api.h. */
 #include "engine/api.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -60,7 +58,7 @@ static const struct api_route ROUTES[] = {
     {"GET" V1 "/audit", ROUTE_READS, h_audit_list},
     {"GET" V1 "/status", ROUTE_READS, h_status},
 };
-enum { ROUTES_N = sizeof ROUTES / sizeof ROUTES[0], RESPONSE_MAX_BYTES = 192 << 20 };
+enum { ROUTES_N = sizeof ROUTES / sizeof ROUTES[0] };
 
 /* ---- routes ---- */
 
@@ -114,88 +112,6 @@ const char *api_route_name(const struct api_route *r)
 const struct api_route *api_route_at(size_t i)
 {
     return i < ROUTES_N ? &ROUTES[i] : NULL;
-}
-
-/* ---- responses ---- */
-
-void api_response_init(struct api_response *resp)
-{
-    *resp = (struct api_response){.content_type = "application/json"};
-    buf_init(&resp->body, RESPONSE_MAX_BYTES);
-    changes_init(&resp->changes);
-}
-
-void api_response_fini(struct api_response *resp)
-{
-    buf_fini(&resp->body);
-    changes_fini(&resp->changes);
-}
-
-void api_fail(struct api_response *resp, int status, const char *code, const char *target,
-              const char *message)
-{
-    struct buf *b = &resp->body;
-    buf_clear(b);
-    resp->status = status;
-    resp->content_type = "application/json";
-    resp->next_cursor[0] = '\0';
-    put_open(b, NULL, '{');
-    put_open(b, "error", '{');
-    put_str(b, "code", code);
-    put_str(b, "message", message);
-    put_null(b, "details");
-    put_str(b, "target", target);
-    put_int(b, "status", status);
-    put_time(b, "timestamp", clock_wall_ms());
-    put_str(b, "correlation_id", resp->correlation_id[0] ? resp->correlation_id : NULL);
-    put_null(b, "documentation");
-    buf_adds(b, "}}");
-}
-
-static enum err_code code_of_status(int status)
-{
-    switch (status) {
-    case 403:
-        return ERR_DENIED;
-    case 404:
-        return ERR_NOT_FOUND;
-    case 409:
-        return ERR_EXISTS;
-    case 503:
-        return ERR_BUSY;
-    default:
-        return ERR_INVALID;
-    }
-}
-
-enum err_code api_refuse(struct api_call *c, int status, const char *code, const char *target,
-                         const char *fmt, ...)
-{
-    char text[1024];
-    va_list ap;
-    va_start(ap, fmt);
-    (void)vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    api_fail(c->resp, status, code, target, text);
-    c->refused = true;
-    return fail(c->err, code_of_status(status), "%s", text);
-}
-
-int64_t api_new_num(struct api_call *c)
-{
-    return id_next(intake_ids(c->api->intake), c->now_ms);
-}
-
-enum err_code api_audit(struct api_call *c, const char *action, const char *target,
-                        const char *detail)
-{
-    struct audit_entry entry = {.num = api_new_num(c),
-                                .actor = c->req->actor ? c->req->actor : "unknown",
-                                .action = action,
-                                .target = target,
-                                .detail = detail,
-                                .created_ms = c->now_ms};
-    return c->ops->audit_put(c->b, &entry, c->err);
 }
 
 /* ---- dispatch ---- */

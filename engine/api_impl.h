@@ -1,7 +1,7 @@
 /* engine/api_impl.h: what the api_*.c files share. Not for others.
  *
- *   request ─▶ api.c (route, query, body) ─▶ a handler ─▶ api_json.c ─▶ response
- *                                               └─▶ api_filter.c, the store's operations
+ *   request ─▶ api.c (route, query, body) ─▶ a handler ─▶ api_json.c, api_answer.c ─▶ response
+ *                                               └─▶ api_util.c, api_filter.c, the store's operations
  *
  * A handler returns OK with resp filled, or a code after which the caller undoes: a refusal that it
  * said itself (api_refuse), or a code of the store (c->err says why), which api.c turns into an
@@ -34,7 +34,7 @@ struct api_call {
 };
 typedef enum err_code api_handler(struct api_call *c);
 
-/* ---- api.c ---- */
+/* ---- api_answer.c ---- */
 __attribute__((format(printf, 5, 6))) enum err_code api_refuse(struct api_call *c, int status,
                                                                const char *code, const char *target,
                                                                const char *fmt, ...);
@@ -53,8 +53,6 @@ struct api_page {
     int64_t after_ms, after_num;
 };
 enum err_code api_page_read(struct api_call *c, struct api_page *out);
-void api_cursor_write(char out[64], int64_t ms, int64_t num);
-bool api_cursor_read(const char *text, int64_t *ms, int64_t *num);
 /* Refuses members of the body that are not in names[] (NULL-terminated). */
 enum err_code api_members(struct api_call *c, const json_t *object, const char *const *names);
 /* Absent and null leave *out alone (and *given false, where given is not NULL). */
@@ -101,6 +99,8 @@ void put_seconds(struct buf *b, const char *name, int64_t us);                 /
 void put_raw(struct buf *b, const char *name, const char *bytes, size_t n);
 /* name, or name_base64 where the bytes are no text (or hold a NUL); NULL bytes: null. */
 void put_bytes(struct buf *b, const char *name, const void *bytes, size_t n);
+void api_cursor_write(char out[64], int64_t ms, int64_t num);
+bool api_cursor_read(const char *text, int64_t *ms, int64_t *num);
 void put_list_end(struct api_call *c, bool more, int64_t ms, int64_t num); /* ],"next_cursor"} */
 
 /* ---- api_json.c: objects ---- */

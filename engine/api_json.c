@@ -3,6 +3,8 @@
  *
  * Written by hand into a buffer, not as a jansson tree: a payload goes out as the very bytes that
  * came in, and no tree would keep them. Nothing is parsed here. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -117,6 +119,27 @@ void put_bytes(struct buf *b, const char *name, const void *bytes, size_t n)
     buf_addf(b, "\"%s_base64\":\"", name);
     text_base64(b, bytes, n);
     buf_addc(b, '"');
+}
+
+void api_cursor_write(char out[64], int64_t ms, int64_t num)
+{
+    (void)snprintf(out, 64, "%lld.%lld", (long long)ms, (long long)num);
+}
+
+bool api_cursor_read(const char *text, int64_t *ms, int64_t *num)
+{
+    char *end;
+    if (!text || *text < '0' || *text > '9')
+        return false;
+    long long a = strtoll(text, &end, 10);
+    if (*end != '.' || end[1] < '0' || end[1] > '9')
+        return false;
+    long long b = strtoll(end + 1, &end, 10);
+    if (*end || a < 0 || b < 0)
+        return false;
+    *ms = a;
+    *num = b;
+    return true;
 }
 
 void put_list_end(struct api_call *c, bool more, int64_t ms, int64_t num)

@@ -40,7 +40,7 @@ static enum err_code live_sub(struct api_call *c, struct subscription *s)
 }
 
 /* The row as it is in the store now becomes the answer; the lane and intake hear of the change. */
-static enum err_code answer(struct api_call *c, int64_t num, int status, const char *secret)
+static enum err_code changed(struct api_call *c, int64_t num, int status, const char *secret)
 {
     struct subscription s;
     enum err_code rc = c->ops->sub_get_num(c->b, num, c->mem, &s, c->err);
@@ -48,10 +48,8 @@ static enum err_code answer(struct api_call *c, int64_t num, int status, const c
         return rc;
     render_subscription(&c->resp->body, NULL, &s, c->now_ms, secret);
     c->resp->status = status;
-    if (api_route_writes(c->route)) {
-        changes_sub(&c->resp->changes, num);
-        intake_forget_routes(c->api->intake);
-    }
+    changes_sub(&c->resp->changes, num);
+    intake_forget_routes(c->api->intake);
     return OK;
 }
 
@@ -192,7 +190,7 @@ enum err_code h_subs_post(struct api_call *c)
     rc = audit_sub(c, "subscription.create", s.num, &detail);
     buf_fini(&detail);
     if (rc == OK)
-        rc = answer(c, s.num, 201, secret ? secret : made);
+        rc = changed(c, s.num, 201, secret ? secret : made);
     sign_wipe(made, sizeof made);
     return rc;
 }
@@ -221,7 +219,11 @@ enum err_code h_subs_get(struct api_call *c)
 {
     struct subscription s;
     enum err_code rc = sub_of_ref(c, &s);
-    return rc == OK ? answer(c, s.num, 200, NULL) : rc;
+    if (rc != OK)
+        return rc;
+    render_subscription(&c->resp->body, NULL, &s, c->now_ms, NULL);
+    c->resp->status = 200;
+    return OK;
 }
 
 /* ---- changing ---- */
@@ -268,7 +270,7 @@ enum err_code h_subs_patch(struct api_call *c)
     detail_of_patch(c, &detail);
     rc = audit_sub(c, "subscription.update", s.num, &detail);
     buf_fini(&detail);
-    return rc == OK ? answer(c, s.num, 200, NULL) : rc;
+    return rc == OK ? changed(c, s.num, 200, NULL) : rc;
 }
 
 /* What it has open is killed by the job runner, slice by slice. */
@@ -294,7 +296,7 @@ enum err_code h_subs_delete(struct api_call *c)
     if (rc == OK)
         rc = audit_sub(c, "subscription.delete", s.num, NULL);
     c->resp->changes.jobs = true;
-    return rc == OK ? answer(c, s.num, 200, NULL) : rc;
+    return rc == OK ? changed(c, s.num, 200, NULL) : rc;
 }
 
 enum err_code h_subs_rotate(struct api_call *c)
@@ -330,7 +332,7 @@ enum err_code h_subs_rotate(struct api_call *c)
     rc = audit_sub(c, "subscription.rotate_secret", s.num, &detail);
     buf_fini(&detail);
     if (rc == OK)
-        rc = answer(c, s.num, 200, secret ? secret : made);
+        rc = changed(c, s.num, 200, secret ? secret : made);
     sign_wipe(made, sizeof made);
     return rc;
 }
@@ -352,7 +354,7 @@ static enum err_code move(struct api_call *c, struct subscription *s, enum sub_s
     if (rc != OK)
         return rc;
     if (s->state == to && s->resume_at_ms == resume_at_ms)
-        return answer(c, s->num, 200, NULL);
+        return changed(c, s->num, 200, NULL);
     if (s->state != to)
         s->state_since_ms = c->now_ms;
     s->state = to;
@@ -371,7 +373,7 @@ static enum err_code move(struct api_call *c, struct subscription *s, enum sub_s
     buf_addc(&detail, '}');
     rc = audit_sub(c, action, s->num, &detail);
     buf_fini(&detail);
-    return rc == OK ? answer(c, s->num, 200, NULL) : rc;
+    return rc == OK ? changed(c, s->num, 200, NULL) : rc;
 }
 
 static enum err_code wrong_state(struct api_call *c, const struct subscription *s,

@@ -80,27 +80,6 @@ bool api_param_true(const struct api_call *c, const char *name)
 
 /* ---- pages ---- */
 
-void api_cursor_write(char out[64], int64_t ms, int64_t num)
-{
-    (void)snprintf(out, 64, "%lld.%lld", (long long)ms, (long long)num);
-}
-
-bool api_cursor_read(const char *text, int64_t *ms, int64_t *num)
-{
-    char *end;
-    if (!text || *text < '0' || *text > '9')
-        return false;
-    long long a = strtoll(text, &end, 10);
-    if (*end != '.' || end[1] < '0' || end[1] > '9')
-        return false;
-    long long b = strtoll(end + 1, &end, 10);
-    if (*end || a < 0 || b < 0)
-        return false;
-    *ms = a;
-    *num = b;
-    return true;
-}
-
 enum err_code api_page_read(struct api_call *c, struct api_page *out)
 {
     const json_t *limit = json_object_get(c->query, "limit");

@@ -1,35 +1,16 @@
 /* policy/conf.c: a configuration's life: parsed from a file or text, freed.
  *
- *   text ─▶ conf_yaml.c (nodes with line and column) ─▶ conf_bind.c (table) ─▶ struct conf
+ *   text ─▶ conf_yaml.c ─▶ nodes with line and column ─▶ conf_bind.c (by the table) ─▶ struct conf
  *
  * Mistakes are collected, not thrown: somebody who edits a file at night wants them all at once. */
 #include "policy/conf_table.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
 
 #define FILE_MAX ((size_t)1 << 20)
-
-void conf_problem(struct conf_problems *p, int line, int col, const char *fmt, ...)
-{
-    char text[1024];
-    va_list args;
-
-    if (p->n++ >= CONF_PROBLEMS_MAX) {
-        if (p->n == CONF_PROBLEMS_MAX + 1)
-            buf_addf(p->out, "%s:%d:%d: error: and more: stopped listing here\n", p->file, line,
-                     col);
-        return;
-    }
-    va_start(args, fmt);
-    vsnprintf(text, sizeof(text), fmt, args);
-    va_end(args);
-    buf_addf(p->out, "%s:%d:%d: error: %s\n", p->file, line, col, text);
-}
 
 enum err_code conf_parse(struct conf **out, const char *file, const char *text, size_t n,
                          struct buf *problems)
@@ -41,7 +22,11 @@ enum err_code conf_parse(struct conf **out, const char *file, const char *text, 
         conf_problem(&p, 1, 1, "no memory");
         return ERR_NOMEM;
     }
-    conf_yaml_read(c, text, n, &p);
+    struct conf_node root;
+    struct conf_tree *tree = conf_tree_read(text, n, &root, &p);
+    if (p.n == 0)
+        conf_bind(c, tree, tree != NULL ? &root : NULL, &p);
+    conf_tree_free(tree);
     if (p.n > 0) {
         conf_free(c);
         return ERR_CONFIG;

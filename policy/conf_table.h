@@ -62,7 +62,7 @@ bool conf_value_default(const struct conf_key *k, void *object);
 /* Appends the value as YAML that _set accepts again (flow style), or as JSON. */
 void conf_value_text(const struct conf_key *k, const void *object, bool json, struct buf *out);
 
-/* conf_bind.c: a tree of the file's nodes, whoever parsed it, into a struct conf. */
+/* A node of the file, whoever parsed it. */
 enum conf_node_kind { CONF_NODE_SCALAR, CONF_NODE_LIST, CONF_NODE_MAP };
 struct conf_node {
     enum conf_node_kind kind;
@@ -72,11 +72,8 @@ struct conf_node {
     size_t n;         /* LIST: elements, MAP: pairs */
     int id;           /* the tree's own */
 };
-struct conf_tree; /* conf_yaml.c */
-/* A child of a list (key NULL) or the i-th pair of a map. */
-void conf_tree_child(const struct conf_tree *t, const struct conf_node *parent, size_t i,
-                     struct conf_node *key, struct conf_node *value);
 
+/* conf_problem.c: mistakes, collected. */
 struct conf_problems {
     const char *file;
     struct buf *out;
@@ -86,10 +83,18 @@ struct conf_problems {
 __attribute__((format(printf, 4, 5))) void conf_problem(struct conf_problems *p, int line, int col,
                                                         const char *fmt, ...);
 
-/* root NULL: an empty file. Problems are counted in p. */
+/* conf_yaml.c: the text's nodes. NULL: the file is empty, or p says what is wrong with it. Free with
+ * conf_tree_free(), NULL is fine; nodes and their texts live as long as the tree. */
+struct conf_tree;
+struct conf_tree *conf_tree_read(const char *text, size_t n, struct conf_node *root,
+                                 struct conf_problems *p);
+void conf_tree_free(struct conf_tree *t);
+/* A child of a list (key NULL) or the i-th pair of a map. */
+void conf_tree_child(const struct conf_tree *t, const struct conf_node *parent, size_t i,
+                     struct conf_node *key, struct conf_node *value);
+
+/* conf_bind.c: fills c by the table. root NULL: an empty file. Problems are counted in p. */
 void conf_bind(struct conf *c, const struct conf_tree *t, const struct conf_node *root,
                struct conf_problems *p);
-/* Parses text and binds it to c (conf_yaml.c). */
-void conf_yaml_read(struct conf *c, const char *text, size_t n, struct conf_problems *p);
 
 #endif

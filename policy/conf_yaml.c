@@ -2,7 +2,7 @@
  * libyaml.
  *
  * Three passes: bytes (UTF-8, no NUL), events (syntax, and what we refuse: aliases and anchors,
- * foreign tags, a second document), then libyaml's document for conf_bind.c. Aliases are refused
+ * foreign tags, a second document), then libyaml's document, which conf_bind.c walks. Aliases are refused
  * because a few lines of them unfold to gigabytes, and a configuration needs none. */
 #include "policy/conf_table.h"
 
@@ -222,35 +222,48 @@ void conf_tree_child(const struct conf_tree *t, const struct conf_node *parent, 
     node_view(node_get(t, pair->value), pair->value, value);
 }
 
-static void document_read(struct conf *c, const char *text, size_t n, struct conf_problems *p)
+static struct conf_tree *document_read(const char *text, size_t n, struct conf_node *root,
+                                       struct conf_problems *p)
 {
-    struct conf_tree tree;
-    struct conf_node root;
+    struct conf_tree *tree = calloc(1, sizeof(*tree));
     yaml_parser_t parser;
 
-    parser_open(&parser, text, n);
-    if (!yaml_parser_load(&parser, &tree.document)) {
-        syntax_problem(&parser, text, n, p);
-    } else {
-        if (yaml_document_get_root_node(&tree.document) == NULL) {
-            conf_bind(c, &tree, NULL, p);
-        } else {
-            node_view(node_get(&tree, 1), 1, &root);
-            conf_bind(c, &tree, &root, p);
-        }
-        yaml_document_delete(&tree.document);
+    if (tree == NULL) {
+        conf_problem(p, 1, 1, "no memory");
+        return NULL;
     }
+    parser_open(&parser, text, n);
+    bool loaded = yaml_parser_load(&parser, &tree->document) != 0;
+    if (!loaded)
+        syntax_problem(&parser, text, n, p);
     yaml_parser_delete(&parser);
+    if (loaded && yaml_document_get_root_node(&tree->document) != NULL) {
+        node_view(node_get(tree, 1), 1, root);
+        return tree;
+    }
+    if (loaded)
+        yaml_document_delete(&tree->document);
+    free(tree);
+    return NULL;
 }
 
-void conf_yaml_read(struct conf *c, const char *text, size_t n, struct conf_problems *p)
+struct conf_tree *conf_tree_read(const char *text, size_t n, struct conf_node *root,
+                                 struct conf_problems *p)
 {
-    char *json;
+    struct conf_tree *tree = NULL;
 
     if (!bytes_check(text, n, p))
-        return;
-    json = json_without_tabs(text, n);
+        return NULL;
+    char *json = json_without_tabs(text, n);
     if (events_check(json == NULL ? text : json, n, p))
-        document_read(c, json == NULL ? text : json, n, p);
+        tree = document_read(json == NULL ? text : json, n, root, p);
     free(json);
+    return tree;
+}
+
+void conf_tree_free(struct conf_tree *t)
+{
+    if (t != NULL)
+        yaml_document_delete(&t->document);
+    free(t);
 }
