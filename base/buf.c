@@ -77,17 +77,21 @@ void buf_addc(struct buf *b, char c)
 void buf_addf(struct buf *b, const char *fmt, ...)
 {
     va_list ap, again;
+    size_t room = b->failed ? 0 : b->room - b->len; /* mostly enough: one pass, not two */
     va_start(ap, fmt);
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    int n = vsnprintf(room > 0 ? b->data + b->len : NULL, room, fmt, ap);
     va_end(ap);
-    if (n < 0)
+    if (n < 0 || !reserve(b, (size_t)n)) {
         b->failed = true;
-    else if (reserve(b, (size_t)n)) {
-        vsnprintf(b->data + b->len, (size_t)n + 1, fmt, again);
+    } else {
+        if ((size_t)n >= room)
+            vsnprintf(b->data + b->len, (size_t)n + 1, fmt, again);
         b->len += (size_t)n;
     }
     va_end(again);
+    if (b->data)
+        b->data[b->len] = '\0'; /* what did not fit leaves nothing behind */
 }
 
 static void add_json_escape(struct buf *b, uint32_t code)
@@ -121,6 +125,12 @@ void buf_add_json(struct buf *b, const char *text)
     size_t left = strlen(text), run = 0; /* run: bytes before p that go out as they are */
     buf_addc(b, '"');
     while (left > 0) {
+        if (*p >= ' ' && *p <= '~' && *p != '"' && *p != '\\') { /* nearly all there is */
+            run++;
+            p++;
+            left--;
+            continue;
+        }
         uint32_t code = 0xfffd;
         size_t n = utf8_next(p, left, &code);
         bool escape = n == 0 || code == '"' || code == '\\' || utf8_is_hostile(code);

@@ -1,4 +1,5 @@
-/* base/dice.h: randomness from the kernel (getrandom). test/sim links a seeded one. */
+/* base/dice.h: randomness from the kernel (getrandom), of a quality for keys. test/sim links a
+ * seeded one. */
 #ifndef BASE_DICE_H
 #define BASE_DICE_H
 
@@ -6,8 +7,8 @@
 #include <stdint.h>
 
 uint32_t dice_u32(void); /* uniform over 32 bits; thread-safe */
-/* Fills out; dies (abort, with a line on stderr) where the kernel has no randomness: no caller can
- * go on. */
+/* Fills out (thread-safe; a child of fork draws its own); dies (abort, with a line on stderr) where
+ * the kernel has no randomness: no caller can go on. */
 void dice_bytes(void *out, size_t n);
 
 #endif

@@ -70,6 +70,16 @@ void text_ago(char *out, size_t room, int64_t ms)
         snprintf(out, room, "%lld%s", first, units[i].unit);
 }
 
+/* By hand: each body that is sent has a time in it, and strftime with printf costs five times as
+ * much. */
+static char *put_digits(char *at, int value, int n, char after)
+{
+    for (int i = n; i-- > 0; value /= 10)
+        at[i] = (char)('0' + value % 10);
+    at[n] = after;
+    return at + n + 1;
+}
+
 char *text_time(char out[TEXT_TIME_MAX], int64_t wall_ms)
 {
     int64_t ms = wall_ms < TIME_MIN_MS   ? TIME_MIN_MS
@@ -81,12 +91,13 @@ char *text_time(char out[TEXT_TIME_MAX], int64_t wall_ms)
     time_t s = (time_t)((ms - rest) / 1000);
     struct tm t = {0};
     gmtime_r(&s, &t);
-    size_t n = strftime(out, TEXT_TIME_MAX, "%H:%M:%S", &t);
-    char clock_part[16];
-    text_copy(clock_part, sizeof clock_part, n ? out : "00:00:00");
-    snprintf(out, TEXT_TIME_MAX, "%04u-%02u-%02uT%s.%03uZ", (unsigned)(t.tm_year + 1900) % 10000,
-             (unsigned)(t.tm_mon + 1) % 100, (unsigned)t.tm_mday % 100, clock_part,
-             (unsigned)rest % 1000);
+    char *at = put_digits(out, t.tm_year + 1900, 4, '-');
+    at = put_digits(at, t.tm_mon + 1, 2, '-');
+    at = put_digits(at, t.tm_mday, 2, 'T');
+    at = put_digits(at, t.tm_hour, 2, ':');
+    at = put_digits(at, t.tm_min, 2, ':');
+    at = put_digits(at, t.tm_sec, 2, '.');
+    *put_digits(at, (int)rest, 3, 'Z') = '\0';
     return out;
 }
 

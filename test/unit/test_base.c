@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -267,6 +269,45 @@ static void clocks_and_dice(void **state)
     assert_true(seen_or == UINT32_MAX && seen_and == 0);
 }
 
+/* The dice are pooled: no byte may come twice, not even in a child that got a copy of the pool. */
+static void a_child_has_dice_of_its_own(void **state)
+{
+    uint8_t mine[16], childs[16], none[16] = {0};
+    int pipe_fds[2], status;
+    (void)state;
+    (void)dice_u32(); /* there is a pool to inherit */
+    assert_int_equal(pipe(pipe_fds), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        dice_bytes(childs, sizeof childs);
+        _exit(write(pipe_fds[1], childs, sizeof childs) == (ssize_t)sizeof childs ? 0 : 1);
+    }
+    dice_bytes(mine, sizeof mine);
+    assert_int_equal(read(pipe_fds[0], childs, sizeof childs), sizeof childs);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
+    assert_memory_not_equal(mine, childs, sizeof mine);
+    assert_memory_not_equal(mine, none, sizeof mine);
+}
+
+static void large_draws_and_the_pools_edge(void **state)
+{
+    static uint8_t out[200][24], large[5000];
+    (void)state;
+    dice_bytes(large, sizeof large);
+    for (size_t i = 0; i < 200; i++) {
+        dice_bytes(out[i], sizeof out[i]);
+        for (size_t k = 0; k < i; k++)
+            assert_memory_not_equal(out[i], out[k], sizeof out[i]);
+    }
+    for (size_t i = 0; i + 16 <= sizeof large; i += 16)
+        for (size_t k = 0; k < i; k += 16)
+            assert_memory_not_equal(large + i, large + k, 16);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +320,8 @@ int main(void)
         cmocka_unit_test(words_from_outside),
         cmocka_unit_test(the_heap_knows_the_smallest),
         cmocka_unit_test(clocks_and_dice),
+        cmocka_unit_test(a_child_has_dice_of_its_own),
+        cmocka_unit_test(large_draws_and_the_pools_edge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
