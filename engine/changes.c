@@ -8,13 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/model.h"
+
 void changes_init(struct changes *c)
 {
     *c = (struct changes){0};
 }
 
+static void free_rows(struct changes *c)
+{
+    for (size_t i = 0; i < c->rows_n; i++)
+        free(c->rows[i]);
+    c->rows_n = 0;
+}
+
 void changes_fini(struct changes *c)
 {
+    free_rows(c);
+    free(c->rows);
     free(c->wakes);
     free(c->subs);
     *c = (struct changes){0};
@@ -22,8 +33,12 @@ void changes_fini(struct changes *c)
 
 void changes_clear(struct changes *c)
 {
-    struct changes kept = {
-        .wakes = c->wakes, .wakes_room = c->wakes_room, .subs = c->subs, .subs_room = c->subs_room};
+    free_rows(c);
+    struct changes kept = {.rows = c->rows,
+                           .wakes = c->wakes,
+                           .wakes_room = c->wakes_room,
+                           .subs = c->subs,
+                           .subs_room = c->subs_room};
     *c = kept;
 }
 
@@ -69,6 +84,22 @@ void changes_wake(struct changes *c, int64_t sub, int64_t due_ms)
     memmove(wakes + at + 1, wakes + at, (c->wakes_n - at) * sizeof *wakes);
     wakes[at] = (struct change_wake){sub, due_ms};
     c->wakes_n++;
+}
+
+void changes_row(struct changes *c, const struct delivery *d, const struct event_rec *e)
+{
+    struct claimed *row = NULL;
+    if (c->rows == NULL)
+        c->rows = calloc(CHANGES_ROWS_MAX, sizeof(struct claimed *));
+    if (c->rows != NULL && c->rows_n < CHANGES_ROWS_MAX &&
+        e->payload_bytes <= CHANGES_ROWS_BYTES - c->rows_bytes)
+        row = claimed_new(d, e);
+    if (row == NULL) {
+        changes_wake(c, d->sub, d->due_ms);
+        return;
+    }
+    c->rows[c->rows_n++] = row;
+    c->rows_bytes += e->payload_bytes;
 }
 
 void changes_sub(struct changes *c, int64_t sub)

@@ -9,11 +9,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct claimed;
+struct delivery;
+struct event_rec;
+
+/* More than a handful is no event that somebody waits for, it is a load: claims are better at it.
+ */
+enum { CHANGES_ROWS_MAX = 16, CHANGES_ROWS_BYTES = 65536 };
+
 struct changes {
     struct change_wake {
         int64_t sub, due_ms;
     } * wakes; /* sub has a delivery that is due then; merged by sub */
     size_t wakes_n, wakes_room;
+    /* Deliveries that are due now, as a claim would bring them: a lane with nothing before them may
+     * send them without asking the store again. Whoever takes one sets its place to NULL. */
+    struct claimed **rows; /* room for CHANGES_ROWS_MAX, once there is one */
+    size_t rows_n, rows_bytes;
     int64_t *subs; /* created, changed, deleted: load the lane anew */
     size_t subs_n, subs_room;
     bool jobs;  /* a job was made or changed: look at jobs now */
@@ -27,6 +39,8 @@ void changes_init(struct changes *c);
 void changes_fini(struct changes *c);
 void changes_clear(struct changes *c);
 void changes_wake(struct changes *c, int64_t sub, int64_t due_ms);
+/* A delivery that may go at once; where there is no room for it, a wake. */
+void changes_row(struct changes *c, const struct delivery *d, const struct event_rec *e);
 void changes_sub(struct changes *c, int64_t sub);
 
 #endif

@@ -401,6 +401,26 @@ static enum err_code put_event(struct intake *in, struct backend *b, const struc
                              err);
 }
 
+/* In a line only the store knows whose turn it is. */
+static void wake_lanes(const struct intake *in, struct changes *ch, const struct event_rec *e,
+                       size_t n, int64_t first)
+{
+    int64_t now = e->accepted_ms;
+    for (size_t i = 0; i < n; i++) {
+        struct delivery d = {.num = first + (int64_t)i,
+                             .event = e->num,
+                             .sub = in->subs[i],
+                             .state = DELIVERY_PENDING,
+                             .budget_since_ms = now,
+                             .due_ms = e->deliver_after_ms > now ? e->deliver_after_ms : now,
+                             .created_ms = now};
+        if (d.due_ms > now || (in->ordered[i] && e->ordering_key))
+            changes_wake(ch, d.sub, d.due_ms);
+        else
+            changes_row(ch, &d, e);
+    }
+}
+
 static enum err_code store_event(struct intake *in, struct backend *b,
                                  const struct intake_event *ev, const struct judged *j,
                                  const struct intake_limits *limits, struct changes *ch,
@@ -451,9 +471,7 @@ static enum err_code store_event(struct intake *in, struct backend *b,
         return OK;
     }
     ch->accepted++;
-    int64_t due = ev->deliver_after_ms > now ? ev->deliver_after_ms : now;
-    for (size_t i = 0; i < n; i++)
-        changes_wake(ch, in->subs[i], due);
+    wake_lanes(in, ch, &rec, n, first);
     if (!n) {
         ch->unrouted++;
         log_unrouted(in, ev, out->id);

@@ -160,21 +160,33 @@ void lane_give_back(struct lane *l)
     }
 }
 
+/* How many deliveries may be queued: enough to hide a claim's way to the reader and back. */
+static size_t queue_max(const struct lane *l)
+{
+    size_t max = 2 * (size_t)window_size(&l->window);
+
+    if (l->breaker.state != BREAKER_CLOSED)
+        max = 1;
+    if (l->rate.per_s > 0 && max > (size_t)l->rate.per_s + 1)
+        max = (size_t)l->rate.per_s + 1;
+    return max;
+}
+
 size_t lane_appetite(const struct lane *l, int64_t now_ms)
 {
-    size_t want = 2 * (size_t)window_size(&l->window);
-    size_t have = l->queue.n;
+    size_t want = queue_max(l), have = l->queue.n;
 
     if (l->claiming || l->row.state != SUB_ACTIVE || l->next_due_ms == 0 ||
         l->next_due_ms > now_ms || lane_open_ms(l, now_ms) > now_ms)
         return 0;
-    if (l->breaker.state != BREAKER_CLOSED)
-        want = 1;
-    if (l->rate.per_s > 0 && want > (size_t)l->rate.per_s + 1)
-        want = (size_t)l->rate.per_s + 1;
-    /* Half-full is the moment: the claim's way to the reader and back is hidden behind what is
-     * queued. */
+    /* Half-full is the moment. */
     return have * 2 > want ? 0 : want - have;
+}
+
+bool lane_accepts(const struct lane *l, int64_t delivery, int64_t now_ms)
+{
+    return l->row.state == SUB_ACTIVE && !l->claiming && delivery > l->newest &&
+           (l->next_due_ms == 0 || l->next_due_ms > now_ms) && l->queue.n < queue_max(l);
 }
 
 int64_t lane_wake_ms(const struct lane *l, int64_t now_ms)
@@ -200,7 +212,7 @@ void lane_saw_due(struct lane *l, int64_t due_ms)
         l->woken_ms = due_ms;
 }
 
-bool lane_ghost_add(struct lane *l, int64_t delivery, int64_t generation, int64_t due_ms)
+bool lane_ghost_add(struct lane *l, int64_t delivery, int64_t generation)
 {
     if (l->ghosts_n == l->ghosts_room) {
         size_t room = l->ghosts_room == 0 ? 16 : l->ghosts_room * 2;
@@ -211,33 +223,21 @@ bool lane_ghost_add(struct lane *l, int64_t delivery, int64_t generation, int64_
         l->ghosts = more;
         l->ghosts_room = room;
     }
-    l->ghosts[l->ghosts_n++] = (struct ghost){delivery, generation, due_ms};
+    l->ghosts[l->ghosts_n++] = (struct ghost){delivery, generation};
     return true;
 }
 
-int64_t lane_ghosts_settle(struct lane *l, int64_t generation)
-{
-    int64_t due = 0;
-    size_t kept = 0;
-
-    for (size_t i = 0; i < l->ghosts_n; i++) {
-        if (l->ghosts[i].generation > generation) {
-            l->ghosts[kept++] = l->ghosts[i];
-            continue;
-        }
-        if (l->ghosts[i].due_ms > 0 && (due == 0 || l->ghosts[i].due_ms < due))
-            due = l->ghosts[i].due_ms;
-    }
-    l->ghosts_n = kept;
-    return due;
-}
-
-bool lane_is_ghost(const struct lane *l, int64_t delivery)
+bool lane_is_ghost(const struct lane *l, int64_t delivery, int64_t generation)
 {
     for (size_t i = 0; i < l->ghosts_n; i++)
-        if (l->ghosts[i].delivery == delivery)
+        if (l->ghosts[i].delivery == delivery && l->ghosts[i].generation > generation)
             return true;
     return false;
+}
+
+void lane_ghosts_forget(struct lane *l)
+{
+    l->ghosts_n = 0;
 }
 
 static int by_number(const void *a, const void *b)

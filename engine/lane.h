@@ -4,11 +4,12 @@
  * A lane belongs to one loop and is touched by its thread only. It decides nothing about retries;
  * it answers "may one more start, and if not, when?" from the policies it holds.
  *
- *   store.ready --claim--> queue --start--> in flight --settle--> (ghost) --next snapshot-->
- * forgotten
+ *   store.ready --claim---> queue --start--> in flight --settle--> forgotten
+ *   commit of intake --row--^                                (a ghost while a claim is out)
  *
- * A ghost is a delivery whose settlement is committed but which an older snapshot may still show as
- * ready. */
+ * A ghost is a delivery whose settlement was committed while a claim was out: the claim's snapshot
+ * may be older and show it as ready. A claim that begins later cannot.
+ */
 #ifndef ENGINE_LANE_H
 #define ENGINE_LANE_H
 
@@ -55,7 +56,6 @@ struct task_list {
 
 struct ghost {
     int64_t delivery, generation;
-    int64_t due_ms; /* where it will be ready again; 0: over */
 };
 
 struct lane {
@@ -79,6 +79,7 @@ struct lane {
     int64_t
         next_due_ms; /* earliest ready delivery in the store that is not in memory; 0: none known */
     int64_t woken_ms; /* earliest due told while a claim was out; 0: none */
+    int64_t newest;   /* highest number of a delivery that was ever queued here */
     bool claiming, loading, load_again;
     double payload_avg; /* bytes: bounds how much a claim may bring */
 
@@ -111,16 +112,19 @@ bool lane_take(struct lane *l, int64_t now_ms);
 void lane_give_back(struct lane *l);
 /* How many deliveries a claim should bring; 0: none now. */
 size_t lane_appetite(const struct lane *l, int64_t now_ms);
+/* May a delivery that was just committed be queued without a claim? Only where a claim would bring
+ * it next, and has not brought it already: what was claimed between the commit and its answer is
+ * not newer than `newest`. */
+bool lane_accepts(const struct lane *l, int64_t delivery, int64_t now_ms);
 /* When the scheduler should look at the lane again; INT64_MAX: something else will wake it. */
 int64_t lane_wake_ms(const struct lane *l, int64_t now_ms);
 void lane_saw_due(struct lane *l, int64_t due_ms);
 
-bool lane_ghost_add(struct lane *l, int64_t delivery, int64_t generation, int64_t due_ms);
-/* Forgets ghosts that a snapshot of this generation shows settled. Returns the earliest due among
- * them, 0: none. */
-int64_t lane_ghosts_settle(struct lane *l, int64_t generation);
-/* After lane_ghosts_settle: was this delivery settled after the snapshot that shows it as ready? */
-bool lane_is_ghost(const struct lane *l, int64_t delivery);
+/* Only while a claim is out. False: no memory. */
+bool lane_ghost_add(struct lane *l, int64_t delivery, int64_t generation);
+/* Was this delivery settled after the snapshot of this generation, which shows it as ready? */
+bool lane_is_ghost(const struct lane *l, int64_t delivery, int64_t generation);
+void lane_ghosts_forget(struct lane *l); /* the claim is over */
 /* Numbers of the deliveries in memory (queue, busy), sorted, for a claim to skip; *n of them; NULL
  * where none or no memory (*n = SIZE_MAX). Ghosts are not among them: what was settled may be ready
  * again by a replay, and only the snapshot's generation tells. */

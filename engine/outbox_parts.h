@@ -68,7 +68,7 @@ struct outbox_db {
     struct sqlite3_stmt *version, *schema, *after, *one, *top, *sequence, *remove;
     char *path, *table;
     bool wal, autoincrement;
-    int64_t schema_seen;
+    int64_t schema_seen, version_seen;
     dev_t dev;
     ino_t ino, wal_ino;
     struct buf scratch;

@@ -270,9 +270,10 @@ bool outbox_db_moved(struct outbox_db *d)
 
 enum err_code outbox_db_version(struct outbox_db *d, int64_t *out, struct err *err)
 {
-    int64_t schema = 0, version = 0;
+    int64_t schema = d->schema_seen, version = 0;
     enum err_code code = number(d, d->version, 0, &version, err);
-    if (code == OK)
+    /* Looked at often in vain: a change of the schema is a change. */
+    if (code == OK && version != d->version_seen)
         code = number(d, d->schema, 0, &schema, err);
     if (code == OK && schema != d->schema_seen) {
         code = prepare_all(d, err);
@@ -281,7 +282,7 @@ enum err_code outbox_db_version(struct outbox_db *d, int64_t *out, struct err *e
         /* data_version is the connection's: the new statement goes on counting. */
     }
     if (code == OK)
-        *out = version;
+        *out = d->version_seen = version;
     return code;
 }
 

@@ -58,15 +58,15 @@ static void claim_arrived(struct scheduler *s, struct lane *l, struct claim_want
     l->claiming = false;
     l->woken_ms = 0;
     if (!ok) {
+        lane_ghosts_forget(l);
         /* Reading failed: look again in a second, not at once. */
         l->next_due_ms = now_ms + 1000;
         return;
     }
     l->next_due_ms = w->next_due_ms;
     lane_saw_due(l, woken);
-    lane_saw_due(l, lane_ghosts_settle(l, generation));
     for (size_t i = 0; i < w->rows_n; i++) {
-        if (lane_is_ghost(l, w->rows[i]->delivery.num))
+        if (lane_is_ghost(l, w->rows[i]->delivery.num, generation))
             continue; /* the snapshot is older than its settlement; freed by claim_done */
         struct task *t = task_new(s, l, w->rows[i]);
 
@@ -77,6 +77,7 @@ static void claim_arrived(struct scheduler *s, struct lane *l, struct claim_want
         w->rows[i] = NULL;
         task_list_add(&l->queue, t);
     }
+    lane_ghosts_forget(l);
     if (l->row.state != SUB_ACTIVE)
         lanes_drop_queue(s, l);
 }
@@ -262,8 +263,30 @@ void scheduler_touch(struct scheduler *s, struct lane *l)
     scheduler_kick(s);
 }
 
+/* A row straight from its commit: it saves the way to the claim reader and back. */
+static void row_arrived(struct scheduler *s, struct claimed **row)
+{
+    const struct delivery *d = &(*row)->delivery;
+    struct lane *l = lanes_find(s, d->sub);
+    struct task *t = NULL;
+
+    if (l == NULL)
+        return; /* its load, which comes after this commit, asks for its head */
+    if (lane_accepts(l, d->num, clock_store_ms()) && claim_room(s, l, 1) > 0)
+        t = task_new(s, l, *row);
+    if (t != NULL) {
+        *row = NULL;
+        task_list_add(&l->queue, t);
+    } else {
+        lane_saw_due(l, d->due_ms);
+    }
+    scheduler_touch(s, l);
+}
+
 void scheduler_changed(struct scheduler *s, const struct changes *ch)
 {
+    for (size_t i = 0; i < ch->rows_n; i++)
+        row_arrived(s, &ch->rows[i]);
     for (size_t i = 0; i < ch->subs_n; i++)
         lanes_reload(s, ch->subs[i]);
     for (size_t i = 0; i < ch->wakes_n; i++) {
@@ -305,6 +328,8 @@ struct task *task_new(struct scheduler *s, struct lane *l, struct claimed *row)
     t->lane = l;
     t->row = row;
     t->settlement.delivery = row->delivery.num;
+    if (row->delivery.num > l->newest)
+        l->newest = row->delivery.num;
     s->claimed_n++;
     s->payload_bytes += row->event.payload_bytes;
     l->payload_avg += ((double)row->event.payload_bytes - l->payload_avg) / 16;

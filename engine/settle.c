@@ -1,7 +1,7 @@
 /* engine/settle.c: facts in, policy's verdict, one settlement out. The only writer of judgements
  * (house rule 1).
  *
- *   SENDING --facts--> verdict_judge --> SETTLING --commit--> ghost, task freed
+ *   SENDING --facts--> verdict_judge --> SETTLING --commit--> task freed
  *                                            | store full or disk full
  *                                            v
  *                                        UNSETTLED --a moment later--> SETTLING
@@ -302,7 +302,7 @@ static void settle_done(void *arg, const struct err *err, int64_t generation)
     if (err->code == OK)
         settled_metrics(s, t);
     int64_t due_ms = err->code == OK && st->to == SETTLE_RETRY ? st->due_ms : 0;
-    if (!lane_ghost_add(l, st->delivery, generation, due_ms))
+    if (l->claiming && !lane_ghost_add(l, st->delivery, generation))
         log_error("out_of_memory", "at=settle");
     lane_saw_due(l, due_ms);
     lane_saw_due(l, t->settled.next_due_ms);

@@ -9,47 +9,6 @@
 #include <string.h>
 
 /* ---- claim ---- */
-static size_t text_bytes(const char *text)
-{
-    return text == NULL ? 0 : strlen(text) + 1;
-}
-
-static const char *put_text(const char *text, char **at)
-{
-    size_t n = text_bytes(text);
-    if (n == 0)
-        return NULL;
-    char *to = memcpy(*at, text, n);
-    *at += n;
-    return to;
-}
-
-/* One malloc'ed block: struct, strings, payload. */
-static struct claimed *claimed_new(const struct mem_delivery *d, const struct event_rec *e,
-                                   const struct mem_blob *payload)
-{
-    size_t room = sizeof(struct claimed) + payload->n + 1 + text_bytes(e->id) +
-                  text_bytes(e->type) + text_bytes(e->ordering_key) +
-                  text_bytes(e->correlation_id) + text_bytes(e->source) + text_bytes(e->version) +
-                  text_bytes(e->attributes) + text_bytes(e->outbox);
-    struct claimed *c = mem_alloc(room);
-    char *at = (char *)(c + 1);
-    c->delivery = d->d;
-    c->event = *e;
-    c->event.expires_ms = d->expires_ms;
-    c->delivery.event_id = c->event.id = put_text(e->id, &at);
-    c->delivery.type = c->event.type = put_text(e->type, &at);
-    c->delivery.ordering_key = c->event.ordering_key = put_text(e->ordering_key, &at);
-    c->event.correlation_id = put_text(e->correlation_id, &at);
-    c->event.source = put_text(e->source, &at);
-    c->event.version = put_text(e->version, &at);
-    c->event.attributes = put_text(e->attributes, &at);
-    c->event.outbox = put_text(e->outbox, &at);
-    c->event.payload_bytes = payload->n;
-    c->event.payload = memcpy(at, payload->bytes, payload->n);
-    return c;
-}
-
 static int cmp_num(const void *x, const void *y)
 {
     int64_t a = *(const int64_t *)x, b = *(const int64_t *)y;
@@ -82,7 +41,13 @@ enum err_code mem_claim(struct backend *b, int64_t sub, int64_t now_ms, size_t m
             return fail(err, ERR_CORRUPT, "delivery %lld is ready but has no event to send",
                         (long long)num);
         }
-        out[got++] = claimed_new(d, e, payload);
+        struct event_rec whole = *e;
+        whole.payload = payload->bytes;
+        whole.payload_bytes = payload->n;
+        whole.expires_ms = d->expires_ms;
+        out[got] = claimed_new(&d->d, &whole);
+        if (out[got++] == NULL)
+            abort(); /* as mem_alloc does */
     }
     *n = got;
     *next_due_ms = next;

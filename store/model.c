@@ -75,6 +75,52 @@ void *arena_bytes(struct arena *a, const void *bytes, size_t n)
     return p;
 }
 
+/* ---- a claimed delivery ---- */
+static size_t text_bytes(const char *text)
+{
+    return text == NULL ? 0 : strlen(text) + 1;
+}
+
+static const char *move_text(char **at, const char *text)
+{
+    size_t n = text_bytes(text);
+    if (n == 0)
+        return NULL;
+    char *copy = memcpy(*at, text, n);
+    *at += n;
+    return copy;
+}
+
+struct claimed *claimed_new(const struct delivery *d, const struct event_rec *from)
+{
+    size_t n = sizeof(struct claimed) + from->payload_bytes + 1 + text_bytes(from->id) +
+               text_bytes(from->type) + text_bytes(from->ordering_key) +
+               text_bytes(from->correlation_id) + text_bytes(from->source) +
+               text_bytes(from->version) + text_bytes(from->attributes) + text_bytes(from->outbox);
+    struct claimed *c = malloc(n);
+    if (c == NULL)
+        return NULL;
+    char *at = (char *)(c + 1);
+    struct event_rec *e = &c->event;
+    c->delivery = *d;
+    *e = *from;
+    e->partner_name = NULL;
+    c->delivery.sub_name = NULL;
+    c->delivery.event_id = e->id = move_text(&at, from->id);
+    c->delivery.type = e->type = move_text(&at, from->type);
+    c->delivery.ordering_key = e->ordering_key = move_text(&at, from->ordering_key);
+    e->correlation_id = move_text(&at, from->correlation_id);
+    e->source = move_text(&at, from->source);
+    e->version = move_text(&at, from->version);
+    e->attributes = move_text(&at, from->attributes);
+    e->outbox = move_text(&at, from->outbox);
+    if (from->payload_bytes > 0)
+        memcpy(at, from->payload, from->payload_bytes);
+    at[from->payload_bytes] = '\0';
+    e->payload = at;
+    return c;
+}
+
 char *arena_copy(struct arena *a, const char *text)
 {
     return text == NULL ? NULL : arena_bytes(a, text, strlen(text));

@@ -160,6 +160,10 @@ struct claimed {
     struct event_rec event;
 };
 
+/* The same block made of rows in hand (their filled-on-read names are left out); NULL: no memory.
+ */
+struct claimed *claimed_new(const struct delivery *d, const struct event_rec *e);
+
 enum settle_to { SETTLE_DELIVERED, SETTLE_RETRY, SETTLE_DEAD };
 struct settlement {
     int64_t delivery, sub;

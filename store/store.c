@@ -172,8 +172,8 @@ static void write_once(struct store *s, struct backend *b, struct list *todo)
     if (code == OK) {
         set_generation(s, &ran);
         s->last_batch = ran.n;
-        note_size(s, b);
         complete(s, &ran, commit_us, true);
+        note_size(s, b);
         mind_log(s, b);
         return;
     }
@@ -413,6 +413,7 @@ enum err_code store_submit(struct store *s, enum store_lane lane, unsigned flags
     r->done = done;
     r->arg = arg;
     enum err_code code = OK;
+    bool first = false;
     pthread_mutex_lock(&s->mutex);
     if (s->failed || s->stopping) {
         code = ERR_IO;
@@ -421,10 +422,11 @@ enum err_code store_submit(struct store *s, enum store_lane lane, unsigned flags
     } else {
         l->outstanding++;
         list_put(&l->queue, r);
-        if (l->queue.n == 1)
-            pthread_cond_signal(&l->wake);
+        first = l->queue.n == 1;
     }
     pthread_mutex_unlock(&s->mutex);
+    if (first) /* not under the mutex: whom it wakes would only wait for that */
+        pthread_cond_signal(&l->wake);
     if (code != OK)
         free(r);
     return code;

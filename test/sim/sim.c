@@ -443,6 +443,68 @@ static void the_unsendable_dies(void **state)
     house_close(&h);
 }
 
+/* An event that somebody waits for goes out without a question to the claim reader; of a backlog
+ * and of what must be retried the reader is asked. */
+static void a_fresh_row_needs_no_claim(void **state)
+{
+    struct house h;
+
+    (void)state;
+    house_open(&h, "{}\n");
+    write_now(&h, add_sub, &(struct request){.name = "good", .url = "https://good.example/"});
+    world_run(h.loop, h.store, SECOND);
+    int before = world_claims();
+    for (int i = 0; i < 100; i++) {
+        post(&h, 1, "order.executed");
+        world_run(h.loop, h.store, SECOND);
+    }
+    assert_int_equal(h.good_attempts, 100);
+    assert_int_equal(world_claims(), before);
+    post(&h, 3000, "order.executed");
+    world_run(h.loop, h.store, MINUTE);
+    assert_int_equal(h.good_attempts, 3100);
+    assert_int_equal(tally(&h).states[DELIVERY_DELIVERED], 3100);
+    assert_true(world_claims() > before);
+    house_close(&h);
+}
+
+static void held_back(void *arg, const struct err *err, int64_t generation)
+{
+    (void)arg, (void)err, (void)generation;
+}
+
+/* A commit can be seen by the claim reader before the loop hears of it: a row that a claim has
+ * brought, or brings now, or that is delivered already, is not sent twice. */
+static void a_row_comes_once(void **state)
+{
+    struct house h;
+
+    (void)state;
+    house_open(&h, "{}\n");
+    int64_t sub =
+        write_now(&h, add_sub, &(struct request){.name = "good", .url = "https://good.example/"});
+    world_run(h.loop, h.store, SECOND);
+    for (int64_t wait_ms = 0; wait_ms < 40; wait_ms += 5) {
+        struct request r = {.h = &h, .type = "order.executed"};
+        struct changes wake;
+
+        h.good_attempts = 0;
+        changes_init(&r.changes);
+        changes_init(&wake);
+        changes_wake(&wake, sub, world_now_ms());
+        assert_int_equal(store_submit(h.store, STORE_WRITE, 0, add_event, held_back, &r), OK);
+        scheduler_changed(h.scheduler, &wake);
+        world_run(h.loop, h.store, wait_ms); /* 20 ms is how long an answer takes */
+        assert_int_equal(r.changes.rows_n, 1);
+        scheduler_changed(h.scheduler, &r.changes);
+        world_run(h.loop, h.store, SECOND);
+        assert_int_equal(h.good_attempts, 1);
+        changes_fini(&r.changes);
+        changes_fini(&wake);
+    }
+    house_close(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -451,6 +513,8 @@ int main(void)
         cmocka_unit_test(ordering_holds),
         cmocka_unit_test(expiry_ends_retries),
         cmocka_unit_test(max_hold_buries),
+        cmocka_unit_test(a_fresh_row_needs_no_claim),
+        cmocka_unit_test(a_row_comes_once),
         cmocka_unit_test(who_stood_behind_the_buried_goes),
         cmocka_unit_test(a_full_disk_forgets_nothing),
         cmocka_unit_test(a_row_that_cannot_be_read_is_read_later),

@@ -13,7 +13,7 @@ static int64_t now_us;
 static uint64_t dice_state;
 static world_endpoint_fn *endpoint;
 static void *endpoint_arg;
-static int most_in_flight;
+static int most_in_flight, claims;
 
 static int64_t fails_until_ms[STORE_LANES]; /* the store's */
 
@@ -21,7 +21,7 @@ void world_reset(uint64_t seed, int64_t wall_ms)
 {
     now_us = wall_ms * 1000;
     dice_state = seed * 2 + 1;
-    most_in_flight = 0;
+    most_in_flight = claims = 0;
     memset(fails_until_ms, 0, sizeof fails_until_ms);
 }
 
@@ -204,6 +204,11 @@ void world_endpoint(world_endpoint_fn *fn, void *arg)
     endpoint_arg = arg;
 }
 
+int world_claims(void)
+{
+    return claims;
+}
+
 int world_most_in_flight(void)
 {
     return most_in_flight;
@@ -329,6 +334,7 @@ enum err_code store_submit(struct store *s, enum store_lane lane, unsigned flags
 
     (void)flags;
     assert(a != NULL);
+    claims += lane == STORE_CLAIM;
     int64_t seen = s->generation;
     enum err_code rc = s->backend->ops->begin(s->backend, &err);
     assert(rc == OK);

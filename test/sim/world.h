@@ -28,6 +28,7 @@ struct world_answer {
 typedef struct world_answer world_endpoint_fn(void *arg, const char *url, int64_t now_ms);
 void world_endpoint(world_endpoint_fn *fn, void *arg);
 int world_most_in_flight(void);
+int world_claims(void); /* questions to the claim reader */
 
 /* Until then every request of this lane fails with ERR_FULL. */
 void world_store_fails(enum store_lane lane, int64_t until_ms);

@@ -71,7 +71,8 @@ class Wakes(unittest.TestCase):
             d.subscribe(r.url, "--name", "s")
             d.subscribe(other.url, "--name", "other")
             d.insert(*[dict(type="a.b") for _ in range(2000)])
-            wait_for(lambda: len(r.requests) > 50)
+            # What is taken in after the deletion would not be for s any more.
+            wait_for(lambda: 'ingested_total{source="outbox"} 2000' in d.metrics() and len(r.requests) > 50)
             d.ctl("subscription", "delete", "s", "--yes")
             wait_for(lambda: held(d) == 0)
             counts = d.counts()

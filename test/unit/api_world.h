@@ -125,7 +125,7 @@ static inline int call_bytes(struct world *w, const char *method, const char *ta
     w->raw_n = resp.body.len;
     w->raw = resp.body.data ? buf_take(&resp.body) : strdup("");
     w->json = json_loadb(w->raw, w->raw_n, JSON_REJECT_DUPLICATES, NULL);
-    w->woke = resp.changes.wakes_n > 0;
+    w->woke = resp.changes.wakes_n + resp.changes.rows_n > 0;
     w->jobs = resp.changes.jobs;
     w->subs = resp.changes.subs_n > 0;
     memcpy(w->cursor, resp.next_cursor, sizeof w->cursor);

@@ -288,7 +288,7 @@ static void events_go_to_their_partners_subscriptions(void **state)
         ev.partner = rows[i].partner;
         assert_int_equal(accept(d, &ev).matched, rows[i].matched);
     }
-    assert_int_equal(d->ch.wakes_n, 4);
+    assert_int_equal(d->ch.rows_n, 14);
     assert_int_equal(d->ch.unrouted, 0);
 
     /* A delivery that is due later wakes later. */
@@ -307,7 +307,7 @@ static void events_go_to_their_partners_subscriptions(void **state)
     assert_int_equal(d->ch.unrouted, 1);
     ev.partner = "acme";
     assert_int_equal(accept(d, &ev).matched, 1);
-    assert_int_equal(d->ch.wakes[d->ch.wakes_n - 1].sub, theirs);
+    assert_int_equal(d->ch.rows[d->ch.rows_n - 1]->delivery.sub, theirs);
     desk_free(d);
 }
 
@@ -335,6 +335,62 @@ static void deliveries_are_numbered_without_gaps(void **state)
         assert_int_equal(list[i].num, list[i - 1].num + 1);
     assert_true(list[0].num > first.num && list[4].num < second.num);
     arena_fini(&mem);
+    desk_free(d);
+}
+
+/* What is due now comes along as a claim would bring it; what is not, or too much, is a wake. */
+static void what_is_due_comes_along(void **state)
+{
+    struct desk *d = desk_new();
+    struct err err = {0};
+    struct claimed *claimed[2] = {NULL, NULL};
+    size_t n = 0;
+    int64_t next = 0;
+    (void)state;
+    int64_t sub = add_sub(d, "s", partner_num(d, "default"), "*", SUB_ACTIVE);
+    struct intake_event ev = event_of("t", "{\"a\":1}");
+    ev.correlation_id = "c";
+    ev.source = "x";
+    ev.attributes = "{}";
+    ev.ordering_key = "k"; /* of a subscription that does not keep order */
+    accept(d, &ev);
+    must(d->b->ops->claim(d->b, sub, clock_store_ms(), 2, NULL, 0, claimed, &n, &next, &err), &err);
+    assert_int_equal(n, 1);
+    assert_int_equal(d->ch.rows_n, 1);
+    const struct claimed *mine = d->ch.rows[0], *theirs = claimed[0];
+    assert_int_equal(mine->delivery.num, theirs->delivery.num);
+    assert_int_equal(mine->delivery.event, theirs->delivery.event);
+    assert_int_equal(mine->delivery.state, theirs->delivery.state);
+    assert_int_equal(mine->delivery.due_ms, theirs->delivery.due_ms);
+    assert_int_equal(mine->delivery.budget_since_ms, theirs->delivery.budget_since_ms);
+    assert_int_equal(mine->delivery.created_ms, theirs->delivery.created_ms);
+    assert_int_equal(mine->event.created_ms, theirs->event.created_ms);
+    assert_string_equal(mine->event.id, theirs->event.id);
+    assert_string_equal(mine->event.ordering_key, theirs->event.ordering_key);
+    assert_string_equal(mine->event.correlation_id, theirs->event.correlation_id);
+    assert_string_equal(mine->event.source, theirs->event.source);
+    assert_string_equal(mine->event.attributes, theirs->event.attributes);
+    assert_int_equal(mine->event.payload_bytes, theirs->event.payload_bytes);
+    assert_memory_equal(mine->event.payload, theirs->event.payload, theirs->event.payload_bytes);
+    free(claimed[0]);
+
+    for (int i = 1; i < CHANGES_ROWS_MAX; i++)
+        accept(d, &ev);
+    assert_int_equal(d->ch.wakes_n, 0);
+    accept(d, &ev);
+    assert_int_equal(d->ch.rows_n, CHANGES_ROWS_MAX);
+    assert_int_equal(d->ch.wakes_n, 1);
+    changes_clear(&d->ch);
+    assert_int_equal(d->ch.rows_n + d->ch.wakes_n, 0);
+
+    static char large[CHANGES_ROWS_BYTES + 16];
+    struct delivery of = {.num = 1, .sub = sub};
+    struct event_rec heavy = {.id = "e", .type = "t", .payload = large};
+    heavy.payload_bytes = CHANGES_ROWS_BYTES - 1;
+    changes_row(&d->ch, &of, &heavy);
+    changes_row(&d->ch, &of, &heavy);
+    assert_int_equal(d->ch.rows_n, 1);
+    assert_int_equal(d->ch.wakes_n, 1);
     desk_free(d);
 }
 
@@ -366,6 +422,7 @@ int main(void)
         cmocka_unit_test(an_id_is_remembered_with_its_content),
         cmocka_unit_test(events_go_to_their_partners_subscriptions),
         cmocka_unit_test(deliveries_are_numbered_without_gaps),
+        cmocka_unit_test(what_is_due_comes_along),
         cmocka_unit_test(wakes_are_merged_by_subscription),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
