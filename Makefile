@@ -66,9 +66,11 @@ deps:
 
 # A fresh make, so that pkg-config is asked after the packages are there.
 demo: deps-build
+	@[ -x $(BUILD)/webhookctl ] || echo 'building webhookd (once, up to a minute) …'
 	@$(MAKE) --no-print-directory -s -j2 build
 	@python3 test/demo/demo.py $(BUILD)
 run: deps-build
+	@[ -x $(BUILD)/webhookctl ] || echo 'building webhookd (once, up to a minute) …'
 	@$(MAKE) --no-print-directory -s -j2 build
 	@sh packaging/run.sh $(BUILD)
 test: deps

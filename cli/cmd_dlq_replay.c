@@ -141,9 +141,13 @@ static int replay_start(struct cli *cli, const struct filter_flags *f, double ra
                  id);
         return detach ? CLI_OK : CLI_LATER;
     }
-    out_note("%s started. Watch: webhookctl job watch %s   Stop: webhookctl job cancel %s", id, id,
-             id);
-    return detach ? CLI_OK : job_follow(cli, id, wait_ms);
+    if (detach) {
+        out_note("%s started. Watch: webhookctl job watch %s   Stop: webhookctl job cancel %s", id,
+                 id, id);
+        return CLI_OK;
+    }
+    out_note("%s started. Ctrl-C leaves it running; webhookctl job cancel %s stops it.", id, id);
+    return job_follow(cli, id, wait_ms);
 }
 
 int cmd_dlq_replay(struct cli *cli)

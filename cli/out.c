@@ -130,6 +130,10 @@ static void value_time(const struct cli *cli, const char *text, enum out_kind ki
         buf_add(out, text + strlen("2026-11-22T"), strlen("05:07:41.158"));
         return;
     }
+    if (ms <= now && now - ms < 1000) {
+        buf_adds(out, "just now");
+        return;
+    }
     text_ago(ago, sizeof ago, ms > now ? ms - now : now - ms);
     buf_addf(out, ms > now ? "in %s" : "%s ago", ago);
 }

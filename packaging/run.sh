@@ -13,5 +13,6 @@ webhookd runs on var/webhookd.conf (webhookd.conf.example with its paths under v
   build/webhookctl -c var/webhookd.conf status
   build/webhookctl -c var/webhookd.conf subscription add --url https://partner.example/hook --events 'order.*'
   sqlite3 var/outbox/trades.db "INSERT INTO outbox(type, payload) VALUES ('order.executed', '{\"qty\":100}')"
+  build/webhookctl -c var/webhookd.conf delivery list
 TEXT
 exec "$build/webhookd" -c var/webhookd.conf

@@ -128,9 +128,11 @@ retry: {{default: {{max_retries: 3, initial_delay: 200ms}}}}  # for the demo onl
 
     def run(self):
         partner = Partner()
-        chapter(1, "webhookd starts: one binary, one file, and the trading service's own database as its inbox")
+        print("webhookd brings a service's events to its partners' endpoints, and keeps what could not be delivered.\n"
+              "Its story, in a few seconds, all on this machine:", flush=True)
+        chapter(1, "webhookd starts: one program, one SQLite file, and the trading service's own database as its inbox")
         self.start()
-        say(f"state in {self.dir}")
+        say(f"everything is in {self.dir}, and goes away at the end")
         added = json.loads(self.ctl("-o", "json", "subscription", "add", "--name", "acme", "--url", partner.url,
                                     "--events", "order.*", show=False))
         partner.secret = added["secret"].encode()
@@ -146,27 +148,29 @@ retry: {{default: {{max_retries: 3, initial_delay: 200ms}}}}  # for the demo onl
         partner.status = 503
         self.trade(6, 20)
         self.wait(lambda: partner.attempts >= 5 + 20 + 10, "retries are seen")
-        say(f"retries with jittered exponential backoff: {partner.attempts - 5} attempts so far for 20 events")
+        say(f"retries, each pause longer than the last: {partner.attempts - 5} attempts so far for the 20 new events")
 
         chapter(4, "webhookd is killed with kill -9 in the middle of it, and starts again")
         self.daemon.send_signal(signal.SIGKILL)
         self.daemon.wait()
         self.trade(26, 5)
-        say("five more trades were committed while it was down")
+        say("five more trades were committed while it was down: the trading service noticed nothing")
         self.start()
         dead = lambda: int(self.ctl("dlq", "count", show=False).strip() or 0)
         self.wait(lambda: dead() == 25, "25 dead letters")
-        say(f"nothing was lost: all 25 events are {paint('31', 'dead')} letters now, kept and encrypted, never retried by themselves")
+        say(f"nothing was lost: the retries are used up, and all 25 are {paint('31', 'dead')} letters, kept and encrypted, until somebody decides")
 
         chapter(5, "The operator: what is wrong, and why?")
         self.ctl("dlq", "summary")
-        self.ctl("dlq", "list", "--limit", "3")
+        letter = self.ctl("-o", "id", "dlq", "list", "--limit", "1", show=False).strip()
+        self.ctl("attempt", "list", letter)
 
-        chapter(6, "The partner is back. A replay: preview, then at 50 a second")
+        chapter(6, "The partner is back. A replay: first a preview, then at 50 a second")
         partner.status = 200
         self.ctl("dlq", "replay", "--subscription", "acme", "--dry-run")
         self.ctl("dlq", "replay", "--subscription", "acme", "--rate", "50/s", "--note", "INC-381 acme is back", "--yes")
         self.wait(lambda: len(partner.good) == 30, "all delivered")
+        self.ctl("attempt", "list", letter)
         say(f"replay done: {len(partner.good)} of 30 trades {paint('32', 'delivered')}, {dead()} dead letters left")
 
         chapter(7, "Stop: SIGTERM drains and ends with 0")
@@ -177,9 +181,10 @@ retry: {{default: {{max_retries: 3, initial_delay: 200ms}}}}  # for the demo onl
         if missing:
             raise SystemExit(f"demo: trades {missing} never arrived")
         print(f"\n{paint('1;32', 'All 30 trades were delivered, each one signed; none was lost.')}\n"
-              "Try next:  make run            webhookd in the foreground, state under var/\n"
-              "           make test           every test\n"
-              "           build/webhookctl --help")
+              "Try next:  make run                 webhookd in the foreground, its state under var/; it prints what to type\n"
+              "           make test                every test\n"
+              "           build/webhookctl --help  what operators type\n"
+              "           README.md                how to put an event beside your own trade")
 
 
 if __name__ == "__main__":

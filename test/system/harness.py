@@ -6,16 +6,20 @@
         wait_for(lambda: len(r.requests) == 1)
 """
 import contextlib
+import fcntl
 import http.client
 import http.server
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
 import sqlite3
+import struct
 import subprocess
 import tempfile
+import termios
 import threading
 import time
 
@@ -234,6 +238,21 @@ class Daemon:
             raise AssertionError(f"webhookctl {' '.join(args)}: status {done.returncode}, wanted {check}\n"
                                  f"{done.stdout}\n{done.stderr}\n{self.log()[-2000:]}")
         return done if raw else done.stdout
+
+    def terminal(self, *args, columns=100, keys="", env=None):
+        """Runs webhookctl under a pseudo-terminal, where somebody types keys; (status, what it showed)."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+        process = subprocess.Popen([WEBHOOKCTL, "-c", self.conf, *args], stdin=theirs, stdout=theirs, stderr=theirs,
+                                   start_new_session=True, env={**self.env, "TERM": "xterm", **(env or {})})
+        os.close(theirs)
+        os.write(ours, keys.encode())
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO: the terminal's other end is closed
+            while piece := os.read(ours, 65536):
+                shown += piece
+        os.close(ours)
+        return process.wait(), shown.decode().replace("\r\n", "\n")
 
     def json(self, *args, **kw):
         return json.loads(self.ctl("-o", "json", *args, **kw))

@@ -1,15 +1,10 @@
 """webhookctl from the operator's chair: on a terminal and in a pipe, with the daemon up, down and killed in the middle, as
 somebody without permission, and with text from partners that means harm."""
-import contextlib
-import fcntl
 import json
 import os
-import pty
 import re
 import signal
-import struct
 import subprocess
-import termios
 import threading
 import unittest
 
@@ -21,22 +16,6 @@ EVIL = (503, {"X-Evil": "\x1b[31mred"}, b"\x1b]0;owned\x07up \xe2\x80\xae stream
 
 def dead(d, n):
     wait_for(lambda: int(d.ctl("dlq", "count")) == n, what=f"{n} dead letters")
-
-
-def on_terminal(d, *args, columns=100, keys="", env=None):
-    """Runs webhookctl under a pseudo-terminal; (status, what it showed)."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
-    process = subprocess.Popen([WEBHOOKCTL, "-c", d.conf, *args], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-                               env={**d.env, "TERM": "xterm", **(env or {})})
-    os.close(theirs)
-    os.write(ours, keys.encode())
-    shown = b""
-    with contextlib.suppress(OSError):  # EIO: the terminal's other end is closed
-        while piece := os.read(ours, 65536):
-            shown += piece
-    os.close(ours)
-    return process.wait(), shown.decode().replace("\r\n", "\n")
 
 
 class Terminal(unittest.TestCase):
@@ -52,7 +31,7 @@ class Terminal(unittest.TestCase):
                             ["event", "show", "E-1", "--body"], ["event", "list"], ["attempt", "list", "E-1"], ["job", "list"],
                             ["outbox", "rejects", "list"], ["outbox", "rejects", "show", reject], ["audit", "list"]):
                 for width in (40, 120):
-                    status, shown = on_terminal(d, *command, columns=width)
+                    status, shown = d.terminal(*command, columns=width)
                     self.assertEqual(status, 0, command)
                     self.assertIsNone(re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown), (command, shown))
 
@@ -63,7 +42,7 @@ class Terminal(unittest.TestCase):
             dead(d, 1)
             id_ = d.ctl("-o", "id", "dlq", "list").strip()
             for width in (20, 60):
-                self.assertIn(id_, on_terminal(d, "dlq", "list", columns=width)[1])
+                self.assertIn(id_, d.terminal("dlq", "list", columns=width)[1])
 
     def test_asks_shows_whom_it_reaches_and_how_far_it_is(self):
         state = {"status": 400}
@@ -72,12 +51,12 @@ class Terminal(unittest.TestCase):
             d.insert(*[dict(type="a.b") for _ in range(10)])
             dead(d, 10)
             state["status"] = 200
-            status, shown = on_terminal(d, "dlq", "replay", "--all", "--rate", "20/s", keys="n\n")
+            status, shown = d.terminal("dlq", "replay", "--all", "--rate", "20/s", keys="n\n")
             self.assertEqual(status, 64)
             for part in ("acme", "active", r.url, "10 dead letters at 20/s", "nothing was changed"):
                 self.assertIn(part, shown)
             dead(d, 10)
-            status, shown = on_terminal(d, "dlq", "replay", "--all", "--rate", "20/s", keys="y\n", columns=50)
+            status, shown = d.terminal("dlq", "replay", "--all", "--rate", "20/s", keys="y\n", columns=50)
             self.assertEqual(status, 0)
             self.assertIn("10 delivered, 0 dead again", shown)
             self.assertIn(" of 10: delivered ", shown)
@@ -86,14 +65,14 @@ class Terminal(unittest.TestCase):
                 self.assertLess(len(line), 50, line)
             self.assertIn("job_", shown)
             for env in ({"TERM": "dumb"}, {"NO_COLOR": "1"}):
-                self.assertNotIn("\x1b", on_terminal(d, "job", "list", env=env)[1])
+                self.assertNotIn("\x1b", d.terminal("job", "list", env=env)[1])
 
     def test_a_dumb_terminal_is_not_written_over(self):
         with Daemon(QUICK) as d, Receiver(400) as r:
             d.subscribe(r.url, "--name", "acme")
             d.emit("a.b")
             dead(d, 1)
-            _, shown = on_terminal(d, "dlq", "replay", "--all", "--yes", env={"TERM": "dumb"})
+            _, shown = d.terminal("dlq", "replay", "--all", "--yes", env={"TERM": "dumb"})
             self.assertNotIn("\r", shown)
 
 
