@@ -186,6 +186,7 @@ class Daemon:
         self.write_conf((replace or CONF) + conf)
         self.log_path = f"{self.dir}/log"
         self.process = None
+        self.wrap = []  # a command that runs webhookd: strace, faketime, …
         if start:
             self.start()
 
@@ -195,7 +196,7 @@ class Daemon:
 
     def spawn(self):
         log = open(self.log_path, "ab")
-        self.process = subprocess.Popen([WEBHOOKD, "-c", self.conf], stdin=subprocess.DEVNULL, stdout=log,
+        self.process = subprocess.Popen([*self.wrap, WEBHOOKD, "-c", self.conf], stdin=subprocess.DEVNULL, stdout=log,
                                         stderr=log, env=self.env)
         log.close()
         return self.process
@@ -259,13 +260,7 @@ class Daemon:
 
     def api(self, method, path, body=None):
         """(status, parsed answer) of a request over the unix socket."""
-        connection = UnixConnection(f"{self.dir}/webhookd.sock")
-        with contextlib.closing(connection):
-            connection.request(method, "/api/v1" + path, None if body is None else json.dumps(body),
-                               {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            text = answer.read()
-            return answer.status, json.loads(text) if text else None
+        return unix_request(self, method, "/api/v1" + path, body)
 
     def subscribe(self, url, *more, events="*"):
         return self.json("subscription", "add", "--url", url, "--events", events, *more)

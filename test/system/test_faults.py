@@ -1,12 +1,12 @@
 """Faults that are no crash: what makes a delivery ready must wake its lane; disks that fill up or fail; producers that misbehave."""
 import contextlib
 import os
+import signal
 import sqlite3
-import threading
 import time
 import unittest
 
-from harness import Daemon, Receiver, wait_for
+from harness import CONF, Daemon, Receiver, wait_for
 
 
 def held(d):
@@ -67,7 +67,7 @@ class Wakes(unittest.TestCase):
             self.assertEqual(len(set(r.ids())), len(r.ids()))
 
     def test_deleted_while_thousands_are_in_flight(self):
-        with Daemon() as d, Receiver(lambda r, n: time.sleep(0.02) or 200) as r, Receiver() as other:
+        with Daemon() as d, Receiver(lambda r, n: time.sleep(0.1) or 200) as r, Receiver() as other:
             d.subscribe(r.url, "--name", "s")
             d.subscribe(other.url, "--name", "other")
             d.insert(*[dict(type="a.b") for _ in range(2000)])
@@ -96,6 +96,118 @@ class Wakes(unittest.TestCase):
             r.answer = 200
             d.ctl("subscription", "enable", "s")
             wait_for(lambda: d.counts()["delivered"] == 1000 - (tried - 100))
+
+
+def took(db, sql):
+    try:
+        db.execute(sql)
+        return True
+    except sqlite3.OperationalError:
+        return False
+
+
+def corrupt(path):
+    with open(path, "r+b") as f:
+        f.seek(0)
+        f.write(b"not a database at all" * 300)
+
+
+class Outboxes(unittest.TestCase):
+    """Two outboxes; whatever happens to the second, the first is served and the second recovers by itself."""
+
+    def setUp(self):
+        self.d = Daemon("", start=False)
+        self.d.write_conf(CONF.replace("outbox/outbox.db\n", "outbox/outbox.db\n  - url: sqlite://{dir}/outbox/other.db\n"))
+        self.d.start()
+        self.r = Receiver()
+        self.d.subscribe(self.r.url)
+        self.path = f"{self.d.dir}/outbox/other.db"
+        self.addCleanup(self.d.close)
+        self.addCleanup(self.r.close)
+
+    def other(self, *ids):
+        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None, timeout=20)) as db:
+            for id in ids:
+                db.execute("INSERT INTO outbox(type, payload, event_id) VALUES ('a.b', '{}', ?)", (id,))
+
+    def first_is_served(self, id):
+        self.d.emit("a.b", event_id=id)
+        wait_for(lambda: id in self.r.ids(), 3)
+
+    def test_locked_for_seconds(self):
+        self.assertEqual(self.d.stop(), 0)
+        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as db:
+            self.assertEqual(db.execute("PRAGMA journal_mode = DELETE").fetchone()[0], "delete")
+            self.d.start()
+            self.other("before")
+            wait_for(lambda: "before" in self.r.ids())
+            wait_for(lambda: took(db, "BEGIN EXCLUSIVE"))  # nobody may even read
+            db.execute("INSERT INTO outbox(type, payload, event_id) VALUES ('a.b', '{}', 'after')")
+            for n in range(30):
+                self.first_is_served(f"meanwhile{n}")
+                time.sleep(0.1)
+            self.assertNotIn("after", self.r.ids())
+            db.execute("COMMIT")
+        wait_for(lambda: "after" in self.r.ids())
+
+    def test_deleted_and_made_again(self):
+        self.other("before")
+        wait_for(lambda: "before" in self.r.ids())
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path + suffix)
+        self.first_is_served("meanwhile")
+        self.d.ctl("outbox", "init", self.path)
+        self.other("after")
+        wait_for(lambda: "after" in self.r.ids())
+
+    def test_replaced_by_a_backup(self):
+        """The numbers of the backup begin again: each row is an event of its own all the same."""
+        self.d.ctl("outbox", "init", self.path + ".backup")
+        self.other(*[f"a{n}" for n in range(50)])
+        wait_for(lambda: len(self.r.ids()) == 50)
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path + suffix)
+        os.rename(self.path + ".backup", self.path)
+        self.other(*[f"b{n}" for n in range(50)])
+        wait_for(lambda: len(set(self.r.ids())) == 100)
+        self.assertEqual(len(self.r.ids()), 100)
+
+    def test_corrupted(self):
+        self.other("before")
+        wait_for(lambda: "before" in self.r.ids())
+        self.assertEqual(self.d.stop(), 0)
+        corrupt(self.path)
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path + suffix)
+        self.d.start()
+        wait_for(lambda: "event=outbox_failed" in self.d.log())
+        self.first_is_served("meanwhile")
+        os.unlink(self.path)
+        self.d.ctl("outbox", "init", self.path)
+        self.other("after")
+        wait_for(lambda: "after" in self.r.ids())
+
+
+class Reload(unittest.TestCase):
+    def test_under_load(self):
+        """SIGHUP again and again, some of them with a broken file, while thousands are delivered."""
+        with Daemon() as d, Receiver() as r:
+            d.subscribe(r.url, "--ordering", "key")
+            d.insert(*[dict(type="a.b", event_id=f"e{n}", ordering_key=f"k{n % 50}") for n in range(3000)])
+            for n in range(20):
+                d.write_conf(CONF + ("retry: {default: {max_retries: nonsense}}\n" if n % 3 == 2 else f"dead_letter: {{retention: {n + 1}d}}\n"))
+                d.process.send_signal(signal.SIGHUP)
+                loaded = "event=config_loaded" if n % 3 != 2 else "event=config_reload_failed file="
+                want = n + 1 - (n + 1) // 3 if n % 3 != 2 else (n + 1) // 3
+                wait_for(lambda: d.log().count(loaded) >= want)
+            wait_for(lambda: d.counts()["delivered"] == 3000)
+            self.assertEqual(len(r.ids()), 3000)
+            for key in range(50):
+                mine = [int(id[1:]) for id in r.ids() if int(id[1:]) % 50 == key]
+                self.assertEqual(mine, sorted(mine))
 
 
 if __name__ == "__main__":
