@@ -137,7 +137,9 @@ static int rejects_each(struct cli *cli, const char *method, const char *verb, c
     out_note("%zu of %zu rejected rows %s", good, n, done);
     if (last == 0)
         return CLI_OK;
-    return good > 0 ? CLI_PARTIAL : last;
+    if (good > 0)
+        return CLI_PARTIAL;
+    return last == CLI_USAGE ? CLI_NO : last; /* the row is at fault, not what was typed */
 }
 
 int cmd_rejects_retry(struct cli *cli)

@@ -168,8 +168,10 @@ class Rows(unittest.TestCase):
             d.emit("a.b", event_id="p1", partner="late")
             reject = wait_for(lambda: d.json("outbox", "rejects", "list")["items"])[0]
             self.assertIn("partner", reject["reason"])
+            d.ctl("outbox", "rejects", "retry", "--all", check=1)  # as bad as before
             d.ctl("partner", "add", "late")
             d.subscribe(r.url, "--partner", "late", "--name", "late")
+            reject = d.json("outbox", "rejects", "list")["items"][0]
             d.ctl("outbox", "rejects", "retry", reject["id"])
             wait_for(lambda: "p1" in r.ids())
             self.assertEqual(d.json("outbox", "rejects", "list")["items"], [])
