@@ -182,9 +182,18 @@ static bool run_may_start(const struct scheduler *s)
     return !s->draining && s->in_flight < s->conf->max_in_flight;
 }
 
+/* The last eighth is for lanes that have nothing in flight: slow endpoints, however many, leave the
+ * others a way. */
+static bool lane_may_start(const struct scheduler *s, const struct lane *l)
+{
+    int max = s->conf->max_in_flight;
+
+    return run_may_start(s) && (l->in_flight == 0 || s->in_flight < max - max / 8);
+}
+
 static void lane_run(struct scheduler *s, struct lane *l, int64_t now_ms)
 {
-    for (int i = 0; i < QUANTUM && l->queue.first != NULL && run_may_start(s); i++) {
+    for (int i = 0; i < QUANTUM && l->queue.first != NULL && lane_may_start(s, l); i++) {
         struct task *t = l->queue.first;
         int64_t expires = t->row->event.expires_ms;
 
@@ -226,8 +235,9 @@ static void scheduler_run(void *arg)
             break;
         }
         int64_t wake = lane_wake_ms(l, now_ms);
-        if (wake <= now_ms && l->queue.n == 0 && !l->claiming)
-            wake = now_ms + 5; /* no room to claim for: others hold the memory */
+        /* Others hold the memory, or what is left of max_in_flight is not for this one. */
+        if (wake <= now_ms && (l->queue.n == 0 ? !l->claiming : !lane_may_start(s, l)))
+            wake = now_ms + 5;
         if (wake != INT64_MAX && !heap_put(&s->heap, &l->wake, wake))
             log_error("out_of_memory", "at=scheduler");
     }

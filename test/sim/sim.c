@@ -52,6 +52,8 @@ static struct world_answer answer(void *arg, const char *url, int64_t now_ms)
 {
     struct house *h = arg;
 
+    if (strstr(url, "slow") != NULL)
+        return (struct world_answer){OUTCOME_SUCCESS, 200, 9000, -1};
     if (strstr(url, "good") != NULL) {
         h->good_attempts++;
         return (struct world_answer){OUTCOME_SUCCESS, 200, 20, -1};
@@ -368,6 +370,34 @@ static void who_stood_behind_the_buried_goes(void **state)
     house_close(&h);
 }
 
+/* Thirty endpoints that take nine seconds each could fill all of max_in_flight. The one beside them
+ * that is well has its events at once all the same. */
+static void the_slow_leave_a_way(void **state)
+{
+    struct house h;
+
+    (void)state;
+    house_open(&h, "{}\n");
+    for (int i = 0; i < 30; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof name, "slow%d", i);
+        write_now(&h, add_sub, &(struct request){.name = name, .url = "https://slow.example/"});
+    }
+    write_now(&h, add_sub, &(struct request){.name = "good", .url = "https://good.example/"});
+    world_run(h.loop, h.store, SECOND);
+    post(&h, 300, "order.executed");
+    world_run(h.loop, h.store, MINUTE);
+    assert_int_equal(h.good_attempts, 300);
+    for (int i = 0; i < 100; i++) {
+        post(&h, 1, "order.executed");
+        world_run(h.loop, h.store, 100);
+        assert_int_equal(h.good_attempts, 301 + i);
+    }
+    assert_true(world_most_in_flight() > 440);
+    house_close(&h);
+}
+
 static enum err_code broken_since(struct backend *b, void *arg, struct err *err)
 {
     struct request *r = arg;
@@ -516,6 +546,7 @@ int main(void)
         cmocka_unit_test(a_fresh_row_needs_no_claim),
         cmocka_unit_test(a_row_comes_once),
         cmocka_unit_test(who_stood_behind_the_buried_goes),
+        cmocka_unit_test(the_slow_leave_a_way),
         cmocka_unit_test(a_full_disk_forgets_nothing),
         cmocka_unit_test(a_row_that_cannot_be_read_is_read_later),
         cmocka_unit_test(the_unsendable_dies),
