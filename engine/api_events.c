@@ -113,18 +113,18 @@ static enum err_code refused_by_intake(struct incoming *in, enum err_code rc)
 {
     struct api_call *c = in->c;
     char text[sizeof c->err->text], member[32] = "";
-    text_copy(text, sizeof text, c->err->text);
-    if (rc == ERR_EXISTS)
-        return api_refuse(c, 409, "id_conflict", target(in, "id"), "%s", text);
-    if (rc != ERR_INVALID)
+    if (rc != ERR_EXISTS && rc != ERR_INVALID)
         return rc;
+    text_copy(text, sizeof text, c->err->text);
     size_t n = strcspn(text, ":");
     if (n < sizeof member)
         text_copy(member, n + 1, text);
     const char *name = !strcmp(member, "payload")    ? "data"
                        : !strcmp(member, "event_id") ? "id"
                                                      : member;
-    return api_refuse(c, 422, "invalid_event", target(in, name), "%s", text);
+    if (rc == ERR_EXISTS)
+        return api_refuse(c, 409, "id_conflict", target(in, "id"), "%s%s", name, text + n);
+    return api_refuse(c, 422, "invalid_event", target(in, name), "%s%s", name, text + n);
 }
 
 static enum err_code accept_one(struct api_call *c, const struct scanned *s, const char *where)

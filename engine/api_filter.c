@@ -125,6 +125,13 @@ static enum err_code add_of_event(struct reading *r, const char *id, struct nums
     return rc == OK && !room ? fail(r->err, ERR_NOMEM, "no memory for ids") : rc;
 }
 
+static enum err_code bad_id(struct reading *r, const char *id)
+{
+    r->target = "id";
+    return fail(r->err, ERR_INVALID,
+                "id: '%.80s' is not the id of a delivery (dlv_…) or of an event", id);
+}
+
 static enum err_code collect_ids(struct reading *r, const json_t *v, struct nums *x)
 {
     for (size_t i = 0; i < values_n(v); i++) {
@@ -136,7 +143,7 @@ static enum err_code collect_ids(struct reading *r, const json_t *v, struct nums
         else if (id && id_is_event_id(id))
             rc = add_of_event(r, id, x);
         else
-            rc = bad(r, "id", "not the id of a delivery (dlv_…) or of an event");
+            rc = bad_id(r, id ? id : "");
         if (rc == OK && x->n > API_FILTER_IDS_MAX)
             rc = bad(r, "id", "more than 10000 ids: use other filters, or several calls");
         if (rc != OK)

@@ -112,7 +112,10 @@ enum err_code outbox_init(const char *file, const char *table, bool wal, bool *c
     enum err_code code = OK;
     int rc = sqlite3_open_v2(
         file, &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-    if (rc != SQLITE_OK)
+    if (rc == SQLITE_CANTOPEN && handle)
+        code = fail(err, sqlite3_system_errno(handle) == EACCES ? ERR_DENIED : ERR_IO,
+                    "cannot open or make %s: %s", file, errno_text(sqlite3_system_errno(handle)));
+    else if (rc != SQLITE_OK)
         code = outbox_sql_fail(err, handle, rc, "open", file);
     if (code == OK) {
         sqlite3_extended_result_codes(handle, 1);

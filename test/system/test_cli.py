@@ -248,6 +248,20 @@ class Pipes(unittest.TestCase):
                 self.assertIn("code", json.loads(done.stderr)["error"])
 
 
+class Saying(unittest.TestCase):
+    def test_what_is_wrong_in_the_words_of_who_typed_it(self):
+        with Daemon() as d:
+            d.ctl("event", "emit", "--type", "a.b", "--id", "X", "--data", '{"n":1}')
+            rows = ((["event", "emit", "--type", "a.b", "--id", "X", "--data", '{"n":2}'], 1, "webhookctl: id: 'X' was seen with other content"),
+                    (["event", "emit", "--type", "a.b", "--id", "b d"], 65, "webhookctl: id: 'b d' is not an id"),
+                    (["dlq", "count", "b d"], 64, "'b d' is not the id of a delivery (dlv_…) or of an event"),
+                    (["outbox", "init", f"{d.dir}/none/o.db"], 74, "No such file or directory"),
+                    (["outbox", "init", d.conf], 74, "not a database"),
+                    (["subscription", "show", "nobody"], 4, "no subscription 'nobody'"))
+            for args, status, says in rows:
+                self.assertIn(says, d.ctl(*args, check=status, raw=True).stderr)
+
+
 class Completion(unittest.TestCase):
     def complete(self, d, line):
         script = ('eval "$("$CTL" completion bash)"; COMP_WORDS=($LINE); [[ $LINE == *" " ]] && COMP_WORDS+=("");'
