@@ -52,7 +52,7 @@ int dlq_selected(struct cli *cli, const struct filter_flags *f, const char *verb
 int cmd_dlq_list(struct cli *cli)
 {
     static const struct out_column columns[] = {{"DELIVERY", "id", OUT_TEXT},
-                                                {"TYPE", "type", OUT_TEXT},
+                                                {"TYPE", "type", OUT_LONG},
                                                 {"SUBSCRIPTION", "subscription", OUT_TEXT},
                                                 {"DIED", "died_at", OUT_TIME},
                                                 {"TRIES", "attempts", OUT_TEXT},

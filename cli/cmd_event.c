@@ -113,7 +113,7 @@ int cmd_event_emit(struct cli *cli)
 int cmd_event_list(struct cli *cli)
 {
     static const struct out_column columns[] = {{"EVENT", "id", OUT_LONG},
-                                                {"TYPE", "type", OUT_TEXT},
+                                                {"TYPE", "type", OUT_LONG},
                                                 {"PARTNER", "partner", OUT_TEXT},
                                                 {"KEY", "ordering_key", OUT_LONG},
                                                 {"ACCEPTED", "accepted_at", OUT_TIME},

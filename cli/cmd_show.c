@@ -331,7 +331,7 @@ int cmd_delivery_list(struct cli *cli)
 {
     static const struct out_column columns[] = {{"DELIVERY", "id", OUT_TEXT},
                                                 {"EVENT", "event_id", OUT_LONG},
-                                                {"TYPE", "type", OUT_TEXT},
+                                                {"TYPE", "type", OUT_LONG},
                                                 {"SUBSCRIPTION", "subscription", OUT_TEXT},
                                                 {"STATE", "state", OUT_TEXT},
                                                 {"TRIES", "attempts", OUT_TEXT},

@@ -1,7 +1,6 @@
-/* cli/out.c: see out.h. libsmartcols is used here alone. */
+/* cli/out.c: see out.h. Tables: out_table.c. */
 #include "cli/out.h"
 
-#include <libsmartcols/libsmartcols.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,80 +194,6 @@ void out_value(const struct cli *cli, const json_t *value, enum out_kind kind, s
     } else {
         buf_addc(out, '-');
     }
-}
-
-struct out_table {
-    const struct cli *cli;
-    const struct out_column *columns;
-    struct libscols_table *table;
-    size_t rows;
-};
-
-struct out_table *out_table_new(const struct cli *cli, const struct out_column *columns)
-{
-    struct out_table *t = calloc(1, sizeof *t);
-
-    if (t == NULL)
-        return NULL;
-    t->cli = cli;
-    t->columns = columns;
-    t->table = scols_new_table();
-    if (t->table == NULL) {
-        free(t);
-        return NULL;
-    }
-    scols_table_set_column_separator(t->table, "  ");
-    scols_table_enable_minout(t->table, 1);
-    /* Cells are escaped by out_value(); the library's own escapes would double the backslashes. */
-    scols_table_enable_noencoding(t->table, 1);
-    for (size_t i = 0; columns[i].header; i++)
-        scols_table_new_column(t->table, columns[i].header, 0,
-                               cli->out_tty && columns[i].kind == OUT_LONG ? SCOLS_FL_TRUNC : 0);
-    return t;
-}
-
-void out_table_to(struct out_table *t, FILE *to)
-{
-    if (t != NULL)
-        scols_table_set_stream(t->table, to);
-}
-
-static json_t *column_value(const json_t *item, const char *path)
-{
-    const char *other = strchr(path, '|');
-    char first[64];
-
-    if (other == NULL)
-        return out_member(item, path);
-    json_t *value = out_member(item, text_copy(first, (size_t)(other - path) + 1, path));
-
-    return value != NULL && !json_is_null(value) ? value : out_member(item, other + 1);
-}
-
-void out_table_row(struct out_table *t, const json_t *item)
-{
-    struct libscols_line *line = t ? scols_table_new_line(t->table, NULL) : NULL;
-    struct buf cell;
-
-    if (line == NULL)
-        return;
-    t->rows++;
-    for (size_t i = 0; t->columns[i].header; i++) {
-        buf_init(&cell, CELL_MAX_BYTES);
-        out_value(t->cli, column_value(item, t->columns[i].path), t->columns[i].kind, &cell);
-        scols_line_set_data(line, i, cell.data ? cell.data : "-");
-        buf_fini(&cell);
-    }
-}
-
-void out_table_print(struct out_table *t)
-{
-    if (t == NULL)
-        return;
-    if (t->rows > 0)
-        scols_print_table(t->table);
-    scols_unref_table(t->table);
-    free(t);
 }
 
 void out_fields(const struct cli *cli, const json_t *object, const struct out_column *fields)

@@ -37,12 +37,16 @@ class Terminal(unittest.TestCase):
 
     def test_a_narrow_terminal_keeps_ids_whole(self):
         with Daemon(QUICK) as d, Receiver(400) as r:
-            d.subscribe(r.url, "--name", "a-name-that-is-rather-long-for-a-name")
+            d.subscribe(r.url, "--name", "a-rather-long-name")
             d.emit("a.type.that.goes.on.and.on.and.on", event_id="E" * 100)
             dead(d, 1)
             id_ = d.ctl("-o", "id", "dlq", "list").strip()
-            for width in (20, 60):
-                self.assertIn(id_, d.terminal("dlq", "list", columns=width)[1])
+            for width in (20, 60, 110):
+                shown = d.terminal("dlq", "list", columns=width)[1]
+                self.assertIn(id_, shown)
+                self.assertIn("EEE…\n", shown)  # what gives way says so
+            self.assertTrue(all(len(line) <= 110 for line in shown.splitlines()), shown)
+            self.assertIn("E" * 100 + "\n", d.terminal("dlq", "list", columns=250)[1])
 
     def test_asks_shows_whom_it_reaches_and_how_far_it_is(self):
         state = {"status": 400}
