@@ -186,31 +186,12 @@ static enum err_code request_work(struct backend *b, void *arg, struct err *err)
     return rc;
 }
 
-/* A transaction that was undone after its handler had succeeded: what intake read in it (a
- * subscription that is not there) must go too. The next turn of the writing thread sees to it. */
-static enum err_code forget_work(struct backend *b, void *arg, struct err *err)
-{
-    (void)b;
-    (void)err;
-    intake_forget_routes(arg);
-    return OK;
-}
-
-static void forget_done(void *arg, const struct err *err, int64_t generation)
-{
-    (void)arg;
-    (void)err;
-    (void)generation;
-}
-
 static void request_done(void *arg, const struct err *err, int64_t generation)
 {
     struct held *h = arg;
     struct http *http = h->http;
 
     (void)generation;
-    if (err->code != OK && h->response.status < 400 && http != NULL && api_route_writes(h->route))
-        (void)store_submit(http->store, STORE_WRITE, 0, forget_work, forget_done, http->intake);
     if (err->code == OK && http != NULL && api_route_writes(h->route))
         http->hooks.changed(http->hooks.arg, &h->response.changes);
     if (err->code != OK &&

@@ -43,6 +43,7 @@ struct intake {
     const struct keyring *keys;
     struct id_source ids;
     bool primed, loaded;
+    int64_t rollbacks;  /* of the backend, when routes were loaded */
     struct arena names; /* the strings of routes and tenants */
     struct route *routes;
     size_t routes_n;
@@ -202,8 +203,9 @@ static void index_tenants(struct intake *in)
 
 static enum err_code load_routes(struct intake *in, struct backend *b, struct err *err)
 {
-    if (in->loaded)
+    if (in->loaded && in->rollbacks == b->rollbacks)
         return OK;
+    intake_forget_routes(in);
     enum err_code code = load_tenants(in, b, err);
     if (code == OK)
         code = load_subs(in, b, err);
@@ -223,6 +225,7 @@ static enum err_code load_routes(struct intake *in, struct backend *b, struct er
         qsort(in->tenants, in->tenants_n, sizeof *in->tenants, by_name);
     index_tenants(in);
     in->loaded = true;
+    in->rollbacks = b->rollbacks;
     return OK;
 }
 

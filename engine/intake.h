@@ -3,7 +3,8 @@
  *
  * A struct intake belongs to the thread that writes (the store thread; or webhookctl with the
  * daemon stopped). It keeps a table of the subscriptions' partners and patterns, read from the
- * store when first needed and after intake_forget_routes(). */
+ * store when first needed, after intake_forget_routes(), and after a transaction was rolled back in
+ * which it may have read a subscription that is not there. */
 #ifndef ENGINE_INTAKE_H
 #define ENGINE_INTAKE_H
 
@@ -17,7 +18,7 @@ struct intake;
 struct intake *intake_new(const struct keyring *keys); /* keys outlive it; NULL: no memory */
 void intake_free(struct intake *in);
 void intake_forget_routes(
-    struct intake *in); /* a subscription or partner changed, or a transaction was rolled back */
+    struct intake *in); /* a subscription or partner changed, or a savepoint was undone */
 struct id_source *intake_ids(
     struct intake *in); /* numbers for everything that this thread creates; primed from max_num */
 enum err_code intake_prime(struct intake *in, struct backend *b,

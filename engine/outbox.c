@@ -211,7 +211,7 @@ static enum err_code take(struct outbox_source *s, struct outbox *o, int64_t now
     int64_t last = rows[n - 1].seq;
     uint8_t digest[16];
     memcpy(digest, rows[n - 1].digest, sizeof digest);
-    code = outbox_ask_take(s, r, n, NULL, &fresh, NULL, err);
+    code = outbox_ask_take(r, n, NULL, &fresh, NULL, err);
     if (code != OK)
         return code;
     o->mark = o->tail_seq = last;
@@ -283,7 +283,7 @@ static enum err_code sweep(struct outbox_source *s, struct outbox *o, int64_t no
     }
     int64_t swept = 0;
     struct outbox_sweep part = {o->sweep_at, n ? rows[n - 1].seq : o->mark, true};
-    code = outbox_ask_take(s, r, n, &part, &fresh, &swept, err);
+    code = outbox_ask_take(r, n, &part, &fresh, &swept, err);
     if (code != OK)
         return code;
     if (fresh) {

@@ -174,7 +174,6 @@ struct outbox_source {
     int64_t low_disk_bytes, dedupe_ms;
     bool disk_low;
     int64_t disk_us;
-    bool forget_routes; /* the thread's: a batch was undone, what intake read in it may be too */
     struct outbox outboxes[CONF_OUTBOXES_MAX];
     size_t n;
 };
@@ -202,9 +201,8 @@ struct outbox_sweep {
 };
 /* Rows that are not known as taken become events or rejects. sweep NULL: the mark moves to the
  * last row. Frees r. *fresh: how many were not known. *swept: up to where the slice was done. */
-enum err_code outbox_ask_take(struct outbox_source *s, struct outbox_request *r, size_t n,
-                              const struct outbox_sweep *sweep, size_t *fresh, int64_t *swept,
-                              struct err *err);
+enum err_code outbox_ask_take(struct outbox_request *r, size_t n, const struct outbox_sweep *sweep,
+                              size_t *fresh, int64_t *swept, struct err *err);
 void outbox_source_unref(struct outbox_source *s); /* with the mutex held; releases it */
 
 /* ---- outbox_watch.c ---- */

@@ -26,7 +26,7 @@ struct outbox_request {
     struct arena mem;
     const char *outbox, *partner, *name_source, *version;
     struct intake_limits limits;
-    bool forget_routes, numbers_reused;
+    bool numbers_reused;
     struct outbox_row rows[OUTBOX_BATCH];
     size_t n;
     bool sweep;
@@ -54,7 +54,6 @@ struct outbox_request *outbox_request_new(struct outbox_source *s, const struct 
     arena_init(&r->mem);
     changes_init(&r->changes);
     r->source = s;
-    r->forget_routes = s->forget_routes;
     r->numbers_reused = !o->db.autoincrement;
     pthread_mutex_lock(&s->mutex);
     r->outbox = arena_copy(&r->mem, o->name);
@@ -400,10 +399,7 @@ static enum err_code forget_gone(struct outbox_request *r, struct backend *b, st
 static enum err_code take_work(struct backend *b, void *arg, struct err *err)
 {
     struct outbox_request *r = arg;
-    enum err_code code = OK;
-    if (r->forget_routes)
-        intake_forget_routes(r->source->intake);
-    code = intake_prime(r->source->intake, b, err);
+    enum err_code code = intake_prime(r->source->intake, b, err);
     for (size_t i = 0; code == OK && i < r->n; i++)
         code = take_row(r, b, &r->rows[i], err);
     if (code == OK && r->sweep && r->slice.forget)
@@ -413,9 +409,8 @@ static enum err_code take_work(struct backend *b, void *arg, struct err *err)
     return code;
 }
 
-enum err_code outbox_ask_take(struct outbox_source *s, struct outbox_request *r, size_t n,
-                              const struct outbox_sweep *sweep, size_t *fresh, int64_t *swept,
-                              struct err *err)
+enum err_code outbox_ask_take(struct outbox_request *r, size_t n, const struct outbox_sweep *sweep,
+                              size_t *fresh, int64_t *swept, struct err *err)
 {
     r->n = n;
     r->sweep = sweep != NULL;
@@ -425,7 +420,6 @@ enum err_code outbox_ask_take(struct outbox_source *s, struct outbox_request *r,
     } else {
         r->mark = r->rows[n - 1].seq;
     }
-    s->forget_routes = false;
     if (!ask(r, STORE_WRITE, STORE_GUARDED, take_work))
         return stopped(err);
     enum err_code code = r->err.code;
@@ -433,10 +427,8 @@ enum err_code outbox_ask_take(struct outbox_source *s, struct outbox_request *r,
         *fresh = r->fresh;
         if (swept)
             *swept = r->swept;
-    } else {
-        s->forget_routes = true;
-        if (err)
-            *err = r->err;
+    } else if (err) {
+        *err = r->err;
     }
     outbox_request_free(r);
     return code;

@@ -225,6 +225,7 @@ struct backend_ops {
 /* Every backend begins with this. */
 struct backend {
     const struct backend_ops *ops;
+    int64_t rollbacks; /* so far: what was read in a transaction may be gone since */
 };
 
 /* By the scheme of a URL ("sqlite:///…", "memory:"); NULL: unknown. */

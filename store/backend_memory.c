@@ -118,6 +118,7 @@ static enum err_code mem_commit(struct backend *b, struct err *err)
 
 static void mem_rollback(struct backend *b)
 {
+    b->rollbacks++;
     mem_undo(mem_db(b), 0);
     pthread_mutex_unlock(&mem_db(b)->lock);
 }

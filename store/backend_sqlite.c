@@ -285,6 +285,7 @@ static enum err_code sq_begin(struct backend *b, struct err *err)
 static void sq_rollback(struct backend *b)
 {
     struct sq *q = sq_of(b);
+    b->rollbacks++;
     q->deltas.n = 0;
     q->deadline_us = 0;
     /* After SQLITE_FULL or an I/O error SQLite may have rolled back by itself. */

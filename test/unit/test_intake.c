@@ -127,6 +127,23 @@ static struct intake_result accept(struct desk *d, const struct intake_event *ev
     return r;
 }
 
+/* The transaction that made a subscription is undone: nothing may be routed to it any more. */
+static void an_undone_subscription_is_forgotten(void **state)
+{
+    struct desk *d = desk_new();
+    struct err err = {0};
+    struct intake_event ev = event_of("a.b", "{}");
+    (void)state;
+    must(d->b->ops->commit(d->b, &err), &err);
+    must(d->b->ops->begin(d->b, &err), &err);
+    add_sub(d, "undone", 1, "*", SUB_ACTIVE);
+    assert_int_equal(accept(d, &ev).matched, 1);
+    d->b->ops->rollback(d->b);
+    must(d->b->ops->begin(d->b, &err), &err);
+    assert_int_equal(accept(d, &ev).matched, 0);
+    desk_free(d);
+}
+
 /* ---- judgement ---- */
 
 static const struct judgement {
@@ -417,6 +434,7 @@ static void wakes_are_merged_by_subscription(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_undone_subscription_is_forgotten),
         cmocka_unit_test(judges_by_the_table),
         cmocka_unit_test(a_row_has_one_id),
         cmocka_unit_test(an_id_is_remembered_with_its_content),
