@@ -187,8 +187,8 @@ static enum err_code ask_store(struct cli *cli, const struct client_request *r, 
     if (ops == NULL)
         return fail(err, ERR_CONFIG, "store.url %s: no such backend", cli->conf->store_url);
     if (cli->client->keys == NULL) {
-        enum err_code rc =
-            keyring_load(&cli->client->keys, cli->conf->encryption_key_file, true, err);
+        enum err_code rc = keyring_load(&cli->client->keys, cli->conf->encryption_key_file,
+                                        backend_is_new(cli->conf->store_url), err);
 
         if (rc != OK)
             return rc;

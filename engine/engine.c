@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sysexits.h>
@@ -15,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/url.h"
 #include "engine/http.h"
 #include "engine/intake.h"
@@ -24,6 +24,7 @@
 #include "engine/scheduler.h"
 #include "engine/sweep.h"
 #include "engine/transport.h"
+#include "store/backend.h"
 #include "store/seal.h"
 #include "store/store.h"
 
@@ -332,24 +333,24 @@ static void on_lanes_ready(void *arg)
     notify_state("READY=1");
 }
 
-/* Descriptors: as many as we may have. Core dumps: none, they would hold secrets (G8). */
+/* Descriptors: as many as we may have. */
 static void limits_set(void)
 {
-    struct rlimit files, none = {0, 0};
+    struct rlimit files;
 
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max < 65536 ? files.rlim_max : 65536;
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
-    (void)setrlimit(RLIMIT_CORE, &none);
-    (void)prctl(PR_SET_DUMPABLE, 0);
+    process_hide_memory();
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of write, not a death */
 }
 
 static enum err_code engine_build(struct engine *e, struct err *err)
 {
-    enum err_code rc = keyring_load(&e->keys, e->conf->encryption_key_file, true, err);
+    enum err_code rc = keyring_load(&e->keys, e->conf->encryption_key_file,
+                                    backend_is_new(e->conf->store_url), err);
 
     if (rc != OK)
         return rc;

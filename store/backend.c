@@ -1,7 +1,11 @@
 /* store/backend.c: which database a URL names. */
 #include "store/backend.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "base/url.h"
 
 const struct backend_ops *backend_find(const char *url)
 {
@@ -12,4 +16,10 @@ const struct backend_ops *backend_find(const char *url)
             return all[i];
     }
     return NULL;
+}
+
+bool backend_is_new(const char *url)
+{
+    const char *path = url_sqlite_path(url);
+    return path == NULL || (access(path, F_OK) != 0 && errno == ENOENT);
 }

@@ -230,6 +230,8 @@ struct backend {
 
 /* By the scheme of a URL ("sqlite:///…", "memory:"); NULL: unknown. */
 const struct backend_ops *backend_find(const char *url);
+/* Nothing is there yet: only then may a missing key file be made. */
+bool backend_is_new(const char *url);
 extern const struct backend_ops backend_sqlite;
 extern const struct backend_ops backend_memory;
 

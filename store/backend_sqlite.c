@@ -181,6 +181,32 @@ static enum err_code wal_check(struct sq *q, struct err *err)
     return code;
 }
 
+/* Does the key file hold every key that secrets are sealed with? One of each key is opened: who comes
+ * with another key file hears it now, before anything is sealed with the wrong key. */
+static enum err_code keys_fit(struct sq *q, struct err *err)
+{
+    static const char sql[] = "SELECT num, value FROM secret GROUP BY substr(value, 1, 5)";
+    sqlite3_stmt *st = NULL;
+    enum err_code code = OK;
+    struct arena mem;
+    const void *value;
+    size_t n;
+    int rc;
+    if (sqlite3_prepare_v2(q->db, sql, -1, &st, NULL) != SQLITE_OK)
+        return sq_fail(q, sql, err);
+    arena_init(&mem);
+    while (code == OK && (rc = sqlite3_step(st)) != SQLITE_DONE) {
+        if (rc == SQLITE_ROW)
+            code =
+                sq_unseal(q, "secret", sqlite3_column_int64(st, 0), st, 1, &mem, &value, &n, err);
+        else
+            code = sq_fail(q, sql, err);
+    }
+    arena_fini(&mem);
+    sqlite3_finalize(st);
+    return code;
+}
+
 static enum err_code open_writer(struct sq *q, struct err *err)
 {
     int64_t version = 0;
@@ -201,6 +227,8 @@ static enum err_code open_writer(struct sq *q, struct err *err)
         code = wal_check(q, err);
     while (code == OK && version < SCHEMA_VERSION)
         code = migrate_one(q, version++, err);
+    if (code == OK)
+        code = keys_fit(q, err);
     if (code == OK)
         sqlite3_wal_hook(q->db, wal_grew, q);
     return code;

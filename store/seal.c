@@ -226,12 +226,14 @@ enum err_code keyring_load(struct keyring **out, const char *path, bool create, 
             return code;
         fd = open(path, O_RDONLY | O_CLOEXEC);
     }
+    if (fd < 0 && errno == ENOENT)
+        return fail(err, ERR_NOT_FOUND,
+                    "key file %s: it is gone, and a new one would open nothing that is in the "
+                    "store: put it back from your backup",
+                    path);
     if (fd < 0)
-        return fail(err,
-                    errno == ENOENT   ? ERR_NOT_FOUND
-                    : errno == EACCES ? ERR_DENIED
-                                      : ERR_IO,
-                    "key file %s: %s", path, errno_text(errno));
+        return fail(err, errno == EACCES ? ERR_DENIED : ERR_IO, "key file %s: %s", path,
+                    errno_text(errno));
     struct keyring *k;
     enum err_code code = ring_new(&k, err);
     if (code == OK) {
