@@ -9,7 +9,7 @@ import threading
 import time
 import unittest
 
-from harness import CONF, Daemon, Receiver, WEBHOOKCTL, WEBHOOKD, wait_for
+from harness import CONF, Daemon, Receiver, WEBHOOKCTL, WEBHOOKD, run_as_nobody, wait_for
 
 ONE = CONF.replace("  - url: sqlite://{dir}/outbox/outbox.db\n", "  - url: sqlite://{dir}/outbox/trades.db\n")
 
@@ -198,7 +198,7 @@ class Notice(unittest.TestCase):
             os.chown(f"{d.dir}/store", 65534, 65534)
             os.chown(d.dir, 65534, 65534)
             os.chmod(f"{d.dir}/outbox/trades.db", 0o644)
-            done = subprocess.run([WEBHOOKD, "-c", d.conf], capture_output=True, text=True, timeout=60, user=65534, group=65534, extra_groups=[])
+            done = run_as_nobody(WEBHOOKD, "-c", d.conf)
             self.assertNotEqual(done.returncode, 0)
             self.assertIn("outbox", done.stderr)
             self.assertRegex(done.stderr, "chmod|chgrp|group|permission")

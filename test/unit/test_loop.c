@@ -198,27 +198,21 @@ static void equal_questions_are_one_and_a_cancelled_one_stays_silent(void **stat
     loop_free(s.loop);
 }
 
-static void running_names_are_bounded_and_free_ends_them(void **state)
+static void many_names_run_at_once_and_free_ends_them(void **state)
 {
     struct story s = {.loop = loop_new()};
     struct err err;
     struct resolver *r = resolver_new(s.loop, &err);
     struct resolver_query *q;
     struct resolver_answer now = {.n = 0};
-    int running = 0, full = 0;
 
     (void)state;
     for (int i = 0; i < 300; i++) {
         char name[64];
 
         (void)snprintf(name, sizeof(name), "n%d.invalid", i);
-        if (resolver_ask(r, name, 1000, &now, answered, &s, &q))
-            full += now.n == 0 && strstr(now.error, "too many") != NULL;
-        else
-            running++;
+        assert_false(resolver_ask(r, name, 1000, &now, answered, &s, &q));
     }
-    assert_int_equal(running, 256);
-    assert_int_equal(full, 44);
     resolver_free(r);
     assert_int_equal(s.answers, 0);
     loop_free(s.loop);
@@ -232,7 +226,7 @@ int main(void)
         cmocka_unit_test(watches_and_signals),
         cmocka_unit_test(localhost_and_impossible_names_are_answered_at_once),
         cmocka_unit_test(equal_questions_are_one_and_a_cancelled_one_stays_silent),
-        cmocka_unit_test(running_names_are_bounded_and_free_ends_them),
+        cmocka_unit_test(many_names_run_at_once_and_free_ends_them),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
