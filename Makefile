@@ -28,6 +28,8 @@ UNIT := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c test/c
 
 SIM_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard test/sim/*.c))
 SIM := $(if $(SIM_OBJ),$(BUILD)/test/sim/sim)
+FUZZ := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 20
 BENCH := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*.c))
 
 DEPS_BUILD := gcc make pkg-config libevent-dev libcurl4-openssl-dev libsqlite3-dev libssl-dev libyaml-dev \
@@ -46,6 +48,7 @@ help:
 	@echo 'make run        webhookd in the foreground on webhookd.conf.example, state under var/'
 	@echo 'make test       every test; ends with "N passed, N failed"'
 	@echo 'make asan tsan  the same under AddressSanitizer+UBSan; store and system tests under ThreadSanitizer'
+	@echo 'make fuzz       every parser under libFuzzer, FUZZ_SECONDS=20 each, from the corpus in test/fuzz/corpus'
 	@echo 'make lint       layers, banned calls, formatting, documents against tables, both compilers'
 	@echo 'make soak       faults for minutes: kill -9 loops, full and failing disks, jumping clocks, large backlogs'
 	@echo 'make bench      deliveries per second beside a bare libcurl loop, latency, memory (FULL=1: longer)'
@@ -85,6 +88,14 @@ asan: deps
 tsan: deps
 	@$(MAKE) --no-print-directory -s -j2 BUILD=build-tsan SAN=thread build tests
 	@python3 test/run.py --build build-tsan --sanitizer --only 'store|conformance|outbox|system'
+# What is found goes to build-fuzz/corpus; a crash leaves its input in build-fuzz/NAME-crash-….
+.PHONY: fuzzers
+fuzzers: $(FUZZ:%=$(BUILD)/fuzz/%)
+fuzz: deps
+	@$(MAKE) --no-print-directory -s -j2 BUILD=build-fuzz CC=clang SAN=fuzzer-no-link,address,undefined fuzzers
+	@for f in $(FUZZ); do mkdir -p build-fuzz/corpus/$$f; echo "== $$f"; \
+	  build-fuzz/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -verbosity=0 -print_final_stats=1 \
+	    -artifact_prefix=build-fuzz/$$f- build-fuzz/corpus/$$f test/fuzz/corpus/$$f || exit 1; done
 lint: deps
 	@python3 test/lint/lint.py
 soak: deps
@@ -101,7 +112,7 @@ install: build
 	install -m 644 packaging/webhookd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/webhookd.service
 	install -m 644 webhookd.conf.example README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/webhookd/
 clean:
-	rm -rf build build-asan build-tsan build-clang
+	rm -rf build build-asan build-tsan build-fuzz build-clang
 
 $(BUILD)/libwebhookd.a: $(LIB_OBJ)
 	rm -f $@ && ar rcs $@ $^
@@ -120,6 +131,9 @@ $(BUILD)/test/conformance/%: $(BUILD)/test/conformance/%.o $(BUILD)/libwebhookd.
 $(BUILD)/bench/%: $(BUILD)/test/bench/%.o $(BUILD)/libwebhookd.a
 	@mkdir -p $(@D)
 	$(CC) $(LDOPT) -o $@ $^ $(LDLIBS_ALL)
+$(BUILD)/fuzz/%: $(BUILD)/test/fuzz/%.o $(BUILD)/libwebhookd.a
+	@mkdir -p $(@D)
+	$(CC) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS_ALL)
 # The simulation links its own clock, dice, loop, transport and store face: they stand before the library, so
 # that the linker takes them and leaves the real ones in the archive.
 $(BUILD)/test/sim/sim: $(SIM_OBJ) $(BUILD)/libwebhookd.a
