@@ -112,6 +112,20 @@ def white_space():
     yield from (f"{f}: clang-format -i {f}" for f in sorted(seen))
 
 
+def architecture():
+    """Every file is named in ARCHITECTURE.md under its folder: `name`, `name.c`, or `_rest` behind its family's name."""
+    text = open("ARCHITECTURE.md", encoding="utf-8").read()
+    index = text.split("## Every file", 1)[1] if "## Every file" in text else ""
+    for layer in LAYERS:
+        part = re.search(rf"\| `{layer}/` \|(.*?)(?:\n\n|\Z)", index, re.S)
+        stems = {f.rsplit("/", 1)[1][:-2] for f in ours() if f.startswith(layer + "/")}
+        names = set(re.findall(r"`(\w+)(?:\.[ch])?`", part.group(1))) if part else set()
+        names.update(stem for stem in stems for name in set(names) if name.startswith("_") and stem.endswith(name))
+        yield from (f"{layer}/{stem}: is not in ARCHITECTURE.md's list of files" for stem in sorted(stems - names))
+        yield from (f"ARCHITECTURE.md lists {layer}/{name}, which is not there" for name in sorted(names - stems)
+                    if not name.startswith("_"))
+
+
 def conf_documents(build):
     done = subprocess.run([sys.executable, "test/lint/confdoc.py"], capture_output=True, text=True,
                           env=dict(os.environ, BUILD=build))
@@ -157,7 +171,8 @@ def main():
     args = parser.parse_args()
     os.chdir(ROOT)
     checks = [("layers", layers), ("library headers", libraries), ("banned calls", banned), ("left-overs", leftovers),
-              ("opening paragraphs", opening), ("sizes", sizes), ("white space", white_space)]
+              ("opening paragraphs", opening), ("sizes", sizes), ("white space", white_space),
+              ("ARCHITECTURE names every file", architecture)]
     if os.path.exists(f"{args.build}/webhookctl") and os.path.exists("test/lint/confdoc.py"):
         checks.append(("configuration: table, example, README", lambda: conf_documents(args.build)))
     if not args.quick:

@@ -35,6 +35,13 @@ class Crash(unittest.TestCase):
             for x in r.requests:  # a duplicate has the same id and the same body
                 self.assertEqual(bodies.setdefault(x.id, x.body), x.body)
 
+    def test_no_core_dump(self):
+        """G8: a dump would hold every secret."""
+        with Daemon() as d:
+            with open(f"/proc/{d.process.pid}/limits") as limits:
+                core = next(line for line in limits if line.startswith("Max core file size"))
+            self.assertEqual(core.split()[4:6], ["0", "0"])
+
     def test_no_repair_step_and_ids_are_derived_again(self):
         with Daemon(start=False) as d, Receiver() as r:
             d.start()

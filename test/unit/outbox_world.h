@@ -146,6 +146,14 @@ static inline enum err_code look_taken(struct backend *b, struct world_ask *a, s
     return b->ops->taken_list(b, a->text, INT64_MIN, 1000, &a->mem, &list, &a->n, err);
 }
 
+static inline enum err_code look_mark(struct backend *b, struct world_ask *a, struct err *err)
+{
+    int64_t mark = 0;
+    enum err_code code = b->ops->outbox_mark(b, a->text, &mark, err);
+    a->n = (size_t)mark;
+    return code;
+}
+
 static inline size_t world_count(struct world *w,
                                  enum err_code (*look)(struct backend *, struct world_ask *,
                                                        struct err *))

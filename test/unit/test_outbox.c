@@ -23,6 +23,7 @@ static void rows_become_events_in_order(void **state)
                         "FROM n");
     WAIT_FOR(w, w->accepted == 600);
     assert_int_equal(w->unrouted, 600);
+    assert_int_equal(world_count(w, look_mark), 600); /* a new start reads on from here */
 
     struct world_ask a = {.look = look_events};
     world_ask(w, STORE_LIST, &a);

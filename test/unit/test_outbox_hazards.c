@@ -1,7 +1,24 @@
 /* test/unit/test_outbox_hazards.c: what producers' databases can do to us: numbers that come again,
  * other encodings and journal modes, files that are replaced, producers that must not be disturbed,
  * crashes between. */
+#include "engine/outbox_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+
 #include "outbox_world.h"
+
+/* In place of libc's, for SQLite and for us. What we open to sync is a -wal, and only to read. */
+static _Atomic bool wal_sync_fails;
+int fdatasync(int fd)
+{
+    if (wal_sync_fails && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fdatasync, fd);
+}
 
 #define ROW "INSERT INTO outbox(type, payload) VALUES('t', '{}')"
 
@@ -243,6 +260,59 @@ static void an_explicit_number_below_the_mark_is_found(void **state)
     world_free(w);
 }
 
+/* A producer at synchronous=NORMAL has not synced its commit: until we have, nothing of it goes out
+ * that a power cut could undo. */
+static void nothing_goes_out_before_the_producers_log_is_synced(void **state)
+{
+    struct world *w = world_new();
+    (void)state;
+    world_outbox(w, 0, true);
+    log_setup(LOG_FORMAT_LOGFMT, LOG_LEVEL_ERROR + 1);
+    wal_sync_fails = true;
+    sql(w->producer[0], ROW);
+    world_start(w);
+    for (int i = 0; i < 200; i++)
+        world_pump(w);
+    assert_int_equal(w->accepted, 0);
+    wal_sync_fails = false;
+    WAIT_FOR(w, w->accepted == 1);
+    world_free(w);
+}
+
+/* A number that was issued again, or a row that was changed, since it was taken: it is not the row
+ * that may be deleted. */
+static void trimming_deletes_only_what_was_taken(void **state)
+{
+    struct world *w = world_new();
+    struct outbox_db db = {0};
+    struct outbox_row rows[2];
+    struct outbox_trimmed trimmed;
+    struct taken taken[2];
+    struct arena mem;
+    struct err err = {0};
+    size_t n = 0;
+    (void)state;
+    world_outbox(w, 0, true);
+    sql(w->producer[0], ROW ", ('t', '{}')");
+    arena_init(&mem);
+    must(outbox_db_open(&db, w->file[0], "outbox", &err), &err);
+    must(outbox_db_read(&db, OUTBOX_START, INT64_MAX, 2, &mem, rows, &n, &err), &err);
+    assert_int_equal(n, 2);
+    for (size_t i = 0; i < n; i++) {
+        taken[i].seq = rows[i].seq;
+        memcpy(taken[i].digest, rows[i].digest, sizeof taken[i].digest);
+    }
+    sql(w->producer[0], "UPDATE outbox SET payload = '{\"changed\":true}' WHERE seq = 1");
+    must(outbox_db_trim(&db, taken, n, &trimmed, &err), &err);
+    assert_true(trimmed.gone[0] && trimmed.gone[1] && trimmed.other);
+    assert_int_equal(sql_number(w->producer[0], "SELECT count(*) FROM outbox"), 1);
+    assert_int_equal(sql_number(w->producer[0], "SELECT seq FROM outbox"), 1);
+    arena_fini(&mem);
+    outbox_db_close(&db);
+    world_start(w);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +326,8 @@ int main(void)
         cmocka_unit_test(a_restart_takes_nothing_twice),
         cmocka_unit_test(columns_may_be_added_later),
         cmocka_unit_test(an_explicit_number_below_the_mark_is_found),
+        cmocka_unit_test(nothing_goes_out_before_the_producers_log_is_synced),
+        cmocka_unit_test(trimming_deletes_only_what_was_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

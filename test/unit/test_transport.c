@@ -292,6 +292,25 @@ static void open_requests_are_dropped_without_a_word(void **state)
 
 /* ---- egress ---- */
 
+/* Allowed when it was sent, refused before the socket opens: the last judge sees what is dialled. */
+static void the_socket_is_judged_too(void **state)
+{
+    struct world w;
+    struct flight x;
+    struct result out;
+
+    (void)state;
+    world_open(&w, manners, NULL);
+    fly(&w, (struct transport_request){.lane = 1, .url = url_to(&w, "http", "127.0.0.1", "ok")}, &x,
+        &out);
+    w.conf->egress.allow_n = 0;
+    wait_all(&w);
+    assert_int_equal(out.f.outcome, OUTCOME_BLOCKED);
+    assert_string_equal(out.error, "address refused: loopback");
+    assert_int_equal(peer_connections(w.peer), 0);
+    world_close(&w);
+}
+
 static void what_egress_refuses_is_blocked(void **state)
 {
     static const struct {
@@ -427,6 +446,7 @@ int main(void)
         cmocka_unit_test(many_at_once),
         cmocka_unit_test(open_requests_are_dropped_without_a_word),
         cmocka_unit_test(what_egress_refuses_is_blocked),
+        cmocka_unit_test(the_socket_is_judged_too),
         cmocka_unit_test(rules_hold_at_each_request),
         cmocka_unit_test(a_proxy_in_the_environment_is_ignored),
         cmocka_unit_test(certificates_are_verified_against_the_real_host),

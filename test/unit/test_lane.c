@@ -1,0 +1,86 @@
+/* test/unit/test_lane.c: a lane's arithmetic: how many may be in doubt, what a claim is told to skip,
+ * which answers of an old snapshot are ghosts. */
+#include "engine/lane.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static struct task *task_of(struct lane *l, int64_t delivery)
+{
+    struct task *t = calloc(1, sizeof *t);
+
+    t->lane = l;
+    t->row = calloc(1, sizeof *t->row);
+    t->row->delivery.num = t->settlement.delivery = delivery;
+    return t;
+}
+
+/* A ghost is a delivery that was settled after the snapshot which shows it as ready. A snapshot as
+ * new as the settlement is right: it may be ready again, by a replay. */
+static void ghosts(void **state)
+{
+    struct lane *l = lane_new(NULL, 1);
+
+    (void)state;
+    assert_true(lane_ghost_add(l, 7, 100));
+    assert_true(lane_ghost_add(l, 8, 102));
+    assert_true(lane_is_ghost(l, 7, 99) && lane_is_ghost(l, 8, 99));
+    assert_false(lane_is_ghost(l, 7, 100));
+    assert_true(lane_is_ghost(l, 8, 101));
+    assert_false(lane_is_ghost(l, 9, 99));
+    lane_ghosts_forget(l);
+    assert_false(lane_is_ghost(l, 7, 99));
+    lane_free(l);
+}
+
+/* G2: at most twice the ceiling can be in doubt, settling ones included. */
+static void doubt_is_bounded(void **state)
+{
+    struct lane *l = lane_new(NULL, 1);
+
+    (void)state;
+    l->max_in_flight = 2;
+    window_init(&l->window, 2);
+    for (int n = 0; n < 4; n++) {
+        assert_true(lane_has_window(l));
+        task_list_add(&l->busy, task_of(l, n + 1)); /* sent and answered: it settles */
+    }
+    assert_false(lane_has_window(l));
+    lane_free(l);
+}
+
+/* A claim skips what is in memory, in order. */
+static void what_is_known(void **state)
+{
+    struct lane *l = lane_new(NULL, 1);
+    size_t n = 9;
+
+    (void)state;
+    assert_null(lane_known(l, &n));
+    assert_int_equal(n, 0);
+    task_list_add(&l->queue, task_of(l, 30));
+    task_list_add(&l->busy, task_of(l, 10));
+    task_list_add(&l->queue, task_of(l, 20));
+    int64_t *known = lane_known(l, &n);
+    assert_int_equal(n, 3);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(known[i], 10 * ((int64_t)i + 1));
+    free(known);
+    lane_free(l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ghosts),
+        cmocka_unit_test(doubt_is_bounded),
+        cmocka_unit_test(what_is_known),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
