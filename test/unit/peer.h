@@ -40,7 +40,7 @@ enum { REQUEST_ROOM = 1 << 16, GUESTS_MAX = 256 };
 struct guest {
     struct peer *p;
     pthread_t thread;
-    int fd;
+    _Atomic int fd; /* -1: its thread has closed it */
     SSL *ssl;
 };
 struct peer {
