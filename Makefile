@@ -1,6 +1,8 @@
 # webhookd: `make demo` shows the whole story, `make test` runs every test, `make help` lists the rest.
 BUILD ?= build
-CC ?= gcc
+ifeq ($(origin CC),default) # make's own default is cc, whatever that is
+CC := gcc
+endif
 SAN ?=
 VERSION := 0.1.0
 GIT := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
