@@ -37,6 +37,7 @@ BENCH := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*.c))
 DEPS_BUILD := gcc make pkg-config libevent-dev libcurl4-openssl-dev libsqlite3-dev libssl-dev libyaml-dev \
               libjansson-dev libsmartcols-dev libc-ares-dev ca-certificates python3 sqlite3
 DEPS_TEST := libcmocka-dev clang clang-format nginx-light openssl prometheus git
+DEPS_SOAK := strace faketime
 missing = $(shell for p in $(1); do dpkg-query -W -f='$${db:Status-Abbrev}' $$p 2>/dev/null | grep -q ^ii || echo $$p; done)
 PREFIX ?= /usr/local
 
@@ -101,6 +102,7 @@ fuzz: deps
 lint: deps
 	@python3 test/lint/lint.py
 soak: deps
+	$(call install-missing,$(DEPS_SOAK))
 	@$(MAKE) --no-print-directory -s -j2 build
 	@python3 test/run.py --build $(BUILD) --soak $(if $(T),--only '$(T)')
 bench: deps

@@ -11,7 +11,7 @@ CONF = """\
 store:
   url: sqlite://{dir}/store/webhookd.db
   encryption_key_file: {dir}/key
-  low_disk: 2MiB
+  low_disk: 8MiB
 outbox:
   - url: sqlite://{dir}/outbox/outbox.db
 listen:
@@ -31,7 +31,7 @@ def mount(*args):
 class SmallDisk:
     """The store's folder is a file system of a few MiB."""
 
-    def __init__(self, d, mib=12):
+    def __init__(self, d, mib=32):
         self.path = f"{d.dir}/store"
         if not mount("-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", self.path):
             raise unittest.SkipTest("cannot mount a tmpfs: not root?")
@@ -79,7 +79,7 @@ class Disk(unittest.TestCase):
         d.ctl("subscription", "pause", "s")
         self.rows(0, 100)
         wait_for(lambda: d.counts()["held"] == 100)
-        self.disk.leave(MIB)
+        self.disk.leave(7 * MIB)
         wait_for(lambda: "outbox_disk_low" in d.log())
         self.rows(100, 100)
         d.ctl("subscription", "resume", "s")

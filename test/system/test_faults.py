@@ -82,6 +82,22 @@ class Wakes(unittest.TestCase):
             with store(d) as db:
                 self.assertEqual(db.execute("SELECT count(*) FROM ready").fetchone()[0], 0)
 
+    def test_a_breaker_stays_open_across_a_crash(self):
+        conf = "breaker: {min_failures: 20, min_period: 100ms, probe_interval: 1s}\nretry: {default: {initial_delay: 100ms, max_retries: 1000}}\n"
+        with Daemon(conf) as d, Receiver(503) as r:
+            d.subscribe(r.url, "--name", "s")
+            d.insert(*[dict(type="a.b") for _ in range(200)])
+            wait_for(lambda: d.json("subscription", "show", "s")["broken_since"])
+            d.kill()
+            d.start()
+            before = len(r.requests)
+            d.insert(*[dict(type="a.b") for _ in range(200)])
+            wait_for(lambda: len(r.requests) >= before + 3)
+            self.assertLess(len(r.requests), before + 5)  # one probe a second, no flood at the start
+            r.answer = 200
+            wait_for(lambda: d.counts()["delivered"] == 400)
+            self.assertIsNone(d.json("subscription", "show", "s")["broken_since"])
+
     def test_gone_while_many_are_in_flight(self):
         with Daemon() as d, Receiver(lambda r, n: 410 if n > 100 else 200) as r:
             d.subscribe(r.url, "--name", "s")
