@@ -2,7 +2,7 @@
  * libyaml.
  *
  * Three passes: bytes (UTF-8, no NUL), events (syntax, and what we refuse: aliases and anchors,
- * foreign tags, a second document), then libyaml's document, which conf_bind.c walks. Aliases are refused
+ * tags, depth, a second document), then libyaml's document, which conf_bind.c walks. Aliases are refused
  * because a few lines of them unfold to gigabytes, and a configuration needs none. */
 #include "policy/conf_table.h"
 
@@ -12,6 +12,9 @@
 #include <yaml.h>
 
 #include "base/text.h"
+
+/* libyaml's time grows with the square of the depth: a megabyte of brackets takes it minutes. */
+enum { DEPTH_MAX = 32 };
 
 struct conf_tree {
     yaml_document_t document;
@@ -109,17 +112,20 @@ static void syntax_problem(const yaml_parser_t *parser, const char *text, size_t
         conf_problem(p, line, col, "YAML: %s %s", parser->context, problem);
 }
 
-static bool tag_foreign(const yaml_event_t *e)
+/* Even YAML's own ones: a value's type is what the table says. */
+static bool has_tag(const yaml_event_t *e)
 {
-    const char *tag = NULL;
+    return (e->type == YAML_SCALAR_EVENT && e->data.scalar.tag != NULL) ||
+           (e->type == YAML_SEQUENCE_START_EVENT && e->data.sequence_start.tag != NULL) ||
+           (e->type == YAML_MAPPING_START_EVENT && e->data.mapping_start.tag != NULL);
+}
 
-    if (e->type == YAML_SCALAR_EVENT)
-        tag = (const char *)e->data.scalar.tag;
-    else if (e->type == YAML_SEQUENCE_START_EVENT)
-        tag = (const char *)e->data.sequence_start.tag;
-    else if (e->type == YAML_MAPPING_START_EVENT)
-        tag = (const char *)e->data.mapping_start.tag;
-    return tag != NULL && strncmp(tag, "tag:yaml.org,2002:", 18) != 0;
+/* How an event changes the depth of nesting. */
+static int deeper(const yaml_event_t *e)
+{
+    if (e->type == YAML_SEQUENCE_START_EVENT || e->type == YAML_MAPPING_START_EVENT)
+        return 1;
+    return e->type == YAML_SEQUENCE_END_EVENT || e->type == YAML_MAPPING_END_EVENT ? -1 : 0;
 }
 
 static bool has_anchor(const yaml_event_t *e)
@@ -141,7 +147,7 @@ static bool events_check(const char *text, size_t n, struct conf_problems *p)
 {
     yaml_parser_t parser;
     yaml_event_t e;
-    int documents = 0, before = p->n;
+    int documents = 0, depth = 0, before = p->n;
     bool end = false;
 
     parser_open(&parser, text, n);
@@ -154,12 +160,17 @@ static bool events_check(const char *text, size_t n, struct conf_problems *p)
         end = e.type == YAML_STREAM_END_EVENT;
         if (has_anchor(&e))
             conf_problem(p, line, col, "YAML anchors and aliases are not supported here");
-        if (tag_foreign(&e))
+        if (has_tag(&e))
             conf_problem(p, line, col, "YAML tags are not supported here");
         if (has_nul(&e))
             conf_problem(p, line, col, "a NUL character in a value");
         if (e.type == YAML_DOCUMENT_START_EVENT && ++documents == 2) {
             conf_problem(p, line, col, "a second document: the file must be one");
+            end = true;
+        }
+        depth += deeper(&e);
+        if (depth > DEPTH_MAX) {
+            conf_problem(p, line, col, "nested deeper than %d levels", DEPTH_MAX);
             end = true;
         }
         yaml_event_delete(&e);

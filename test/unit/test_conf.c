@@ -314,6 +314,9 @@ static const struct {
     {"log: {level: info, level: warn}\n", "1:20: error: duplicate key 'level'"},
     {"a: &x {}\nb: *x\n", "1:4: error: YAML anchors and aliases"},
     {"log: !foo {}\n", "YAML tags are not supported"},
+    {"log: {level: !!str info}\n", "1:14: error: YAML tags are not supported"},
+    {"log: {<<: {level: info}}\n", "1:7: error: unknown key 'log.<<'"},
+    {"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "1:33: error: nested deeper than 32 levels"},
     {"log: {}\n---\nlog: {}\n", "2:1: error: a second document"},
     {"log: {level: info\n", "error: YAML: "},
     {"log:\n\tlevel: info\n", "t.conf:2:1: error: YAML: "},
@@ -340,6 +343,25 @@ static void mistakes_are_named(void **state)
         free(got);
     }
     assert_int_equal(wrong, 0);
+}
+
+/* Whatever one writes: an answer, soon. */
+static void hostile_files(void **state)
+{
+    static const char *const again[] = {"[",    "{a: ", "- ",  "? ",   "a: [",  "&a [",
+                                        "!!x ", "\"",   "|\n", "%A\n", "---\n", "a:\n "};
+    static char text[1 << 19];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(again) / sizeof(again[0]); i++) {
+        size_t n = strlen(again[i]);
+
+        for (size_t at = 0; at < sizeof(text); at++)
+            text[at] = again[i][at % n];
+        char *got = problems_of(text, sizeof(text));
+        assert_non_null(strstr(got, ": error: "));
+        free(got);
+    }
 }
 
 static void all_mistakes_at_once(void **state)
@@ -464,6 +486,7 @@ int main(void)
         cmocka_unit_test(show_is_accepted_again),
         cmocka_unit_test(json_with_tabs),
         cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(hostile_files),
         cmocka_unit_test(all_mistakes_at_once),
         cmocka_unit_test(thousands_of_mistakes_stay_bounded),
         cmocka_unit_test(reload),
