@@ -104,6 +104,17 @@ class Crash(unittest.TestCase):
             self.assertIn(str(d.process.pid), done.stderr)
             self.assertEqual(d.ctl("status", check=None, raw=True).returncode, 0)  # the first one serves on
 
+    def test_a_second_daemon_waits_for_the_first_to_end(self):
+        with Daemon() as d:
+            first = d.process
+            second = d.spawn()
+            wait_for(lambda: d.log().count("event=starting") == 2)
+            self.assertIsNone(second.poll())
+            first.send_signal(signal.SIGTERM)
+            self.assertEqual(first.wait(10), 0)
+            wait_for(lambda: f"pid={second.pid}" in d.log())
+            self.assertEqual(d.json("status")["pid"], second.pid)
+
     def test_a_newer_schema_is_refused(self):
         import sqlite3
         with Daemon() as d:
