@@ -64,8 +64,10 @@ static struct curl_slist *headers_of(long number, const struct request *r)
 
     HMAC(EVP_sha256(), "whsec_bench_secret_of_some_length", 33, (const unsigned char *)r->body,
          sizeof(r->body), mac, &mac_bytes);
-    for (unsigned int i = 0; i < mac_bytes && i < 32; i++)
-        (void)snprintf(hex + 2 * i, 3, "%02x", mac[i]);
+    for (unsigned int i = 0; i < mac_bytes && i < 32; i++) {
+        hex[2 * i] = "0123456789abcdef"[mac[i] >> 4];
+        hex[2 * i + 1] = "0123456789abcdef"[mac[i] & 15];
+    }
     list = curl_slist_append(list, "Content-Type: application/json");
     list = curl_slist_append(list, "User-Agent: webhookd/bench");
     (void)snprintf(line, sizeof(line), "X-BondX-Signature: sha256=%s", hex);

@@ -1,0 +1,233 @@
+"""What `make bench` measures, one function each; bench.py plans and reports.
+
+Every figure is taken beside its yardstick in the same run: absolute figures belong to the machine and its neighbours."""
+import json
+import os
+import re
+import shutil
+import socket
+import sqlite3
+import subprocess
+import tempfile
+import time
+
+import harness
+
+CONF = harness.CONF.replace("log: {level: debug}\n", "")
+BELL = CONF.replace("outbox.db\n", "outbox.db\n    doorbell: {dir}/bell\n")
+
+
+def percentile(values, p):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(len(values) * p / 100))] if values else float("nan")
+
+
+def certificate(folder):
+    """A certificate of 127.0.0.1 that is its own authority."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                    "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem", "-subj", "/CN=127.0.0.1",
+                    "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    return f"{folder}/cert.pem"
+
+
+class Nginx:
+    """One worker that answers 200 to everything."""
+
+    def __init__(self, tls):
+        self.dir, port = tempfile.mkdtemp(prefix="webhookd-bench-nginx-"), harness.free_port()
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}/hook"
+        self.ca = certificate(self.dir) if tls else None
+        ssl = f"ssl_certificate {self.ca}; ssl_certificate_key {self.dir}/key.pem; ssl_protocols TLSv1.3;" if tls else ""
+        user = "user root;" if os.geteuid() == 0 else ""  # the folder is ours alone
+        with open(f"{self.dir}/nginx.conf", "w") as f:
+            f.write(f"""daemon off; {user} worker_processes 1; pid {self.dir}/pid; error_log {self.dir}/error.log crit;
+events {{ worker_connections 4096; }}
+http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {self.dir}/b; proxy_temp_path {self.dir}/p;
+ fastcgi_temp_path {self.dir}/f; uwsgi_temp_path {self.dir}/u; scgi_temp_path {self.dir}/s; {ssl}
+ server {{ listen 127.0.0.1:{port} backlog=4096{' ssl' if tls else ''}; location / {{ return 200; }} }} }}""")
+        path = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+        if path is None:
+            raise SystemExit("bench: there is no nginx: make deps installs it")
+        self.process = subprocess.Popen([path, "-p", self.dir, "-c", f"{self.dir}/nginx.conf"], stderr=subprocess.DEVNULL)
+
+        def answers():
+            if self.process.poll() is not None:
+                raise SystemExit(f"bench: nginx ended with {self.process.returncode}")
+            with socket.socket() as s:
+                return s.connect_ex(("127.0.0.1", port)) == 0
+        harness.wait_for(answers, what="nginx listens")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_mib(pid):
+    with open(f"/proc/{pid}/status") as f:
+        text = f.read()
+    return {k: int(re.search(rf"{k}:\s+(\d+)", text).group(1)) / 1024 for k in ("VmRSS", "VmHWM")}
+
+
+def completed(daemon):
+    return int(re.search(r'webhookd_deliveries_completed_total\{result="delivered"\} (\d+)', daemon.metrics()).group(1))
+
+
+def payload(n):
+    body = json.dumps({"n": n, "order_id": f"ORD-2024-{n:08}", "instrument_id": "GOVT-2034", "execution_price": 100.5, "executed_quantity": 1000})
+    return body[:-1] + ', "pad": "' + "x" * (420 - len(body)) + '"}'
+
+
+def fill(file, n):
+    with sqlite3.connect(file, isolation_level=None) as db:
+        for start in range(0, n, 5000):
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany("INSERT INTO outbox(type, payload) VALUES ('order.executed', ?)",
+                           [(payload(i),) for i in range(start, min(n, start + 5000))])
+            db.execute("COMMIT")
+
+
+def wait_completed(daemon, n):
+    """Asks seldom: each answer costs the daemon as much as dozens of deliveries. Returns when the n-th was there."""
+    start = time.monotonic()
+    while True:
+        done, now = completed(daemon), time.monotonic()
+        if done >= n:
+            return now
+        if now - start > 600:
+            raise SystemExit(f"bench: only {done} of {n} delivered")
+        left = (n - done) * (now - start) / done if done else 0.2
+        time.sleep(min(max(left * 0.8, 0.01), 0.2))
+
+
+def webhookd(nginx, n, concurrency):
+    conf = f"delivery: {{max_in_flight_per_subscription: {concurrency}{', ca_file: ' + nginx.ca if nginx.ca else ''}}}\n"
+    with harness.Daemon(conf, replace=CONF) as d:
+        d.subscribe(nginx.url, "--name", "bench")
+        d.ctl("subscription", "pause", "bench")
+        pid, rest = d.process.pid, rss_mib(d.process.pid)["VmRSS"]
+        fill(f"{d.dir}/outbox/outbox.db", n)
+        harness.wait_for(lambda: d.counts()["held"] == n, 300, "the backlog is in the store")
+        cpu, start = cpu_seconds(pid), time.monotonic()
+        d.ctl("subscription", "resume", "bench")
+        seconds = wait_completed(d, n) - start
+        return {"per_s": n / seconds, "cpu_us": (cpu_seconds(pid) - cpu) / n * 1e6, "rss_rest_mib": rest, "rss_peak_mib": rss_mib(pid)["VmHWM"]}
+
+
+def bare(build, nginx, n, concurrency, mode):
+    ca = ["--ca", nginx.ca] if nginx.ca else []
+    done = subprocess.run([f"{build}/bench/bare_client", "--mode", mode, "-n", str(n), "-c", str(concurrency), *ca, nginx.url],
+                          capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit("bench: bare_client: " + done.stderr)
+    answer = json.loads(done.stdout)
+    return {"per_s": answer["per_s"], "cpu_us": answer["cpu_seconds"] / n * 1e6}
+
+
+def fdatasync_us(folder, n=100):
+    fd, took = os.open(f"{folder}/probe", os.O_CREAT | os.O_WRONLY | os.O_APPEND), []
+    for _ in range(n):
+        os.write(fd, b"x" * 4096)
+        start = time.perf_counter()
+        os.fdatasync(fd)
+        took.append((time.perf_counter() - start) * 1e6)
+    os.close(fd)
+    return took
+
+
+class Producer:
+    """One event a transaction, synchronous=FULL, at a rate."""
+
+    def __init__(self, file, bell=None):
+        self.db = sqlite3.connect(file, isolation_level=None, timeout=20)
+        self.db.execute("PRAGMA synchronous=FULL")
+        self.bell, self.path = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if bell else None, bell
+        self.n, self.committed_us, self.commit_us = 0, {}, []
+
+    def run(self, rate, commits):
+        start = time.monotonic()
+        for i in range(commits):
+            ahead = start + i / rate - time.monotonic()
+            if ahead > 0:
+                time.sleep(ahead)
+            before = time.perf_counter()
+            self.db.execute("BEGIN IMMEDIATE")
+            self.db.execute("INSERT INTO outbox(type, payload) VALUES ('order.executed', ?)", (f'{{"n":{self.n}}}',))
+            self.db.execute("COMMIT")
+            self.committed_us[self.n] = time.time() * 1e6
+            self.commit_us.append((time.perf_counter() - before) * 1e6)
+            self.n += 1
+            if self.bell:
+                try:
+                    self.bell.sendto(b"!", socket.MSG_DONTWAIT, self.path)
+                except OSError:
+                    pass
+        return commits / (time.monotonic() - start)
+
+
+class Receiver:
+    """Notes when the first byte of each request came."""
+
+    def __init__(self, build):
+        self.output = tempfile.NamedTemporaryFile("w+")  # not a pipe: nobody reads while it runs
+        self.process = subprocess.Popen([f"{build}/bench/latency_receiver"], stdout=self.output)
+        harness.wait_for(lambda: self.lines()[:1])
+        self.port = int(self.lines()[0].split()[1])
+
+    def lines(self):
+        with open(self.output.name) as f:
+            return f.read().splitlines()
+
+    def first_us(self):
+        time.sleep(0.5)  # it prints when it is idle
+        self.process.terminate()
+        self.process.wait()
+        return {int(n): int(us) for n, us in (line.split() for line in reversed(self.lines()[1:]))}
+
+
+def latency(build, rate, seconds, doorbell):
+    receiver = Receiver(build)
+    with harness.Daemon(replace=BELL if doorbell else CONF) as d:
+        d.subscribe(f"http://127.0.0.1:{receiver.port}/")
+        producer = Producer(f"{d.dir}/outbox/outbox.db", f"{d.dir}/bell" if doorbell else None)
+        sync = fdatasync_us(d.dir)
+        offered = producer.run(rate, rate * seconds)
+        sync += fdatasync_us(d.dir)
+        harness.wait_for(lambda: completed(d) >= producer.n, 60, "all delivered")
+        seen = receiver.first_us()
+    took = [seen[n] - us for n, us in producer.committed_us.items() if n in seen]
+    return {"rate": rate, "offered": offered, "doorbell": doorbell, "n": len(took), "p50_us": percentile(took, 50), "p99_us": percentile(took, 99),
+            "fdatasync_p50_us": percentile(sync, 50), "fdatasync_p99_us": percentile(sync, 99)}
+
+
+def commit_cost(build, rate, blocks):
+    """A producer's commits into an outbox that is served and delivered, and into one like it that nobody watches, turn about."""
+    receiver = Receiver(build)
+    with harness.Daemon(replace=CONF) as d:
+        d.subscribe(f"http://127.0.0.1:{receiver.port}/")
+        d.ctl("outbox", "init", f"{d.dir}/alone.db", "--wal")
+        served, alone = Producer(f"{d.dir}/outbox/outbox.db"), Producer(f"{d.dir}/alone.db")
+        for _ in range(blocks):
+            alone.run(rate, rate // 2)
+            served.run(rate, rate // 2)
+            harness.wait_for(lambda: completed(d) >= served.n, 60, "all delivered")
+        receiver.first_us()
+    return {"rate": rate, **{f"{who}_p{p}_us": percentile(x.commit_us, p) for who, x in (("alone", alone), ("served", served)) for p in (50, 99)}}
+
+
+def notice(build, rate, seconds, doorbell):
+    with tempfile.TemporaryDirectory(prefix="webhookd-bench-") as folder:
+        done = subprocess.run([f"{build}/bench/notice", folder, str(rate), str(seconds), *(["doorbell"] if doorbell else [])],
+                              capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit("bench: notice: " + done.stderr)
+        return {"rate": rate, "doorbell": doorbell, **json.loads(done.stdout)}
