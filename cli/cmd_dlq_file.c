@@ -50,9 +50,9 @@ static int export_open(struct cli *cli, const char *file, FILE **out)
 /* Writes up to *left lines of a page. */
 static void export_page(FILE *to, const struct buf *page, size_t *left, int64_t *n)
 {
-    const char *at = page->data, *end = page->data + page->len;
+    const char *at = page->len > 0 ? page->data : "", *end = at + page->len;
 
-    while (at != NULL && at<end && * left> 0) {
+    while (at<end && * left> 0) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         size_t len = newline ? (size_t)(newline - at) + 1 : (size_t)(end - at);
 
