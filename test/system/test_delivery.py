@@ -306,6 +306,16 @@ class Routing(unittest.TestCase):
             d.ctl("subscription", "resume", "s")
             wait_for(lambda: len(r.requests) == 5)
 
+    def test_a_pause_ends_by_itself(self):
+        with Daemon() as d, Receiver() as r:
+            d.subscribe(r.url, "--name", "s")
+            d.ctl("subscription", "pause", "s", "--for", "1s")
+            d.insert(dict(type="a.b"))
+            wait_for(lambda: d.counts()["held"] == 1)
+            self.assertEqual(r.requests, [])
+            wait_for(lambda: len(r.requests) == 1, deadline=20)
+            wait_for(lambda: d.counts()["held"] == 0)
+
     def test_rate_is_kept(self):
         with Daemon() as d, Receiver() as r:
             d.subscribe(r.url, "--rate", "20/s")
