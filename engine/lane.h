@@ -47,6 +47,7 @@ struct task {
     struct settlement settlement;
     struct buf text; /* the strings that settlement points to */
     struct settled settled;
+    bool late; /* the delivery was over already: only its attempt was recorded */
     int64_t dead_expires_ms;
 };
 struct task_list {

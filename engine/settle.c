@@ -261,7 +261,13 @@ static enum err_code settle_work(struct backend *b, void *arg, struct err *err)
     struct task *t = arg;
 
     memset(&t->settled, 0, sizeof t->settled);
-    return b->ops->settle(b, &t->settlement, t->dead_expires_ms, &t->settled, err);
+    t->late = false;
+    enum err_code rc = b->ops->settle(b, &t->settlement, t->dead_expires_ms, &t->settled, err);
+    if (rc != ERR_STALE || !t->settlement.has_attempt)
+        return rc;
+    /* Its end (a deletion, max_hold) overtook the attempt, which took place all the same (G4). */
+    t->late = true;
+    return b->ops->attempt_late(b, &t->settlement.attempt, err);
 }
 
 static void settled_metrics(struct scheduler *s, const struct task *t)
@@ -273,6 +279,8 @@ static void settled_metrics(struct scheduler *s, const struct task *t)
                         t->row->delivery.attempts == 0 ? METRICS_FIRST
                         : st->attempt.job != 0         ? METRICS_REPLAY
                                                        : METRICS_RETRY);
+    if (t->late)
+        return;
     if (st->to == SETTLE_DELIVERED) {
         s->delivered++;
         metrics_completed(s->parts.metrics, DELIVERY_DELIVERED, CAUSE_NONE,
@@ -301,7 +309,7 @@ static void settle_done(void *arg, const struct err *err, int64_t generation)
     }
     if (err->code == OK)
         settled_metrics(s, t);
-    int64_t due_ms = err->code == OK && st->to == SETTLE_RETRY ? st->due_ms : 0;
+    int64_t due_ms = err->code == OK && !t->late && st->to == SETTLE_RETRY ? st->due_ms : 0;
     if (l->claiming && !lane_ghost_add(l, st->delivery, generation))
         log_error("out_of_memory", "at=settle");
     lane_saw_due(l, due_ms);

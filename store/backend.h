@@ -133,6 +133,9 @@ struct backend_ops {
      * of a dead one: all here. */
     enum err_code (*settle)(struct backend *, const struct settlement *, int64_t dead_expires_ms,
                             struct settled *out, struct err *);
+    /* Records the attempt of a delivery whose end (kill, purge) overtook it: attempts grows by one, its
+     * letter's too, the state stays. ERR_STALE: unknown. */
+    enum err_code (*attempt_late)(struct backend *, const struct attempt *, struct err *);
     /* Kills up to limit open deliveries of sub, without an attempt: those that are due or created
      * (replayed) before before_ms (INT64_MAX: all), whether ready or waiting behind an ordering
      * key. *n: how many. */

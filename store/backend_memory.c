@@ -186,6 +186,7 @@ const struct backend_ops backend_memory = {
     .claim = mem_claim,
     .heads = mem_heads,
     .settle = mem_settle,
+    .attempt_late = mem_attempt_late,
     .kill = mem_kill,
     .kill_expired = mem_kill_expired,
     .dead_list = mem_dead_list,

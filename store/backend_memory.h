@@ -230,6 +230,7 @@ enum err_code mem_attempt_list(struct backend *, int64_t, struct arena *, struct
 enum err_code mem_claim(struct backend *, int64_t, int64_t, size_t, const int64_t *, size_t,
                         struct claimed **, size_t *, int64_t *, struct err *);
 enum err_code mem_heads(struct backend *, const int64_t *, size_t, int64_t *, struct err *);
+enum err_code mem_attempt_late(struct backend *, const struct attempt *, struct err *);
 enum err_code mem_settle(struct backend *, const struct settlement *, int64_t, struct settled *,
                          struct err *);
 enum err_code mem_kill(struct backend *, int64_t, int64_t, enum cause, size_t, int64_t, int64_t,

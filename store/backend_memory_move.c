@@ -203,6 +203,29 @@ enum err_code mem_settle(struct backend *b, const struct settlement *s, int64_t 
     return OK;
 }
 
+enum err_code mem_attempt_late(struct backend *b, const struct attempt *a, struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    const struct mem_delivery *row = mem_get(db, MEM_DELIVERY, mem_num(a->delivery));
+    if (row == NULL)
+        return fail(err, ERR_STALE, "no such delivery");
+    struct mem_delivery d = *row;
+    d.d.attempts++;
+    d.d.last_status = a->status;
+    d.d.last_outcome = a->outcome;
+    mem_attempt_put(db, a, d.d.num, d.d.attempts, a->job);
+    mem_put(db, MEM_DELIVERY, mem_num(d.d.num), &d);
+    const struct dead_letter *l = mem_get(db, MEM_DEAD, mem_num(a->delivery));
+    if (l == NULL)
+        return OK;
+    struct dead_letter letter = *l;
+    letter.delivery.attempts++;
+    letter.delivery.last_status = a->status;
+    letter.delivery.last_outcome = a->outcome;
+    mem_put(db, MEM_DEAD, mem_num(a->delivery), &letter);
+    return OK;
+}
+
 /* ---- kill ---- */
 enum err_code mem_kill(struct backend *b, int64_t sub, int64_t before_ms, enum cause cause,
                        size_t limit, int64_t now_ms, int64_t dead_expires_ms, size_t *n,

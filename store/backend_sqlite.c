@@ -426,6 +426,7 @@ const struct backend_ops backend_sqlite = {
     .claim = sq_claim,
     .heads = sq_heads,
     .settle = sq_settle,
+    .attempt_late = sq_attempt_late,
     .kill = sq_kill,
     .kill_expired = sq_kill_expired,
     .dead_list = sq_dead_list,

@@ -70,6 +70,8 @@ enum sq_slot {
     SQ_HEAD,
     SQ_OPEN_GET,
     SQ_SETTLE,
+    SQ_LATE,
+    SQ_LATE_LETTER,
     SQ_DIE,
     SQ_UNLINE,
     SQ_KILL_READY,
@@ -285,6 +287,7 @@ enum err_code sq_attempt_list(struct backend *, int64_t, struct arena *, struct 
 enum err_code sq_claim(struct backend *, int64_t, int64_t, size_t, const int64_t *, size_t,
                        struct claimed **, size_t *, int64_t *, struct err *);
 enum err_code sq_heads(struct backend *, const int64_t *, size_t, int64_t *, struct err *);
+enum err_code sq_attempt_late(struct backend *, const struct attempt *, struct err *);
 enum err_code sq_settle(struct backend *, const struct settlement *, int64_t, struct settled *,
                         struct err *);
 enum err_code sq_kill(struct backend *, int64_t, int64_t, enum cause, size_t, int64_t, int64_t,

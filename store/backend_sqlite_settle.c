@@ -294,6 +294,27 @@ enum err_code sq_settle(struct backend *b, const struct settlement *s, int64_t d
     return code;
 }
 
+enum err_code sq_attempt_late(struct backend *b, const struct attempt *a, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    struct sq_open_delivery d;
+    enum err_code code = sq_delivery_load(q, a->delivery, &d, err);
+    if (code == OK)
+        code = sq_attempt_put(q, a, d.num, d.attempts + 1, a->job, err);
+    if (code == OK)
+        code = sq_run(q, SQ_LATE, err,
+                      "UPDATE delivery SET attempts = attempts + 1, last_status = ?2,"
+                      " last_outcome = ?3 WHERE num = ?1",
+                      "lii", d.num, a->status, (int)a->outcome);
+    if (code == OK)
+        code = sq_run(q, SQ_LATE_LETTER, err,
+                      "UPDATE dead SET attempts = attempts + 1, last_status = ?2,"
+                      " last_outcome = ?3 WHERE num = ?1",
+                      "lii", d.num, a->status, (int)a->outcome);
+    free(d.line);
+    return code;
+}
+
 /* ---- kill ---- */
 static enum err_code kill_all(struct sq *q, const int64_t *nums, size_t n, enum cause cause,
                               int64_t now_ms, int64_t dead_expires_ms, size_t *killed,

@@ -217,6 +217,32 @@ static void late_answers_are_stale(void **state)
     ASSERT_NO_CLAIMS(bed, sub, INT64_MAX);
 }
 
+static void an_attempt_that_was_overtaken_is_recorded(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", 0), d = bed_emit(bed, sub, "e", NULL, T0);
+    struct dead_letter letter;
+    struct attempt *list;
+    size_t n;
+    OK_OR_DIE(bed, bed->ops->kill(bed->b, sub, INT64_MAX, CAUSE_SUBSCRIPTION_DELETED, 10, T0 + 1,
+                                  T0 + 99, &n, &bed->err));
+    assert_int_equal(n, 1);
+    struct settlement s = bed_settlement(d, SETTLE_DELIVERED, T0 + 9);
+    OK_OR_DIE(bed, bed->ops->attempt_late(bed->b, &s.attempt, &bed->err));
+    struct delivery after = bed_delivery(bed, d);
+    assert_int_equal(after.state, DELIVERY_DEAD);
+    assert_int_equal(after.attempts, 1);
+    assert_int_equal(after.last_status, 200);
+    OK_OR_DIE(bed, bed->ops->dead_get(bed->b, d, &bed->a, &letter, &bed->err));
+    assert_int_equal(letter.delivery.attempts, 1);
+    assert_int_equal(letter.delivery.last_status, 200);
+    OK_OR_DIE(bed, bed->ops->attempt_list(bed->b, d, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 1);
+    assert_int_equal(list[0].n, 1);
+    s.attempt.delivery = 4242;
+    assert_int_equal(bed->ops->attempt_late(bed->b, &s.attempt, &bed->err), ERR_STALE);
+}
+
 /* ---- the line of an ordering key ---- */
 static void only_the_head_is_ready(void **state)
 {
@@ -428,6 +454,7 @@ int main(void)
         ON_BOTH(settle_dead),
         ON_BOTH(payload_stays_while_one_needs_it),
         ON_BOTH(late_answers_are_stale),
+        ON_BOTH(an_attempt_that_was_overtaken_is_recorded),
         ON_BOTH(only_the_head_is_ready),
         ON_BOTH(unordered_subscriptions_ignore_keys),
         ON_BOTH(a_dead_one_lets_its_key_go_on),
