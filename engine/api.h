@@ -7,39 +7,44 @@
  * {"items":[…],"next_cursor":"…"|null}. Errors:
  * {"error":{"code","message","details","target","status","timestamp","correlation_id","documentation"}}.
  *
- *   POST   /api/v1/events                        one object or an array  -> 202
- * {"id","duplicate","matched"} or {"items":[…]}
- *            {"type","data",
- * "id","partner","ordering_key","correlation_id","source","version","attributes","deliver_after","expires_at"}
- *            (data: any JSON, its bytes kept verbatim; times RFC 3339 or ms)
- *   GET    /api/v1/events?type=&since=&until=&limit=&cursor=    GET /api/v1/events/{id}
- * (?payload=1; has "deliveries":[…]) POST   /api/v1/partners {"name"}  -> 201      GET
- * /api/v1/partners POST   /api/v1/subscriptions
- * {"url","events":["order.*"],"name","partner","profile","secret","bearer","headers":{},"retry",
- *                                 "rate_per_second","concurrency","timeout_seconds","ordering":"none|key","on_dead":"skip|block"}
- *            -> 201, the subscription and, once, "secret"
- *   GET    /api/v1/subscriptions   GET|PATCH|DELETE /api/v1/subscriptions/{id or name}
- *   POST   /api/v1/subscriptions/{ref}/pause|resume|enable|disable {"note","for_seconds"}
- *   POST   /api/v1/subscriptions/{ref}/rotate-secret {"overlap_seconds":86400,"secret"} ->
- * subscription and "secret" GET    /api/v1/deliveries?subscription=&event_id=&state=&type=&…   GET
- * /api/v1/deliveries/{dlv}   GET /api/v1/deliveries/{dlv}/attempts GET /api/v1/dead-letters?FILTER
- * GET /api/v1/dead-letters/count?FILTER -> {"count","payload_bytes"} GET /api/v1/dead-letters/{dlv
- * or event id}   (?payload=1) one letter with "request", "attempt_log", "event" GET
- * /api/v1/dead-letters/export?FILTER&cursor= -> application/x-ndjson, one page; header
- * X-Next-Cursor while there is more POST   /api/v1/dead-letters/import  (application/x-ndjson, a
- * chunk) -> {"imported","skipped","errors":[{"line","message"}]} POST   /api/v1/dead-letters/purge
- * {"filter":{…},"confirm":N} -> {"purged","more":bool,"cursor"}: 409 where the count differs from
- * N; sliced: at most 256 a call, the caller repeats with {"filter","cursor","until"} and no confirm
- *   POST   /api/v1/replays {"filter":{…},"rate_per_second","note","dry_run","ignore_expiry"} -> 202
- * job, or 200 {"count","payload_bytes","excluded"} GET    /api/v1/jobs   GET /api/v1/jobs/{job}
- * POST /api/v1/jobs/{job}/cancel|pause|resume GET    /api/v1/outbox-rejects   GET|DELETE
- * /api/v1/outbox-rejects/{rej}   POST /api/v1/outbox-rejects/{rej}/retry GET    /api/v1/audit GET
- * /api/v1/status
+ * All paths begin with /api/v1. {ref} is a name or an id.
  *
- *   FILTER (query, or members of "filter"): subscription (name or id; repeated or array), id (dlv_
- * or event id; repeated or array), event_id, type, cause, status ("503"|"5xx"), outcome, since,
- * until, min_attempts, limit, cursor; "all":true where nothing else is given and something changes.
- * Every spelling is the CLI's. */
+ *   POST /events               one object or an array of them -> 202 {"id","duplicate","matched"}
+ *                              or {"items":[…]}, after the commit. An object: {"type","data","id",
+ *                              "partner","ordering_key","correlation_id","source","version",
+ *                              "attributes","deliver_after","expires_at"}. data: any JSON, its
+ *                              bytes are kept; times: RFC 3339 or ms
+ *   GET  /events               ?type= since= until= limit= cursor=
+ *   GET  /events/{id}          ?payload=1; with its "deliveries"
+ *   POST /partners             {"name"} -> 201              GET /partners
+ *   POST /subscriptions        {"url","events":["order.*"],"name","partner","profile","secret",
+ *                              "bearer","headers":{},"retry","rate_per_second","concurrency",
+ *                              "timeout_seconds","ordering":"none|key","on_dead":"skip|block"}
+ *                              -> 201, the subscription and, once, its "secret"
+ *   GET  /subscriptions        GET|PATCH|DELETE /subscriptions/{ref}
+ *   POST /subscriptions/{ref}/pause|resume|enable|disable   {"note","for_seconds"}
+ *   POST /subscriptions/{ref}/rotate-secret                 {"overlap_seconds":86400,"secret"}
+ *   GET  /deliveries           ?FILTER   GET /deliveries/{id}   GET /deliveries/{id}/attempts
+ *   GET  /dead-letters         ?FILTER   GET /dead-letters/{dlv_… or event id}: with "request",
+ *                              "attempt_log", "event"; ?payload=1
+ *   GET  /dead-letters/count   ?FILTER -> {"count","payload_bytes"}
+ *   GET  /dead-letters/export  ?FILTER&cursor= -> JSON Lines, one page; header X-Next-Cursor while
+ *                              there is more
+ *   POST /dead-letters/import  JSON Lines, a chunk -> {"imported","skipped","errors":[{"line",
+ *                              "message"}]}
+ *   POST /dead-letters/purge   {"filter":{…},"confirm":N} -> {"purged","more","cursor","until"};
+ *                              409 where the count differs. At most 256 a call: the caller repeats
+ *                              with {"filter","cursor","until"} and no confirm
+ *   POST /replays              {"filter":{…},"rate_per_second","note","dry_run","ignore_expiry"}
+ *                              -> 202, the job; or 200 {"count","payload_bytes","excluded",…}
+ *   GET  /jobs                 GET /jobs/{id}   POST /jobs/{id}/cancel|pause|resume
+ *   GET  /outbox-rejects       GET|DELETE /outbox-rejects/{id}   POST /outbox-rejects/{id}/retry
+ *   GET  /audit                GET /status
+ *
+ * FILTER, in the query or as members of "filter": subscription ({ref}, several), id (dlv_… or event
+ * id, several), event_id, type, cause, status ("503" or "5xx"), outcome, since, until,
+ * min_attempts, limit, cursor; "all":true where nothing else is given and something changes. Every
+ * spelling is the CLI's. */
 #ifndef ENGINE_API_H
 #define ENGINE_API_H
 
@@ -69,8 +74,7 @@ struct api_response {
     struct buf body;
     struct changes changes;
 };
-/* What only the running loop knows, copied when the request comes in; NULL with the daemon stopped.
- */
+/* What only the running loop knows, as of the request; NULL with the daemon stopped. */
 struct api_live {
     long pid;
     int64_t started_ms; /* wall */

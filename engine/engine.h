@@ -1,7 +1,7 @@
 /* engine/engine.h: owns everything of the daemon: builds it in order, tears it down in reverse.
  *
- *   keys -> store -> intake -> scheduler (loads lanes) -> outbox source, http -> READY ... SIGTERM:
- * drain -> reverse */
+ *   keys -> store -> intake -> scheduler (loads lanes) -> outbox source, http -> READY
+ *   SIGTERM -> drain -> the same in reverse */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 

@@ -77,10 +77,9 @@ struct lane {
     int64_t wait_until_ms; /* Retry-After of a 429 or 503 */
     bool probing;          /* taken for the breaker's probe: in flight, or about to start */
 
-    int64_t
-        next_due_ms; /* earliest ready delivery in the store that is not in memory; 0: none known */
-    int64_t woken_ms; /* earliest due told while a claim was out; 0: none */
-    int64_t newest;   /* highest number of a delivery that was ever queued here */
+    int64_t next_due_ms; /* of the earliest ready delivery that is not in memory; 0: none known */
+    int64_t woken_ms;    /* earliest due told while a claim was out; 0: none */
+    int64_t newest;      /* highest number of a delivery that was ever queued here */
     bool claiming, loading, load_again;
     double payload_avg; /* bytes: bounds how much a claim may bring */
 

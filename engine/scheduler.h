@@ -1,8 +1,8 @@
 /* engine/scheduler.h: who sends what next: one timer over all lanes, claims for lanes that have
  * room.
  *
- *   changes (intake, api, settle) --wake--> lanes (heap by wake time) --run--> start from the
- * queue, or claim more
+ *   changes (intake, api, settle) --wake--> lanes (heap by wake time)
+ *                                             --run--> start from the queue, or claim more
  *
  * It knows the store's face, the transport's face and policy; neither SQL nor sockets. */
 #ifndef ENGINE_SCHEDULER_H
@@ -36,8 +36,8 @@ struct scheduler_parts {
     void *arg;
 };
 struct scheduler *scheduler_new(const struct scheduler_parts *parts); /* NULL: no memory */
-void scheduler_free(
-    struct scheduler *s); /* after transport_free and store_close: no callback may come any more */
+/* After transport_free and store_close: no callback may come any more. */
+void scheduler_free(struct scheduler *s);
 void scheduler_start(struct scheduler *s);
 void scheduler_changed(struct scheduler *s, const struct changes *ch);
 void scheduler_configure(struct scheduler *s, const struct conf *conf);

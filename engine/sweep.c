@@ -23,6 +23,7 @@ struct sweep {
     int64_t dead_retention_ms, max_hold_ms;
     int64_t retain_ms[RETAINS]; /* how long; -1: not this time */
     struct changes changes;
+    int64_t after_sub; /* where the walk over subscriptions stands; 0: at the start */
     bool more;
 };
 
@@ -69,27 +70,29 @@ static enum err_code end_pause(struct sweep *w, struct backend *b, int64_t sub, 
     return rc;
 }
 
+/* A page of subscriptions a turn; the next one goes on behind it. */
 static enum err_code sweep_subs(struct sweep *w, struct backend *b, int64_t now_ms, struct err *err)
 {
-    int64_t after = 0;
-    enum err_code rc = OK;
+    struct arena arena;
+    struct subscription *rows = NULL;
+    int64_t page = w->after_sub;
+    size_t n = 0;
 
-    for (size_t n = SUBS_PAGE; rc == OK && n == SUBS_PAGE;) {
-        struct arena arena;
-        struct subscription *rows = NULL;
-
-        arena_init(&arena);
-        rc = b->ops->sub_list(b, after, SUBS_PAGE, false, &arena, &rows, &n, err);
-        for (size_t i = 0; rc == OK && i < n; i++) {
-            after = rows[i].num;
-            if (rows[i].state == SUB_PAUSED && rows[i].resume_at_ms > 0 &&
-                rows[i].resume_at_ms <= now_ms)
-                rc = end_pause(w, b, rows[i].num, now_ms, err);
-            else if (rows[i].state != SUB_ACTIVE || rows[i].broken_since_ms > 0)
-                rc = kill_held(w, b, &rows[i], now_ms, err);
-        }
-        arena_fini(&arena);
+    arena_init(&arena);
+    enum err_code rc = b->ops->sub_list(b, w->after_sub, SUBS_PAGE, false, &arena, &rows, &n, err);
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        w->after_sub = rows[i].num;
+        if (rows[i].state == SUB_PAUSED && rows[i].resume_at_ms > 0 &&
+            rows[i].resume_at_ms <= now_ms)
+            rc = end_pause(w, b, rows[i].num, now_ms, err);
+        else if (rows[i].state != SUB_ACTIVE || rows[i].broken_since_ms > 0)
+            rc = kill_held(w, b, &rows[i], now_ms, err);
     }
+    if (w->more) /* killed a slice and there may be more: this page again */
+        w->after_sub = page;
+    else if (n < SUBS_PAGE)
+        w->after_sub = 0;
+    arena_fini(&arena);
     return rc;
 }
 
@@ -135,7 +138,9 @@ static void sweep_done(void *arg, const struct err *err, int64_t generation)
     if (w->more && err->code == OK)
         w->next_retention_ms = 0;
     if (!w->stopped)
-        loop_timer_at(w->timer, clock_mono_ms() + (w->more && err->code == OK ? 20 : EVERY_MS));
+        loop_timer_at(w->timer,
+                      clock_mono_ms() +
+                          ((w->more || w->after_sub != 0) && err->code == OK ? 20 : EVERY_MS));
 }
 
 static void sweep_tick(void *arg)
