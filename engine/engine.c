@@ -28,7 +28,7 @@
 #include "store/seal.h"
 #include "store/store.h"
 
-enum { LOCK_WAIT_MS = 5000, CONFS_MAX = 1024, RATE_WINDOW_S = 10 };
+enum { LOCK_WAIT_MS = 5000, CONFS_MAX = 1024, RATE_WINDOW_S = 10, CUT_SETTLE_MS = 1000 };
 
 struct engine {
     const char *file;
@@ -49,7 +49,7 @@ struct engine {
     struct outbox_source *outbox;
     struct http *http;
     struct loop_timer *grace, *second;
-    bool ready, draining;
+    bool ready, draining, cut;
     int status;
     int64_t started_ms, config_loaded_ms;
     int64_t delivered[RATE_WINDOW_S + 1]; /* a ring of the counter, one entry a second */
@@ -239,9 +239,15 @@ static void grace_over(void *arg)
 {
     struct engine *e = arg;
 
+    if (e->cut) { /* the store does not answer: what is unsettled is still ready in it */
+        loop_stop(e->loop);
+        return;
+    }
+    e->cut = true;
     log_warn("stopping", "cause=%s",
-             "grace period over; what is in flight is sent again after the start");
-    loop_stop(e->loop);
+             "grace period over; what is in flight is recorded and sent again after the start");
+    transport_cut(e->transport, "cut off: webhookd was stopping");
+    loop_timer_at(e->grace, clock_mono_ms() + CUT_SETTLE_MS);
 }
 
 static void on_term(void *arg)

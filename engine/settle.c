@@ -385,6 +385,7 @@ void settle_attempt(struct scheduler *s, struct task *t, const struct transport_
     struct verdict_facts facts = {
         .outcome = (enum fact_outcome)f->outcome,
         .status = f->status,
+        .cut = f->cut,
         .literal_refused = f->literal_refused,
         .expires_ms = t->row->event.expires_ms,
         .retry = {.failed = d->attempts + 1 - d->budget_start,

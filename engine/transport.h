@@ -30,6 +30,7 @@ struct transport_request {
 struct transport_facts {
     enum outcome outcome;
     int status;
+    bool cut;             /* by transport_cut() */
     bool literal_refused; /* BLOCKED by the URL itself, not by what a name resolved to */
     int64_t started_ms;   /* wall */
     int64_t duration_us;
@@ -56,6 +57,8 @@ enum err_code transport_send(struct transport *t, const struct transport_request
                              transport_done_fn *done, void *arg, struct err *err);
 void transport_forget_lane(struct transport *t,
                            int64_t lane); /* closes its idle connections (url changed, deleted) */
+/* Ends every request: where no head was complete with outcome internal and this error. done runs as ever. */
+void transport_cut(struct transport *t, const char *error);
 size_t transport_in_flight(const struct transport *t);
 struct transport_stats {
     int64_t opened, reused;

@@ -301,6 +301,26 @@ static void free_all(struct exchange *x)
     }
 }
 
+void transport_cut(struct transport *t, const char *error)
+{
+    while (t->active != NULL) {
+        struct exchange *x = t->active;
+
+        if (x->query != NULL)
+            resolver_cancel(x->query);
+        x->query = NULL;
+        if (x->state == EXCHANGE_RUNNING)
+            (void)curl_multi_remove_handle(t->multi, x->easy);
+        if (x->head_complete) { /* the status has decided; only the body is cut */
+            facts_of(x, CURLE_OPERATION_TIMEDOUT);
+            exchange_over(x);
+        } else {
+            exchange_fail(x, OUTCOME_INTERNAL, error);
+            x->facts.cut = true;
+        }
+    }
+}
+
 void transport_free(struct transport *t)
 {
     if (t == NULL)

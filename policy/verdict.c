@@ -116,8 +116,8 @@ void verdict_judge(const struct retry_policy *p, const struct verdict_facts *f, 
         die(out, cause);
         return;
     }
-    int64_t next_ms;
-    if (!retry_next(p, &f->retry, &next_ms)) {
+    int64_t next_ms = f->retry.now_ms;
+    if (!f->cut && !retry_next(p, &f->retry, &next_ms)) {
         die(out, f->outcome == FACT_BLOCKED ? VERDICT_INVALID_ENDPOINT : VERDICT_RETRIES_EXHAUSTED);
         return;
     }

@@ -36,7 +36,8 @@ enum fact_outcome verdict_outcome_of_status(int status);
 
 struct verdict_facts {
     enum fact_outcome outcome;
-    int status;           /* 0: none */
+    int status; /* 0: none */
+    bool cut; /* we ended the attempt ourselves (the grace period is over): another one, at once */
     bool literal_refused; /* BLOCKED because the URL itself holds a refused address, scheme or port
                            */
     int64_t expires_ms;   /* of the event; 0: none */

@@ -269,6 +269,11 @@ void transport_configure(struct transport *t, const struct conf *conf)
     (void)t, (void)conf;
 }
 
+void transport_cut(struct transport *t, const char *error)
+{
+    (void)t, (void)error;
+}
+
 void transport_forget_lane(struct transport *t, int64_t lane)
 {
     (void)t, (void)lane;

@@ -97,6 +97,23 @@ class Crash(unittest.TestCase):
             self.assertEqual(d.stop(5), 0)
             self.assertLess(time.monotonic() - start, 5)
 
+    def test_what_the_grace_period_cuts_off_is_recorded_and_sent_again(self):
+        first = threading.Event()
+        hang = lambda r, n: 200 if n > 1 else (first.wait(20) and None)
+        with Daemon("delivery: {grace: 300ms}\nretry: {default: {max_retries: 0}}\n") as d, Receiver(hang) as r:
+            d.subscribe(r.url)
+            d.emit("a.b", event_id="e1")
+            wait_for(lambda: r.requests)
+            self.assertEqual(d.stop(8), 0)
+            first.set()
+            d.start()
+            wait_for(lambda: d.counts()["delivered"] == 1)  # not dead, though no retry is allowed
+            self.assertEqual([x.headers["webhook-attempt"] for x in r.requests], ["1", "2"])
+            delivery = d.json("event", "show", "e1")["deliveries"][0]["id"]
+            attempts = d.json("attempt", "list", delivery)["items"]
+            self.assertEqual([x["outcome"] for x in attempts], ["internal", "success"])
+            self.assertIn("stopping", attempts[0]["error"])
+
     def test_a_second_daemon_is_refused(self):
         with Daemon() as d:
             done = subprocess.run([WEBHOOKD, "-c", d.conf], capture_output=True, text=True, timeout=60)

@@ -197,6 +197,26 @@ static void expiry(void **state)
     }
 }
 
+/* What we cut off ourselves gets another attempt, also where the budget is used up; not where it has expired. */
+static void cut_off_by_ourselves(void **state)
+{
+    struct retry_policy p;
+    struct verdict v;
+    struct verdict_facts f = {
+        .outcome = FACT_INTERNAL,
+        .cut = true,
+        .retry = {.failed = 99, .since_ms = 1, .now_ms = 1000, .hint_ms = -1}};
+    (void)state;
+    retry_policy_default(&p);
+    verdict_judge(&p, &f, &v);
+    assert_int_equal(v.kind, VERDICT_RETRY);
+    assert_int_equal(v.next_ms, 1000);
+    assert_false(v.endpoint_failure);
+    f.expires_ms = 1000;
+    verdict_judge(&p, &f, &v);
+    assert_int_equal(v.kind, VERDICT_DEAD);
+}
+
 static void lane_waits(void **state)
 {
     (void)state;
@@ -241,6 +261,7 @@ int main(void)
         cmocka_unit_test(the_whole_budget),
         cmocka_unit_test(age_ends_it_too),
         cmocka_unit_test(expiry),
+        cmocka_unit_test(cut_off_by_ourselves),
         cmocka_unit_test(lane_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
