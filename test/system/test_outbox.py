@@ -103,6 +103,7 @@ class Producers(unittest.TestCase):
             with contextlib.closing(sqlite3.connect(f"{d.dir}/backup.db")) as copy:
                 db.backup(copy)
             d.start()
+            wait_for(lambda: 'webhookd_events_ingested_total{source="outbox"} 1' in d.metrics())
             d.subscribe(r.url)
             put(db, {"n": "two"}, {"n": "three"})
             wait_for(lambda: len(r.requests) == 2)  # "one" met no subscription
