@@ -124,9 +124,10 @@ $(BUILD)/webhookd: $(BUILD)/engine/main.o $(BUILD)/libwebhookd.a
 	$(CC) $(LDOPT) -o $@ $^ $(LDLIBS_ALL)
 $(BUILD)/webhookctl: $(BUILD)/cli/main.o $(BUILD)/libwebhookd.a
 	$(CC) $(LDOPT) -o $@ $^ $(LDLIBS_ALL)
+# The dependency names its target by $(BUILD), so that it holds however the folder was spelled.
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(CC) $(CFLAGS_ALL) -MMD -MP -MT '$$(BUILD)/$*.o' -c -o $@ $<
 $(BUILD)/test/unit/%: $(BUILD)/test/unit/%.o $(BUILD)/libwebhookd.a
 	$(CC) $(LDOPT) -o $@ $^ $(LDLIBS_ALL) -lcmocka
 $(BUILD)/test/conformance/%: $(BUILD)/test/conformance/%.o $(BUILD)/libwebhookd.a
