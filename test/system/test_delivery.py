@@ -126,7 +126,7 @@ class Outcomes(unittest.TestCase):
             self.assertEqual(len(r.requests), 4)
             for gap, want in zip(gaps, (0.2, 0.4, 0.8)):
                 self.assertGreaterEqual(gap, want - 0.01)
-                self.assertLess(gap, want + 3.0)  # a busy machine is late, never early
+                self.assertLess(gap, want + 1.0)
             self.assertEqual({r.id for r in r.requests}, {"e1"})
             self.assertEqual(len({r.body for r in r.requests}), 1)  # the same bytes every time
             self.assertEqual([r.headers["webhook-attempt"] for r in r.requests], ["1", "2", "3", "4"])
@@ -323,7 +323,7 @@ class Routing(unittest.TestCase):
             wait_for(lambda: len(r.requests) == 40)
             took = r.requests[-1].at - r.requests[0].at
             self.assertGreater(took, 1.6)
-            self.assertLess(took, 15)
+            self.assertLess(took, 6)
 
     def test_deliver_after_and_expires_at(self):
         with Daemon() as d, Receiver() as r:
