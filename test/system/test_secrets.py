@@ -59,7 +59,7 @@ class Secrets(unittest.TestCase):
                     said.append(re.sub(r'"secret": ?"[^"]*"', "", done.stdout) + done.stderr)  # the one time
             rotated = d.ctl("-o", "json", "subscription", "rotate-secret", "bondx-good", "--secret-file", f"{d.dir}/in-next", raw=True)
             said.append(re.sub(r'"secret": ?"[^"]*"', "", rotated.stdout) + rotated.stderr)
-            made = d.subscribe(r.url + "/good", "--name", "made")["secret"]
+            made = d.subscribe(r.url + "/made", "--name", "made")["secret"]
             self.marks["made secret"] = made
             said += [d.ctl("subscription", "add", "--url", f"https://user:{MARKS['url']}@example.com/", "--events", "*", check=None, raw=True).stderr]
             for body in ({"url": r.url, "events": ["*"], "secret": MARKS["bearer"] + "\n"}, {"url": r.url, "events": ["*"], "bearer": MARKS["bearer"] + "\r\nX: y"},
@@ -69,8 +69,9 @@ class Secrets(unittest.TestCase):
                 said.append(json.dumps(answer))
             d.insert(*[dict(type="a.b", payload={"n": n}) for n in range(3)])
             wait_for(lambda: d.counts()["dead"] == 15 and d.counts()["delivered"] == 18)
-            self.assertIn(MARKS["bearer"], r.requests[0].headers["Authorization"])
-            self.assertTrue(all(x.headers["X-Tenant"] == MARKS["header"] for x in r.requests if "X-Tenant" in x.headers))
+            for x in r.requests:  # "made" has neither, and may well come first
+                bare = x.path.endswith("/made")
+                self.assertEqual((x.headers["Authorization"], x.headers["X-Tenant"]), (None, None) if bare else (f"Bearer {MARKS['bearer']}", MARKS["header"]))
             letter = d.json("dlq", "list")["items"][0]["id"]
             delivery = d.json("delivery", "list")["items"][0]["id"]
             d.ctl("dlq", "replay", "--all", "--detach", "--yes", check=None)
