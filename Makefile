@@ -36,7 +36,7 @@ BENCH := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*.c))
 
 DEPS_BUILD := gcc make pkg-config libevent-dev libcurl4-openssl-dev libsqlite3-dev libssl-dev libyaml-dev \
               libjansson-dev libsmartcols-dev libc-ares-dev ca-certificates python3 sqlite3
-DEPS_TEST := libcmocka-dev clang clang-format nginx-light openssl prometheus git
+DEPS_TEST := libcmocka-dev clang libclang-rt-dev clang-format nginx-light openssl prometheus git
 DEPS_SOAK := strace faketime
 missing = $(shell for p in $(1); do dpkg-query -W -f='$${db:Status-Abbrev}' $$p 2>/dev/null | grep -q ^ii || echo $$p; done)
 PREFIX ?= /usr/local

@@ -76,9 +76,10 @@ static int teardown(void **state)
 struct ask {
     enum err_code answer; /* what the work returns */
     char key[32], value[32];
-    sem_t *hold; /* the work waits here */
-    int *order;  /* a counter of callbacks */
-    int at;      /* when the callback ran, from 1 */
+    sem_t *at_work; /* the work says here that it runs */
+    sem_t *hold;    /* and waits here */
+    int *order;     /* a counter of callbacks */
+    int at;         /* when the callback ran, from 1 */
     enum err_code got;
     int64_t generation;
 };
@@ -86,6 +87,8 @@ struct ask {
 static enum err_code set_work(struct backend *b, void *arg, struct err *err)
 {
     const struct ask *a = arg;
+    if (a->at_work != NULL)
+        sem_post(a->at_work);
     if (a->hold != NULL)
         while (sem_wait(a->hold) != 0)
             continue;
@@ -196,18 +199,29 @@ static void what_is_written_is_read(void **state)
     assert_string_equal(r.value, "v");
 }
 
+/* The writer works at `first`, a batch of its own, until `hold` is posted: whatever is submitted
+ * meanwhile stands in one batch. */
+static void hold_writer(struct store *s, struct ask *first, sem_t *hold)
+{
+    sem_t at_work;
+    sem_init(&at_work, 0, 0);
+    sem_init(hold, 0, 0);
+    *first = (struct ask){.at_work = &at_work, .hold = hold};
+    assert_int_equal(store_submit(s, STORE_WRITE, 0, set_work, done, first), OK);
+    while (sem_wait(&at_work) != 0)
+        continue;
+    sem_destroy(&at_work);
+}
+
 static void a_guarded_answer_undoes_its_own_work_only(void **state)
 {
     struct fixture *f = *state;
     struct ask good = {.key = "a", .value = "1"};
     struct ask bad = {.key = "a", .value = "2", .answer = ERR_INVALID};
     struct ask after = {.key = "b", .value = "3"};
-    struct ask r = {.key = "a"};
+    struct ask r = {.key = "a"}, first;
     sem_t hold;
-    sem_init(&hold, 0, 0);
-    struct ask first = {.hold = &hold};
-    assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &first), OK);
-    /* The three arrive behind it, and so stand in one batch. */
+    hold_writer(f->store, &first, &hold);
     assert_int_equal(store_submit(f->store, STORE_WRITE, STORE_GUARDED, set_work, done, &good), OK);
     assert_int_equal(store_submit(f->store, STORE_WRITE, STORE_GUARDED, set_work, done, &bad), OK);
     assert_int_equal(store_submit(f->store, STORE_WRITE, STORE_GUARDED, set_work, done, &after),
@@ -227,12 +241,9 @@ static void a_full_disk_takes_the_batch_back_and_the_store_lives(void **state)
 {
     struct fixture *f = *state;
     struct ask w = {.key = "full", .value = "1"};
-    struct ask full = {.key = "full", .value = "2", .answer = ERR_FULL}, r = {.key = "full"};
+    struct ask full = {.key = "full", .value = "2", .answer = ERR_FULL}, r = {.key = "full"}, first;
     sem_t hold;
-    sem_init(&hold, 0, 0);
-    struct ask first = {.hold = &hold};
-    assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &first), OK);
-    usleep(20000); /* it is a batch of its own; if not, the rest of the test holds all the same */
+    hold_writer(f->store, &first, &hold);
     assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &w), OK);
     assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &full), OK);
     sem_post(&hold);
