@@ -109,12 +109,14 @@ bench: deps
 	@$(MAKE) --no-print-directory -s -j2 build tests
 	@python3 test/bench/bench.py --build $(BUILD) $(if $(FULL),--full)
 install: build
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/webhookd
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/webhookd/docs
 	install -m 755 $(BUILD)/webhookd $(DESTDIR)$(PREFIX)/sbin/webhookd
 	install -m 755 $(BUILD)/webhookctl $(DESTDIR)$(PREFIX)/bin/webhookctl
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	install -m 644 packaging/webhookd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/webhookd.service
-	install -m 644 webhookd.conf.example README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/webhookd/
+	sed 's|/usr/local/|$(PREFIX)/|g' packaging/webhookd.service > $(BUILD)/webhookd.service
+	install -m 644 $(BUILD)/webhookd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/webhookd.service
+	install -m 644 webhookd.conf.example README.md ARCHITECTURE.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/webhookd/
+	install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/webhookd/docs/
 clean:
 	rm -rf build build-asan build-tsan build-fuzz build-clang
 

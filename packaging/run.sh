@@ -9,10 +9,10 @@ sed -e "s|/var/lib/webhookd|$root/var/store|g" -e "s|/etc/webhookd|$root/var/etc
     -e "s|/run/webhookd|$root/var|g" -e "s|/var/lib/trading|$root/var/outbox|g" \
     webhookd.conf.example > var/webhookd.conf
 cat <<TEXT
-webhookd runs on var/webhookd.conf (webhookd.conf.example with its paths under var/). Stop it with Ctrl-C. In another terminal:
-  build/webhookctl -c var/webhookd.conf status
-  build/webhookctl -c var/webhookd.conf subscription add --url https://partner.example/hook --events 'order.*'
-  sqlite3 var/outbox/trades.db "INSERT INTO outbox(type, payload) VALUES ('order.executed', '{\"qty\":100}')"
-  build/webhookctl -c var/webhookd.conf delivery list
+webhookd runs on var/webhookd.conf (webhookd.conf.example with its paths under var/). Stop it with Ctrl-C. In another terminal, here:
+  export PATH=$(cd "$build" && pwd):\$PATH WEBHOOKD_CONFIG=$root/var/webhookd.conf
+  webhookctl subscription add --name me --url https://partner.example/hook --events 'order.*'
+  sqlite3 var/outbox/trades.db "INSERT INTO outbox(type, payload) VALUES ('order.executed', '{}')"
+  webhookctl delivery list
 TEXT
 exec "$build/webhookd" -c var/webhookd.conf

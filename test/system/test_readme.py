@@ -78,9 +78,11 @@ class Readme(unittest.TestCase):
             db.close()
 
     def test_subscribe(self):
-        (line,) = [c for b in blocks("") for c in b.splitlines() if c.startswith("webhookctl subscription add")]
+        lines = [c for b in blocks("") + blocks("sh") for c in b.splitlines() if c.startswith("webhookctl subscription add")]
+        self.assertEqual(len(lines), 2)
         with Daemon() as d:
-            self.assertIn("secret (shown once): whsec_", d.ctl(*shlex.split(line)[1:]))
+            for line in lines:
+                self.assertIn("secret (shown once): whsec_", d.ctl(*shlex.split(line)[1:]))
 
     def test_verify(self):
         (code,) = [b for b in blocks("python") if "def verify" in b]
