@@ -255,19 +255,18 @@ static enum err_code make_folder(const char *path, struct err *err)
     folder_of(path, folder);
     if (access(folder, F_OK) == 0)
         return OK;
-    if (mkdir(folder, 0770) != 0 && errno == ENOENT) {
+    int rc = mkdir(folder, 0770);
+    if (rc != 0 && errno == ENOENT) {
         enum err_code code = make_folder(folder, err);
         if (code != OK)
             return code;
-        if (mkdir(folder, 0770) != 0 && errno != EEXIST)
-            return fail(err, ERR_DENIED, "outbox %s: cannot make the folder %s: %s", path, folder,
-                        errno_text(errno));
-    } else if (access(folder, F_OK) != 0) {
+        rc = mkdir(folder, 0770);
+    }
+    if (rc != 0 && errno != EEXIST)
         return fail(err, ERR_DENIED,
                     "outbox %s: cannot make the folder %s: %s; fix: make it yourself and give it "
                     "to webhookd's user",
                     path, folder, errno_text(errno));
-    }
     /* mkdir's mode is cut by the umask, and setgid is what lets producers share the files. */
     if (chmod(folder, FOLDER_MODE) != 0)
         return fail(err, ERR_DENIED, "outbox %s: cannot chmod the folder %s: %s", path, folder,

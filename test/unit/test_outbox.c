@@ -271,16 +271,9 @@ static void low_disk_stops_taking(void **state)
     world_free(w);
 }
 
-/* Only where the tests run as root can somebody else be played. */
-static void missing_permission_is_named(void **state)
+/* Starts the source as somebody who may do nothing: it must say what is missing and the fix. */
+static void refuses_nobody(struct world *w, const char *what, const char *fix)
 {
-    (void)state;
-    if (geteuid() != 0)
-        skip();
-    struct world *w = world_new();
-    world_outbox(w, 0, true);
-    assert_int_equal(chmod(w->dir, 0755), 0);
-    assert_int_equal(chmod(w->file[0], 0666), 0);
     fflush(NULL);
     pid_t child = fork();
     if (!child) {
@@ -290,13 +283,31 @@ static void missing_permission_is_named(void **state)
             _exit(2);
         enum err_code code =
             outbox_source_new(&s, &w->conf, w->store, w->intake, world_changed, w, &err);
-        _exit(code == ERR_DENIED && strstr(err.text, "folder") && strstr(err.text, "chmod 2770")
-                  ? 0
-                  : 1);
+        _exit(code == ERR_DENIED && strstr(err.text, what) && strstr(err.text, fix) ? 0 : 1);
     }
     int status = -1;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
+}
+
+/* Only where the tests run as root can somebody else be played. */
+static void missing_permission_is_named(void **state)
+{
+    char url[600];
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    struct world *w = world_new();
+    world_outbox(w, 0, true);
+    assert_int_equal(chmod(w->dir, 0755), 0);
+    assert_int_equal(chmod(w->file[0], 0666), 0);
+    refuses_nobody(w, "folder", "chmod 2770");
+
+    char *there = w->conf.outbox[0].url;
+    snprintf(url, sizeof url, "sqlite://%s/new/trades.db", w->dir);
+    w->conf.outbox[0].url = url;
+    refuses_nobody(w, "/new: Permission denied", "make it yourself");
+    w->conf.outbox[0].url = there;
     world_start(w);
     world_free(w);
 }
