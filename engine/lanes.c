@@ -222,7 +222,7 @@ static void load_keep(struct load *load)
 
 static void load_submit(struct load *load)
 {
-    enum store_lane reader = load->only != 0 ? STORE_CLAIM : STORE_LIST;
+    enum store_thread reader = load->only != 0 ? STORE_CLAIM : STORE_LIST;
 
     load->n = 0;
     if (store_submit(load->scheduler->parts.store, reader, 0, load_work, load_done, load) != OK)

@@ -123,13 +123,14 @@ static void answered(void *arg, const struct err *err, int64_t generation)
 }
 
 /* Blocks until the answer. False: the source stops, and r is not the caller's any more. */
-static bool ask(struct outbox_request *r, enum store_lane lane, unsigned flags, store_work_fn *work)
+static bool ask(struct outbox_request *r, enum store_thread thread, unsigned flags,
+                store_work_fn *work)
 {
     struct outbox_source *s = r->source;
     pthread_mutex_lock(&s->mutex);
     s->refs++;
     pthread_mutex_unlock(&s->mutex);
-    enum err_code code = store_submit(s->store, lane, flags, work, answered, r);
+    enum err_code code = store_submit(s->store, thread, flags, work, answered, r);
     pthread_mutex_lock(&s->mutex);
     if (code != OK) {
         outbox_source_unref(s);

@@ -5,47 +5,47 @@
 
 #include "base/clock.h"
 
-/* ---- lists ---- */
-void list_init(struct list *l)
+/* ---- a queue of requests, in order of arrival ---- */
+void batch_init(struct batch *batch)
 {
-    l->first = NULL;
-    l->end = &l->first;
-    l->n = 0;
+    batch->first = NULL;
+    batch->end = &batch->first;
+    batch->n = 0;
 }
 
-void list_put(struct list *l, struct request *r)
+void batch_put(struct batch *batch, struct request *r)
 {
     r->next = NULL;
-    *l->end = r;
-    l->end = &r->next;
-    l->n++;
+    *batch->end = r;
+    batch->end = &r->next;
+    batch->n++;
 }
 
-struct request *list_take(struct list *l)
+struct request *batch_take(struct batch *batch)
 {
-    struct request *r = l->first;
+    struct request *r = batch->first;
     if (r == NULL)
         return NULL;
-    l->first = r->next;
-    if (l->first == NULL)
-        l->end = &l->first;
-    l->n--;
+    batch->first = r->next;
+    if (batch->first == NULL)
+        batch->end = &batch->first;
+    batch->n--;
     return r;
 }
 
-void list_join(struct list *to, struct list *from)
+void batch_join(struct batch *to, struct batch *from)
 {
     if (from->first == NULL)
         return;
     *to->end = from->first;
     to->end = from->end;
     to->n += from->n;
-    list_init(from);
+    batch_init(from);
 }
 
-void list_fail(struct list *l, const struct err *why)
+void batch_fail(struct batch *batch, const struct err *why)
 {
-    for (struct request *r = l->first; r != NULL; r = r->next)
+    for (struct request *r = batch->first; r != NULL; r = r->next)
         r->err = *why;
 }
 
@@ -101,12 +101,12 @@ static enum err_code run_guarded(struct backend *b, struct request *r)
     return batch_is_answer(after) ? ERR_IO : after;
 }
 
-enum err_code batch_write(struct backend *b, struct list *todo, struct list *ran, struct err *err)
+enum err_code batch_write(struct backend *b, struct batch *todo, struct batch *ran, struct err *err)
 {
     int64_t until = clock_mono_us() + BATCH_WORK_US;
     struct request *r;
-    while ((r = list_take(todo)) != NULL) {
-        list_put(ran, r);
+    while ((r = batch_take(todo)) != NULL) {
+        batch_put(ran, r);
         enum err_code code =
             (r->flags & STORE_GUARDED) != 0 ? run_guarded(b, r) : batch_run_one(b, r);
         if (!batch_is_answer(code)) {

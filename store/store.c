@@ -1,10 +1,10 @@
 /* store/store.c: the threads in front of the backends. It moves requests; what they do is theirs.
  *
- *   submit ─▶ queue[lane] ─▶ lane's thread: begin, work, work, … commit ─▶ done list ─▶ drain
+ *   submit ─▶ queue ─▶ worker's thread: begin, work, work, … commit ─▶ done list ─▶ drain
  *   (any thread)             (its own connection)                      eventfd   (the loop)
  *
  * One mutex guards the queues, the done list, the failure and the statistics; no work and no
- * callback runs under it. A lane takes whatever has arrived as its next batch. The writer's batch
+ * callback runs under it. A worker takes whatever has arrived as its next batch. The writer's batch
  * is one transaction and one fsync; the claim reader's is one snapshot; the list reader takes one
  * request per snapshot, so that a long list pins no log longer than itself. */
 #include "store/store.h"
@@ -22,7 +22,7 @@
 #include "store/batch.h"
 
 enum {
-    QUEUE_MAX = 4096,          /* per lane: queued, running or not drained yet */
+    QUEUE_MAX = 4096,          /* per worker: queued, running or not drained yet */
     QUEUE_ORDINARY_MAX = 3584, /* seven eighths: the rest is for settlements */
     BATCH_MAX = 1024,
     CLAIM_BATCH_MAX = 64,
@@ -35,26 +35,26 @@ enum {
     LOG_HIGH_STEP_BYTES = 16 * 1024 * 1024
 };
 
-struct lane {
+struct worker {
     struct store *store;
-    enum store_lane which;
+    enum store_thread which;
     struct backend *backend; /* of its thread alone, once that runs */
     pthread_t thread;
     bool running;
     pthread_cond_t wake;
-    struct list queue;
+    struct batch queue;
     bool checkpoint;    /* STORE_LIST: the writer asks for one */
     size_t outstanding; /* submitted, callback not run yet */
 };
 
 struct store {
     const struct backend_ops *ops;
-    pthread_mutex_t mutex; /* guards all below but generation and what lanes own */
+    pthread_mutex_t mutex; /* guards all below but generation and what workers own */
     bool stopping, failed;
     struct err failure;
-    struct list done;
+    struct batch done;
     struct store_stats stats;
-    struct lane lanes[STORE_LANES];
+    struct worker workers[STORE_THREADS];
     int fd;
     int64_t generation;                     /* atomic */
     int64_t checkpointed_bytes, high_bytes; /* of the writer alone */
@@ -70,7 +70,7 @@ static void wake_loop(struct store *s)
         continue;
 }
 
-static void complete(struct store *s, struct list *batch, int64_t work_us, bool committed)
+static void complete(struct store *s, struct batch *batch, bool committed)
 {
     pthread_mutex_lock(&s->mutex);
     bool was_empty = s->done.first == NULL;
@@ -79,11 +79,10 @@ static void complete(struct store *s, struct list *batch, int64_t work_us, bool 
     s->stats.requests += (int64_t)batch->n;
     if (committed) {
         s->stats.commits++;
-        s->stats.commit_us_total += work_us;
         if ((int64_t)batch->n > s->stats.batch_max)
             s->stats.batch_max = (int64_t)batch->n;
     }
-    list_join(&s->done, batch);
+    batch_join(&s->done, batch);
     pthread_mutex_unlock(&s->mutex);
     if (was_empty)
         wake_loop(s);
@@ -92,19 +91,19 @@ static void complete(struct store *s, struct list *batch, int64_t work_us, bool 
 /* For good: nothing is acknowledged any more; what is queued hears why. */
 static void fail_store(struct store *s, const struct err *why)
 {
-    struct list queued;
-    list_init(&queued);
+    struct batch queued;
+    batch_init(&queued);
     pthread_mutex_lock(&s->mutex);
     if (!s->failed) {
         s->failed = true;
         s->failure = *why;
     }
-    for (int i = 0; i < STORE_LANES; i++)
-        list_join(&queued, &s->lanes[i].queue);
+    for (int i = 0; i < STORE_THREADS; i++)
+        batch_join(&queued, &s->workers[i].queue);
     pthread_mutex_unlock(&s->mutex);
-    list_fail(&queued, why);
+    batch_fail(&queued, why);
     if (queued.n > 0)
-        complete(s, &queued, 0, false);
+        complete(s, &queued, false);
 }
 
 /* ---- the writer ---- */
@@ -113,7 +112,7 @@ static bool is_fatal(enum err_code code, bool at_commit)
     return code == ERR_CORRUPT || (at_commit && code != ERR_FULL && code != ERR_NOMEM);
 }
 
-static void set_generation(struct store *s, struct list *ran)
+static void set_generation(struct store *s, struct batch *ran)
 {
     int64_t g = __atomic_add_fetch(&s->generation, 1, __ATOMIC_SEQ_CST);
     for (struct request *r = ran->first; r != NULL; r = r->next)
@@ -138,8 +137,8 @@ static void mind_log(struct store *s, struct backend *b)
         return;
     s->checkpointed_bytes = bytes;
     pthread_mutex_lock(&s->mutex);
-    s->lanes[STORE_LIST].checkpoint = true;
-    pthread_cond_signal(&s->lanes[STORE_LIST].wake);
+    s->workers[STORE_LIST].checkpoint = true;
+    pthread_cond_signal(&s->workers[STORE_LIST].wake);
     pthread_mutex_unlock(&s->mutex);
 }
 
@@ -151,91 +150,88 @@ static void note_size(struct store *s, struct backend *b)
     pthread_mutex_unlock(&s->mutex);
 }
 
-static void write_once(struct store *s, struct backend *b, struct list *todo)
+static void write_once(struct store *s, struct backend *b, struct batch *todo)
 {
-    struct list ran;
+    struct batch ran;
     struct err err = {.code = OK};
     bool at_commit = false;
-    int64_t commit_us = 0;
-    list_init(&ran);
+    batch_init(&ran);
     enum err_code code = s->ops->begin(b, &err);
     if (code != OK) /* nothing ran: the whole batch hears it */
-        list_join(&ran, todo);
+        batch_join(&ran, todo);
     else
         code = batch_write(b, todo, &ran, &err);
     if (code == OK) {
-        int64_t from = clock_mono_us();
         at_commit = true;
         code = s->ops->commit(b, &err);
-        commit_us = clock_mono_us() - from;
     }
     if (code == OK) {
         set_generation(s, &ran);
         s->last_batch = ran.n;
-        complete(s, &ran, commit_us, true);
+        complete(s, &ran, true);
         note_size(s, b);
         mind_log(s, b);
         return;
     }
     err.code = code;
     s->ops->rollback(b);
-    list_fail(&ran, &err);
+    batch_fail(&ran, &err);
     if (is_fatal(code, at_commit)) {
-        list_fail(todo, &err);
-        list_join(&ran, todo);
+        batch_fail(todo, &err);
+        batch_join(&ran, todo);
         fail_store(s, &err);
     }
-    complete(s, &ran, 0, false);
+    complete(s, &ran, false);
 }
 
 /* ---- the readers ---- */
-static void read_once(struct store *s, struct backend *b, struct list *todo, size_t max)
+static void read_once(struct store *s, struct backend *b, struct batch *todo, size_t max)
 {
-    struct list ran;
+    struct batch ran;
     struct err err = {.code = OK};
-    list_init(&ran);
+    batch_init(&ran);
     /* Before the snapshot begins: whatever was committed until here, the snapshot shows. */
     int64_t generation = __atomic_load_n(&s->generation, __ATOMIC_SEQ_CST);
     int64_t until = clock_mono_us() + BATCH_WORK_US;
     enum err_code code = s->ops->begin(b, &err);
     if (code != OK) {
         err.code = code;
-        list_fail(todo, &err);
-        list_join(&ran, todo);
-        complete(s, &ran, 0, false);
+        batch_fail(todo, &err);
+        batch_join(&ran, todo);
+        complete(s, &ran, false);
         return;
     }
     struct request *r;
     bool usable = true;
-    while (usable && ran.n < max && (r = list_take(todo)) != NULL) {
+    while (usable && ran.n < max && (r = batch_take(todo)) != NULL) {
         code = batch_run_one(b, r);
         usable = batch_is_answer(code) && clock_mono_us() < until;
         r->generation = generation;
-        list_put(&ran, r);
-        if (code == ERR_CORRUPT && r->lane == STORE_CLAIM)
+        batch_put(&ran, r);
+        if (code == ERR_CORRUPT && r->thread == STORE_CLAIM)
             fail_store(s, &r->err);
     }
     if (s->ops->commit(b, &err) != OK)
         s->ops->rollback(b);
-    complete(s, &ran, 0, false);
+    complete(s, &ran, false);
 }
 
 /* ---- the threads ---- */
-/* Waits for work or (list lane) a checkpoint and takes what has arrived; false: stopping, and nothing
- * is left. */
-static bool lane_take(struct lane *l, struct list *todo, bool *checkpoint)
+/* Waits for work, or (the list reader) for a checkpoint, and takes what has arrived; false:
+ * stopping, and nothing is left. */
+static bool worker_take(struct worker *w, struct batch *todo, bool *checkpoint)
 {
-    struct store *s = l->store;
+    struct store *s = w->store;
     *checkpoint = false;
     pthread_mutex_lock(&s->mutex);
-    while (l->queue.first == NULL && !s->stopping && !l->checkpoint)
-        pthread_cond_wait(&l->wake, &s->mutex);
-    *checkpoint = l->checkpoint;
-    l->checkpoint = false;
-    size_t max = l->which == STORE_WRITE ? BATCH_MAX : CLAIM_BATCH_MAX;
+    while (w->queue.first == NULL && !s->stopping && !w->checkpoint)
+        pthread_cond_wait(&w->wake, &s->mutex);
+    *checkpoint = w->checkpoint;
+    w->checkpoint = false;
+    size_t max = w->which == STORE_WRITE ? BATCH_MAX : CLAIM_BATCH_MAX;
     struct request *r;
-    while (todo->n < max && (r = list_take(&l->queue)) != NULL)
-        list_put(todo, r);
+    while (todo->n < max && (r = batch_take(&w->queue)) != NULL)
+        batch_put(todo, r);
     bool go_on = todo->n > 0 || *checkpoint || !s->stopping;
     pthread_mutex_unlock(&s->mutex);
     return go_on;
@@ -243,15 +239,15 @@ static bool lane_take(struct lane *l, struct list *todo, bool *checkpoint)
 
 /* While the loop is busy, commits of a handful cost it a wake-up each: wait a moment for a batch as
  * large as the last one. Not at all where the last one was small. */
-static void linger(struct lane *l)
+static void linger(struct worker *w)
 {
-    struct store *s = l->store;
+    struct store *s = w->store;
     const struct timespec step = {.tv_nsec = LINGER_STEP_NS};
     if (s->last_batch < LINGER_BATCH_MIN)
         return;
     for (int i = 0; i < LINGER_STEPS; i++) {
         pthread_mutex_lock(&s->mutex);
-        size_t n = l->queue.n;
+        size_t n = w->queue.n;
         bool stop = s->stopping;
         pthread_mutex_unlock(&s->mutex);
         if (stop || n == 0 || n * 2 >= s->last_batch)
@@ -260,32 +256,32 @@ static void linger(struct lane *l)
     }
 }
 
-static void *lane_main(void *arg)
+static void *worker_main(void *arg)
 {
-    struct lane *l = arg;
-    struct store *s = l->store;
-    struct list todo;
+    struct worker *w = arg;
+    struct store *s = w->store;
+    struct batch todo;
     bool checkpoint;
-    list_init(&todo);
-    while (lane_take(l, &todo, &checkpoint)) {
+    batch_init(&todo);
+    while (worker_take(w, &todo, &checkpoint)) {
         while (todo.n > 0) {
             pthread_mutex_lock(&s->mutex);
             bool failed = s->failed;
             struct err why = s->failure;
             pthread_mutex_unlock(&s->mutex);
             if (failed) {
-                list_fail(&todo, &why);
-                complete(s, &todo, 0, false);
-            } else if (l->which == STORE_WRITE) {
-                write_once(s, l->backend, &todo);
+                batch_fail(&todo, &why);
+                complete(s, &todo, false);
+            } else if (w->which == STORE_WRITE) {
+                write_once(s, w->backend, &todo);
             } else {
-                read_once(s, l->backend, &todo, l->which == STORE_CLAIM ? CLAIM_BATCH_MAX : 1);
+                read_once(s, w->backend, &todo, w->which == STORE_CLAIM ? CLAIM_BATCH_MAX : 1);
             }
         }
         if (checkpoint)
-            s->ops->checkpoint(l->backend);
-        if (l->which == STORE_WRITE)
-            linger(l);
+            s->ops->checkpoint(w->backend);
+        if (w->which == STORE_WRITE)
+            linger(w);
     }
     return NULL;
 }
@@ -295,7 +291,7 @@ static enum err_code open_writer(struct store *s, const char *url, const struct 
                                  int64_t wait_ms, struct err *err)
 {
     const struct timespec step = {.tv_nsec = LOCK_STEP_MS * 1000 * 1000};
-    struct backend **b = &s->lanes[STORE_WRITE].backend;
+    struct backend **b = &s->workers[STORE_WRITE].backend;
     enum err_code code = s->ops->open(b, url, BACKEND_WRITER, keys, err);
     for (int64_t ms = 0; code == ERR_BUSY && ms < wait_ms; ms += LOCK_STEP_MS) {
         nanosleep(&step, NULL);
@@ -308,22 +304,22 @@ static void stop_threads(struct store *s)
 {
     pthread_mutex_lock(&s->mutex);
     s->stopping = true;
-    for (int i = 0; i < STORE_LANES; i++)
-        pthread_cond_signal(&s->lanes[i].wake);
+    for (int i = 0; i < STORE_THREADS; i++)
+        pthread_cond_signal(&s->workers[i].wake);
     pthread_mutex_unlock(&s->mutex);
-    for (int i = 0; i < STORE_LANES; i++) {
-        if (s->lanes[i].running)
-            pthread_join(s->lanes[i].thread, NULL);
-        s->lanes[i].running = false;
+    for (int i = 0; i < STORE_THREADS; i++) {
+        if (s->workers[i].running)
+            pthread_join(s->workers[i].thread, NULL);
+        s->workers[i].running = false;
     }
 }
 
 static void store_free(struct store *s)
 {
     /* The writer closes last: it takes the log into the file and lets the lock go. */
-    for (int i = STORE_LANES - 1; i >= 0; i--) {
-        s->ops->close(s->lanes[i].backend);
-        pthread_cond_destroy(&s->lanes[i].wake);
+    for (int i = STORE_THREADS - 1; i >= 0; i--) {
+        s->ops->close(s->workers[i].backend);
+        pthread_cond_destroy(&s->workers[i].wake);
     }
     pthread_mutex_destroy(&s->mutex);
     if (s->fd >= 0)
@@ -331,16 +327,16 @@ static void store_free(struct store *s)
     free(s);
 }
 
-/* Signals are the loop's: no lane is ever interrupted. */
+/* Signals are the loop's: no worker is ever interrupted. */
 static enum err_code start_threads(struct store *s, struct err *err)
 {
     sigset_t all, before;
     int rc = 0;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (int i = 0; rc == 0 && i < STORE_LANES; i++) {
-        rc = pthread_create(&s->lanes[i].thread, NULL, lane_main, &s->lanes[i]);
-        s->lanes[i].running = rc == 0;
+    for (int i = 0; rc == 0 && i < STORE_THREADS; i++) {
+        rc = pthread_create(&s->workers[i].thread, NULL, worker_main, &s->workers[i]);
+        s->workers[i].running = rc == 0;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc == 0 ? OK : fail(err, ERR_NOMEM, "no thread for the store: %s", errno_text(rc));
@@ -352,11 +348,11 @@ static enum err_code start(struct store *s, const char *url, const struct keyrin
     if (s->fd < 0)
         return fail(err, ERR_IO, "eventfd: %s", errno_text(errno));
     enum err_code code = open_writer(s, url, keys, wait_ms, err);
-    for (int i = STORE_CLAIM; code == OK && i < STORE_LANES; i++)
-        code = s->ops->open(&s->lanes[i].backend, url, BACKEND_READER, keys, err);
+    for (int i = STORE_CLAIM; code == OK && i < STORE_THREADS; i++)
+        code = s->ops->open(&s->workers[i].backend, url, BACKEND_READER, keys, err);
     if (code != OK)
         return code;
-    note_size(s, s->lanes[STORE_WRITE].backend);
+    note_size(s, s->workers[STORE_WRITE].backend);
     return start_threads(s, err);
 }
 
@@ -372,12 +368,12 @@ enum err_code store_open(struct store **out, const char *url, const struct keyri
     s->ops = ops;
     s->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&s->mutex, NULL);
-    list_init(&s->done);
-    for (int i = 0; i < STORE_LANES; i++) {
-        s->lanes[i].store = s;
-        s->lanes[i].which = (enum store_lane)i;
-        pthread_cond_init(&s->lanes[i].wake, NULL);
-        list_init(&s->lanes[i].queue);
+    batch_init(&s->done);
+    for (int i = 0; i < STORE_THREADS; i++) {
+        s->workers[i].store = s;
+        s->workers[i].which = (enum store_thread)i;
+        pthread_cond_init(&s->workers[i].wake, NULL);
+        batch_init(&s->workers[i].queue);
     }
     enum err_code code = start(s, url, keys, lock_wait_ms, err);
     if (code != OK) {
@@ -400,14 +396,14 @@ void store_close(struct store *s)
 }
 
 /* ---- the face ---- */
-enum err_code store_submit(struct store *s, enum store_lane lane, unsigned flags,
+enum err_code store_submit(struct store *s, enum store_thread thread, unsigned flags,
                            store_work_fn *work, store_done_fn *done, void *arg)
 {
-    struct lane *l = &s->lanes[lane];
+    struct worker *w = &s->workers[thread];
     struct request *r = calloc(1, sizeof(*r));
     if (r == NULL)
         return ERR_BUSY;
-    r->lane = lane;
+    r->thread = thread;
     r->flags = flags;
     r->work = work;
     r->done = done;
@@ -417,16 +413,16 @@ enum err_code store_submit(struct store *s, enum store_lane lane, unsigned flags
     pthread_mutex_lock(&s->mutex);
     if (s->failed || s->stopping) {
         code = ERR_IO;
-    } else if (l->outstanding >= QUEUE_MAX) {
+    } else if (w->outstanding >= QUEUE_MAX) {
         code = ERR_BUSY;
     } else {
-        l->outstanding++;
-        list_put(&l->queue, r);
-        first = l->queue.n == 1;
+        w->outstanding++;
+        batch_put(&w->queue, r);
+        first = w->queue.n == 1;
     }
     pthread_mutex_unlock(&s->mutex);
     if (first) /* not under the mutex: whom it wakes would only wait for that */
-        pthread_cond_signal(&l->wake);
+        pthread_cond_signal(&w->wake);
     if (code != OK)
         free(r);
     return code;
@@ -440,19 +436,19 @@ int store_fd(const struct store *s)
 size_t store_drain(struct store *s)
 {
     uint64_t ignored;
-    struct list mine;
+    struct batch mine;
     size_t n = 0;
     /* Emptied first: what is completed after the list was taken wakes the loop again. */
     while (read(s->fd, &ignored, sizeof(ignored)) < 0 && errno == EINTR)
         continue;
-    list_init(&mine);
+    batch_init(&mine);
     pthread_mutex_lock(&s->mutex);
-    list_join(&mine, &s->done);
+    batch_join(&mine, &s->done);
     for (const struct request *r = mine.first; r != NULL; r = r->next)
-        s->lanes[r->lane].outstanding--;
+        s->workers[r->thread].outstanding--;
     pthread_mutex_unlock(&s->mutex);
     struct request *r;
-    while ((r = list_take(&mine)) != NULL) {
+    while ((r = batch_take(&mine)) != NULL) {
         r->done(r->arg, &r->err, r->generation);
         free(r);
         n++;
@@ -480,10 +476,10 @@ bool store_failed(const struct store *s, struct err *why)
     return failed;
 }
 
-bool store_has_room(const struct store *s, enum store_lane lane)
+bool store_has_room(const struct store *s, enum store_thread thread)
 {
     pthread_mutex_lock(mutex_of(s));
-    bool room = !s->failed && s->lanes[lane].outstanding < QUEUE_ORDINARY_MAX;
+    bool room = !s->failed && s->workers[thread].outstanding < QUEUE_ORDINARY_MAX;
     pthread_mutex_unlock(mutex_of(s));
     return room;
 }
@@ -492,7 +488,7 @@ void store_stats(const struct store *s, struct store_stats *out)
 {
     pthread_mutex_lock(mutex_of(s));
     *out = s->stats;
-    for (int i = 0; i < STORE_LANES; i++)
-        out->queued[i] = s->lanes[i].queue.n;
+    for (int i = 0; i < STORE_THREADS; i++)
+        out->queued[i] = s->workers[i].queue.n;
     pthread_mutex_unlock(mutex_of(s));
 }

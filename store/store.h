@@ -28,10 +28,10 @@
 #include "store/backend.h"
 
 struct store;
-enum store_lane { STORE_WRITE, STORE_CLAIM, STORE_LIST, STORE_LANES };
+enum store_thread { STORE_WRITE, STORE_CLAIM, STORE_LIST, STORE_THREADS };
 enum { STORE_GUARDED = 1 }; /* flag: wrap the work in a savepoint */
 
-/* On the lane's thread, within a transaction. */
+/* On the thread that was asked for, within a transaction. */
 typedef enum err_code store_work_fn(struct backend *b, void *arg, struct err *err);
 /* On the loop thread. err->code == OK on success. generation: for STORE_WRITE the commit that holds
  * the work; for reads the newest commit that the snapshot is certain to show. Grows with every
@@ -46,20 +46,20 @@ enum err_code store_open(struct store **out, const char *url, const struct keyri
 /* Finishes what is queued, stops the threads, runs the remaining callbacks, closes. */
 void store_close(struct store *s);
 
-enum err_code store_submit(struct store *s, enum store_lane lane, unsigned flags,
+enum err_code store_submit(struct store *s, enum store_thread thread, unsigned flags,
                            store_work_fn *work, store_done_fn *done, void *arg);
 int store_fd(const struct store *s); /* readable when store_drain() has something */
 size_t store_drain(struct store *s); /* runs callbacks; how many */
 bool store_failed(const struct store *s, struct err *why);
-/* True while the lane's queue has room for ordinary work (the last eighth is kept for settlements).
+/* True while the thread's queue has room for ordinary work (the last eighth is kept for settlements).
  */
-bool store_has_room(const struct store *s, enum store_lane lane);
+bool store_has_room(const struct store *s, enum store_thread thread);
 
 struct store_stats {
     int64_t commits, requests, errors; /* since start */
-    int64_t commit_us_total, batch_max;
+    int64_t batch_max;
     int64_t file_bytes;
-    size_t queued[STORE_LANES];
+    size_t queued[STORE_THREADS];
 };
 void store_stats(const struct store *s, struct store_stats *out);
 

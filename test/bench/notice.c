@@ -26,7 +26,7 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t came = PTHREAD_COND_INITIALIZER;
 static int64_t handed_us; /* guarded by mutex: when the last batch came; 0: none since */
 
-enum err_code store_submit(struct store *s, enum store_lane lane, unsigned flags,
+enum err_code store_submit(struct store *s, enum store_thread lane, unsigned flags,
                            store_work_fn *work, store_done_fn *done, void *arg)
 {
     const struct err fine = {.code = OK};
@@ -43,7 +43,7 @@ enum err_code store_submit(struct store *s, enum store_lane lane, unsigned flags
     return OK;
 }
 
-bool store_has_room(const struct store *s, enum store_lane lane)
+bool store_has_room(const struct store *s, enum store_thread lane)
 {
     (void)s;
     (void)lane;

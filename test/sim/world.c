@@ -15,7 +15,7 @@ static world_endpoint_fn *endpoint;
 static void *endpoint_arg;
 static int most_in_flight, claims;
 
-static int64_t fails_until_ms[STORE_LANES]; /* the store's */
+static int64_t fails_until_ms[STORE_THREADS]; /* the store's */
 
 void world_reset(uint64_t seed, int64_t wall_ms)
 {
@@ -309,7 +309,7 @@ struct store {
     struct answer *first, **last;
 };
 
-void world_store_fails(enum store_lane lane, int64_t until_ms)
+void world_store_fails(enum store_thread lane, int64_t until_ms)
 {
     fails_until_ms[lane] = until_ms;
 }
@@ -331,7 +331,7 @@ enum err_code store_open(struct store **out, const char *url, const struct keyri
     return OK;
 }
 
-enum err_code store_submit(struct store *s, enum store_lane lane, unsigned flags,
+enum err_code store_submit(struct store *s, enum store_thread lane, unsigned flags,
                            store_work_fn *work, store_done_fn *done, void *arg)
 {
     struct answer *a = calloc(1, sizeof *a);
@@ -387,7 +387,7 @@ void store_close(struct store *s)
     free(s);
 }
 
-bool store_has_room(const struct store *s, enum store_lane lane)
+bool store_has_room(const struct store *s, enum store_thread lane)
 {
     (void)s, (void)lane;
     return true;

@@ -31,7 +31,7 @@ int world_most_in_flight(void);
 int world_claims(void); /* questions to the claim reader */
 
 /* Until then every request of this lane fails with ERR_FULL. */
-void world_store_fails(enum store_lane lane, int64_t until_ms);
+void world_store_fails(enum store_thread lane, int64_t until_ms);
 
 bool loop_sim_step(struct loop *l, int64_t until_ms); /* false: nothing is due until then */
 bool store_sim_pending(const struct store *s);

@@ -117,7 +117,7 @@ static inline void world_pump(struct world *w)
     store_drain(w->store);
 }
 
-static inline void world_ask(struct world *w, enum store_lane lane, struct world_ask *a)
+static inline void world_ask(struct world *w, enum store_thread lane, struct world_ask *a)
 {
     struct err err = {0};
     arena_init(&a->mem);

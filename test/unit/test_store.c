@@ -127,8 +127,8 @@ static void drain(struct store *s, size_t n)
     }
 }
 
-static void ask_and_wait(struct store *s, enum store_lane lane, unsigned flags, store_work_fn *work,
-                         struct ask *a)
+static void ask_and_wait(struct store *s, enum store_thread lane, unsigned flags,
+                         store_work_fn *work, struct ask *a)
 {
     assert_int_equal(store_submit(s, lane, flags, work, done, a), OK);
     drain(s, 1);
