@@ -47,8 +47,7 @@ struct conf {
     size_t retry_n;
     int breaker_min_failures;
     int64_t breaker_min_period_ms, breaker_probe_interval_ms, breaker_max_hold_ms;
-    bool allow_http;
-    struct egress_rules egress; /* allow, deny, ports */
+    struct egress_rules egress;
     char *source_address;
     int64_t dead_retention_ms;
     int64_t retain_delivered_ms, retain_attempts_ms, retain_audit_ms, retain_dedupe_ms;

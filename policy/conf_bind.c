@@ -410,9 +410,7 @@ static void bind_policies(struct bind *b, const struct conf_node *map)
 static void policies_builtin(struct conf *c)
 {
     retry_policy_default(&c->retry[0]);
-    text_copy(c->retry[0].name, sizeof(c->retry[0].name), "default");
     retry_policy_bondbricks(&c->retry[1]);
-    text_copy(c->retry[1].name, sizeof(c->retry[1].name), "bondbricks");
     c->retry_n = 2;
 }
 
@@ -463,5 +461,4 @@ void conf_bind(struct conf *c, const struct conf_tree *t, const struct conf_node
         return;
     }
     bind_root(&b, root);
-    c->egress.allow_http = c->allow_http;
 }

@@ -117,7 +117,7 @@ const struct conf_key conf_keys[] = {
      RANGE(100 * MS, 365 * DAY), .reloadable = true,
      .help = "what an open breaker held for longer is dead, cause endpoint_down"},
 
-    {"egress.allow_http", CONF_BOOL, ROOT(allow_http), .def = "false", .reloadable = true,
+    {"egress.allow_http", CONF_BOOL, ROOT(egress.allow_http), .def = "false", .reloadable = true,
      .help = "true also allows plain http://"},
     {"egress.allow", CONF_CIDRS, ROOT(egress.allow),
      .offset_n = offsetof(struct conf, egress.allow_n), .none = true, .reloadable = true,

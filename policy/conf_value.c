@@ -206,13 +206,7 @@ static const char *table_problem(const char *text)
 
 static const char *text_problem(const char *text)
 {
-    if (text[0] == '\0' || strlen(text) > 256)
-        return "text of 1 to 256 bytes";
-    for (size_t i = 0; text[i] != '\0'; i++) {
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-            return "text without control characters";
-    }
-    return NULL;
+    return text[0] == '\0' || strlen(text) > 256 ? "text of 1 to 256 bytes" : NULL;
 }
 
 static const char *string_problem(enum conf_type type, const char *text)

@@ -41,9 +41,9 @@ const char *egress_cidr_parse(const char *text, struct egress_cidr *out);
 /* NULL: may be dialled; else why not, in words ("loopback", "private (RFC 1918)", …). */
 const char *egress_judge_addr(const struct egress_rules *r, const struct egress_addr *a);
 
-/* A URL in parts (base/url.h). literal: the host is an address. NULL or why not; *kind "syntax"
- * (the scheme), "policy" or "address". Names that end in .localhost, .local, .internal, .onion, "localhost" itself are
- * refused unless allow opens 127.0.0.0/8 (localhost only). */
+/* A URL in parts (base/url.h). literal: the host is an address. NULL or why not; *kind: "syntax"
+ * (the scheme), "policy" (port or name) or "address". Special names (.local, .internal, …) are
+ * refused, and so is localhost, unless allow opens 127.0.0.1 or ::1. */
 const char *egress_judge_url(const struct egress_rules *r, const char *scheme, const char *host,
                              uint16_t port, bool *literal, const char **kind);
 

@@ -11,11 +11,11 @@
 #include "policy/profile_table.h"
 
 static const struct profile profiles[] = {
-    {"bondx", "default", 0, false, body_bondx, headers_bondx},
-    {"bondbricks", "bondbricks", 0, false, body_bondbricks, headers_bondbricks},
-    {"event-platform", "default", 0, false, body_event_platform, headers_event_platform},
-    {"standard", "default", 15000, false, body_standard, headers_standard},
-    {"raw", "default", 0, true, body_raw, headers_raw},
+    {"bondx", "default", 0, body_bondx, headers_bondx},
+    {"bondbricks", "bondbricks", 0, body_bondbricks, headers_bondbricks},
+    {"event-platform", "default", 0, body_event_platform, headers_event_platform},
+    {"standard", "default", 15000, body_standard, headers_standard},
+    {"raw", "default", 0, body_raw, headers_raw},
 };
 #define PROFILES_N (sizeof(profiles) / sizeof(profiles[0]))
 
@@ -85,14 +85,6 @@ void profile_secret_new(char out[64], const uint8_t random[32])
     text_copy(out + 6, 58, b.data == NULL ? "" : b.data);
     sign_wipe(b.data, b.len);
     buf_fini(&b);
-}
-
-bool profile_key_decode(const char *secret, struct buf *key)
-{
-    if (strncmp(secret, "whsec_", 6) != 0)
-        return false;
-    return text_base64_decode(key, secret + 6, strlen(secret + 6)) && key->len >= 24 &&
-           key->len <= 64;
 }
 
 const char *profile_secret_problem(const struct profile *p, const char *secret)

@@ -43,16 +43,15 @@ struct profile_input {
     const char *user_agent; /* "webhookd/0.1.0" */
     int attempt;            /* webhook-attempt, from 1 */
     int64_t now_wall_ms;    /* time of this attempt */
-    const uint8_t
-        *random; /* 32 fresh random bytes, for event-platform's token, X-Request-ID, span id */
-    bool mask;   /* for display: signatures, bearer and header values become "***" */
+    /* 32 fresh random bytes, for event-platform's token, X-Request-ID, span id */
+    const uint8_t *random;
+    bool mask; /* for display: signatures, bearer and header values become "***" */
 };
 
 struct profile {
     const char *name;
-    const char *retry;      /* name of a retry policy */
-    int64_t timeout_ms;     /* 0: delivery.timeout */
-    bool raw_json_optional; /* raw: the payload needs not be JSON */
+    const char *retry;  /* name of a retry policy */
+    int64_t timeout_ms; /* 0: delivery.timeout */
     /* opaque operations */
     void (*body)(const struct profile_input *, struct buf *out);
     void (*headers_add)(const struct profile_input *, const struct buf *body, struct buf *out);

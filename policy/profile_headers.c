@@ -107,6 +107,14 @@ static void add_common(const struct profile_input *in, bool own_type, struct buf
     json_decref(attributes);
 }
 
+bool profile_key_decode(const char *secret, struct buf *key)
+{
+    if (strncmp(secret, "whsec_", 6) != 0)
+        return false;
+    return text_base64_decode(key, secret + 6, strlen(secret + 6)) && key->len >= 24 &&
+           key->len <= 64;
+}
+
 void profile_hex_signature(const struct profile_input *in, size_t key, const void *body, size_t n,
                            struct buf *out)
 {

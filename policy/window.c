@@ -2,8 +2,6 @@
  * then grows by one per round and is halved by trouble. */
 #include "policy/window.h"
 
-#include <stdbool.h>
-
 #define WINDOW_START 8
 
 static void clamp(struct window *w)

@@ -4,11 +4,13 @@
 #ifndef POLICY_WINDOW_H
 #define POLICY_WINDOW_H
 
+#include <stdbool.h>
+
 struct window {
     double size;
     int max;
     int since_cut; /* results since the last cut */
-    _Bool slow_start;
+    bool slow_start;
 };
 void window_init(struct window *w, int max); /* starts at min(max, 8) */
 void window_reopen(struct window *w);        /* after a breaker: starts at 1, grows again */

@@ -69,7 +69,7 @@ static void nothing_is_all_defaults(void **state)
         assert_null(c->ca_file);
         assert_int_equal(c->breaker_min_failures, 100);
         assert_int_equal(c->breaker_max_hold_ms, 3600000);
-        assert_false(c->allow_http);
+        assert_false(c->egress.allow_http);
         assert_int_equal(c->egress.ports_n, 0);
         assert_int_equal(c->dead_retention_ms, 30 * DAY);
         assert_int_equal(c->retain_audit_ms, 400 * DAY);
@@ -199,7 +199,6 @@ static void values_arrive(void **state)
     assert_false(p->retry_non_2xx);
     assert_true(p->multiplier == 1.5);
     assert_null(conf_retry(c, "other"));
-    assert_true(c->allow_http);
     assert_true(c->egress.allow_http);
     assert_int_equal(c->egress.allow_n, 2);
     assert_int_equal(c->egress.deny_n, 1);

@@ -327,7 +327,7 @@ static void what_egress_refuses_is_blocked(void **state)
 
     (void)state;
     world_open(&w, manners, NULL);
-    w.conf->allow_http = w.conf->egress.allow_http = false;
+    w.conf->egress.allow_http = false;
     w.conf->egress.allow_n = 0;
     transport_configure(w.t, w.conf);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

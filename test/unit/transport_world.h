@@ -132,7 +132,7 @@ static void world_open(struct world *w, const struct peer_page *pages, const cha
     w->conf = calloc(1, sizeof(*w->conf));
     w->conf->max_in_flight = 64;
     w->conf->max_response_bytes = 65536;
-    w->conf->allow_http = w->conf->egress.allow_http = true;
+    w->conf->egress.allow_http = true;
     w->conf->egress.allow[0] = loopback;
     w->conf->egress.allow_n = 1;
     w->t = transport_new(w->loop, w->conf, &err);
