@@ -49,7 +49,7 @@ static void exchange_spare(struct exchange *x)
     struct transport *t = x->t;
 
     exchange_clear(x);
-    if (t->spare_n >= (size_t)t->conf->max_in_flight) {
+    if (x->worn || t->spare_n >= (size_t)t->conf->max_in_flight) {
         exchange_free(x);
         return;
     }
@@ -57,6 +57,18 @@ static void exchange_spare(struct exchange *x)
     x->next = t->spare;
     t->spare = x;
     t->spare_n++;
+}
+
+static int64_t time_left_ms(const struct exchange *x)
+{
+    return x->timeout_ms - (clock_mono_us() - x->started_us) / 1000;
+}
+
+/* False: there is nothing to be done again. */
+static bool exchange_again(struct exchange *x)
+{
+    return x->stale && exchange_prepare_fresh(x, time_left_ms(x)) &&
+           curl_multi_add_handle(x->t->multi, x->easy) == CURLM_OK;
 }
 
 static void take_messages(struct transport *t)
@@ -72,6 +84,8 @@ static void take_messages(struct transport *t)
         if (m->msg != CURLMSG_DONE || curl_easy_getinfo(easy, CURLINFO_PRIVATE, &x) != CURLE_OK)
             continue;
         (void)curl_multi_remove_handle(t->multi, easy); /* m is gone with it */
+        if (exchange_again(x))
+            continue;
         facts_of(x, code);
         if (x->facts.reused)
             t->stats.reused++;
@@ -109,7 +123,6 @@ static void transport_flush(void *arg)
 static void exchange_run(struct exchange *x, const struct resolver_answer *a)
 {
     struct transport *t = x->t;
-    int64_t left_ms = x->timeout_ms - (clock_mono_us() - x->started_us) / 1000;
     char why[128];
 
     if (a->n == 0) {
@@ -120,7 +133,8 @@ static void exchange_run(struct exchange *x, const struct resolver_answer *a)
         exchange_fail(x, OUTCOME_BLOCKED, why);
         return;
     }
-    if (!exchange_prepare(x, left_ms) || curl_multi_add_handle(t->multi, x->easy) != CURLM_OK) {
+    if (!exchange_prepare(x, time_left_ms(x)) ||
+        curl_multi_add_handle(t->multi, x->easy) != CURLM_OK) {
         exchange_fail(x, OUTCOME_INTERNAL, "the request could not be prepared");
         return;
     }

@@ -214,6 +214,8 @@ static void error_text(struct exchange *x, CURLcode code, enum outcome outcome)
     (void)curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &os);
     if (code == CURLE_OPERATION_TIMEDOUT)
         text_copy(x->error, sizeof(x->error), timeout_text(x));
+    else if (code == CURLE_OK)
+        text_copy(x->error, sizeof(x->error), "the answer has no HTTP response head");
     else if (outcome == OUTCOME_CONNECT)
         (void)snprintf(x->error, sizeof(x->error), "connect%s%s: %s", x->address[0] ? " to " : "",
                        x->address, os != 0 ? errno_text((int)os) : "failed");
@@ -243,16 +245,23 @@ void facts_without(struct exchange *x, enum outcome outcome, const char *error)
     x->facts.error = x->error;
 }
 
+/* A kept connection may have been closed before the request reached anybody. */
+static bool died_unheard(const struct exchange *x, CURLcode code)
+{
+    return x->sent_on_kept && !x->lane->http2 && x->head_seen == 0 &&
+           (code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR);
+}
+
 static void facts_failed(struct exchange *x, CURLcode code)
 {
     struct transport_facts *f = &x->facts;
 
     f->outcome = outcome_of_code(code);
-    /* libcurl calls one endless header line a lack of memory. */
-    if (x->head_too_large || (code == CURLE_OUT_OF_MEMORY && x->head_seen > 0)) {
+    /* libcurl calls one endless line, the first one too, a lack of memory. */
+    if (x->head_too_large || (code == CURLE_OUT_OF_MEMORY && x->sent)) {
         f->outcome = OUTCOME_RESET;
         text_copy(x->error, sizeof(x->error), "response head larger than 64 KiB");
-    } else if (x->sent_again) {
+    } else if (x->sent_again || died_unheard(x, code)) {
         f->outcome = OUTCOME_RESET;
         text_copy(x->error, sizeof(x->error),
                   "the connection, kept from an earlier request, was closed without an answer");

@@ -3,11 +3,14 @@
  * Lazy: when libcurl stops watching a socket (after each answer) it stays armed for reading; the
  * next request on that connection needs no epoll_ctl. It is taken out where libcurl closes it. A
  * descriptor that fires while nobody waits for it (the peer closed, or talks unasked) is disarmed;
- * libcurl sees that before it would use the connection again. Measured: 20% less CPU a delivery. */
+ * glue_stirred() tells before the connection is used again. Measured: 20% less CPU a delivery. */
+#include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,6 +20,8 @@ struct sock {
     struct event *ev; /* kept for the descriptor's number, NULL: never used */
     short armed;      /* EV_READ, EV_WRITE; 0: not in the loop */
     bool wanted;      /* libcurl watches it */
+    int port;         /* its local one, once it is connected; 0: in no list */
+    int next;         /* in the list by port; see transport.ports */
 };
 
 void glue_plan_flush(struct transport *t)
@@ -91,6 +96,71 @@ static int socket_changed(CURL *easy, curl_socket_t fd, int what, void *arg, voi
     return 0;
 }
 
+/* ---- which descriptor is it? ----
+ * libcurl tells nobody which connection it is about to use again but by its local port. */
+static int *port_slot(struct transport *t, int port)
+{
+    return &t->ports[(unsigned)port % PORT_BUCKETS];
+}
+
+static int local_port(int fd)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } at;
+    socklen_t n = sizeof(at);
+
+    if (fd < 0 || getsockname(fd, &at.any, &n) != 0)
+        return 0;
+    return ntohs(at.any.sa_family == AF_INET6 ? at.v6.sin6_port : at.v4.sin_port);
+}
+
+static void port_forget(struct transport *t, int fd)
+{
+    struct sock *s = &t->socks[fd];
+    int *at = port_slot(t, s->port);
+
+    if (s->port == 0)
+        return;
+    while (*at != fd + 1)
+        at = &t->socks[*at - 1].next;
+    *at = s->next;
+    s->port = 0;
+}
+
+void glue_connected(struct transport *t, const int fds[2], int port)
+{
+    for (int i = 0; i < 2; i++) {
+        int fd = fds[i], *at = port_slot(t, port);
+
+        if (port <= 0 || local_port(fd) != port || (size_t)fd >= t->socks_n)
+            continue;
+        port_forget(t, fd);
+        t->socks[fd].port = port;
+        t->socks[fd].next = *at;
+        *at = fd + 1;
+        return;
+    }
+}
+
+/* libcurl 7.88 looks for itself, but takes a connection that was reset, and one on which an answer
+ * to nothing waits, for a good one. */
+bool glue_stirred(const struct transport *t, int port, bool frames)
+{
+    for (int at = t->ports[(unsigned)port % PORT_BUCKETS]; at != 0; at = t->socks[at - 1].next) {
+        char byte;
+
+        if (t->socks[at - 1].port != port || t->socks[at - 1].wanted)
+            continue;
+        ssize_t n = recv(at - 1, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        if (n == 0 || (n > 0 && !frames) || (n < 0 && errno != EAGAIN && errno != EINTR))
+            return true;
+    }
+    return false;
+}
+
 int glue_close(void *transport, curl_socket_t fd)
 {
     struct transport *t = transport;
@@ -98,6 +168,7 @@ int glue_close(void *transport, curl_socket_t fd)
     if ((size_t)fd < t->socks_n) {
         struct sock *s = &t->socks[fd];
 
+        port_forget(t, fd);
         if (s->armed != 0)
             event_del(s->ev);
         s->armed = 0;

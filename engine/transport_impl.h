@@ -15,6 +15,7 @@
 #define HEADERS_MAX 64 /* request headers; more are refused */
 #define LANES_MAX 8192 /* remembered ones without a request; the oldest is forgotten */
 #define LANE_BUCKETS 4096
+#define PORT_BUCKETS 1024
 #define DESCRIPTORS_SPARE 64 /* of RLIMIT_NOFILE: databases, API, resolver */
 #define ERROR_TEXT_MAX 320
 
@@ -87,8 +88,11 @@ struct exchange {
     char retry_after[64];
 
     bool sent, sent_on_kept, sent_again; /* see before_sending() */
-    const char *blocked;                 /* by OPENSOCKETFUNCTION */
-    int open_errno;                      /* socket() failed */
+    bool worn; /* libcurl repeated a request: its handle counts to five and is never reset */
+    bool stale, fresh;   /* the kept connection was; it goes out on a new one */
+    int fds[2];          /* opened last, of IPv4 and IPv6; -1: none */
+    const char *blocked; /* by OPENSOCKETFUNCTION */
+    int open_errno;      /* socket() failed */
     struct transport_facts facts;
     char error[ERROR_TEXT_MAX], curl_error[CURL_ERROR_SIZE], address[64];
 };
@@ -107,6 +111,7 @@ struct transport {
     bool flush_planned;
     struct sock *socks; /* by descriptor */
     size_t socks_n;
+    int ports[PORT_BUCKETS]; /* 1 + the first descriptor of a list by local port; 0: none */
     struct exchange *active, *spare, *over, **over_tail;
     size_t active_n, spare_n, active_max;
     struct tlane *lanes[LANE_BUCKETS];
@@ -124,6 +129,11 @@ void glue_plan_flush(struct transport *t);
 void glue_fini(struct transport *t); /* after curl_multi_cleanup */
 int glue_close(void *transport, curl_socket_t fd);
 void glue_turn(struct transport *t); /* curl_multi_socket_action(TIMEOUT) */
+/* A connection is up: the one of these descriptors that has this local port (-1: none). */
+void glue_connected(struct transport *t, const int fds[2], int port);
+/* Has anything come in on the idle connection of this local port, or has it ended? frames: HTTP/2,
+ * where what comes in is libcurl's to read. */
+bool glue_stirred(const struct transport *t, int port, bool frames);
 
 /* transport_lane.c */
 struct tlane *tlane_get(struct transport *t, int64_t lane, const char *url); /* NULL: no memory */
@@ -143,6 +153,8 @@ void exchange_free(struct exchange *x);
 void exchange_clear(struct exchange *x); /* ready for the next request */
 enum err_code exchange_headers(struct exchange *x, const char *lines, struct err *err);
 bool exchange_prepare(struct exchange *x, int64_t timeout_ms); /* false: no memory */
+/* Once more, before anything was sent, on a connection of its own. */
+bool exchange_prepare_fresh(struct exchange *x, int64_t timeout_ms);
 
 /* transport_facts.c */
 size_t answer_head(char *bytes, size_t size, size_t n, void *exchange);

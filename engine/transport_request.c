@@ -49,6 +49,7 @@ static bool addr_of(const struct curl_sockaddr *from, struct egress_addr *out)
  * connection, which libcurl repeats for no other reason. */
 static bool sends_again(struct exchange *x)
 {
+    x->worn |= x->sent;
     x->sent_again = x->sent && x->sent_on_kept && (!x->lane->http2 || x->curl_error[0] != '\0');
     return x->sent_again;
 }
@@ -61,10 +62,16 @@ static int before_sending(void *exchange, char *to, char *from, int to_port, int
     (void)to;
     (void)from;
     (void)to_port;
-    (void)from_port;
     if (sends_again(x))
         return CURL_PREREQFUNC_ABORT;
     (void)curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &connects);
+    /* A kept connection that was reset meanwhile would cost an attempt that nobody received; an
+     * answer that came in unasked would be taken for this request's. */
+    x->stale = connects == 0 && glue_stirred(x->t, from_port, x->lane->http2);
+    if (x->stale)
+        return CURL_PREREQFUNC_ABORT;
+    if (connects != 0)
+        glue_connected(x->t, x->fds, from_port);
     x->sent = true;
     x->sent_on_kept = connects == 0;
     return CURL_PREREQFUNC_OK;
@@ -88,6 +95,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
     fd = socket(to->family, to->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, to->protocol);
     if (fd < 0)
         x->open_errno = errno;
+    x->fds[a.family == 6] = fd;
     return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
@@ -181,6 +189,7 @@ struct exchange *exchange_new(struct transport *t)
     if (x == NULL)
         return NULL;
     x->t = t;
+    x->fds[0] = x->fds[1] = -1;
     buf_init(&x->header_text, (size_t)256 << 10);
     buf_init(&x->head, HEAD_KEPT_BYTES);
     buf_init(&x->answer, BODY_KEPT_BYTES);
@@ -221,6 +230,10 @@ void exchange_clear(struct exchange *x)
     x->head_seen = x->body_seen = 0;
     x->retry_after_n = 0;
     x->sent = x->sent_on_kept = x->sent_again = false;
+    if (x->fresh)
+        (void)curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, 0L);
+    x->stale = x->fresh = false;
+    x->fds[0] = x->fds[1] = -1;
     x->blocked = NULL;
     x->open_errno = 0;
     x->error[0] = x->curl_error[0] = x->address[0] = '\0';
@@ -266,10 +279,20 @@ enum err_code exchange_headers(struct exchange *x, const char *lines, struct err
     return OK;
 }
 
-bool exchange_prepare(struct exchange *x, int64_t timeout_ms)
+static bool set_deadlines(struct exchange *x, int64_t timeout_ms)
 {
     CURL *c = x->easy;
     int64_t connect_ms = x->connect_timeout_ms < timeout_ms ? x->connect_timeout_ms : timeout_ms;
+    bool ok = true;
+
+    SET(CURLOPT_TIMEOUT_MS, (long)(timeout_ms > 0 ? timeout_ms : 1));
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(connect_ms > 0 ? connect_ms : 1));
+    return ok;
+}
+
+bool exchange_prepare(struct exchange *x, int64_t timeout_ms)
+{
+    CURL *c = x->easy;
     bool ok = x->options == x->t->options || set_configured(x);
 
     SET(CURLOPT_URL, x->lane->url.whole);
@@ -277,8 +300,19 @@ bool exchange_prepare(struct exchange *x, int64_t timeout_ms)
     SET(CURLOPT_HTTPHEADER, x->headers);
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->body_bytes);
     SET(CURLOPT_POSTFIELDS, x->body_bytes > 0 ? x->body : "");
-    SET(CURLOPT_TIMEOUT_MS, (long)(timeout_ms > 0 ? timeout_ms : 1));
-    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(connect_ms > 0 ? connect_ms : 1));
+    ok &= set_deadlines(x, timeout_ms);
     tlane_pin(x->t, x->lane, x);
+    return ok;
+}
+
+bool exchange_prepare_fresh(struct exchange *x, int64_t timeout_ms)
+{
+    CURL *c = x->easy;
+    bool ok = set_deadlines(x, timeout_ms);
+
+    SET(CURLOPT_FRESH_CONNECT, 1L);
+    x->stale = false;
+    x->fresh = true;
+    x->curl_error[0] = '\0';
     return ok;
 }

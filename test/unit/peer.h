@@ -27,6 +27,7 @@ enum peer_manner {
     PEER_TRICKLE, /* a byte of the answer every 20 ms */
     PEER_EARLY,   /* answer before the body is read, close */
     PEER_LATE,    /* answer, 50 ms later an answer that nobody asked for, keep */
+    PEER_GONE,    /* answer, 50 ms later RST */
     PEER_ONCE,    /* answer the connection's first request, close when the next has come */
 };
 struct peer_page {
@@ -49,7 +50,7 @@ struct peer {
     uint16_t port;
     SSL_CTX *tls;
     pthread_t thread;
-    atomic_int accepted, requests;
+    atomic_int accepted, requests, stirred; /* stirred: what comes 50 ms later has come */
     atomic_bool over;
     pthread_mutex_t lock; /* last */
     char last[REQUEST_ROOM];
@@ -150,6 +151,7 @@ static void *guest_main(void *arg)
     struct guest *g = arg;
     char *request = malloc(REQUEST_ROOM);
     const struct peer_page *page = NULL;
+    bool reset = false;
 
     if (g->p->tls != NULL) {
         g->ssl = SSL_new(g->p->tls);
@@ -164,24 +166,28 @@ static void *guest_main(void *arg)
         answer(g, page);
         if (page->manner == PEER_HANG)
             hang(g);
-        if (page->manner == PEER_LATE) {
+        if (page->manner == PEER_LATE || page->manner == PEER_GONE)
             pause_ms(50);
+        if (page->manner == PEER_LATE) {
             (void)guest_write(g, "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n", 41);
+            g->p->stirred++;
         }
         if (page->manner != PEER_KEEP && page->manner != PEER_LATE && page->manner != PEER_ONCE)
             break;
     }
-    if (page != NULL && page->manner == PEER_RESET) {
+    reset = page != NULL && (page->manner == PEER_RESET || page->manner == PEER_GONE);
+    if (reset) {
         struct linger now = {.l_onoff = 1, .l_linger = 0};
 
         setsockopt(g->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
     }
 out:
     SSL_free(g->ssl);
-    (void)shutdown(g->fd, page != NULL && page->manner == PEER_RESET ? SHUT_RD : SHUT_RDWR);
-    if (page != NULL && page->manner == PEER_RESET) {
+    (void)shutdown(g->fd, reset ? SHUT_RD : SHUT_RDWR);
+    if (reset) {
         (void)close(g->fd);
         g->fd = -1;
+        g->p->stirred += page->manner == PEER_GONE;
     }
     free(request);
     return NULL;

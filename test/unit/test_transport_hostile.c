@@ -11,6 +11,8 @@
 static const struct peer_page manners[] = {
     {"ok", PEER_KEEP, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 0},
     {"once", PEER_ONCE, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst", 0},
+    {"late", PEER_LATE, OK_EMPTY, 0},
+    {"gone", PEER_GONE, OK_EMPTY, 0},
     {"two", PEER_KEEP, OK_EMPTY GONE, 0},
     {"two-bodies", PEER_KEEP, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab" GONE, 0},
     {"two-chunked", PEER_KEEP,
@@ -86,16 +88,39 @@ static void an_answer_belongs_to_its_request(void **state)
     (void)state;
     world_open(&w, manners, NULL);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct result r = post_to(&w, rows[i].path);
+        for (int n = 0; n < 3; n++) { /* the same URL: another one has other connections */
+            struct result r = post_to(&w, rows[i].path);
 
-        if (r.f.status != rows[i].status)
-            fail_msg("%s: %d %s", rows[i].path, r.f.status, r.error);
-        for (int n = 0; n < 2; n++) {
-            r = post_to(&w, "ok");
-            if (r.f.status != 200 || strcmp(r.body, "hello") != 0)
-                fail_msg("after %s: %d %s %s", rows[i].path, r.f.status, r.body, r.error);
+            if (r.f.status != rows[i].status)
+                fail_msg("%s, request %d: %d %s", rows[i].path, n, r.f.status, r.error);
         }
     }
+    world_close(&w);
+}
+
+/* What happened on a connection while it was idle costs no attempt and answers none. */
+static void an_idle_connection_that_stirred_is_not_used(void **state)
+{
+    static const char *const paths[] = {"late", "gone"};
+    struct world w;
+
+    (void)state;
+    world_open(&w, manners, NULL);
+    for (int i = 0; i < 2; i++) {
+        int stirred = w.peer->stirred, connections = peer_connections(w.peer);
+
+        for (int n = 1; n <= 3; n++) {
+            struct result r = post_to(&w, paths[i]);
+            int64_t until = clock_mono_ms() + 20000;
+
+            if (r.f.status != 200 || r.f.reused)
+                fail_msg("%s, request %d: %d %s", paths[i], n, r.f.status, r.error);
+            assert_int_equal(peer_connections(w.peer), connections + n);
+            while (w.peer->stirred < stirred + n && clock_mono_ms() < until)
+                pause_ms(1);
+        }
+    }
+    assert_int_equal(w.peer->requests, 6);
     world_close(&w);
 }
 
@@ -124,6 +149,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_is_sent_once),
         cmocka_unit_test(an_answer_belongs_to_its_request),
+        cmocka_unit_test(an_idle_connection_that_stirred_is_not_used),
         cmocka_unit_test(nothing_is_followed_remembered_or_answered),
     };
 
