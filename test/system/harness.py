@@ -43,10 +43,17 @@ def wait_for(fact, deadline=DEADLINE, what=None):
         time.sleep(0.01)
 
 
+held_ports = []  # sockets
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody listens on, and that stays so: bound until this process ends, so that no other test is given it meanwhile. Who
+    sets SO_REUSEADDR, as every server here does, may listen on it."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("127.0.0.1", 0))
+    held_ports.append(s)
+    return s.getsockname()[1]
 
 
 def unix_request(d, method, path, body=None):

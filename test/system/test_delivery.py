@@ -228,6 +228,7 @@ class Outcomes(unittest.TestCase):
                                         "refused": "connect", "noname": "dns"})
             stop.set()
         for listener in listeners:
+            listener.shutdown(socket.SHUT_RDWR)  # wakes its accept(): close() alone would leave both where they are
             listener.close()
 
     def test_a_dead_host_does_not_hold_up_a_healthy_one(self):

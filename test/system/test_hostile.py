@@ -52,6 +52,7 @@ class Server:
 
     def close(self):
         self.stopped.set()
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes its accept()
         self.listener.close()
 
 
