@@ -148,8 +148,6 @@ static void handle_in_process(struct cli *cli, struct backend *b, const struct c
                               .query = r->query,
                               .body = r->body,
                               .body_bytes = r->body_bytes,
-                              .content_type =
-                                  r->content_type ? r->content_type : "application/json",
                               .actor = actor};
 
     api_response_init(&resp);

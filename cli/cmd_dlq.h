@@ -14,8 +14,7 @@ int dlq_selected(struct cli *cli, const struct filter_flags *f, const char *verb
 /* Whom a replay of those letters (the first limit of them) would reach, as a table. */
 int dlq_targets_print(struct cli *cli, const struct filter_flags *f, size_t limit, FILE *to);
 
-/* Follows a job until it is over or wait_ms (-1: for ever) are; its exit code. started: who it is.
- */
+/* Follows a job until it is over or wait_ms (-1: for ever) are; its exit code. */
 int job_follow(struct cli *cli, const char *id, int64_t wait_ms);
 
 #endif

@@ -52,7 +52,7 @@ int out_fail(const struct cli *cli, int exit_code, const char *code, const char 
     return exit_code;
 }
 
-int out_exit_of_err(enum err_code code)
+static int exit_of_err(enum err_code code)
 {
     switch (code) {
     case OK:
@@ -85,7 +85,7 @@ int out_exit_of_err(enum err_code code)
 
 int out_fail_err(const struct cli *cli, const struct err *err)
 {
-    return out_fail(cli, out_exit_of_err(err->code), err_code_name(err->code), "%s", err->text);
+    return out_fail(cli, exit_of_err(err->code), err_code_name(err->code), "%s", err->text);
 }
 
 /* Borrowed: jansson's getters give a mutable pointer out of a const object. */

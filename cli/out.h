@@ -17,7 +17,6 @@ __attribute__((format(printf, 1, 2))) void out_note(const char *fmt, ...);
 __attribute__((format(printf, 4, 5))) int out_fail(const struct cli *cli, int exit_code,
                                                    const char *code, const char *fmt, ...);
 int out_fail_err(const struct cli *cli, const struct err *err); /* exit code by err->code */
-int out_exit_of_err(enum err_code code);
 
 /* How a value of a JSON object is shown. */
 enum out_kind {

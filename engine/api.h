@@ -12,8 +12,8 @@
  *   POST /events               one object or an array of them -> 202 {"id","duplicate","matched"}
  *                              or {"items":[…]}, after the commit. An object: {"type","data","id",
  *                              "partner","ordering_key","correlation_id","source","version",
- *                              "attributes","deliver_after","expires_at"}. data: any JSON, its
- *                              bytes are kept; times: RFC 3339 or ms
+ *                              "attributes","created_at","deliver_after","expires_at"}. data: any
+ *                              JSON, its bytes are kept; times: RFC 3339 or ms
  *   GET  /events               ?type= since= until= limit= cursor=
  *   GET  /events/{id}          ?payload=1; with its "deliveries"
  *   POST /partners             {"name"} -> 201              GET /partners
@@ -24,6 +24,7 @@
  *   GET  /subscriptions        GET|PATCH|DELETE /subscriptions/{ref}
  *   POST /subscriptions/{ref}/pause|resume|enable|disable   {"note","for_seconds"}
  *   POST /subscriptions/{ref}/rotate-secret                 {"overlap_seconds":86400,"secret"}
+ *   GET  /subscriptions/{ref}/deliveries                    ?FILTER
  *   GET  /deliveries           ?FILTER   GET /deliveries/{id}   GET /deliveries/{id}/attempts
  *   GET  /dead-letters         ?FILTER   GET /dead-letters/{dlv_… or event id}: with "request",
  *                              "attempt_log", "event"; ?payload=1
@@ -37,14 +38,15 @@
  *                              with {"filter","cursor","until"} and no confirm
  *   POST /replays              {"filter":{…},"rate_per_second","note","dry_run","ignore_expiry"}
  *                              -> 202, the job; or 200 {"count","payload_bytes","excluded",…}
+ *   POST /dead-letters/{dlv_… or event id}/replay           the same without "filter"
  *   GET  /jobs                 GET /jobs/{id}   POST /jobs/{id}/cancel|pause|resume
  *   GET  /outbox-rejects       GET|DELETE /outbox-rejects/{id}   POST /outbox-rejects/{id}/retry
  *   GET  /audit                GET /status
  *
  * FILTER, in the query or as members of "filter": subscription ({ref}, several), id (dlv_… or event
- * id, several), event_id, type, cause, status ("503" or "5xx"), outcome, since, until,
- * min_attempts, limit, cursor; "all":true where nothing else is given and something changes. Every
- * spelling is the CLI's. */
+ * id, several), event_id, type, cause, status ("503" or "5xx"), outcome, state, job, since, until,
+ * min_attempts, limit, cursor, order ("oldest" or "newest" first); "all":true where nothing else is
+ * given and something changes. Every spelling is the CLI's. */
 #ifndef ENGINE_API_H
 #define ENGINE_API_H
 
@@ -62,7 +64,6 @@ struct api_request {
     const char *method, *path, *query; /* query without '?', may be NULL */
     const void *body;
     size_t body_bytes;
-    const char *content_type;
     const char *actor;          /* "uid:1000 ana" */
     const char *correlation_id; /* X-Correlation-ID, or NULL: one is made */
 };
@@ -94,7 +95,7 @@ struct api_route;
 /* NULL: none; *allowed then says whether the path exists with another method (405). */
 const struct api_route *api_route_find(const char *method, const char *path, bool *allowed);
 bool api_route_writes(const struct api_route *r);
-const char *api_route_name(const struct api_route *r); /* "POST /api/v1/events": for metrics */
+const char *api_route_name(const struct api_route *r); /* "POST /api/v1/events": for logs */
 const struct api_route *api_route_at(size_t i);        /* the whole table, row by row; NULL: end */
 
 void api_response_init(struct api_response *resp);

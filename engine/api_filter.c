@@ -25,6 +25,7 @@ struct reading {
     const char *target;
     struct err *err;
 };
+enum { NARROWING_N = 12 }; /* the first so many of them say which rows, the rest how */
 static const char *const MEMBERS[] = {"subscription", "id",      "event_id", "type",  "cause",
                                       "status",       "outcome", "state",    "since", "until",
                                       "min_attempts", "job",     "all",      "limit", "cursor",
@@ -342,7 +343,7 @@ static enum err_code read_members(struct reading *r)
             return fail(r->err, ERR_INVALID, "unknown filter '%.64s'%s%s%s", key,
                         near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
         }
-        if (i < 12 && !json_is_null(json_object_iter_value(it)))
+        if (i < NARROWING_N && !json_is_null(json_object_iter_value(it)))
             r->out->narrows = true;
     }
     const json_t *all = member(r, "all");

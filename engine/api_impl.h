@@ -55,7 +55,7 @@ struct api_page {
 enum err_code api_page_read(struct api_call *c, struct api_page *out);
 /* Refuses members of the body that are not in names[] (NULL-terminated). */
 enum err_code api_members(struct api_call *c, const json_t *object, const char *const *names);
-/* Absent and null leave *out alone (and *given false, where given is not NULL). */
+/* Absent and null leave *out alone. */
 enum err_code api_member_text(struct api_call *c, const char *name, const char **out);
 enum err_code api_member_number(struct api_call *c, const char *name, double min, double max,
                                 double *out);

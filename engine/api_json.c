@@ -307,7 +307,7 @@ void render_delivery(struct buf *b, const char *name, const struct delivery *d)
     buf_addc(b, '}');
 }
 
-/* Also a part of the export: api_transfer.c reads every member back. */
+/* Also a part of the export: api_import.c reads every member back. */
 void render_attempt(struct buf *b, const struct attempt *a)
 {
     put_open(b, NULL, '{');

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/model.h"
-
 void changes_init(struct changes *c)
 {
     *c = (struct changes){0};

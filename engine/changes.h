@@ -9,9 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct claimed;
-struct delivery;
-struct event_rec;
+#include "store/model.h"
 
 /* More than a handful is no event that somebody waits for, it is a load: claims are better at it.
  */
@@ -32,8 +30,8 @@ struct changes {
     bool freed; /* ordering keys may go on, in subscriptions that nobody named */
     /* for metrics */
     int64_t accepted, duplicates, unrouted, rejected;
-    int64_t dead[16], discarded; /* deaths without an attempt, by enum cause */
-    bool failed;                 /* out of memory: the loop looks at everything */
+    int64_t dead[CAUSES], discarded; /* deaths without an attempt, by enum cause */
+    bool failed;                     /* out of memory: the loop looks at everything */
 };
 void changes_init(struct changes *c);
 void changes_fini(struct changes *c);

@@ -145,15 +145,14 @@ static bool held_copy(struct held *h, struct evhttp_request *req, const char *me
 {
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
     struct evkeyvalq *in = evhttp_request_get_input_headers(req);
-    const char *texts[5] = {method, evhttp_uri_get_path(uri), evhttp_uri_get_query(uri),
-                            evhttp_find_header(in, "Content-Type"),
+    const char *texts[4] = {method, evhttp_uri_get_path(uri), evhttp_uri_get_query(uri),
                             evhttp_find_header(in, "X-Correlation-ID")};
-    const char **to[5] = {&h->request.method, &h->request.path, &h->request.query,
-                          &h->request.content_type, &h->request.correlation_id};
+    const char **to[4] = {&h->request.method, &h->request.path, &h->request.query,
+                          &h->request.correlation_id};
     struct evbuffer *body = evhttp_request_get_input_buffer(req);
     size_t n = evbuffer_get_length(body), room = n + 1;
 
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 4; i++)
         room += texts[i] != NULL ? strlen(texts[i]) + 1 : 0;
     h->copy = malloc(room);
     if (h->copy == NULL)
@@ -164,7 +163,7 @@ static bool held_copy(struct held *h, struct evhttp_request *req, const char *me
     h->request.body = at;
     h->request.body_bytes = n;
     at += n + 1;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 4; i++) {
         if (texts[i] == NULL)
             continue;
         size_t len = strlen(texts[i]) + 1;

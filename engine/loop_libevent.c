@@ -31,7 +31,6 @@ struct loop {
 };
 struct loop_timer {
     struct event *ev;
-    struct loop *loop;
     loop_fn *fn;
     void *arg;
 };
@@ -161,7 +160,6 @@ struct loop_timer *loop_timer_new(struct loop *l, loop_fn *fn, void *arg)
 
     if (t == NULL)
         return NULL;
-    t->loop = l;
     t->fn = fn;
     t->arg = arg;
     t->ev = evtimer_new(l->base, timer_fired, t);
