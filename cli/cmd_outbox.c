@@ -1,6 +1,7 @@
 /* cli/cmd_outbox.c: outboxes (no daemon needed) and the rows that intake refused. */
 #include "engine/outbox.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,7 +37,7 @@ int cmd_outbox_check(struct cli *cli)
     struct err err = {OK, ""};
     struct buf report;
 
-    if (access(file, F_OK) != 0)
+    if (access(file, F_OK) != 0 && errno == ENOENT)
         return out_fail(cli, CLI_NO_INPUT, "not_found",
                         "%s: no such file; webhookctl outbox init makes it", file);
     buf_init(&report, (size_t)1 << 20);

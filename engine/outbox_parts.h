@@ -67,6 +67,7 @@ struct outbox_db {
     struct sqlite3 *handle;
     struct sqlite3_stmt *version, *schema, *after, *one, *top, *sequence, *remove;
     char *path, *table;
+    const char *wal_path; /* SQLite's: path may be a link, the log lies beside what it leads to */
     bool wal, autoincrement;
     int64_t schema_seen, version_seen;
     dev_t dev;
@@ -104,6 +105,8 @@ enum err_code outbox_db_sync(struct outbox_db *d, struct err *err);
 /* Deletes those of list[n] that stand exactly so in the table: one small transaction that never
  * waits (ERR_BUSY). gone[i]: that row is not in the table any more. *looked: how many of the list
  * were judged before the time was up; *other: a seq of the list is another row now. */
+/* Fails where a trigger of the producer's needs what only the producer has, a function. */
+enum err_code outbox_db_trim_prepare(struct outbox_db *d, struct err *err);
 struct outbox_trimmed {
     bool gone[OUTBOX_BATCH];
     size_t looked;
@@ -150,7 +153,7 @@ struct outbox {
     bool warned_rollback, waiting_logged;
 
     bool trim_pending;
-    int64_t trim_at, trim_us, trim_pause_us, untrimmed;
+    int64_t trim_at, trim_us, trim_pause_us, trim_fault_us, untrimmed;
     int64_t mark_put; /* what outbox_mark says; OUTBOX_START: not known */
     bool mark_lower;  /* it says too much: lower it before anything else */
 

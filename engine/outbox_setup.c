@@ -164,8 +164,8 @@ static void check_columns(struct check *c, struct sqlite3 *handle, const char *f
     if (present & 1u << COL_SEQ && !key) {
         c->errors++;
         buf_addf(c->report,
-                 "error: seq of table %s is not INTEGER PRIMARY KEY. fix: make the table anew as "
-                 "`webhookctl outbox init` does\n",
+                 "error: seq of table %s is not INTEGER PRIMARY KEY (with DESC it is none). fix: "
+                 "make the table anew as `webhookctl outbox init` does\n",
                  table);
     }
     if (!c->errors)
@@ -195,13 +195,37 @@ static void check_database(struct check *c, const char *file, const char *table)
         buf_adds(c->report, "warning: seq is not AUTOINCREMENT: numbers of deleted rows come "
                             "again, each is compared by content. fix: make the table anew as "
                             "`webhookctl outbox init` does\n");
+    if (outbox_db_trim_prepare(&d, &why) != OK)
+        buf_addf(c->report,
+                 "warning: rows cannot be deleted from here: %s. fix: set `trim: producer` or "
+                 "`trim: off`\n",
+                 why.text);
     outbox_db_close(&d);
+}
+
+/* The first folder on the way to path that we may not enter. */
+static bool closed_folder(const char *path, char folder[PATH_TEXT_MAX])
+{
+    for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        text_copy(folder, PATH_TEXT_MAX, path);
+        if ((size_t)(slash - path) < PATH_TEXT_MAX)
+            folder[slash - path] = 0;
+        if (eaccess(folder, X_OK) != 0 && errno == EACCES)
+            return true;
+    }
+    return false;
 }
 
 /* Who cannot write into the folder cannot read a database in WAL mode: its -shm is made there. */
 static enum err_code check_permissions(const char *path, struct err *err)
 {
     char folder[PATH_TEXT_MAX];
+    if (closed_folder(path, folder))
+        return fail(err, ERR_DENIED,
+                    "outbox %s: uid %ld may not enter the folder %s (%s); fix: add webhookd's user "
+                    "to the folder's group, then `chmod g+x %s`, and `chmod 2770` the file's own "
+                    "folder",
+                    path, (long)geteuid(), folder, errno_text(EACCES), folder);
     folder_of(path, folder);
     if (eaccess(path, R_OK | W_OK) != 0)
         return fail(err, ERR_DENIED,
@@ -222,7 +246,7 @@ enum err_code outbox_check(const char *file, const char *table, struct buf *repo
     struct check c = {.report = report};
     struct sqlite3 *handle = NULL;
     struct err why = {0};
-    if (access(file, F_OK) != 0) {
+    if (access(file, F_OK) != 0 && errno != EACCES) {
         buf_addf(report, "error: %s: %s. fix: `webhookctl outbox init %s`\n", file,
                  errno_text(errno), file);
         return fail(err, ERR_INVALID, "%s is not fit to be an outbox", file);

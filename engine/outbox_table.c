@@ -46,9 +46,14 @@ static enum err_code number(struct outbox_db *d, struct sqlite3_stmt *st, int64_
 enum err_code outbox_columns_find(struct sqlite3 *handle, const char *path, const char *table,
                                   unsigned *present, bool *seq_is_key, struct err *err)
 {
+    /* "INTEGER PRIMARY KEY DESC" is an index, and its seq may be NULL: such rows would never be
+     * seen. Only WITHOUT ROWID may the key be an index. */
+    static const char columns_sql[] =
+        "SELECT name, type, pk, (SELECT count(*) FROM pragma_index_list(?1) WHERE origin = 'pk') = "
+        "0 OR EXISTS (SELECT 1 FROM pragma_table_list(?1) WHERE schema = 'main' AND wr) FROM "
+        "pragma_table_info(?1)";
     sqlite3_stmt *st = NULL;
-    int rc = sqlite3_prepare_v2(handle, "SELECT name, type, pk FROM pragma_table_info(?1)", -1, &st,
-                                NULL);
+    int rc = sqlite3_prepare_v2(handle, columns_sql, -1, &st, NULL);
     unsigned found = 0, rows = 0;
     bool key = false;
     if (rc == SQLITE_OK)
@@ -62,8 +67,8 @@ enum err_code outbox_columns_find(struct sqlite3 *handle, const char *path, cons
             if (!sqlite3_stricmp(name, outbox_columns[i])) {
                 found |= 1u << i;
                 if (i == COL_SEQ)
-                    key =
-                        sqlite3_column_int(st, 2) == 1 && type && !sqlite3_stricmp(type, "INTEGER");
+                    key = sqlite3_column_int(st, 2) == 1 && sqlite3_column_int(st, 3) && type &&
+                          !sqlite3_stricmp(type, "INTEGER");
             }
     }
     enum err_code code = OK;
@@ -149,9 +154,6 @@ static enum err_code prepare_all(struct outbox_db *d, struct err *err)
     if (code == OK)
         code = prepare(d, &d->top, sqlite3_mprintf("SELECT max(seq) FROM \"%w\"", d->table), err);
     if (code == OK)
-        code = prepare(d, &d->remove,
-                       sqlite3_mprintf("DELETE FROM \"%w\" WHERE seq = ?1", d->table), err);
-    if (code == OK)
         code = number(d, d->schema, 0, &d->schema_seen, err);
     return code;
 }
@@ -195,12 +197,10 @@ static enum err_code find_mode(struct outbox_db *d, struct err *err)
     return code;
 }
 
-static ino_t inode_of(const char *path, const char *suffix, dev_t *dev)
+static ino_t inode_of(const char *path, dev_t *dev)
 {
     struct stat st;
-    char *whole = sqlite3_mprintf("%s%s", path, suffix);
-    bool there = whole && stat(whole, &st) == 0;
-    sqlite3_free(whole);
+    bool there = stat(path, &st) == 0;
     if (there && dev)
         *dev = st.st_dev;
     return there ? st.st_ino : 0;
@@ -209,7 +209,7 @@ static ino_t inode_of(const char *path, const char *suffix, dev_t *dev)
 static enum err_code open_handle(struct outbox_db *d, struct err *err)
 {
     /* Before SQLite opens: a file that is replaced in between is then seen as moved. */
-    d->ino = inode_of(d->path, "", &d->dev);
+    d->ino = inode_of(d->path, &d->dev);
     if (!d->ino)
         return fail(err, ERR_NOT_FOUND, "outbox database %s: %s", d->path, errno_text(errno));
     int rc =
@@ -217,6 +217,7 @@ static enum err_code open_handle(struct outbox_db *d, struct err *err)
     if (rc != SQLITE_OK)
         return outbox_sql_fail(err, d->handle, rc, "open outbox", d->path);
     sqlite3_extended_result_codes(d->handle, 1);
+    d->wal_path = sqlite3_filename_wal(sqlite3_db_filename(d->handle, "main"));
     /* A checkpoint of ours could make the producer wait; and one at close could write into a file
      * that was put in this one's place. */
     sqlite3_db_config(d->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -245,7 +246,7 @@ enum err_code outbox_db_open(struct outbox_db *d, const char *path, const char *
     if (code == OK)
         code = find_autoincrement(d, err);
     if (code == OK && d->wal)
-        d->wal_ino = inode_of(path, "-wal", NULL);
+        d->wal_ino = inode_of(d->wal_path, NULL);
     if (code != OK)
         outbox_db_close(d);
     return code;
@@ -256,10 +257,10 @@ enum err_code outbox_db_open(struct outbox_db *d, const char *path, const char *
 bool outbox_db_moved(struct outbox_db *d)
 {
     dev_t dev = 0;
-    ino_t ino = inode_of(d->path, "", &dev);
+    ino_t ino = inode_of(d->path, &dev);
     if (ino != d->ino || dev != d->dev)
         return true;
-    ino_t wal = inode_of(d->path, "-wal", NULL);
+    ino_t wal = inode_of(d->wal_path, NULL);
     if (d->wal)
         return d->wal_ino && wal != d->wal_ino;
     /* The producer may have turned WAL on: then it can be watched. */
@@ -295,22 +296,19 @@ enum err_code outbox_db_top(struct outbox_db *d, int64_t *out, struct err *err)
 
 static enum err_code sync_wal(struct outbox_db *d, struct err *err)
 {
-    char *wal = sqlite3_mprintf("%s-wal", d->path);
-    if (!wal)
-        return fail(err, ERR_NOMEM, "no memory to sync %s", d->path);
-    int fd = open(wal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = open(d->wal_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     enum err_code code = OK;
     if (fd < 0 || fdatasync(fd) != 0)
-        code = fail(err, ERR_IO, "sync %s: %s", wal, errno_text(errno));
+        code = fail(err, ERR_IO, "sync %s: %s", d->wal_path, errno_text(errno));
     if (fd >= 0)
         close(fd);
-    sqlite3_free(wal);
     return code;
 }
 
 enum err_code outbox_db_sync(struct outbox_db *d, struct err *err)
 {
-    if (d->wal)
+    /* A log although the mode was another when we opened: the producer has just turned WAL on. */
+    if (d->wal || inode_of(d->wal_path, NULL))
         return sync_wal(d, err);
     sqlite3_file *file = NULL;
     int rc = sqlite3_file_control(d->handle, "main", SQLITE_FCNTL_FILE_POINTER, &file);
@@ -350,10 +348,18 @@ static enum err_code remove_row(struct outbox_db *d, const struct taken *t, bool
         int rc = sqlite3_reset(d->remove);
         if (rc != SQLITE_OK)
             code = outbox_sql_fail(err, d->handle, rc, "trim outbox", d->path);
-        *gone = true;
+        *gone = sqlite3_changes(d->handle) > 0; /* the producer's trigger may keep the row */
     }
     arena_fini(&mem);
     return code;
+}
+
+enum err_code outbox_db_trim_prepare(struct outbox_db *d, struct err *err)
+{
+    if (d->remove)
+        return OK;
+    return prepare(d, &d->remove, sqlite3_mprintf("DELETE FROM \"%w\" WHERE seq = ?1", d->table),
+                   err);
 }
 
 enum err_code outbox_db_trim(struct outbox_db *d, const struct taken *list, size_t n,
@@ -361,7 +367,9 @@ enum err_code outbox_db_trim(struct outbox_db *d, const struct taken *list, size
 {
     int64_t until = clock_mono_us() + TRIM_TIME_US;
     *out = (struct outbox_trimmed){0};
-    enum err_code code = run(d, "BEGIN IMMEDIATE", err);
+    enum err_code code = outbox_db_trim_prepare(d, err);
+    if (code == OK)
+        code = run(d, "BEGIN IMMEDIATE", err);
     for (size_t i = 0; code == OK && i < n && (!i || clock_mono_us() < until); i++) {
         code = remove_row(d, &list[i], &out->gone[i], &out->other, err);
         out->looked = i + 1;

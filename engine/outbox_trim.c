@@ -6,7 +6,10 @@
  *                 only if it is the one that was taken. Whoever holds the lock is not waited for.
  * trim: producer  outbox_mark says up to where rows may be deleted; written once a quiet moment,
  *                 and at once where it must be lowered (a restored backup issues numbers again).
- * trim: off       nothing. */
+ * trim: off       nothing.
+ *
+ * What keeps us from deleting (a trigger of the producer's, a file that became read-only) keeps
+ * nobody from reading: it is told, and tried again at leisure. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/outbox_parts.h"
@@ -15,6 +18,8 @@
 #define SLICE_PAUSE_US 5000
 #define BUSY_PAUSE_US 20000
 #define BUSY_PAUSE_MAX_US 1000000
+#define FAULT_PAUSE_US 10000000
+#define FAULT_LOG_US 60000000
 
 static bool may(const struct outbox *o, int64_t now_us)
 {
@@ -28,6 +33,22 @@ static void later(struct outbox *o, int64_t now_us)
     if (o->trim_pause_us > BUSY_PAUSE_MAX_US)
         o->trim_pause_us = BUSY_PAUSE_MAX_US;
     o->trim_us = now_us + o->trim_pause_us;
+}
+
+/* Whatever it was, the rows are only in nobody's way. */
+static void hindered(struct outbox *o, const struct err *err, int64_t now_us)
+{
+    if (err->code == ERR_BUSY) {
+        later(o, now_us);
+        return;
+    }
+    if (!o->trim_fault_us || now_us - o->trim_fault_us > FAULT_LOG_US) {
+        log_error("outbox_trim_failed", "outbox=%s code=%s error=%s effect=%s", o->name,
+                  err_code_name(err->code), err->text,
+                  "rows that were taken stay in the table; new ones are taken");
+        o->trim_fault_us = now_us;
+    }
+    o->trim_us = now_us + FAULT_PAUSE_US;
 }
 
 static void pass_over(struct outbox *o)
@@ -62,13 +83,11 @@ static enum err_code slice(struct outbox_source *s, struct outbox *o, int64_t no
         pass_over(o);
         return OK;
     }
-    code = outbox_db_trim(&o->db, list, n, &done, err);
-    if (code == ERR_BUSY) {
-        later(o, now_us);
+    struct err why = {0};
+    if (outbox_db_trim(&o->db, list, n, &done, &why) != OK) {
+        hindered(o, &why, now_us);
         return OK;
     }
-    if (code != OK)
-        return code;
     for (size_t i = 0; i < done.looked; i++)
         if (done.gone[i])
             gone[gone_n++] = list[i];
@@ -90,22 +109,19 @@ static enum err_code slice(struct outbox_source *s, struct outbox *o, int64_t no
     return follow_numbers(o, err);
 }
 
-static enum err_code put_mark(struct outbox *o, int64_t now_us, struct err *err)
+static void put_mark(struct outbox *o, int64_t now_us)
 {
     int64_t mark = o->mark == OUTBOX_START ? 0 : o->mark;
-    enum err_code code = outbox_db_put_mark(&o->db, mark, err);
-    if (code == ERR_BUSY) {
-        later(o, now_us);
-        return OK;
+    struct err why = {0};
+    if (outbox_db_put_mark(&o->db, mark, &why) != OK) {
+        hindered(o, &why, now_us);
+        return;
     }
-    if (code != OK)
-        return code;
     o->trim_pause_us = 0;
     o->mark_put = o->mark;
     o->mark_lower = false;
     o->untrimmed = 0;
     o->trim_pending = false;
-    return OK;
 }
 
 enum err_code outbox_trim_turn(struct outbox_source *s, struct outbox *o, int64_t now_us,
@@ -118,13 +134,17 @@ enum err_code outbox_trim_turn(struct outbox_source *s, struct outbox *o, int64_
     case TRIM_ENGINE:
         return o->trim_pending && may(o, now_us) ? slice(s, o, now_us, err) : OK;
     case TRIM_PRODUCER:
-        if (o->mark_lower && now_us >= o->trim_us)
-            return put_mark(o, now_us, err);
+        if (o->mark_lower && now_us >= o->trim_us) {
+            put_mark(o, now_us);
+            return OK;
+        }
         /* Not before the first sweep is over: what it finds lies below the mark. */
         if (o->sweeping && o->sweep_fast)
             return OK;
         o->trim_pending = o->mark != o->mark_put;
-        return o->trim_pending && may(o, now_us) ? put_mark(o, now_us, err) : OK;
+        if (o->trim_pending && may(o, now_us))
+            put_mark(o, now_us);
+        return OK;
     case TRIM_OFF:
         break;
     }

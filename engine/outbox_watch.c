@@ -9,7 +9,6 @@
  * sure. */
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -59,21 +58,14 @@ void outbox_bell_close(struct outbox *o)
     o->bell = -1;
 }
 
-static int watch(struct outbox_source *s, const char *path, const char *suffix, uint32_t mask)
-{
-    char name[4200];
-    if (snprintf(name, sizeof name, "%s%s", path, suffix) >= (int)sizeof name)
-        return -1;
-    return inotify_add_watch(s->inotify, name, mask);
-}
-
 void outbox_watch_add(struct outbox_source *s, struct outbox *o)
 {
     if (s->inotify < 0)
         return;
-    o->watch_db = watch(s, o->path, "", IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF);
+    o->watch_db = inotify_add_watch(s->inotify, o->path, IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF);
     if (o->db.wal)
-        o->watch_wal = watch(s, o->path, "-wal", IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF);
+        o->watch_wal = inotify_add_watch(s->inotify, o->db.wal_path,
+                                         IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF);
 }
 
 /* Two outboxes in one file share the kernel's watch. */

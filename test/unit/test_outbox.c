@@ -301,13 +301,19 @@ static void missing_permission_is_named(void **state)
     world_outbox(w, 0, true);
     assert_int_equal(chmod(w->dir, 0755), 0);
     assert_int_equal(chmod(w->file[0], 0666), 0);
-    refuses_nobody(w, "folder", "chmod 2770");
+    refuses_nobody(w, "may not write into the folder", "chmod 2770");
+    assert_int_equal(chmod(w->file[0], 0600), 0);
+    refuses_nobody(w, "may not read and write the file", "chmod 0660");
+    assert_int_equal(chmod(w->file[0], 0666), 0);
 
     char *there = w->conf.outbox[0].url;
     snprintf(url, sizeof url, "sqlite://%s/new/trades.db", w->dir);
     w->conf.outbox[0].url = url;
     refuses_nobody(w, "/new: Permission denied", "make it yourself");
     w->conf.outbox[0].url = there;
+
+    assert_int_equal(chmod(w->dir, 0700), 0);
+    refuses_nobody(w, "may not enter the folder", "chmod g+x");
     world_start(w);
     world_free(w);
 }

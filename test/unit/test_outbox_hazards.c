@@ -313,6 +313,137 @@ static void trimming_deletes_only_what_was_taken(void **state)
     world_free(w);
 }
 
+/* SQLite follows the link and puts the log beside the file that it leads to. */
+static void a_link_to_a_database_is_that_database(void **state)
+{
+    struct world *w = world_new();
+    (void)state;
+    world_outbox(w, 1, true);
+    assert_int_equal(symlink(w->file[1], w->file[0]), 0);
+    world_start(w);
+    for (int i = 0; i < 3; i++) {
+        sql(w->producer[1], ROW);
+        WAIT_FOR(w, w->accepted == i + 1);
+    }
+    world_free(w);
+}
+
+/* Rows that nobody can delete from here are in nobody's way. */
+static void a_trigger_that_only_the_producer_can_run_stops_no_row(void **state)
+{
+    struct world *w = world_new();
+    struct err err = {0};
+    struct buf report;
+    (void)state;
+    w->conf.outbox[0].trim = TRIM_ENGINE;
+    world_outbox(w, 0, true);
+    log_setup(LOG_FORMAT_LOGFMT, LOG_LEVEL_ERROR + 1);
+    sql(w->producer[0], "CREATE TRIGGER keep BEFORE DELETE ON outbox BEGIN SELECT "
+                        "producers_function(old.seq); END;" ROW);
+    world_start(w);
+    WAIT_FOR(w, w->accepted == 1);
+    int64_t until = clock_mono_ms() + 1200; /* a quiet moment, in which trimming is tried */
+    WAIT_FOR(w, clock_mono_ms() > until);
+    for (int i = 0; i < 3; i++) {
+        int64_t asked = clock_mono_ms();
+        sql(w->producer[0], ROW);
+        WAIT_FOR(w, w->accepted == i + 2);
+        assert_true(clock_mono_ms() - asked < 5000);
+    }
+    assert_int_equal(sql_number(w->producer[0], "SELECT count(*) FROM outbox"), 4);
+    buf_init(&report, 10000);
+    must(outbox_check(w->file[0], "outbox", &report, &err), &err);
+    assert_non_null(strstr(report.data, "warning: rows cannot be deleted from here"));
+    buf_fini(&report);
+    world_free(w);
+}
+
+static void read_two(struct outbox_db *db, struct arena *mem, struct taken taken[2])
+{
+    struct outbox_row rows[2];
+    struct err err = {0};
+    size_t n = 0;
+    must(outbox_db_read(db, OUTBOX_START, INT64_MAX, 2, mem, rows, &n, &err), &err);
+    assert_int_equal(n, 2);
+    for (size_t i = 0; i < n; i++) {
+        taken[i].seq = rows[i].seq;
+        memcpy(taken[i].digest, rows[i].digest, sizeof taken[i].digest);
+    }
+}
+
+/* Who believed it gone would forget that it was taken, and take it for a new event. */
+static void a_row_that_a_trigger_keeps_is_not_gone(void **state)
+{
+    struct world *w = world_new();
+    struct outbox_db db = {0};
+    struct outbox_trimmed trimmed;
+    struct taken taken[2];
+    struct arena mem;
+    struct err err = {0};
+    (void)state;
+    world_outbox(w, 0, true);
+    sql(w->producer[0], ROW ", ('t', '{}'); CREATE TRIGGER keep BEFORE DELETE ON outbox WHEN "
+                            "old.seq = 1 BEGIN SELECT raise(ignore); END");
+    arena_init(&mem);
+    must(outbox_db_open(&db, w->file[0], "outbox", &err), &err);
+    read_two(&db, &mem, taken);
+    must(outbox_db_trim(&db, taken, 2, &trimmed, &err), &err);
+    assert_false(trimmed.gone[0]);
+    assert_true(trimmed.gone[1]);
+    assert_false(trimmed.other);
+    assert_int_equal(sql_number(w->producer[0], "SELECT seq FROM outbox"), 1);
+    arena_fini(&mem);
+    outbox_db_close(&db);
+    world_start(w);
+    world_free(w);
+}
+
+/* INTEGER PRIMARY KEY DESC is no row number: seq may be NULL there, and such a row is never seen. */
+static void a_descending_key_is_refused(void **state)
+{
+    struct world *w = world_new();
+    struct outbox_db db = {0};
+    struct err err = {0};
+    struct buf report;
+    bool created = false;
+    (void)state;
+    w->producer[1] = producer_open(w->file[1]);
+    sql(w->producer[1], "CREATE TABLE outbox(seq INTEGER PRIMARY KEY DESC, type, payload);"
+                        "CREATE TABLE plain(seq INTEGER PRIMARY KEY, type, payload UNIQUE);"
+                        "CREATE TABLE rows(seq INTEGER PRIMARY KEY, type, payload) WITHOUT ROWID;");
+    assert_int_equal(outbox_db_open(&db, w->file[1], "outbox", &err), ERR_INVALID);
+    assert_int_equal(outbox_init(w->file[1], "outbox", false, &created, &err), ERR_INVALID);
+    buf_init(&report, 10000);
+    assert_int_equal(outbox_check(w->file[1], "outbox", &report, &err), ERR_INVALID);
+    assert_non_null(strstr(report.data, "DESC"));
+    buf_fini(&report);
+    must(outbox_init(w->file[1], "plain", false, &created, &err), &err);
+    must(outbox_init(w->file[1], "rows", false, &created, &err), &err);
+    world_start(w);
+    world_free(w);
+}
+
+/* Between two looks: what is in the log by now must be synced there. */
+static void a_log_that_was_turned_on_just_now_is_synced(void **state)
+{
+    struct world *w = world_new();
+    struct outbox_db db = {0};
+    struct err err = {0};
+    (void)state;
+    world_outbox(w, 0, false);
+    must(outbox_db_open(&db, w->file[0], "outbox", &err), &err);
+    assert_false(db.wal);
+    must(outbox_db_sync(&db, &err), &err);
+    sql(w->producer[0], "PRAGMA journal_mode = WAL;" ROW);
+    wal_sync_fails = true;
+    assert_int_equal(outbox_db_sync(&db, &err), ERR_IO);
+    wal_sync_fails = false;
+    must(outbox_db_sync(&db, &err), &err);
+    outbox_db_close(&db);
+    world_start(w);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +459,11 @@ int main(void)
         cmocka_unit_test(an_explicit_number_below_the_mark_is_found),
         cmocka_unit_test(nothing_goes_out_before_the_producers_log_is_synced),
         cmocka_unit_test(trimming_deletes_only_what_was_taken),
+        cmocka_unit_test(a_link_to_a_database_is_that_database),
+        cmocka_unit_test(a_trigger_that_only_the_producer_can_run_stops_no_row),
+        cmocka_unit_test(a_row_that_a_trigger_keeps_is_not_gone),
+        cmocka_unit_test(a_descending_key_is_refused),
+        cmocka_unit_test(a_log_that_was_turned_on_just_now_is_synced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
