@@ -96,9 +96,11 @@ static void run_deferred(struct loop *l)
 void loop_run(struct loop *l)
 {
     while (!l->stopped) {
-        int wait = l->next.n > 0 ? EVLOOP_NONBLOCK : EVLOOP_ONCE;
+        /* ONCE with NONBLOCK too: without it libevent goes on as long as any socket is ready, and a
+         * peer that never stops talking would keep the deferred calls, all other work, waiting. */
+        int wait = l->next.n > 0 ? EVLOOP_NONBLOCK : 0;
 
-        if (event_base_loop(l->base, wait | EVLOOP_NO_EXIT_ON_EMPTY) < 0)
+        if (event_base_loop(l->base, wait | EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) < 0)
             break;
         run_deferred(l);
     }

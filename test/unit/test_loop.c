@@ -73,6 +73,35 @@ static void deferred_calls_run_in_order_and_new_ones_in_the_next_turn(void **sta
     loop_free(s.loop);
 }
 
+static void always_readable(void *arg)
+{
+    struct story *s = arg;
+    char byte;
+
+    say(s, "ready");
+    if (++s->answers == 1)
+        loop_defer(s->loop, stop, s);
+    if (s->answers == 20) /* the end of a loop that never comes to the deferred call */
+        assert_int_equal(read(s->fds[0], &byte, 1), 1);
+}
+
+static void a_peer_that_never_stops_talking_holds_up_no_deferred_call(void **state)
+{
+    struct story s = {.loop = loop_new()};
+
+    (void)state;
+    assert_int_equal(pipe(s.fds), 0);
+    assert_int_equal(write(s.fds[1], "x", 1), 1);
+    s.watch = loop_watch_new(s.loop, s.fds[0], always_readable, &s);
+    loop_defer(s.loop, step, &(struct step){&s, "deferred", NULL}); /* the turn does not wait */
+    loop_run(s.loop);
+    assert_string_equal(s.text, "ready deferred stop ");
+    loop_watch_free(s.watch);
+    (void)close(s.fds[0]);
+    (void)close(s.fds[1]);
+    loop_free(s.loop);
+}
+
 static void note_time(void *arg)
 {
     struct story *s = arg;
@@ -222,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deferred_calls_run_in_order_and_new_ones_in_the_next_turn),
+        cmocka_unit_test(a_peer_that_never_stops_talking_holds_up_no_deferred_call),
         cmocka_unit_test(a_timer_is_never_early_and_moves),
         cmocka_unit_test(watches_and_signals),
         cmocka_unit_test(localhost_and_impossible_names_are_answered_at_once),
