@@ -15,7 +15,7 @@
 enum err_code conf_parse(struct conf **out, const char *file, const char *text, size_t n,
                          struct buf *problems)
 {
-    struct conf_problems p = {.file = file, .out = problems, .n = 0};
+    struct conf_problems p = {.file = file, .out = problems};
     struct conf *c = calloc(1, sizeof(*c));
 
     if (c == NULL) {
@@ -28,6 +28,7 @@ enum err_code conf_parse(struct conf **out, const char *file, const char *text, 
         conf_bind(c, tree, tree != NULL ? &root : NULL, &p);
     conf_tree_free(tree);
     if (p.n > 0) {
+        conf_problems_sort(&p);
         conf_free(c);
         return ERR_CONFIG;
     }

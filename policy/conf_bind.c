@@ -154,15 +154,14 @@ static void wrong_kind(struct bind *b, const char *shown, const struct conf_node
     buf_fini(&type);
 }
 
-static bool set_scalar(struct bind *b, const struct section *s, const struct conf_key *k,
+static void set_scalar(struct bind *b, const struct section *s, const struct conf_key *k,
                        const struct conf_node *node)
 {
     struct err err;
 
-    if (conf_value_set(k, s->object, node->text, &err))
-        return true;
-    conf_problem(b->p, node->line, node->col, "'%s.%s' %s", s->shown, conf_key_leaf(k), err.text);
-    return false;
+    if (!conf_value_set(k, s->object, node->text, &err))
+        conf_problem(b->p, node->line, node->col, "'%s.%s' %s", s->shown, conf_key_leaf(k),
+                     err.text);
 }
 
 static void set_list(struct bind *b, const struct section *s, const struct conf_key *k,
@@ -179,8 +178,8 @@ static void set_list(struct bind *b, const struct section *s, const struct conf_
         conf_tree_child(b->t, list, i, NULL, &value);
         if (value.kind != CONF_NODE_SCALAR || value.null)
             wrong_kind(b, s->shown, &value, k);
-        else if (!set_scalar(b, s, k, &value))
-            return; /* one mistake of a list is enough */
+        else
+            set_scalar(b, s, k, &value);
     }
 }
 
@@ -242,12 +241,41 @@ static void defaults(struct bind *b, enum conf_owner owner, void *object)
 
 /* ---- outboxes ---- */
 
+/* Is the key there with a value, be it right or wrong? */
+static bool has_value(struct bind *b, const struct conf_node *map, const char *name)
+{
+    struct conf_node key, value;
+
+    for (size_t i = 0; map->kind == CONF_NODE_MAP && i < map->n && i < PAIRS_MAX; i++) {
+        conf_tree_child(b->t, map, i, &key, &value);
+        if (key.kind == CONF_NODE_SCALAR && strcmp(key.text, name) == 0)
+            return value.kind != CONF_NODE_SCALAR || !value.null;
+    }
+    return false;
+}
+
+/* Each unlinks what it finds and binds its own: the last one would have it. */
+static void doorbell_check(struct bind *b, const struct conf_outbox *o, const char *shown,
+                           const struct conf_node *at)
+{
+    bool taken = o->doorbell != NULL && b->c->listen_socket != NULL &&
+                 strcmp(o->doorbell, b->c->listen_socket) == 0;
+
+    for (struct conf_outbox *other = b->c->outbox; other < o && o->doorbell != NULL; other++)
+        taken |= other->doorbell != NULL && strcmp(other->doorbell, o->doorbell) == 0;
+    if (taken)
+        conf_problem(b->p, at->line, at->col,
+                     "'%s.doorbell' is another socket's path: give it one of its own", shown);
+}
+
 /* What depends on the other ones: its name, and that no two are one. */
 static void outbox_check(struct bind *b, struct conf_outbox *o, const char *shown,
                          const struct conf_node *at)
 {
+    doorbell_check(b, o, shown, at);
     if (o->url == NULL) {
-        conf_problem(b->p, at->line, at->col, "'%s.url' is missing", shown);
+        if (!has_value(b, at, "url"))
+            conf_problem(b->p, at->line, at->col, "'%s.url' is missing", shown);
         return;
     }
     if (o->name == NULL)
@@ -296,7 +324,7 @@ static void bind_outboxes(struct bind *b, const struct conf_node *list)
 /* For producers without a database of their own. */
 static void outbox_default(struct bind *b)
 {
-    static const struct conf_node at = {.line = 1, .col = 1};
+    static const struct conf_node at = {.kind = CONF_NODE_SCALAR, .line = 1, .col = 1};
     struct conf_outbox *o = &b->c->outbox[b->c->outbox_n++];
     const char *slash = strrchr(b->c->store_url, '/');
     struct buf url;
@@ -330,18 +358,7 @@ static struct retry_policy *policy_named(struct bind *b, const char *name)
 /* A schedule ends with its last delay unless max_retries stands beside it. */
 static void policy_length(struct bind *b, struct retry_policy *p, const struct conf_node *map)
 {
-    struct conf_node key, value;
-    bool scheduled = false;
-
-    for (size_t i = 0; map->kind == CONF_NODE_MAP && i < map->n && i < PAIRS_MAX; i++) {
-        conf_tree_child(b->t, map, i, &key, &value);
-        if (key.kind != CONF_NODE_SCALAR || (value.kind == CONF_NODE_SCALAR && value.null))
-            continue;
-        if (strcmp(key.text, "max_retries") == 0)
-            return;
-        scheduled = scheduled || strcmp(key.text, "schedule") == 0;
-    }
-    if (scheduled && p->schedule_n > 0)
+    if (p->schedule_n > 0 && has_value(b, map, "schedule") && !has_value(b, map, "max_retries"))
         p->max_retries = p->schedule_n;
 }
 

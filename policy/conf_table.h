@@ -73,13 +73,18 @@ struct conf_node {
     int id;           /* the tree's own */
 };
 
-/* conf_problem.c: mistakes, collected. */
+/* conf_problem.c: mistakes, collected; in the order of the file once they are sorted. */
+#define CONF_PROBLEMS_MAX 100
 struct conf_problems {
     const char *file;
     struct buf *out;
     int n;
+    struct conf_problem_at {
+        int line, col;
+        size_t start, end; /* of its text in out */
+    } at[CONF_PROBLEMS_MAX];
 };
-#define CONF_PROBLEMS_MAX 100
+void conf_problems_sort(struct conf_problems *p);
 __attribute__((format(printf, 4, 5))) void conf_problem(struct conf_problems *p, int line, int col,
                                                         const char *fmt, ...);
 

@@ -61,33 +61,74 @@ static bool bytes_check(const char *text, size_t n, struct conf_problems *p)
     return false;
 }
 
-/* JSON may be indented with tabs, which YAML 1.1 forbids: outside of strings they become blanks,
- * so that columns stay right. NULL: not JSON, or no memory for it. */
-static char *json_without_tabs(const char *text, size_t n)
+static bool is_json(const char *text, size_t n)
 {
     size_t first = 0;
-    bool quoted = false;
-    char *copy;
 
     while (first < n && strchr(" \t\r\n", text[first]) != NULL)
         first++;
-    if (first == n || text[first] != '{' || memchr(text, '\t', n) == NULL)
+    return first < n && text[first] == '{';
+}
+
+/* "\uXXXX" with XXXX in low..high? */
+static bool unit_at(const char *text, size_t n, unsigned low, unsigned high, unsigned *out)
+{
+    char digits[5] = {0};
+
+    if (n < 6 || text[0] != '\\' || text[1] != 'u')
+        return false;
+    memcpy(digits, text + 2, 4);
+    if (strspn(digits, "0123456789abcdefABCDEF") != 4)
+        return false;
+    *out = (unsigned)strtoul(digits, NULL, 16);
+    return *out >= low && *out <= high;
+}
+
+#define PAIR_BYTES 12 /* two units of UTF-16, as JSON has them */
+
+static bool pair_escaped(const char *text, size_t n, unsigned *out)
+{
+    unsigned high, low;
+
+    if (n < PAIR_BYTES || !unit_at(text, n, 0xd800, 0xdbff, &high) ||
+        !unit_at(text + 6, n - 6, 0xdc00, 0xdfff, &low))
+        return false;
+    *out = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+    return true;
+}
+
+/* What JSON has and YAML 1.1 has not: tabs between its parts become blanks, and a pair of surrogates
+ * becomes YAML's "\UXXXXXXXX". That is shorter by two: the string is followed by as many blanks, so
+ * that columns stay right. NULL: not JSON, or no memory for it. */
+static char *json_as_yaml(const char *text, size_t n)
+{
+    struct buf out;
+    bool quoted = false;
+    size_t owed = 0;
+    unsigned code;
+
+    if (!is_json(text, n))
         return NULL;
-    copy = malloc(n);
-    if (copy == NULL)
-        return NULL;
+    buf_init(&out, n + 1);
     for (size_t i = 0; i < n; i++) {
-        copy[i] = text[i];
-        if (quoted && text[i] == '\\' && i + 1 < n) {
-            i++;
-            copy[i] = text[i];
-        } else if (text[i] == '"') {
-            quoted = !quoted;
-        } else if (text[i] == '\t' && !quoted) {
-            copy[i] = ' ';
+        if (quoted && pair_escaped(text + i, n - i, &code)) {
+            buf_addf(&out, "\\U%08X", code);
+            owed += PAIR_BYTES - strlen("\\UXXXXXXXX");
+            i += PAIR_BYTES - 1;
+        } else if (quoted && text[i] == '\\' && i + 1 < n) {
+            buf_add(&out, text + i++, 2);
+        } else {
+            buf_addc(&out, (char)(text[i] == '\t' && !quoted ? ' ' : text[i]));
+            quoted = quoted != (text[i] == '"');
+            for (; !quoted && owed > 0; owed--)
+                buf_addc(&out, ' ');
         }
     }
-    return copy;
+    for (; owed > 0; owed--)
+        buf_addc(&out, ' ');
+    if (out.failed || out.len != n)
+        buf_fini(&out);
+    return buf_take(&out);
 }
 
 static void parser_open(yaml_parser_t *parser, const char *text, size_t n)
@@ -261,11 +302,16 @@ static struct conf_tree *document_read(const char *text, size_t n, struct conf_n
 struct conf_tree *conf_tree_read(const char *text, size_t n, struct conf_node *root,
                                  struct conf_problems *p)
 {
+    static const char mark[] = "\xef\xbb\xbf"; /* byte order: no column of the file */
     struct conf_tree *tree = NULL;
 
+    if (n >= strlen(mark) && memcmp(text, mark, strlen(mark)) == 0) {
+        text += strlen(mark);
+        n -= strlen(mark);
+    }
     if (!bytes_check(text, n, p))
         return NULL;
-    char *json = json_without_tabs(text, n);
+    char *json = json_as_yaml(text, n);
     if (events_check(json == NULL ? text : json, n, p))
         tree = document_read(json == NULL ? text : json, n, root, p);
     free(json);

@@ -247,6 +247,30 @@ static void json_with_tabs(void **state)
     conf_free(c);
 }
 
+/* As JSON writers that keep to ASCII have it. */
+static void json_with_surrogates(void **state)
+{
+    static const char line[] =
+        "\xef\xbb\xbf{\"outbox\": [{\"url\": \"sqlite:///\\ud83d\\uDE00.db\", "
+        "\"source\": \"\\\\ud83d \\ud83d\\ude80\\ud83d\\ude80\", \"trim\": 1}]}";
+    struct conf *c = parsed("{\"outbox\": [{\"url\": \"sqlite:///\\ud83d\\uDE00.db\", \"source\": "
+                            "\"\\\\ud83d \\ud83d\\ude80\\ud83d\\ude80\"}]}");
+    char *got = problems_of(line, strlen(line)), place[64];
+
+    (void)state;
+    assert_string_equal(c->outbox[0].url, "sqlite:///\xf0\x9f\x98\x80.db");
+    assert_string_equal(c->outbox[0].source, "\\ud83d \xf0\x9f\x9a\x80\xf0\x9f\x9a\x80");
+    conf_free(c);
+    /* columns stay what they are in the file; a byte-order mark is none */
+    snprintf(place, sizeof(place), "t.conf:1:%d: error: 'outbox[0].trim' must be",
+             (int)(strstr(line, "1}]}") - line) - 3 + 1);
+    assert_non_null(strstr(got, place));
+    free(got);
+    got = problems_of("{\"outbox\": [{\"url\": \"\\ud83d\"}]}", 30);
+    assert_non_null(strstr(got, "invalid Unicode character"));
+    free(got);
+}
+
 static const struct {
     const char *text, *expected;
 } mistakes[] = {
@@ -302,6 +326,10 @@ static const struct {
     {"outbox: [{url: sqlite:///s.db}]\nstore: {url: sqlite:///s.db}\n", "is store.url"},
     {"outbox: [{url: sqlite:///a.db, table: 'a b'}]\n", "'outbox[0].table' must be a table's name"},
     {"outbox: [{url: sqlite:///a.db, trim: never}]\n", "must be engine or producer or off"},
+    {"listen: {socket: /a.sock}\noutbox: [{url: sqlite:///a.db, doorbell: /a.sock}]\n",
+     "2:10: error: 'outbox[0].doorbell' is another socket's path"},
+    {"outbox: [{url: sqlite:///a.db, doorbell: /b}, {url: sqlite:///b.db, doorbell: /b}]\n",
+     "1:47: error: 'outbox[1].doorbell' is another socket's path"},
     {"retry: {default: {jitter: 1.5}}\n", "'retry.default.jitter' is out of range"},
     {"retry: {default: {jitter: x}}\n", "must be a number"},
     {"retry: {default: {retry_on: 5xx}}\n", "must be non_2xx, or a list of statuses"},
@@ -368,6 +396,8 @@ static void all_mistakes_at_once(void **state)
     static const char text[] = "delivery:\n  timeout: x\n  threads: 0\n  nonsense: 1\n"
                                "outbox:\n  - table: t\nlog: {level: loud, format: xml}\n";
     static const char nul[] = "log: {}\n\0";
+    static const char list[] =
+        "outbox: [{url: /a.db}]\negress: {ports: [0, 443, x, ~]}\nlog: {level: x}\n";
     char *got = problems_of(text, strlen(text));
     int lines = 0;
 
@@ -375,6 +405,17 @@ static void all_mistakes_at_once(void **state)
     for (const char *at = got; (at = strchr(at, '\n')) != NULL; at++)
         lines++;
     assert_int_equal(lines, 6);
+    free(got);
+    /* each mistake of a list, each once, in the order of the file */
+    got = problems_of(list, strlen(list));
+    assert_string_equal(
+        got, "t.conf:1:16: error: 'outbox[0].url' must be sqlite:// and an absolute path, "
+             "like sqlite:///var/lib/webhookd/webhookd.db\n"
+             "t.conf:2:18: error: 'egress.ports' must be a list of ports from 1 to 65535\n"
+             "t.conf:2:26: error: 'egress.ports' must be a list of ports like [443, "
+             "8443]\n"
+             "t.conf:2:29: error: 'egress.ports' must be list of ports, not nothing\n"
+             "t.conf:3:14: error: 'log.level' must be debug or info or warn or error\n");
     free(got);
     got = problems_of(nul, sizeof(nul) - 1);
     assert_non_null(strstr(got, "2:1: error: a NUL byte"));
@@ -484,6 +525,7 @@ int main(void)
         cmocka_unit_test(values_arrive),
         cmocka_unit_test(show_is_accepted_again),
         cmocka_unit_test(json_with_tabs),
+        cmocka_unit_test(json_with_surrogates),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(hostile_files),
         cmocka_unit_test(all_mistakes_at_once),
