@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/text.h"
 #include "base/url.h"
 #include "engine/http.h"
 #include "engine/intake.h"
@@ -28,7 +29,13 @@
 #include "store/seal.h"
 #include "store/store.h"
 
-enum { LOCK_WAIT_MS = 5000, CONFS_MAX = 1024, RATE_WINDOW_S = 10, CUT_SETTLE_MS = 1000 };
+enum {
+    LOCK_WAIT_MS = 5000,
+    CONFS_MAX = 1024,
+    RATE_WINDOW_S = 10,
+    CUT_SETTLE_MS = 1000,
+    CA_FILE_MAX_BYTES = 16 << 20
+};
 
 struct engine {
     const char *file;
@@ -196,6 +203,41 @@ static void log_problems(const char *event, struct buf *problems)
     }
 }
 
+/* Reads what the configuration only names: with a wrong ca_file every attempt would fail at TLS. */
+static enum err_code ca_file_check(const struct conf *conf, struct err *err)
+{
+    struct buf text;
+
+    if (conf->ca_file == NULL)
+        return OK;
+    buf_init(&text, CA_FILE_MAX_BYTES);
+    enum err_code rc = text_read_file(conf->ca_file, CA_FILE_MAX_BYTES, &text, err);
+
+    if (rc != OK)
+        rc = fail(err, ERR_CONFIG, "delivery.ca_file: %s", err->text);
+    else if (text.data == NULL || strstr(text.data, "CERTIFICATE-----") == NULL)
+        rc = fail(err, ERR_CONFIG, "delivery.ca_file: no certificate in %s: PEM is wanted",
+                  conf->ca_file);
+    buf_fini(&text);
+    return rc;
+}
+
+static bool may_reload(const struct engine *e, const struct conf *next, struct buf *problems)
+{
+    struct err err;
+    bool ok = conf_reload_check(e->conf, next, problems);
+
+    if (ca_file_check(next, &err) != OK) {
+        buf_addf(problems, "error: %s\n", err.text);
+        ok = false;
+    }
+    if (ok && e->old_confs_n == CONFS_MAX) {
+        buf_addf(problems, "error: reloaded %d times already: restart webhookd\n", CONFS_MAX);
+        ok = false;
+    }
+    return ok;
+}
+
 static void on_hup(void *arg)
 {
     struct engine *e = arg;
@@ -203,16 +245,15 @@ static void on_hup(void *arg)
     struct buf problems;
     char reloading[96];
 
+    if (e->draining) {
+        log_warn("config_reload_failed", "cause=%s", "webhookd is stopping");
+        return;
+    }
     (void)snprintf(reloading, sizeof reloading, "RELOADING=1\nMONOTONIC_USEC=%lld",
                    (long long)clock_mono_us());
     notify_state(reloading);
     buf_init(&problems, 65536);
-    bool ok =
-        conf_load(&next, e->file, &problems) == OK && conf_reload_check(e->conf, next, &problems);
-    if (ok && e->old_confs_n == CONFS_MAX) {
-        buf_addf(&problems, "error: reloaded %d times already: restart webhookd\n", CONFS_MAX);
-        ok = false;
-    }
+    bool ok = conf_load(&next, e->file, &problems) == OK && may_reload(e, next, &problems);
     if (ok) {
         e->old_confs[e->old_confs_n++] = e->conf;
         e->conf = next;
@@ -232,7 +273,8 @@ static void on_hup(void *arg)
     }
     metrics_reload(e->metrics, ok, clock_wall_ms());
     buf_fini(&problems);
-    notify_state("READY=1");
+    if (e->ready) /* else it is said when it is so */
+        notify_state("READY=1");
 }
 
 static void grace_over(void *arg)
@@ -353,11 +395,23 @@ static void limits_set(void)
     (void)signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of write, not a death */
 }
 
+/* A reload that is asked for before we listen for it waits; it would end the process. */
+static void hup_wait(bool wait)
+{
+    sigset_t hup;
+
+    (void)sigemptyset(&hup);
+    (void)sigaddset(&hup, SIGHUP);
+    (void)pthread_sigmask(wait ? SIG_BLOCK : SIG_UNBLOCK, &hup, NULL);
+}
+
 static enum err_code engine_build(struct engine *e, struct err *err)
 {
-    enum err_code rc = keyring_load(&e->keys, e->conf->encryption_key_file,
-                                    backend_is_new(e->conf->store_url), err);
+    enum err_code rc = ca_file_check(e->conf, err);
 
+    if (rc == OK)
+        rc = keyring_load(&e->keys, e->conf->encryption_key_file,
+                          backend_is_new(e->conf->store_url), err);
     if (rc != OK)
         return rc;
     rc = store_open(&e->store, e->conf->store_url, e->keys, LOCK_WAIT_MS, err);
@@ -397,6 +451,7 @@ static enum err_code engine_build(struct engine *e, struct err *err)
         e->second == NULL || e->store_watch == NULL || e->on_term == NULL || e->on_int == NULL ||
         e->on_hup == NULL)
         return fail(err, ERR_NOMEM, "start: out of memory");
+    hup_wait(false);
     return OK;
 }
 
@@ -451,6 +506,7 @@ int engine_run(struct conf *conf, const char *file)
         return EX_OSERR;
     }
     limits_set();
+    hup_wait(true);
     e->conf = conf;
     e->file = file;
     e->started_ms = e->config_loaded_ms = clock_wall_ms();

@@ -1,7 +1,9 @@
 """Configuration from outside: -t, every mistake at once, reload all or nothing, show."""
 import json
 import signal
+import socket
 import subprocess
+import threading
 import unittest
 
 from harness import CONF, Daemon, Receiver, WEBHOOKD, wait_for
@@ -63,6 +65,60 @@ class Config(unittest.TestCase):
             d.emit("a.b")
             wait_for(lambda: d.counts()["dead"] == 1)
             self.assertEqual(len(r.requests), 1)
+
+    def test_a_ca_file_that_is_none(self):
+        """At the start and at a reload, not with each delivery."""
+        with Daemon(start=False) as d:
+            with open(f"{d.dir}/none.pem", "w") as f:
+                f.write("-----BEGIN PRIVATE KEY-----\n")
+            for name, why in (("missing.pem", "No such file"), ("none.pem", "no certificate")):
+                d.write_conf(CONF + "delivery: {ca_file: '{dir}/%s'}\n" % name)
+                done = subprocess.run([WEBHOOKD, "-c", d.conf], capture_output=True, text=True, timeout=60)
+                self.assertEqual(done.returncode, 78, done.stderr)
+                self.assertIn("delivery.ca_file: ", done.stderr)
+                self.assertIn(why, done.stderr)
+            d.write_conf(CONF)
+            d.start()
+            d.write_conf(CONF + "delivery: {ca_file: '{dir}/none.pem'}\n")
+            d.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: "event=config_reload_failed file=" in d.log())
+            self.assertIn("no certificate in", d.log())
+            self.assertNotIn("event=config_loaded", d.log())
+
+    def test_a_reload_that_is_asked_for_too_early_or_too_late(self):
+        with Daemon() as first, Receiver(lambda r, n: release.wait(20) and 200) as r, \
+                socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            release = threading.Event()
+            with Daemon(start=False, replace=CONF.replace("{dir}/store", f"{first.dir}/store")
+                        .replace("{dir}/key", f"{first.dir}/key")) as d:
+                manager.bind(f"{d.dir}/notify")
+                manager.settimeout(30)
+                d.env["NOTIFY_SOCKET"] = f"{d.dir}/notify"
+                d.spawn()
+                wait_for(lambda: "event=starting" in d.log())
+                d.process.send_signal(signal.SIGHUP)  # it waits for the first one's lock
+                first.stop()
+                wait_for(lambda: "event=config_loaded" in d.log())
+                said = [manager.recv(1000)]
+                while said[-1] != b"READY=1":
+                    said.append(manager.recv(1000))
+                self.assertIn("event=ready", d.log())  # not ready because of a reload
+                d.subscribe(r.url)
+                d.emit("a.b")
+                wait_for(lambda: r.requests)
+                d.process.send_signal(signal.SIGTERM)
+                wait_for(lambda: "event=stopping" in d.log())
+                d.process.send_signal(signal.SIGHUP)
+                wait_for(lambda: 'cause="webhookd is stopping"' in d.log())
+                release.set()
+                self.assertEqual(d.stop(10), 0)
+                manager.setblocking(False)
+                while True:
+                    try:
+                        said.append(manager.recv(1000))
+                    except BlockingIOError:
+                        break
+                self.assertEqual(said[-1], b"STOPPING=1")
 
     def test_paths_that_cannot_be_used(self):
         with Daemon(start=False) as d:
