@@ -29,21 +29,8 @@ void buf_clear(struct buf *b)
         b->data[0] = '\0';
 }
 
-/* Makes room for n more bytes and the NUL; false: failed is set. */
-static bool reserve(struct buf *b, size_t n)
+static bool resize(struct buf *b, size_t room)
 {
-    if (b->failed)
-        return false;
-    if (n > b->cap || b->len > b->cap - n || b->len + n >= SIZE_MAX / 2) {
-        b->failed = true;
-        return false;
-    }
-    size_t need = b->len + n + 1;
-    if (need <= b->room)
-        return true;
-    size_t room = b->room ? b->room : 64;
-    while (room < need)
-        room *= 2;
     char *data = realloc(b->data, room);
     if (!data) {
         b->failed = true;
@@ -52,6 +39,33 @@ static bool reserve(struct buf *b, size_t n)
     b->data = data;
     b->room = room;
     return true;
+}
+
+static bool within_cap(struct buf *b, size_t n)
+{
+    if (n > b->cap || b->len > b->cap - n || b->len + n >= SIZE_MAX / 2)
+        b->failed = true;
+    return !b->failed;
+}
+
+/* Makes room for n more bytes and the NUL; false: failed is set. */
+static bool reserve(struct buf *b, size_t n)
+{
+    if (b->failed || !within_cap(b, n))
+        return false;
+    size_t need = b->len + n + 1;
+    if (need <= b->room)
+        return true;
+    size_t room = b->room ? b->room : 64;
+    while (room < need)
+        room *= 2;
+    return resize(b, room);
+}
+
+void buf_reserve(struct buf *b, size_t n)
+{
+    if (!b->failed && within_cap(b, n) && b->len + n + 1 > b->room && resize(b, b->len + n + 1))
+        b->data[b->len] = '\0';
 }
 
 void buf_add(struct buf *b, const void *bytes, size_t n)

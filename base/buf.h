@@ -17,6 +17,8 @@ struct buf {
 void buf_init(struct buf *b, size_t cap_bytes);
 void buf_fini(struct buf *b);
 void buf_clear(struct buf *b); /* keeps the memory, forgets content and failure */
+/* Room for n bytes more, no more than that: who knows what will come does not double. */
+void buf_reserve(struct buf *b, size_t n);
 void buf_add(struct buf *b, const void *bytes, size_t n);
 void buf_adds(struct buf *b, const char *text);
 void buf_addc(struct buf *b, char c);

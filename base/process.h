@@ -1,8 +1,11 @@
-/* base/process.h: what a process that holds secrets does first. */
+/* base/process.h: what a process that lives long and holds secrets does first. */
 #ifndef BASE_PROCESS_H
 #define BASE_PROCESS_H
 
 /* No core dump, and nobody of the same user reads this process' memory: both would hold secrets. */
 void process_hide_memory(void);
+
+/* Large blocks (256 KiB and more) go back to the system when they are freed. */
+void process_return_memory(void);
 
 #endif

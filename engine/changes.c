@@ -16,7 +16,7 @@ void changes_init(struct changes *c)
 static void free_rows(struct changes *c)
 {
     for (size_t i = 0; i < c->rows_n; i++)
-        free(c->rows[i]);
+        claimed_free(c->rows[i]);
     c->rows_n = 0;
 }
 

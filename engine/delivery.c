@@ -13,6 +13,9 @@ static void delivery_done(void *arg, const struct transport_facts *facts)
     settle_attempt(t->lane->scheduler, t, facts);
 }
 
+/* What an envelope adds to the strings of a row, about. */
+enum { ENVELOPE_BYTES = 1024 };
+
 static enum err_code render(struct task *t, struct err *err)
 {
     const struct lane *l = t->lane;
@@ -22,6 +25,7 @@ static enum err_code render(struct task *t, struct err *err)
     dice_bytes(attempt.random, sizeof attempt.random);
     buf_clear(&t->body);
     buf_clear(&t->headers);
+    buf_reserve(&t->body, t->row->bytes + ENVELOPE_BYTES);
     return message_render(l->profile, &t->row->event, &l->row, &attempt, &t->body, &t->headers,
                           err);
 }
@@ -77,6 +81,8 @@ bool delivery_start(struct scheduler *s, struct task *t)
         log_warn("overload_shed", "sub=%s error=%s", l->row.name, err.text);
         return false;
     }
+    claimed_drop_payload(t->row); /* the body has it; a retry claims the row again */
+    task_weigh(s, t);
     sending(s, t);
     if (t->row->delivery.attempts == 0)
         metrics_pickup(s->parts.metrics, clock_wall_ms() - t->row->event.created_ms);

@@ -14,7 +14,7 @@ struct lane *lane_new(struct scheduler *s, int64_t sub)
         return NULL;
     l->scheduler = s;
     l->sub = sub;
-    l->payload_avg = 4096;
+    l->row_avg = 4096;
     arena_init(&l->arena);
     breaker_init(&l->breaker);
     l->row.state = SUB_DISABLED; /* until the row is there */
@@ -292,7 +292,7 @@ void task_destroy(struct task *t)
     buf_fini(&t->body);
     buf_fini(&t->headers);
     buf_fini(&t->text);
-    free(t->row);
+    claimed_free(t->row);
     free(t);
 }
 

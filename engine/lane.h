@@ -42,7 +42,8 @@ struct task {
     struct lane *lane;
     struct claimed *row; /* owned */
     struct buf body, headers;
-    bool probe; /* the breaker's: its answer alone decides while the breaker is not closed */
+    size_t held_bytes; /* as the scheduler counts them; 0: a small one */
+    bool probe;        /* the breaker's: its answer alone decides while the breaker is not closed */
     /* While SETTLING these belong to the store thread. */
     struct settlement settlement;
     struct buf text; /* the strings that settlement points to */
@@ -81,7 +82,9 @@ struct lane {
     int64_t woken_ms;    /* earliest due told while a claim was out; 0: none */
     int64_t newest;      /* highest number of a delivery that was ever queued here */
     bool claiming, loading, load_again;
-    double payload_avg; /* bytes: bounds how much a claim may bring */
+    bool hungry;       /* it has nothing in memory and was told to wait for room */
+    double row_avg;    /* bytes of a claimed one: how many may a claim bring? */
+    size_t next_bytes; /* of the one at next_due_ms, where a claim found it too large; else 0 */
 
     struct task_list queue; /* claimed, not started */
     struct task_list busy;  /* sending or settling */

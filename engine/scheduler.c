@@ -13,168 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { QUANTUM = 8, CLAIM_LANES_MAX = 64, SPARE_TASKS_MAX = 1024, CLAIM_ROWS_MAX = 256 };
-
-/* ---- one claim request: some lanes, one snapshot ---- */
-struct claim_want {
-    int64_t sub;
-    size_t max;
-    int64_t *skip;
-    size_t skip_n;
-    struct claimed **rows;
-    size_t rows_n;
-    int64_t next_due_ms;
-};
-struct claim {
-    struct scheduler *scheduler;
-    int64_t now_ms;
-    size_t n;
-    struct claim_want want[CLAIM_LANES_MAX];
-};
-
-static enum err_code claim_work(struct backend *b, void *arg, struct err *err)
-{
-    struct claim *c = arg;
-
-    for (size_t i = 0; i < c->n; i++) {
-        struct claim_want *w = &c->want[i];
-
-        w->rows = calloc(w->max, sizeof(struct claimed *));
-        if (w->rows == NULL)
-            return fail(err, ERR_NOMEM, "claim: out of memory");
-        enum err_code rc = b->ops->claim(b, w->sub, c->now_ms, w->max, w->skip, w->skip_n, w->rows,
-                                         &w->rows_n, &w->next_due_ms, err);
-        if (rc != OK)
-            return rc;
-    }
-    return OK;
-}
-
-static void claim_arrived(struct scheduler *s, struct lane *l, struct claim_want *w, bool ok,
-                          int64_t now_ms, int64_t generation)
-{
-    int64_t woken = l->woken_ms;
-
-    l->claiming = false;
-    l->woken_ms = 0;
-    if (!ok) {
-        lane_ghosts_forget(l);
-        /* Reading failed: look again in a second, not at once. */
-        l->next_due_ms = now_ms + 1000;
-        return;
-    }
-    l->next_due_ms = w->next_due_ms;
-    lane_saw_due(l, woken);
-    for (size_t i = 0; i < w->rows_n; i++) {
-        if (lane_is_ghost(l, w->rows[i]->delivery.num, generation))
-            continue; /* the snapshot is older than its settlement; freed by claim_done */
-        struct task *t = task_new(s, l, w->rows[i]);
-
-        if (t == NULL) {
-            lane_saw_due(l, w->rows[i]->delivery.due_ms);
-            continue; /* the row is freed by claim_done */
-        }
-        w->rows[i] = NULL;
-        task_list_add(&l->queue, t);
-    }
-    lane_ghosts_forget(l);
-    if (l->row.state != SUB_ACTIVE)
-        lanes_drop_queue(s, l);
-}
-
-static void claim_done(void *arg, const struct err *err, int64_t generation)
-{
-    struct claim *c = arg;
-    struct scheduler *s = c->scheduler;
-
-    if (err->code != OK)
-        log_error("store_error", "op=claim code=%s error=%s", err_code_name(err->code), err->text);
-    for (size_t i = 0; i < c->n; i++) {
-        struct claim_want *w = &c->want[i];
-        struct lane *l = lanes_find(s, w->sub);
-
-        if (l != NULL) {
-            claim_arrived(s, l, w, err->code == OK, c->now_ms, generation);
-            if (l->row.state == SUB_DELETED && l->busy.n == 0)
-                lanes_reload(s, l->sub); /* it was kept for this answer only */
-            else
-                scheduler_touch(s, l);
-        }
-        for (size_t r = 0; r < w->rows_n; r++)
-            free(w->rows[r]);
-        free(w->rows);
-        free(w->skip);
-    }
-    free(c);
-    scheduler_kick(s);
-}
-
-static void claim_submit(struct scheduler *s, struct claim *c)
-{
-    if (c == NULL)
-        return;
-    if (c->n > 0 && store_submit(s->parts.store, STORE_CLAIM, 0, claim_work, claim_done, c) == OK)
-        return;
-    for (size_t i = 0; i < c->n; i++) { /* queue full: in a moment */
-        struct lane *l = lanes_find(s, c->want[i].sub);
-
-        if (l != NULL) {
-            l->claiming = false;
-            l->next_due_ms = c->now_ms + 10;
-            scheduler_touch(s, l);
-        }
-        free(c->want[i].skip);
-    }
-    free(c);
-}
-
-/* How many rows of this lane still fit into the memory that claimed deliveries may take. */
-static size_t claim_room(const struct scheduler *s, const struct lane *l, size_t want)
-{
-    size_t tasks_max = 2 * (size_t)s->conf->max_in_flight;
-
-    if (s->claimed_n >= tasks_max)
-        return l->queue.n + l->busy.n == 0
-                   ? 1
-                   : 0; /* nobody starves because others filled the memory */
-    if (want > tasks_max - s->claimed_n)
-        want = tasks_max - s->claimed_n;
-    size_t left =
-        s->payload_bytes < PAYLOAD_BUDGET_BYTES ? PAYLOAD_BUDGET_BYTES - s->payload_bytes : 0;
-    size_t fit = (size_t)((double)left / (l->payload_avg + 1024));
-    if (want > fit)
-        want = fit > 0 ? fit : (l->queue.n + l->busy.n == 0 ? 1 : 0);
-    return want > CLAIM_ROWS_MAX ? CLAIM_ROWS_MAX : want;
-}
-
-static struct claim *claim_add(struct scheduler *s, struct claim *c, struct lane *l, int64_t now_ms)
-{
-    size_t want = claim_room(s, l, lane_appetite(l, now_ms));
-
-    if (want == 0)
-        return c;
-    if (c != NULL && c->n == CLAIM_LANES_MAX) {
-        claim_submit(s, c);
-        c = NULL;
-    }
-    if (c == NULL) {
-        c = calloc(1, sizeof *c);
-        if (c == NULL)
-            return NULL;
-        c->scheduler = s;
-        c->now_ms = now_ms;
-    }
-    struct claim_want *w = &c->want[c->n];
-    w->skip = lane_known(l, &w->skip_n);
-    if (w->skip_n == SIZE_MAX)
-        return c;
-    w->sub = l->sub;
-    w->max = want;
-    c->n++;
-    l->claiming = true;
-    l->woken_ms = 0;
-    return c;
-}
+enum { QUANTUM = 8, SPARE_TASKS_MAX = 1024, SPARE_BUF_MAX = 8192 };
 
 /* ---- the run ---- */
 static bool run_may_start(const struct scheduler *s)
@@ -278,11 +117,12 @@ static void row_arrived(struct scheduler *s, struct claimed **row)
 {
     const struct delivery *d = &(*row)->delivery;
     struct lane *l = lanes_find(s, d->sub);
+    int64_t now_ms = clock_store_ms();
     struct task *t = NULL;
 
     if (l == NULL)
         return; /* its load, which comes after this commit, asks for its head */
-    if (lane_accepts(l, d->num, clock_store_ms()) && claim_room(s, l, 1) > 0)
+    if (lane_accepts(l, d->num, now_ms) && claim_accepts(s, l, (*row)->bytes, now_ms))
         t = task_new(s, l, *row);
     if (t != NULL) {
         *row = NULL;
@@ -316,6 +156,14 @@ void scheduler_changed(struct scheduler *s, const struct changes *ch)
 }
 
 /* ---- tasks ---- */
+static void weigh(struct scheduler *s, struct task *t)
+{
+    size_t bytes = sizeof *t + t->row->bytes + t->body.room + t->headers.room + t->text.room;
+
+    s->held_bytes += bytes - t->held_bytes;
+    t->held_bytes = bytes;
+}
+
 struct task *task_new(struct scheduler *s, struct lane *l, struct claimed *row)
 {
     struct task *t = s->spare;
@@ -341,18 +189,34 @@ struct task *task_new(struct scheduler *s, struct lane *l, struct claimed *row)
     if (row->delivery.num > l->newest)
         l->newest = row->delivery.num;
     s->claimed_n++;
-    s->payload_bytes += row->event.payload_bytes;
-    l->payload_avg += ((double)row->event.payload_bytes - l->payload_avg) / 16;
+    l->row_avg += ((double)row->bytes - l->row_avg) / 16;
+    if (row->bytes > TASK_SMALL_BYTES)
+        weigh(s, t);
     return t;
+}
+
+void task_weigh(struct scheduler *s, struct task *t)
+{
+    if (t->held_bytes > 0)
+        weigh(s, t);
+}
+
+void task_shrink(struct scheduler *s, struct task *t)
+{
+    if (t->body.room > SPARE_BUF_MAX)
+        buf_fini(&t->body);
+    task_weigh(s, t);
 }
 
 void task_free(struct scheduler *s, struct task *t)
 {
     s->claimed_n--;
-    s->payload_bytes -= t->row->event.payload_bytes;
-    free(t->row);
+    s->held_bytes -= t->held_bytes;
+    t->held_bytes = 0;
+    claimed_free(t->row);
     t->row = NULL;
-    if (s->spare_n < SPARE_TASKS_MAX && t->body.room <= 65536 && t->text.room <= 65536) {
+    if (s->spare_n < SPARE_TASKS_MAX && t->body.room <= SPARE_BUF_MAX &&
+        t->headers.room <= SPARE_BUF_MAX && t->text.room <= SPARE_BUF_MAX) {
         buf_clear(&t->body);
         buf_clear(&t->headers);
         buf_clear(&t->text);
@@ -460,6 +324,7 @@ void scheduler_look(const struct scheduler *s, struct scheduler_now *out)
     memset(out, 0, sizeof *out);
     out->in_flight = s->in_flight;
     out->delivered = s->delivered;
+    out->held_bytes = s->held_bytes;
     for (size_t i = 0; i < s->lanes_n; i++) {
         out->lanes[s->lanes[i]->row.state]++;
         if (s->lanes[i]->breaker.state != BREAKER_CLOSED)

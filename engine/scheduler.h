@@ -46,6 +46,7 @@ void scheduler_drain(struct scheduler *s);
 struct scheduler_now {
     int in_flight, breakers_open, lanes[SUB_STATES];
     int64_t delivered;     /* since start */
+    size_t held_bytes;     /* of large claimed deliveries: rows, bodies, answers */
     int64_t oldest_due_ms; /* of ready deliveries that wait in the store; 0: none */
 };
 void scheduler_look(const struct scheduler *s, struct scheduler_now *out);

@@ -1,5 +1,5 @@
-/* engine/scheduler_impl.h: what scheduler.c, delivery.c, settle.c and lanes.c share. Not for
- * others. */
+/* engine/scheduler_impl.h: what scheduler.c, claim.c, delivery.c, settle.c and lanes.c share. Not
+ * for others. */
 #ifndef ENGINE_SCHEDULER_IMPL_H
 #define ENGINE_SCHEDULER_IMPL_H
 
@@ -7,9 +7,8 @@
 #include "engine/lane.h"
 #include "engine/scheduler.h"
 
-/* Bytes of claimed payloads that may be in memory at once; a claim is cut to what is left of it
- * (but to one at least). */
-#define PAYLOAD_BUDGET_BYTES ((size_t)48 << 20)
+/* A claimed row up to this size is small: their number alone is bounded. */
+enum { TASK_SMALL_BYTES = 8192 };
 
 struct load;
 struct sub_change;
@@ -25,7 +24,9 @@ struct scheduler {
     int in_flight;                /* over all lanes */
     int settling;                 /* settlements on their way to the store */
     size_t claimed_n;             /* tasks in memory */
-    size_t payload_bytes;         /* in memory */
+    size_t held_bytes;            /* what the large ones take: rows, bodies, headers, answers */
+    size_t asked_n, asked_bytes;  /* what claims under way may bring */
+    int64_t hungry_until_ms;      /* a lane without anything waits for memory */
     int unsettled_n;              /* tasks in TASK_UNSETTLED */
     struct sub_change *unwritten; /* of subscriptions, that the store did not take yet */
     struct load *unread;          /* rows that it did not give yet */
@@ -43,7 +44,19 @@ void scheduler_touch(struct scheduler *s, struct lane *l); /* its wake time may 
 void scheduler_try_again(struct scheduler *s, int64_t in_ms);
 void scheduler_maybe_idle(struct scheduler *s);
 struct task *task_new(struct scheduler *s, struct lane *l, struct claimed *row);
-void task_free(struct scheduler *s, struct task *t); /* in no list any more */
+void task_free(struct scheduler *s, struct task *t);   /* in no list any more */
+void task_weigh(struct scheduler *s, struct task *t);  /* counts anew what a large one holds */
+void task_shrink(struct scheduler *s, struct task *t); /* its body is not needed any more */
+
+/* claim.c: what is due comes into memory, as much as there is room for.
+ *
+ * claim_add adds the lane to c (NULL: a new one is made) if it wants rows and may have some, and
+ * returns the claim that is open now; claim_submit sends it. */
+struct claim;
+struct claim *claim_add(struct scheduler *s, struct claim *c, struct lane *l, int64_t now_ms);
+void claim_submit(struct scheduler *s, struct claim *c);
+/* May a row of so many bytes that nobody asked for come into memory? */
+bool claim_accepts(const struct scheduler *s, const struct lane *l, size_t bytes, int64_t now_ms);
 
 /* lanes.c */
 struct lane *lanes_find(const struct scheduler *s, int64_t sub); /* NULL: none */

@@ -402,6 +402,7 @@ void settle_attempt(struct scheduler *s, struct task *t, const struct transport_
                                              : SETTLE_DEAD,
                  now_ms);
     attempt_fill(t, f);
+    task_shrink(s, t);
     t->settlement.has_attempt = true;
     t->settlement.due_ms = v.kind == VERDICT_RETRY ? v.next_ms : 0;
     t->settlement.attempt.next_ms = t->settlement.due_ms;

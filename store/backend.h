@@ -41,6 +41,21 @@ enum retain_what {
     RETAINS
 };
 
+struct claim_ask {
+    size_t max;           /* rows */
+    size_t max_row_bytes; /* claimed.bytes of each */
+    size_t max_bytes;     /* of all together */
+    const int64_t *skip;  /* numbers that are left out, sorted ascending */
+    size_t skip_n;
+};
+struct claim_got {
+    size_t n;
+    /* Due of the first one not returned (may be <= now where a bound was reached; skipped ones do
+     * not count), 0: none. */
+    int64_t next_due_ms;
+    size_t next_bytes; /* of it, where its size was what stopped; else 0 */
+};
+
 struct backend_ops {
     const char *scheme; /* "sqlite", "memory" */
 
@@ -119,13 +134,10 @@ struct backend_ops {
                                   struct attempt **out, size_t *n, struct err *);
 
     /* ---- the hot path ---- */
-    /* Up to max ready deliveries of sub with due <= now, in order of (due, num), those whose number
-     * is in skip[] (sorted ascending) left out. *next_due_ms: due of the first one not returned
-     * (may be <= now where max was reached; skipped ones do not count), 0: none. Each claimed is
-     * one malloc'ed block. Index seek. */
-    enum err_code (*claim)(struct backend *, int64_t sub, int64_t now_ms, size_t max,
-                           const int64_t *skip, size_t skip_n, struct claimed **out, size_t *n,
-                           int64_t *next_due_ms, struct err *);
+    /* Ready deliveries of sub with due <= now, in order of (due, num), as many as ask allows; out[]
+     * has room for ask->max. Whoever gets them calls claimed_free(). Index seek. */
+    enum err_code (*claim)(struct backend *, int64_t sub, int64_t now_ms, const struct claim_ask *,
+                           struct claimed **out, struct claim_got *, struct err *);
     /* Earliest due of each of subs[n], 0: none. */
     enum err_code (*heads)(struct backend *, const int64_t *subs, size_t n, int64_t *due_ms,
                            struct err *);

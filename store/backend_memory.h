@@ -227,8 +227,8 @@ enum err_code mem_delivery_get(struct backend *, int64_t, struct arena *, struct
 enum err_code mem_attempt_list(struct backend *, int64_t, struct arena *, struct attempt **,
                                size_t *, struct err *);
 
-enum err_code mem_claim(struct backend *, int64_t, int64_t, size_t, const int64_t *, size_t,
-                        struct claimed **, size_t *, int64_t *, struct err *);
+enum err_code mem_claim(struct backend *, int64_t, int64_t, const struct claim_ask *,
+                        struct claimed **, struct claim_got *, struct err *);
 enum err_code mem_heads(struct backend *, const int64_t *, size_t, int64_t *, struct err *);
 enum err_code mem_attempt_late(struct backend *, const struct attempt *, struct err *);
 enum err_code mem_settle(struct backend *, const struct settlement *, int64_t, struct settled *,

@@ -15,29 +15,28 @@ static int cmp_num(const void *x, const void *y)
     return a == b ? 0 : a < b ? -1 : 1;
 }
 
-enum err_code mem_claim(struct backend *b, int64_t sub, int64_t now_ms, size_t max,
-                        const int64_t *skip, size_t skip_n, struct claimed **out, size_t *n,
-                        int64_t *next_due_ms, struct err *err)
+enum err_code mem_claim(struct backend *b, int64_t sub, int64_t now_ms, const struct claim_ask *ask,
+                        struct claimed **out, struct claim_got *got, struct err *err)
 {
     struct mem_db *db = mem_db(b);
-    size_t got = 0;
-    int64_t next = 0;
+    size_t room = ask->max_bytes;
+    struct claim_got g = {0};
     for (const struct mem_node *i =
              mem_index_from(db, MEM_READY, (struct mem_key){.a = sub, .b = INT64_MIN});
-         i != NULL && i->key.a == sub && next == 0; i = i->next[0]) {
+         i != NULL && i->key.a == sub && g.next_due_ms == 0; i = i->next[0]) {
         int64_t num = i->key.c;
-        if (skip_n > 0 && bsearch(&num, skip, skip_n, sizeof(num), cmp_num) != NULL)
+        if (ask->skip_n > 0 && bsearch(&num, ask->skip, ask->skip_n, sizeof(num), cmp_num) != NULL)
             continue;
-        if (i->key.b > now_ms || got == max) {
-            next = i->key.b;
+        if (i->key.b > now_ms || g.n == ask->max) {
+            g.next_due_ms = i->key.b;
             continue;
         }
         const struct mem_delivery *d = mem_get(db, MEM_DELIVERY, mem_num(num));
         const struct event_rec *e = mem_get(db, MEM_EVENT, mem_num(d->d.event));
         const struct mem_blob *payload = mem_get(db, MEM_PAYLOAD, mem_num(d->d.event));
         if (e == NULL || payload == NULL) {
-            while (got > 0)
-                free(out[--got]);
+            while (g.n > 0)
+                claimed_free(out[--g.n]);
             return fail(err, ERR_CORRUPT, "delivery %lld is ready but has no event to send",
                         (long long)num);
         }
@@ -45,12 +44,19 @@ enum err_code mem_claim(struct backend *b, int64_t sub, int64_t now_ms, size_t m
         whole.payload = payload->bytes;
         whole.payload_bytes = payload->n;
         whole.expires_ms = d->expires_ms;
-        out[got] = claimed_new(&d->d, &whole);
-        if (out[got++] == NULL)
+        struct claimed *c = claimed_new(&d->d, &whole);
+        if (c == NULL)
             abort(); /* as mem_alloc does */
+        if (c->bytes > room || c->bytes > ask->max_row_bytes) {
+            g.next_due_ms = i->key.b;
+            g.next_bytes = c->bytes;
+            claimed_free(c);
+            continue;
+        }
+        room -= c->bytes;
+        out[g.n++] = c;
     }
-    *n = got;
-    *next_due_ms = next;
+    *got = g;
     return OK;
 }
 

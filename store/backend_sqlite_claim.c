@@ -1,7 +1,7 @@
 /* store/backend_sqlite_claim.c: what is due. One range of `ready` is walked per claim; only rows
  * that are taken cost a look at delivery and event.
  *
- * A claimed delivery is one malloc'ed block: struct, strings, payload. */
+ * The payload of a row that is larger than what was asked for is never copied. */
 #include "store/backend_sqlite.h"
 
 #include <stdlib.h>
@@ -30,11 +30,12 @@ static char *put_text(sqlite3_stmt *st, int col, char **at)
     return text;
 }
 
-static size_t block_bytes(sqlite3_stmt *st)
+static size_t text_bytes(sqlite3_stmt *st)
 {
-    size_t n = sizeof(struct claimed) + (size_t)sqlite3_column_bytes(st, PAYLOAD_COL) + 1;
+    size_t n = 0;
     for (size_t i = 0; i < sizeof(TEXT_COLS) / sizeof(TEXT_COLS[0]); i++)
-        n += (size_t)sqlite3_column_bytes(st, TEXT_COLS[i]) + 1;
+        if (sqlite3_column_type(st, TEXT_COLS[i]) != SQLITE_NULL)
+            n += (size_t)sqlite3_column_bytes(st, TEXT_COLS[i]) + 1;
     return n;
 }
 
@@ -71,14 +72,13 @@ static void fill(sqlite3_stmt *st, struct claimed *c)
     e->accepted_ms = sqlite3_column_int64(st, 26);
     e->outbox = put_text(st, 27, &at);
     e->seq = sqlite3_column_int64(st, 28);
-    e->payload_bytes = (size_t)sqlite3_column_bytes(st, PAYLOAD_COL);
     if (e->payload_bytes > 0)
-        memcpy(at, sqlite3_column_blob(st, PAYLOAD_COL), e->payload_bytes);
-    at[e->payload_bytes] = '\0';
-    e->payload = at;
+        memcpy(c->payload, sqlite3_column_blob(st, PAYLOAD_COL), e->payload_bytes);
 }
 
-static enum err_code take(struct sq *q, int64_t num, struct claimed **out, struct err *err)
+/* *out NULL: it has more than room bytes. */
+static enum err_code take(struct sq *q, int64_t num, size_t room, struct claimed **out,
+                          size_t *bytes, struct err *err)
 {
     sqlite3_stmt *st;
     enum err_code code = sq_row(q, SQ_CLAIM_GET, &st, err, CLAIM_SQL, "l", num);
@@ -91,13 +91,16 @@ static enum err_code take(struct sq *q, int64_t num, struct claimed **out, struc
     }
     if (code != OK)
         return code;
-    struct claimed *c = calloc(1, block_bytes(st));
+    size_t text_n = text_bytes(st), payload_n = (size_t)sqlite3_column_bytes(st, PAYLOAD_COL);
+    bool fits = claimed_size(text_n, payload_n) <= room;
+    struct claimed *c = fits ? claimed_alloc(text_n, payload_n) : NULL;
     if (c != NULL)
         fill(st, c);
     sq_done(st);
-    if (c == NULL)
+    if (fits && c == NULL)
         return fail(err, ERR_NOMEM, "no memory for a claimed delivery");
     *out = c;
+    *bytes = claimed_size(text_n, payload_n);
     return OK;
 }
 
@@ -114,38 +117,45 @@ static bool skipped(const int64_t *skip, size_t n, int64_t num)
     return lo < n && skip[lo] == num;
 }
 
-enum err_code sq_claim(struct backend *b, int64_t sub, int64_t now_ms, size_t max,
-                       const int64_t *skip, size_t skip_n, struct claimed **out, size_t *n,
-                       int64_t *next_due_ms, struct err *err)
+enum err_code sq_claim(struct backend *b, int64_t sub, int64_t now_ms, const struct claim_ask *ask,
+                       struct claimed **out, struct claim_got *got, struct err *err)
 {
     struct sq *q = sq_of(b);
     sqlite3_stmt *st;
-    size_t got = 0;
-    int64_t next = 0;
+    size_t room = ask->max_bytes;
+    struct claim_got g = {0};
     enum err_code code =
         sq_open(q, SQ_CLAIM_SCAN, &st, err,
                 "SELECT due, num FROM ready WHERE sub = ?1 ORDER BY due, num", "l", sub);
     while (code == OK && (code = sq_next(q, st, err)) == OK) {
         int64_t due = sqlite3_column_int64(st, 0), num = sqlite3_column_int64(st, 1);
-        if (skipped(skip, skip_n, num))
+        size_t bytes = 0;
+        if (skipped(ask->skip, ask->skip_n, num))
             continue;
-        if (due > now_ms || got == max) {
-            next = due;
+        if (due > now_ms || g.n == ask->max) {
+            g.next_due_ms = due;
             break;
         }
-        code = take(q, num, &out[got], err);
-        if (code == OK)
-            got++;
+        code = take(q, num, room < ask->max_row_bytes ? room : ask->max_row_bytes, &out[g.n],
+                    &bytes, err);
+        if (code != OK)
+            break;
+        if (out[g.n] == NULL) {
+            g.next_due_ms = due;
+            g.next_bytes = bytes;
+            break;
+        }
+        room -= bytes;
+        g.n++;
     }
     if (code != ERR_NOT_FOUND)
         sq_done(st);
     if (code != OK && code != ERR_NOT_FOUND) {
-        while (got > 0)
-            free(out[--got]);
+        while (g.n > 0)
+            claimed_free(out[--g.n]);
         return code;
     }
-    *n = got;
-    *next_due_ms = next;
+    *got = g;
     return OK;
 }
 

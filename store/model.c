@@ -91,13 +91,52 @@ static const char *move_text(char **at, const char *text)
     return copy;
 }
 
+size_t claimed_size(size_t text_n, size_t payload_bytes)
+{
+    return sizeof(struct claimed) + text_n + payload_bytes + 1;
+}
+
+struct claimed *claimed_alloc(size_t text_n, size_t payload_bytes)
+{
+    struct claimed *c = malloc(sizeof(*c) + text_n);
+    char *payload = malloc(payload_bytes + 1);
+    if (c == NULL || payload == NULL) {
+        free(c);
+        free(payload);
+        return NULL;
+    }
+    memset(c, 0, sizeof(*c));
+    payload[payload_bytes] = '\0';
+    c->event.payload = c->payload = payload;
+    c->event.payload_bytes = payload_bytes;
+    c->bytes = claimed_size(text_n, payload_bytes);
+    return c;
+}
+
+void claimed_drop_payload(struct claimed *c)
+{
+    if (c->payload == NULL)
+        return;
+    free(c->payload);
+    c->bytes -= c->event.payload_bytes + 1;
+    c->event.payload = c->payload = NULL;
+    c->event.payload_bytes = 0;
+}
+
+void claimed_free(struct claimed *c)
+{
+    if (c == NULL)
+        return;
+    claimed_drop_payload(c);
+    free(c);
+}
+
 struct claimed *claimed_new(const struct delivery *d, const struct event_rec *from)
 {
-    size_t n = sizeof(struct claimed) + from->payload_bytes + 1 + text_bytes(from->id) +
-               text_bytes(from->type) + text_bytes(from->ordering_key) +
+    size_t n = text_bytes(from->id) + text_bytes(from->type) + text_bytes(from->ordering_key) +
                text_bytes(from->correlation_id) + text_bytes(from->source) +
                text_bytes(from->version) + text_bytes(from->attributes) + text_bytes(from->outbox);
-    struct claimed *c = malloc(n);
+    struct claimed *c = claimed_alloc(n, from->payload_bytes);
     if (c == NULL)
         return NULL;
     char *at = (char *)(c + 1);
@@ -115,9 +154,8 @@ struct claimed *claimed_new(const struct delivery *d, const struct event_rec *fr
     e->attributes = move_text(&at, from->attributes);
     e->outbox = move_text(&at, from->outbox);
     if (from->payload_bytes > 0)
-        memcpy(at, from->payload, from->payload_bytes);
-    at[from->payload_bytes] = '\0';
-    e->payload = at;
+        memcpy(c->payload, from->payload, from->payload_bytes);
+    e->payload = c->payload;
     return c;
 }
 

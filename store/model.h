@@ -153,16 +153,24 @@ struct attempt {
     int64_t next_ms; /* when the next attempt was planned; 0: none */
 };
 
-/* What claim returns: everything that sending needs, in one block (free()). event.expires_ms is
- * the delivery's own: 0 where a replay ignores that the event has expired. */
+/* What claim returns: everything that sending needs. event.expires_ms is the delivery's own: 0 where
+ * a replay ignores that the event has expired. The payload lies apart from the rest, so that it can
+ * go as soon as the body is made of it. */
 struct claimed {
     struct delivery delivery;
     struct event_rec event;
+    char *payload; /* what event.payload points to */
+    size_t bytes;  /* of memory, payload included */
 };
 
-/* The same block made of rows in hand (their filled-on-read names are left out); NULL: no memory.
- */
+/* The same made of rows in hand (their filled-on-read names are left out); NULL: no memory. */
 struct claimed *claimed_new(const struct delivery *d, const struct event_rec *e);
+/* For backends: text_n bytes follow the struct for its strings, payload has room for payload_bytes
+ * and is ended by a NUL; all else is zero. NULL: no memory. */
+struct claimed *claimed_alloc(size_t text_n, size_t payload_bytes);
+size_t claimed_size(size_t text_n, size_t payload_bytes); /* what claimed.bytes will be */
+void claimed_drop_payload(struct claimed *c);
+void claimed_free(struct claimed *c); /* NULL is fine */
 
 enum settle_to { SETTLE_DELIVERED, SETTLE_RETRY, SETTLE_DEAD };
 struct settlement {

@@ -270,6 +270,9 @@ static inline void bed_replay(struct bed *bed, int64_t num, int64_t job, int64_t
     OK_OR_DIE(bed, bed->ops->dead_replay(bed->b, num, job, now_ms, now_ms, &bed->err));
 }
 
+#define CLAIM_UPTO(n)                                                                              \
+    ((struct claim_ask){.max = (n), .max_row_bytes = SIZE_MAX, .max_bytes = SIZE_MAX})
+
 /* The numbers that sub's lane could send at now, in order; at most 32. */
 struct claims {
     size_t n;
@@ -279,11 +282,13 @@ static inline struct claims bed_claim(struct bed *bed, int64_t sub, int64_t now_
 {
     struct claimed *out[32];
     struct claims c;
-    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, now_ms, 32, NULL, 0, out, &c.n, &c.next_due_ms,
-                                   &bed->err));
+    struct claim_got got;
+    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, now_ms, &CLAIM_UPTO(32), out, &got, &bed->err));
+    c.n = got.n;
+    c.next_due_ms = got.next_due_ms;
     for (size_t i = 0; i < c.n; i++) {
         c.num[i] = out[i]->delivery.num;
-        free(out[i]);
+        claimed_free(out[i]);
     }
     return c;
 }

@@ -148,17 +148,18 @@ static inline void dump_dead(struct bed *bed, bool newest_first, struct buf *out
 static inline void dump_ready(struct bed *bed, int64_t sub, struct buf *out)
 {
     struct claimed *list[256];
-    int64_t next, head;
-    size_t n;
+    struct claim_got got;
+    int64_t head;
     OK_OR_DIE(bed, bed->ops->heads(bed->b, &sub, 1, &head, &bed->err));
     OK_OR_DIE(bed,
-              bed->ops->claim(bed->b, sub, INT64_MAX, 256, NULL, 0, list, &n, &next, &bed->err));
-    buf_addf(out, "ready s%" PRId64 " head%" PRId64 " next%" PRId64 "\n", sub, head, next);
-    for (size_t i = 0; i < n; i++) {
+              bed->ops->claim(bed->b, sub, INT64_MAX, &CLAIM_UPTO(256), list, &got, &bed->err));
+    buf_addf(out, "ready s%" PRId64 " head%" PRId64 " next%" PRId64 "\n", sub, head,
+             got.next_due_ms);
+    for (size_t i = 0; i < got.n; i++) {
         dump_delivery(out, &list[i]->delivery);
         dump_event(out, &list[i]->event);
         buf_addc(out, '\n');
-        free(list[i]);
+        claimed_free(list[i]);
     }
 }
 

@@ -209,12 +209,12 @@ static void replay_of_an_expired_one_lives(void **state)
     OK_OR_DIE(bed, bed->ops->kill_expired(bed->b, 9, T0 + 30, T0 + 99, &n, &bed->err));
     assert_int_equal(n, 0);
     struct claimed *c;
-    int64_t next;
-    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 30, 1, NULL, 0, &c, &n, &next, &bed->err));
-    assert_int_equal(n, 1);
+    struct claim_got got;
+    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 30, &CLAIM_UPTO(1), &c, &got, &bed->err));
+    assert_int_equal(got.n, 1);
     assert_int_equal(c->delivery.num, d);
     assert_int_equal(c->event.expires_ms, 0); /* nor by the scheduler */
-    free(c);
+    claimed_free(c);
 }
 
 static void job_counts_outcomes(void **state)

@@ -148,24 +148,25 @@ static void settle(struct walk *w, int64_t delivery)
 static void step_claim_and_settle(struct walk *w)
 {
     struct claimed *list[PAIR][8];
-    size_t n[PAIR], max = 1 + roll(w, 8);
-    int64_t next[PAIR], sub = roll_sub(w), pick = 0;
+    struct claim_got got[PAIR];
+    size_t max = 1 + roll(w, 8), max_bytes = 1 + roll(w, 4000);
+    int64_t sub = roll_sub(w), pick = 0;
     int64_t skip[2] = {w->first + roll(w, 50), w->first + 60 + roll(w, 500)};
-    size_t skip_n = roll(w, 3);
+    struct claim_ask ask = {max, 1 + roll(w, 2000), max_bytes, skip, roll(w, 3)};
     for (int i = 0; i < PAIR; i++) {
         struct bed *bed = &w->pair[i];
-        OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, w->now, max, skip, skip_n, list[i], &n[i],
-                                       &next[i], &bed->err));
+        OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, w->now, &ask, list[i], &got[i], &bed->err));
     }
-    same(w, "claim n", (int64_t)n[0], (int64_t)n[1]);
-    same(w, "claim next", next[0], next[1]);
-    uint32_t chosen = n[0] > 0 ? roll(w, (uint32_t)n[0]) : 0;
-    for (size_t k = 0; k < n[0]; k++) {
+    same(w, "claim n", (int64_t)got[0].n, (int64_t)got[1].n);
+    same(w, "claim next", got[0].next_due_ms, got[1].next_due_ms);
+    same(w, "claim next bytes", (int64_t)got[0].next_bytes, (int64_t)got[1].next_bytes);
+    uint32_t chosen = got[0].n > 0 ? roll(w, (uint32_t)got[0].n) : 0;
+    for (size_t k = 0; k < got[0].n; k++) {
         same(w, "claim num", list[0][k]->delivery.num, list[1][k]->delivery.num);
         if (k == chosen)
             pick = list[0][k]->delivery.num;
-        free(list[0][k]);
-        free(list[1][k]);
+        claimed_free(list[0][k]);
+        claimed_free(list[1][k]);
     }
     if (pick != 0)
         settle(w, pick);

@@ -21,10 +21,10 @@ static void claim_in_order_of_due(void **state)
 static void claim_holds_what_sending_needs(void **state)
 {
     struct bed *bed = *state;
-    int64_t sub = bed_sub(bed, "a", 0), next;
+    int64_t sub = bed_sub(bed, "a", 0);
     struct event_rec e = bed_event_of(bed, "evt", T0);
     struct claimed *c;
-    size_t n;
+    struct claim_got got;
     e.correlation_id = "corr";
     e.ordering_key = "k";
     e.attributes = "{}";
@@ -32,8 +32,8 @@ static void claim_holds_what_sending_needs(void **state)
     e.source = "s";
     e.expires_ms = T0 + 500;
     int64_t d = bed_put_at(bed, &e, &sub, 1, true, NULL);
-    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0, 1, NULL, 0, &c, &n, &next, &bed->err));
-    assert_int_equal(n, 1);
+    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0, &CLAIM_UPTO(1), &c, &got, &bed->err));
+    assert_int_equal(got.n, 1);
     assert_int_equal(c->delivery.num, d);
     assert_int_equal(c->delivery.sub, sub);
     assert_int_equal(c->delivery.state, DELIVERY_PENDING);
@@ -47,7 +47,7 @@ static void claim_holds_what_sending_needs(void **state)
     assert_int_equal(c->event.expires_ms, T0 + 500);
     assert_int_equal(c->event.payload_bytes, 7);
     assert_memory_equal(c->event.payload, "{\"n\":1}", 7);
-    free(c);
+    claimed_free(c);
     /* claiming changes nothing */
     ASSERT_CLAIMS(bed, sub, T0, d);
 }
@@ -55,32 +55,83 @@ static void claim_holds_what_sending_needs(void **state)
 static void claim_max_and_skip(void **state)
 {
     struct bed *bed = *state;
-    int64_t sub = bed_sub(bed, "a", 0), d[5], next;
+    int64_t sub = bed_sub(bed, "a", 0), d[5];
     char id[16];
     struct claimed *c[5];
-    size_t n;
+    struct claim_got got;
     for (int i = 0; i < 5; i++) {
         snprintf(id, sizeof(id), "e%d", i);
         d[i] = bed_emit(bed, sub, id, NULL, T0 + i);
     }
-    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 9, 2, NULL, 0, c, &n, &next, &bed->err));
-    assert_int_equal(n, 2);
-    assert_int_equal(next, T0 + 2); /* the first not returned, due already */
-    free(c[0]);
-    free(c[1]);
+    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 9, &CLAIM_UPTO(2), c, &got, &bed->err));
+    assert_int_equal(got.n, 2);
+    assert_int_equal(got.next_due_ms, T0 + 2); /* the first not returned, due already */
+    claimed_free(c[0]);
+    claimed_free(c[1]);
     const int64_t skip[] = {d[0], d[2], d[3]};
-    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 9, 1, skip, 3, c, &n, &next, &bed->err));
-    assert_int_equal(n, 1);
+    struct claim_ask ask = {
+        .max = 1, .max_row_bytes = SIZE_MAX, .max_bytes = SIZE_MAX, .skip = skip, .skip_n = 3};
+    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 9, &ask, c, &got, &bed->err));
+    assert_int_equal(got.n, 1);
     assert_int_equal(c[0]->delivery.num, d[1]);
-    assert_int_equal(next, T0 + 4); /* skipped ones do not count */
-    free(c[0]);
-    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 3, 5, skip, 3, c, &n, &next, &bed->err));
-    assert_int_equal(n, 1);
-    assert_int_equal(next, T0 + 4);
-    free(c[0]);
-    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 9, 0, NULL, 0, c, &n, &next, &bed->err));
-    assert_int_equal(n, 0);
-    assert_int_equal(next, T0);
+    assert_int_equal(got.next_due_ms, T0 + 4); /* skipped ones do not count */
+    claimed_free(c[0]);
+    ask.max = 5;
+    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 3, &ask, c, &got, &bed->err));
+    assert_int_equal(got.n, 1);
+    assert_int_equal(got.next_due_ms, T0 + 4);
+    claimed_free(c[0]);
+    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 9, &CLAIM_UPTO(0), c, &got, &bed->err));
+    assert_int_equal(got.n, 0);
+    assert_int_equal(got.next_due_ms, T0);
+}
+
+/* What would go beyond the bytes that were asked for stays, and says how large it is. */
+static void claim_max_bytes(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", 0), d[3];
+    struct claimed *c[3];
+    struct claim_got got;
+    d[0] = bed_emit(bed, sub, "e0", NULL, T0);
+    struct event_rec large = bed_event_of(bed, "e1", T0 + 1);
+    char payload[5000];
+    memset(payload, '1', sizeof(payload));
+    large.payload = payload;
+    large.payload_bytes = sizeof(payload);
+    d[1] = bed_put_at(bed, &large, &sub, 1, false, NULL);
+    d[2] = bed_emit(bed, sub, "e2", NULL, T0 + 2);
+    struct claim_ask ask = {.max = 3, .max_row_bytes = SIZE_MAX, .max_bytes = 2000};
+    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 9, &ask, c, &got, &bed->err));
+    assert_int_equal(got.n, 1); /* the third would fit, but is not its turn */
+    assert_int_equal(c[0]->delivery.num, d[0]);
+    assert_int_equal(got.next_due_ms, T0 + 1);
+    assert_true(got.next_bytes > 5000 && got.next_bytes < 6000);
+    ask = (struct claim_ask){3, SIZE_MAX, got.next_bytes, d, 1};
+    claimed_free(c[0]);
+    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 9, &ask, c, &got, &bed->err));
+    assert_int_equal(got.n, 1);
+    assert_int_equal(c[0]->delivery.num, d[1]);
+    assert_int_equal(c[0]->bytes, ask.max_bytes);
+    assert_int_equal(c[0]->event.payload_bytes, sizeof(payload));
+    assert_memory_equal(c[0]->event.payload, payload, sizeof(payload));
+    assert_true(got.next_bytes > 0 && got.next_bytes < 2000);
+    ask = (struct claim_ask){3, ask.max_bytes - 1, SIZE_MAX, d, 1};
+    struct claimed *none[3];
+    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 9, &ask, none, &got, &bed->err));
+    assert_int_equal(got.n, 0);
+    assert_int_equal(got.next_bytes, c[0]->bytes);
+    claimed_drop_payload(c[0]);
+    assert_null(c[0]->event.payload);
+    assert_string_equal(c[0]->event.id, "e1");
+    assert_true(c[0]->bytes < 1000);
+    claimed_free(c[0]);
+    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 9, &CLAIM_UPTO(3), c, &got, &bed->err));
+    assert_int_equal(got.n, 3);
+    assert_int_equal(got.next_due_ms, 0);
+    assert_int_equal(got.next_bytes, 0);
+    for (size_t i = 0; i < 3; i++)
+        claimed_free(c[i]);
 }
 
 static void heads(void **state)
@@ -448,6 +499,7 @@ int main(void)
         ON_BOTH(claim_in_order_of_due),
         ON_BOTH(claim_holds_what_sending_needs),
         ON_BOTH(claim_max_and_skip),
+        ON_BOTH(claim_max_bytes),
         ON_BOTH(heads),
         ON_BOTH(settle_delivered),
         ON_BOTH(settle_retry),

@@ -48,7 +48,7 @@ enum err_code add_sub(struct backend *b, void *arg, struct err *err)
                              .name = r->name,
                              .partner = p.num,
                              .url = r->url,
-                             .patterns = "*",
+                             .patterns = r->patterns != NULL ? r->patterns : "*",
                              .profile = "bondx",
                              .ordered = r->ordered,
                              .state = SUB_ACTIVE,
@@ -73,10 +73,11 @@ enum err_code add_event(struct backend *b, void *arg, struct err *err)
     struct request *r = arg;
     struct intake_limits limits = {1 << 20, (int64_t)30 * DAY};
     struct intake_result result;
+    const char *payload = r->payload != NULL ? r->payload : "{\"qty\":1}";
     struct intake_event e = {.partner = "default",
                              .type = r->type,
-                             .payload = "{\"qty\":1}",
-                             .payload_bytes = 9,
+                             .payload = payload,
+                             .payload_bytes = strlen(payload),
                              .ordering_key = r->key,
                              .expires_ms = r->expires_ms,
                              .outbox = "sim"};

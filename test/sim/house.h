@@ -43,6 +43,8 @@ struct request { /* one write by hand */
     struct house *h;
     int64_t sub;
     const char *name, *url, *type, *key;
+    const char *patterns; /* NULL: everything */
+    const char *payload;  /* NULL: a small one */
     bool ordered, keyless;
     int64_t expires_ms;
     struct changes changes;

@@ -1,6 +1,7 @@
 /* test/sim/sim.c: a day of retries in a second. Scenarios over the real scheduler, policies and
  * memory backend; see world.h and house.h. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "test/sim/house.h"
@@ -311,6 +312,61 @@ static void a_row_comes_once(void **state)
     house_close(&h);
 }
 
+static size_t held_bytes(const struct house *h)
+{
+    struct scheduler_now now;
+
+    scheduler_look(h->scheduler, &now);
+    return now.held_bytes;
+}
+
+/* A hundred slow endpoints and payloads of 1 MiB: what is in memory stays within a budget, however
+ * many want some. Who has small payloads does not notice, a fast one with large payloads has its
+ * turn among the slow. */
+static void large_payloads_have_a_budget(void **state)
+{
+    struct house h;
+    const size_t budget = (size_t)48 << 20, row = ((size_t)1 << 20) + 16384;
+    size_t most = 0;
+    char *large = calloc(1, ((size_t)1 << 20) + 1);
+
+    (void)state;
+    assert_non_null(large);
+    memset(large, '1', (size_t)1 << 20);
+    house_open(&h, "{}\n");
+    for (int i = 0; i < 100; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof name, "slow%d", i);
+        write_now(
+            &h, add_sub,
+            &(struct request){.name = name, .url = "https://slow.example/", .patterns = "large"});
+    }
+    write_now(&h, add_sub,
+              &(struct request){.name = "fast", .url = "https://up.example/", .patterns = "large"});
+    write_now(
+        &h, add_sub,
+        &(struct request){.name = "good", .url = "https://good.example/", .patterns = "small"});
+    world_run(h.loop, h.store, SECOND);
+    for (int i = 0; i < 10; i++)
+        write_now(&h, add_event, &(struct request){.type = "large", .payload = large});
+    for (int i = 0; i < 3000; i++) {
+        world_run(h.loop, h.store, 30);
+        post(&h, 1, "small");
+        world_run(h.loop, h.store, 30);
+        assert_int_equal(h.good_attempts, i + 1);
+        if (held_bytes(&h) > most)
+            most = held_bytes(&h);
+    }
+    assert_in_range(most, budget - row, budget + row);
+    assert_int_equal(h.attempts, 10);
+    world_run(h.loop, h.store, 10 * MINUTE);
+    assert_int_equal(tally(&h).states[DELIVERY_DELIVERED], 101 * 10 + 3000);
+    assert_int_equal(held_bytes(&h), 0);
+    house_close(&h);
+    free(large);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +382,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_forgets_nothing),
         cmocka_unit_test(a_row_that_cannot_be_read_is_read_later),
         cmocka_unit_test(the_unsendable_dies),
+        cmocka_unit_test(large_payloads_have_a_budget),
     };
 
     return cmocka_run_group_tests_name("simulation", tests, NULL, NULL);

@@ -153,7 +153,7 @@ class Load(unittest.TestCase):
                 return d.counts()["delivered"] == 300
             wait_for(over, 120)
             print(f"most: {most:.0f} MiB")
-            self.assertLess(most, 300)
+            self.assertLess(most, 160)
 
 
 if __name__ == "__main__":

@@ -185,13 +185,13 @@ static inline void kill_all(struct world *w, const char *sub)
     struct arena mem;
     struct subscription s;
     struct claimed *rows[64];
-    size_t n = 0;
-    int64_t next;
+    struct claim_ask ask = {.max = 64, .max_row_bytes = SIZE_MAX, .max_bytes = SIZE_MAX};
+    struct claim_got got = {0};
     arena_init(&mem);
     must(w->b->ops->begin(w->b, &err), &err);
     must(w->b->ops->sub_get(w->b, sub, &mem, &s, &err), &err);
-    must(w->b->ops->claim(w->b, s.num, INT64_MAX - 1, 64, NULL, 0, rows, &n, &next, &err), &err);
-    for (size_t i = 0; i < n; i++) {
+    must(w->b->ops->claim(w->b, s.num, INT64_MAX - 1, &ask, rows, &got, &err), &err);
+    for (size_t i = 0; i < got.n; i++) {
         struct settled out;
         struct settlement st = {.delivery = rows[i]->delivery.num,
                                 .sub = s.num,
@@ -217,7 +217,7 @@ static inline void kill_all(struct world *w, const char *sub)
                                 .cause = CAUSE_RETRIES_EXHAUSTED,
                                 .now_ms = clock_store_ms()};
         must(w->b->ops->settle(w->b, &st, st.now_ms + 1000000, &out, &err), &err);
-        free(rows[i]);
+        claimed_free(rows[i]);
     }
     must(w->b->ops->commit(w->b, &err), &err);
     arena_fini(&mem);

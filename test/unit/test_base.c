@@ -74,6 +74,18 @@ static void a_buffer_stops_at_its_cap(void **state)
     taken = buf_take(&b);
     assert_string_equal(taken, "");
     free(taken);
+    buf_init(&b, 100000);
+    buf_adds(&b, "a");
+    buf_reserve(&b, 5000);
+    assert_int_equal(b.room, 5002); /* and a NUL; not doubled */
+    assert_string_equal(b.data, "a");
+    const char *before = b.data;
+    for (int i = 0; i < 1000; i++)
+        buf_adds(&b, "12345");
+    assert_ptr_equal(b.data, before);
+    buf_reserve(&b, 100000);
+    assert_true(b.failed);
+    buf_fini(&b);
 }
 
 static void json_strings(void **state)

@@ -361,8 +361,8 @@ static void what_is_due_comes_along(void **state)
     struct desk *d = desk_new();
     struct err err = {0};
     struct claimed *claimed[2] = {NULL, NULL};
-    size_t n = 0;
-    int64_t next = 0;
+    struct claim_ask ask = {.max = 2, .max_row_bytes = SIZE_MAX, .max_bytes = SIZE_MAX};
+    struct claim_got got = {0};
     (void)state;
     int64_t sub = add_sub(d, "s", partner_num(d, "default"), "*", SUB_ACTIVE);
     struct intake_event ev = event_of("t", "{\"a\":1}");
@@ -371,8 +371,8 @@ static void what_is_due_comes_along(void **state)
     ev.attributes = "{}";
     ev.ordering_key = "k"; /* of a subscription that does not keep order */
     accept(d, &ev);
-    must(d->b->ops->claim(d->b, sub, clock_store_ms(), 2, NULL, 0, claimed, &n, &next, &err), &err);
-    assert_int_equal(n, 1);
+    must(d->b->ops->claim(d->b, sub, clock_store_ms(), &ask, claimed, &got, &err), &err);
+    assert_int_equal(got.n, 1);
     assert_int_equal(d->ch.rows_n, 1);
     const struct claimed *mine = d->ch.rows[0], *theirs = claimed[0];
     assert_int_equal(mine->delivery.num, theirs->delivery.num);
@@ -389,7 +389,8 @@ static void what_is_due_comes_along(void **state)
     assert_string_equal(mine->event.attributes, theirs->event.attributes);
     assert_int_equal(mine->event.payload_bytes, theirs->event.payload_bytes);
     assert_memory_equal(mine->event.payload, theirs->event.payload, theirs->event.payload_bytes);
-    free(claimed[0]);
+    assert_int_equal(mine->bytes, theirs->bytes);
+    claimed_free(claimed[0]);
 
     for (int i = 1; i < CHANGES_ROWS_MAX; i++)
         accept(d, &ev);
