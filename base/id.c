@@ -95,3 +95,8 @@ bool id_is_name(const char *text)
 {
     return is_alnum(text[0]) && is_word(text, 64, "_.-");
 }
+
+bool id_is_table(const char *text)
+{
+    return !(text[0] >= '0' && text[0] <= '9') && is_word(text, 64, "_");
+}

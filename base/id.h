@@ -30,9 +30,10 @@ bool id_parse(const char *text, const char *prefix, int64_t *out);
 void id_base32(char *out, const uint8_t *bytes, size_t n);
 
 /* Event ids: [A-Za-z0-9_:-]{1,128}. Types: [A-Za-z0-9_.-]{1,128}. Names of subscriptions and
- * partners: [A-Za-z0-9][A-Za-z0-9_.-]{0,63}. */
+ * partners: [A-Za-z0-9][A-Za-z0-9_.-]{0,63}. Tables: [A-Za-z_][A-Za-z0-9_]{0,63}. */
 bool id_is_event_id(const char *text);
 bool id_is_type(const char *text);
 bool id_is_name(const char *text);
+bool id_is_table(const char *text);
 
 #endif

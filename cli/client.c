@@ -3,16 +3,21 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "base/url.h"
 #include "cli/out.h"
 #include "engine/api.h"
 #include "engine/intake.h"
@@ -175,18 +180,52 @@ static void handle_in_process(struct cli *cli, struct backend *b, const struct c
     intake_free(intake);
 }
 
+/* By descriptor, and only what is root's and nobody's link: the folder is not ours. */
+static void give_file(const char *path, const char *suffix, const struct stat *owner)
+{
+    char name[PATH_MAX];
+    struct stat st;
+    int n = snprintf(name, sizeof name, "%s%s", path, suffix);
+    int fd = n > 0 && (size_t)n < sizeof name
+                 ? open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+                 : -1;
+
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == 0)
+        (void)!fchown(fd, owner->st_uid, owner->st_gid);
+    close(fd);
+}
+
+/* Root may be the first to use a store: what it makes belongs to the folder's owner, or webhookd
+ * could not open it. Called after the close, since a descriptor of ours would drop SQLite's locks. */
+static void give_to_owner(const char *store, const char *key)
+{
+    char folder[PATH_MAX];
+    struct stat owner;
+
+    text_copy(folder, sizeof folder, store);
+    if (geteuid() != 0 || stat(dirname(folder), &owner) != 0 || owner.st_uid == 0)
+        return;
+    give_file(store, "", &owner);
+    give_file(store, ".lock", &owner);
+    if (key != NULL)
+        give_file(key, "", &owner);
+}
+
 /* OK: answered. ERR_BUSY: another process holds the store. */
 static enum err_code ask_store(struct cli *cli, const struct client_request *r, struct answer *out,
                                struct err *err)
 {
     const struct backend_ops *ops = backend_find(cli->conf->store_url);
+    const char *key = cli->conf->encryption_key_file;
+    bool is_new = backend_is_new(cli->conf->store_url), key_is_new = access(key, F_OK) != 0;
     struct backend *b = NULL;
 
     if (ops == NULL)
         return fail(err, ERR_CONFIG, "store.url %s: no such backend", cli->conf->store_url);
     if (cli->client->keys == NULL) {
-        enum err_code rc = keyring_load(&cli->client->keys, cli->conf->encryption_key_file,
-                                        backend_is_new(cli->conf->store_url), err);
+        enum err_code rc = keyring_load(&cli->client->keys, key, is_new, err);
 
         if (rc != OK)
             return rc;
@@ -197,6 +236,8 @@ static enum err_code ask_store(struct cli *cli, const struct client_request *r, 
         return rc;
     handle_in_process(cli, b, r, out);
     ops->close(b);
+    if (is_new)
+        give_to_owner(url_sqlite_path(cli->conf->store_url), key_is_new ? key : NULL);
     return OK;
 }
 

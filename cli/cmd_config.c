@@ -28,6 +28,13 @@ int cmd_config_show(struct cli *cli)
         return rc;
     buf_init(&text, (size_t)1 << 20);
     conf_show(cli->conf, cli->format == OUT_JSON || cli->format == OUT_JSONL, &text);
+    if (cli->format == OUT_JSONL) {
+        json_t *json = json_loadb(text.data ? text.data : "", text.len, 0, NULL);
+
+        buf_clear(&text);
+        out_json(json, true);
+        json_decref(json);
+    }
     if (text.len > 0)
         fwrite(text.data, 1, text.len, stdout);
     if (text.len > 0 && text.data[text.len - 1] != '\n')

@@ -25,7 +25,9 @@ static int data_read(struct cli *cli, struct buf *out)
     if (*data != '@' && strcmp(data, "-") != 0)
         buf_adds(out, data);
     else if (text_read_file(*data == '@' ? data + 1 : data, DATA_MAX_BYTES, out, &err) != OK)
-        return out_fail(cli, CLI_NO_INPUT, "not_found", "--data: %s", err.text);
+        return err.code == ERR_INVALID
+                   ? out_fail(cli, CLI_DATA, "invalid", "--data: %s", err.text)
+                   : out_fail(cli, CLI_NO_INPUT, "not_found", "--data: %s", err.text);
     if (out->failed)
         return out_fail(cli, CLI_DATA, "invalid", "--data: larger than 8 MiB");
     const char *problem = text_json_problem(out->data ? out->data : "", out->len, &at);
@@ -101,6 +103,9 @@ int cmd_event_emit(struct cli *cli)
         puts(id ? id : "-");
         if (duplicate)
             out_note("accepted before: nothing was stored again");
+        else if (out_integer(a.json, "matched") == 0)
+            out_note(
+                "accepted; no subscription matches, so nobody gets it. Next: webhookctl sub list");
         else
             out_note("accepted; subscriptions that match: %lld%s. Next: webhookctl event show %s",
                      (long long)out_integer(a.json, "matched"),

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/id.h"
 #include "cli/client.h"
 #include "cli/filter.h"
 #include "cli/out.h"
@@ -23,6 +24,11 @@ int cmd_outbox_init(struct cli *cli)
     struct err err = {OK, ""};
     bool created = false;
 
+    /* as the configuration has it: another could be made, but not be served */
+    if (!id_is_table(table_name(cli)))
+        return out_fail(cli, CLI_USAGE, "usage",
+                        "--table %s: letters, digits and _, at most 64, no digit first",
+                        table_name(cli));
     if (outbox_init(file, table_name(cli), cli_flag(cli, FLAG_WAL) != NULL, &created, &err) != OK)
         return out_fail_err(cli, &err);
     out_note(

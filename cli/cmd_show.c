@@ -145,13 +145,12 @@ static bool raw_member(const struct buf *json, const char *name, int depth, cons
     return false;
 }
 
-static int fetch(struct cli *cli, const char *noun, const char *ref, const char *verb, bool payload,
-                 struct answer *a)
+static int fetch(struct cli *cli, const char *noun, const char *ref, bool payload, struct answer *a)
 {
     struct buf path;
 
     buf_init(&path, 16384);
-    client_path(&path, noun, ref, verb);
+    client_path(&path, noun, ref, NULL);
     int rc = client_call(cli, "GET", path.data, payload ? "payload=1" : NULL, NULL, a);
 
     buf_fini(&path);
@@ -165,14 +164,18 @@ static int payload_show(struct cli *cli, const char *noun, const char *ref)
     const char *value;
     size_t n;
     struct buf bytes;
-    int rc = fetch(cli, noun, ref, NULL, true, &a);
+    int rc = fetch(cli, noun, ref, true, &a);
 
     if (rc != 0)
         return rc;
 
     fputs("\nPayload\n", stdout);
     if (raw_member(&a.raw, "payload", 2, &value, &n)) {
-        out_escaped(value, n, "");
+        if (n == strlen("null") && memcmp(value, "null", n) == 0 &&
+            out_integer(a.json, "payload_bytes") != (int64_t)n)
+            puts("(not kept any more)");
+        else
+            out_escaped(value, n, "");
     } else if (raw_member(&a.raw, "payload_base64", 2, &value, &n) && n > 2) {
         buf_init(&bytes, BODY_MAX_BYTES);
         if (text_base64_decode(&bytes, value + 1, n - 2))
@@ -216,8 +219,7 @@ int cmd_dlq_show(struct cli *cli)
                                                OUT_COLUMNS_END};
     bool body = cli_flag(cli, FLAG_BODY) != NULL;
     struct answer a;
-    int rc =
-        fetch(cli, "dead-letters", cli->args->words[0], NULL, body && cli->format != OUT_TABLE, &a);
+    int rc = fetch(cli, "dead-letters", cli->args->words[0], body && cli->format != OUT_TABLE, &a);
 
     if (rc != 0)
         return rc;
@@ -266,7 +268,7 @@ int show_event(struct cli *cli, const char *ref, bool body)
     struct answer a;
     size_t i;
     json_t *item;
-    int rc = fetch(cli, "events", ref, NULL, body && cli->format != OUT_TABLE, &a);
+    int rc = fetch(cli, "events", ref, body && cli->format != OUT_TABLE, &a);
 
     if (rc != 0)
         return rc;
@@ -305,23 +307,19 @@ int cmd_delivery_show(struct cli *cli)
                                                {"Job", "job", OUT_TEXT},
                                                OUT_COLUMNS_END};
     const char *ref = cli->args->words[0];
-    struct answer a, log;
-    int rc = fetch(cli, "deliveries", ref, NULL, false, &a);
+    struct answer a;
+    int rc = fetch(cli, "deliveries", ref, false, &a);
 
     if (rc != 0)
         return rc;
     if (!plain_print(cli, &a)) {
-        out_fields(cli, a.json, fields);
-        rc = fetch(cli, "deliveries", ref, "attempts", false, &log);
-        if (rc == 0) {
-            const json_t *attempts = json_object_get(log.json, "items");
+        const json_t *attempts = json_object_get(a.json, "attempt_log");
 
-            if (json_array_size(attempts) > 0)
-                putchar('\n');
-            attempts_print(cli, attempts);
-            response_print(attempts);
-            answer_fini(&log);
-        }
+        out_fields(cli, a.json, fields);
+        if (json_array_size(attempts) > 0)
+            putchar('\n');
+        attempts_print(cli, attempts);
+        response_print(attempts);
     }
     answer_fini(&a);
     return rc;

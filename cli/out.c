@@ -236,7 +236,9 @@ void out_escaped(const char *text, size_t n, const char *indent)
 
 void out_json(const json_t *value, bool lines)
 {
-    char *text = json_dumps(value, lines ? JSON_COMPACT : JSON_INDENT(2));
+    /* 17 digits, as jansson has them, make 0.00036900000000000002 of 0.000369 */
+    char *text =
+        json_dumps(value, (lines ? JSON_COMPACT : JSON_INDENT(2)) | JSON_REAL_PRECISION(15));
 
     if (text != NULL)
         puts(text);

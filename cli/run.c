@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "cli/client.h"
 #include "cli/help.h"
@@ -74,6 +75,8 @@ int cli_run(int argc, char **argv)
     cli.in_tty = isatty(STDIN_FILENO) == 1;
     cli.out_tty = isatty(STDOUT_FILENO) == 1;
     cli.err_tty = isatty(STDERR_FILENO) == 1;
+    /* What a handler in this process would tell the daemon's log is in its answer. */
+    log_setup(LOG_FORMAT_LOGFMT, LOG_LEVEL_ERROR);
     buf_init(&why, 4096);
     int rc = args_parse(&args, argc, argv, &why);
 

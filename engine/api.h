@@ -25,7 +25,8 @@
  *   POST /subscriptions/{ref}/pause|resume|enable|disable   {"note","for_seconds"}
  *   POST /subscriptions/{ref}/rotate-secret                 {"overlap_seconds":86400,"secret"}
  *   GET  /subscriptions/{ref}/deliveries                    ?FILTER
- *   GET  /deliveries           ?FILTER   GET /deliveries/{id}   GET /deliveries/{id}/attempts
+ *   GET  /deliveries           ?FILTER   GET /deliveries/{id}: with "attempt_log"
+ *   GET  /deliveries/{id}/attempts
  *   GET  /dead-letters         ?FILTER   GET /dead-letters/{dlv_… or event id}: with "request",
  *                              "attempt_log", "event"; ?payload=1
  *   GET  /dead-letters/count   ?FILTER -> {"count","payload_bytes"}

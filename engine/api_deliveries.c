@@ -10,7 +10,7 @@ static enum err_code list(struct api_call *c, const struct api_filter *f)
         return rc;
     buf_adds(&c->resp->body, "{\"items\":[");
     for (size_t i = 0; i < n; i++)
-        render_delivery(&c->resp->body, NULL, &rows[i]);
+        render_delivery_item(&c->resp->body, &rows[i]);
     put_list_end(c, n == f->f.limit, 0, n ? rows[n - 1].num : 0);
     c->resp->status = 200;
     return OK;
@@ -67,10 +67,19 @@ static enum err_code delivery_of_ref(struct api_call *c, struct delivery *d)
 enum err_code h_deliveries_get(struct api_call *c)
 {
     struct delivery d;
+    struct attempt *log = NULL;
+    struct buf *b = &c->resp->body;
+    size_t n = 0;
     enum err_code rc = delivery_of_ref(c, &d);
+    if (rc == OK)
+        rc = c->ops->attempt_list(c->b, d.num, c->mem, &log, &n, c->err);
     if (rc != OK)
         return rc;
-    render_delivery(&c->resp->body, NULL, &d);
+    render_delivery(b, NULL, &d);
+    put_open(b, "attempt_log", '[');
+    for (size_t i = 0; i < n; i++)
+        render_attempt(b, &log[i]);
+    buf_adds(b, "]}");
     c->resp->status = 200;
     return OK;
 }

@@ -236,6 +236,24 @@ static enum err_code event_of_ref(struct api_call *c, bool payload, struct event
                                : rc;
 }
 
+/* Once no delivery is open an event gives up its payload; each dead letter has it, sealed. */
+static enum err_code payload_of_letter(struct api_call *c, const struct delivery *rows, size_t n,
+                                       struct event_rec *e)
+{
+    struct dead_letter l;
+    enum err_code rc = OK;
+    for (size_t i = 0; i < n && rc == OK && !e->payload; i++) {
+        if (rows[i].state != DELIVERY_DEAD)
+            continue;
+        rc = c->ops->dead_get(c->b, rows[i].num, c->mem, &l, c->err);
+        if (rc == OK) {
+            e->payload = l.event.payload;
+            e->payload_bytes = l.event.payload_bytes;
+        }
+    }
+    return rc;
+}
+
 enum err_code h_events_get(struct api_call *c)
 {
     struct event_rec e = {0};
@@ -247,6 +265,8 @@ enum err_code h_events_get(struct api_call *c)
     f.event_id = e.id;
     if (rc == OK)
         rc = c->ops->delivery_list(c->b, &f, c->mem, &rows, &n, c->err);
+    if (rc == OK && payload)
+        rc = payload_of_letter(c, rows, n, &e);
     if (rc != OK)
         return rc;
     struct buf *b = &c->resp->body;
@@ -255,7 +275,7 @@ enum err_code h_events_get(struct api_call *c)
         render_payload(b, &e);
     put_open(b, "deliveries", '[');
     for (size_t i = 0; i < n; i++)
-        render_delivery(b, NULL, &rows[i]);
+        render_delivery_item(b, &rows[i]);
     buf_adds(b, "]}");
     c->resp->status = 200;
     return OK;

@@ -108,7 +108,8 @@ void render_subscription(struct buf *b, const char *name, const struct subscript
                          int64_t now_ms, const char *secret);
 void render_event(struct buf *b, const char *name, const struct event_rec *e);
 void render_payload(struct buf *b, const struct event_rec *e); /* payload or payload_base64 */
-void render_delivery(struct buf *b, const char *name, const struct delivery *d);
+void render_delivery(struct buf *b, const char *name, const struct delivery *d); /* no last brace */
+void render_delivery_item(struct buf *b, const struct delivery *d);
 void render_attempt(struct buf *b, const struct attempt *a);
 void render_letter(struct buf *b, const struct dead_letter *l); /* an item of the list */
 void render_job(struct buf *b, const struct job *j, int64_t now_ms);

@@ -304,6 +304,11 @@ void render_delivery(struct buf *b, const char *name, const struct delivery *d)
     put_time(b, "finished_at", d->finished_ms);
     put_str(b, "ordering_key", d->ordering_key);
     put_id(b, "job", "job", d->job);
+}
+
+void render_delivery_item(struct buf *b, const struct delivery *d)
+{
+    render_delivery(b, NULL, d);
     buf_addc(b, '}');
 }
 

@@ -196,12 +196,8 @@ static const char *listen_problem(const char *text)
 
 static const char *table_problem(const char *text)
 {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
-    size_t n = strspn(text, letters);
-
-    return n == 0 || n > 64 || text[n] != '\0' || (text[0] >= '0' && text[0] <= '9')
-               ? "a table's name: letters, digits and _, at most 64, no digit first"
-               : NULL;
+    return id_is_table(text) ? NULL
+                             : "a table's name: letters, digits and _, at most 64, no digit first";
 }
 
 static const char *text_problem(const char *text)

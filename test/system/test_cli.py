@@ -167,6 +167,27 @@ class Both(unittest.TestCase):
             for was, now in zip(up, look()):
                 self.assertEqual(was, now)
 
+    @unittest.skipUnless(os.geteuid() == 0, "needs root, and somebody else")
+    def test_what_root_makes_first_is_the_folders_owners(self):
+        """A subscription that root adds before the first start must not lock webhookd out of its store."""
+        with Daemon(start=False) as d:
+            os.chmod(d.dir, 0o755)
+            for path in (d.dir, f"{d.dir}/store"):
+                os.chown(path, 65534, 65534)
+            d.ctl("partner", "add", "first")
+            for name in ("store/webhookd.db", "store/webhookd.db.lock", "key"):
+                self.assertEqual(os.stat(f"{d.dir}/{name}").st_uid, 65534, name)
+            done = run_as_nobody(WEBHOOKCTL, "-c", d.conf, "partner", "add", "second")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            d.ctl("partner", "add", "third")
+            self.assertIn("third", run_as_nobody(WEBHOOKCTL, "-c", d.conf, "partner", "list").stdout)
+
+    def test_no_log_of_the_daemons_among_the_words(self):
+        with Daemon(start=False) as d:
+            done = d.ctl("event", "emit", "--type", "a.b", raw=True)  # nobody subscribes: the daemon would log that
+            self.assertNotIn("level=", done.stderr)
+            self.assertIn("no subscription matches", done.stderr)
+
     def test_a_daemon_that_is_killed_under_a_replay(self):
         state = {"status": 400}
         with Daemon(QUICK) as d, Receiver(lambda r, n: state["status"]) as r:
@@ -214,6 +235,27 @@ class Both(unittest.TestCase):
             self.assertIn("member of webhookd's group", done.stderr)
 
 
+class Json(unittest.TestCase):
+    def test_what_the_screens_show_is_in_the_json(self):
+        with Daemon(QUICK) as d, Receiver(503) as r:
+            d.subscribe(r.url)
+            d.emit("a.b", {"n": 1}, event_id="E-1")
+            dead(d, 1)
+            shown = d.json("delivery", "show", "E-1")
+            self.assertEqual([a["outcome"] for a in shown["attempt_log"]], ["http_5xx", "http_5xx"])
+            self.assertEqual(d.json("attempt", "list", "E-1")["items"], shown["attempt_log"])
+            for line in d.ctl("-o", "json", "attempt", "list", "E-1").splitlines():
+                if "_seconds" in line:  # microseconds, without the noise of binary fractions
+                    self.assertLess(len(line.split(":")[1].strip(" ,")), 12, line)
+            # all are dead: the event's payload is sealed with its letter
+            self.assertIn('{"n": 1}', d.ctl("event", "show", "E-1", "--body"))
+            self.assertEqual(d.json("event", "show", "E-1", "--body")["payload"], {"n": 1})
+            d.ctl("dlq", "purge", "--all", "--confirm=1")
+            self.assertIn("not kept any more", d.ctl("event", "show", "E-1", "--body"))
+            self.assertEqual(len(d.ctl("-o", "jsonl", "config", "show").splitlines()), 1)
+            self.assertEqual(json.loads(d.ctl("-o", "jsonl", "config", "show")), d.json("config", "show"))
+
+
 class Pipes(unittest.TestCase):
     def test_a_reader_that_goes_away(self):
         with Daemon() as d:
@@ -251,9 +293,14 @@ class Saying(unittest.TestCase):
     def test_what_is_wrong_in_the_words_of_who_typed_it(self):
         with Daemon() as d:
             d.ctl("event", "emit", "--type", "a.b", "--id", "X", "--data", '{"n":1}')
+            with open(f"{d.dir}/huge", "w") as f:
+                f.write('"' + "x" * (9 << 20) + '"')
             rows = ((["event", "emit", "--type", "a.b", "--id", "X", "--data", '{"n":2}'], 1, "webhookctl: id: 'X' was seen with other content"),
                     (["event", "emit", "--type", "a.b", "--id", "b d"], 65, "webhookctl: id: 'b d' is not an id"),
                     (["dlq", "count", "b d"], 64, "'b d' is not the id of a delivery (dlv_…) or of an event"),
+                    (["event", "emit", "--type", "a.b", "--data", f"@{d.dir}/huge"], 65, "larger than 8388608 bytes"),
+                    (["event", "emit", "--type", "a.b", "--data", f"@{d.dir}/none"], 66, "No such file or directory"),
+                    (["outbox", "init", f"{d.dir}/o.db", "--table", "my outbox"], 64, "letters, digits and _"),
                     (["outbox", "init", f"{d.dir}/none/o.db"], 74, "No such file or directory"),
                     (["outbox", "init", d.conf], 74, "not a database"),
                     (["subscription", "show", "nobody"], 4, "no subscription 'nobody'"))

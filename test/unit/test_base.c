@@ -201,23 +201,25 @@ static void words_from_outside(void **state)
     longest[128] = '\0';
     static const struct {
         const char *text;
-        bool event_id, type, name;
+        bool event_id, type, name, table;
     } rows[] = {
-        {"a", true, true, true},
-        {"", false, false, false},
-        {"order.executed", false, true, true},
-        {"evt:1", true, false, false},
-        {"-a", true, true, false},
-        {"_a", true, true, false},
-        {"a b", false, false, false},
-        {"a/b", false, false, false},
-        {"\xc3\xa4", false, false, false},
-        {"a\n", false, false, false},
+        {"a", true, true, true, true},
+        {"", false, false, false, false},
+        {"order.executed", false, true, true, false},
+        {"evt:1", true, false, false, false},
+        {"-a", true, true, false, false},
+        {"_a", true, true, false, true},
+        {"1a", true, true, true, false},
+        {"a b", false, false, false, false},
+        {"a/b", false, false, false, false},
+        {"\xc3\xa4", false, false, false, false},
+        {"a\n", false, false, false, false},
     };
     for (size_t i = 0; i < N(rows); i++) {
         assert_int_equal(id_is_event_id(rows[i].text), rows[i].event_id);
         assert_int_equal(id_is_type(rows[i].text), rows[i].type);
         assert_int_equal(id_is_name(rows[i].text), rows[i].name);
+        assert_int_equal(id_is_table(rows[i].text), rows[i].table);
     }
     assert_true(id_is_event_id(longest));
     assert_true(id_is_type(longest));
@@ -227,9 +229,11 @@ static void words_from_outside(void **state)
     assert_false(id_is_type(longest));
     longest[64] = '\0';
     assert_true(id_is_name(longest));
+    assert_true(id_is_table(longest));
     longest[64] = 'x';
     longest[65] = '\0';
     assert_false(id_is_name(longest));
+    assert_false(id_is_table(longest));
 }
 
 /* Random puts, moves and removals against a plain search for the smallest. */
