@@ -47,20 +47,23 @@ class Partner:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 want = "sha256=" + hmac.new(partner.secret, body, hashlib.sha256).hexdigest()
                 with partner.lock:
+                    status = partner.status  # one for the book and for the answer, though it changes meanwhile
                     partner.attempts += 1
                     if not hmac.compare_digest(want, self.headers.get("X-BondX-Signature", "")):
                         partner.forged += 1
-                    elif partner.status == 200:
+                    elif status == 200:
                         partner.good[self.headers["webhook-id"]] = json.loads(body)
-                self.send_response(partner.status)
+                self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        class Server(http.server.ThreadingHTTPServer):
+            request_queue_size = 64
+
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/webhooks"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -71,9 +74,10 @@ class Story:
         self.conf = f"{self.dir}/webhookd.conf"
         self.trades = f"{self.dir}/trades.db"
         self.daemon = None
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
+        self.held = socket.socket()  # bound and never listening, it keeps the port for webhookd, across its restart as well
+        self.held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.held.bind(("127.0.0.1", 0))
+        port = self.held.getsockname()[1]
         with open(self.conf, "w") as f:
             f.write(f"""\
 store: {{url: "sqlite://{self.dir}/webhookd.db", encryption_key_file: {self.dir}/key}}
