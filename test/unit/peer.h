@@ -50,7 +50,7 @@ struct peer {
     uint16_t port;
     SSL_CTX *tls;
     pthread_t thread;
-    atomic_int accepted, requests, stirred; /* stirred: what comes 50 ms later has come */
+    atomic_int accepted, requests, stirred; /* stirred: what follows an answer has happened */
     atomic_bool over;
     pthread_mutex_t lock; /* last */
     char last[REQUEST_ROOM];
@@ -187,8 +187,8 @@ out:
     if (reset) {
         (void)close(g->fd);
         g->fd = -1;
-        g->p->stirred += page->manner == PEER_GONE;
     }
+    g->p->stirred += page != NULL && (page->manner == PEER_GONE || page->manner == PEER_CLOSE);
     free(request);
     return NULL;
 }
@@ -225,8 +225,8 @@ static struct peer *peer_new(const struct peer_page *pages, const char *cert_fil
             abort();
     }
     p->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (bind(p->fd, (const struct sockaddr *)&at, sizeof(at)) != 0 || listen(p->fd, 64) != 0 ||
-        getsockname(p->fd, (struct sockaddr *)&at, &n) != 0)
+    if (bind(p->fd, (const struct sockaddr *)&at, sizeof(at)) != 0 ||
+        listen(p->fd, GUESTS_MAX) != 0 || getsockname(p->fd, (struct sockaddr *)&at, &n) != 0)
         abort();
     p->port = ntohs(at.sin_port);
     pthread_create(&p->thread, NULL, accept_main, p);

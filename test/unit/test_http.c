@@ -26,7 +26,7 @@
 
 struct world {
     char dir[32], url[128], socket[64];
-    int port, wake[2];
+    int port, held, wake[2];
     bool not_ready;
     struct keyring *keys;
     struct store *store;
@@ -81,14 +81,16 @@ static void on_end(void *arg)
     loop_stop(((struct world *)arg)->loop);
 }
 
-static int free_port(void)
+/* Bound and never listening, *held keeps the port from everybody but who names it. */
+static int free_port(int *held)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t n = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
-    close(fd);
+    int on = 1;
+    *held = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(setsockopt(*held, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+    assert_int_equal(bind(*held, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(getsockname(*held, (struct sockaddr *)&a, &n), 0);
     return ntohs(a.sin_port);
 }
 
@@ -110,7 +112,7 @@ static int world_open(void **state)
     assert_non_null(mkdtemp(w->dir));
     (void)snprintf(w->url, sizeof w->url, "sqlite://%s/store.db", w->dir);
     (void)snprintf(w->socket, sizeof w->socket, "%s/sock", w->dir);
-    w->port = free_port();
+    w->port = free_port(&w->held);
     (void)snprintf(text, sizeof text, "listen: {socket: %s, http: \"127.0.0.1:%d\"}\n", w->socket,
                    w->port);
     buf_init(&problems, 65536);
@@ -144,6 +146,7 @@ static int world_close(void **state)
     loop_free(w->loop);
     keyring_free(w->keys);
     conf_free(w->conf);
+    close(w->held);
     close(w->wake[0]);
     close(w->wake[1]);
     (void)snprintf(command, sizeof command, "rm -rf %s", w->dir);

@@ -112,14 +112,18 @@ static const char *url_to(const struct world *w, const char *scheme, const char 
     (void)snprintf(text, sizeof(text), "%s://%s:%u/%s", scheme, host, peer_port(w->peer), path);
     return text;
 }
+/* On purpose. */
+static bool peer_is_silent(const char *path)
+{
+    return strncmp(path, "hang", 4) == 0 || strcmp(path, "trickle") == 0;
+}
+
 /* Short where the page is silent on purpose, long where only a busy machine could be. */
 static struct result post_to(struct world *w, const char *path)
 {
-    bool silent = strncmp(path, "hang", 4) == 0 || strcmp(path, "trickle") == 0;
-
     return post(w, (struct transport_request){.lane = 1,
                                               .url = url_to(w, "http", "127.0.0.1", path),
-                                              .timeout_ms = silent ? 400 : 8000});
+                                              .timeout_ms = peer_is_silent(path) ? 400 : 8000});
 }
 
 static void world_open(struct world *w, const struct peer_page *pages, const char *cert)
