@@ -47,13 +47,47 @@ held_ports = []  # sockets
 
 
 def free_port():
-    """A port that nobody listens on, and that stays so: bound until this process ends, so that no other test is given it meanwhile. Who
-    sets SO_REUSEADDR, as every server here does, may listen on it."""
+    """A port that nobody listens on, and that stays so: bound until this process ends, so that no other test is given it meanwhile, nor
+    an outgoing connection. Who sets SO_REUSEADDR, as every server here does, may listen on it."""
     s = socket.socket()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.bind(("127.0.0.1", 0))
     held_ports.append(s)
     return s.getsockname()[1]
+
+
+class Lateness:
+    """How late the machine is meanwhile: a thread that sleeps and syncs a file, again and again, as whoever hands on an event does.
+
+        with Lateness(d.dir) as late:
+            …
+        self.assertLess(took, late.allows(1.0, 6))  # 1 s of its own, and 6 hand-overs as late as the worst that was seen
+    """
+
+    def __init__(self, folder):
+        self.worst, self.over = 0.0, threading.Event()
+        self.file = tempfile.TemporaryFile(dir=folder)
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def run(self):
+        while not self.over.is_set():
+            start = time.monotonic()
+            self.over.wait(0.01)
+            os.pwrite(self.file.fileno(), b"x" * 4096, 0)
+            os.fdatasync(self.file.fileno())
+            self.worst = max(self.worst, time.monotonic() - start - 0.01)
+
+    def allows(self, seconds, hand_overs):
+        return seconds + hand_overs * self.worst
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+        self.file.close()
 
 
 def unix_request(d, method, path, body=None):
@@ -105,7 +139,11 @@ class Receiver:
             disable_nagle_algorithm = True
 
             def do_POST(self):
-                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                length = int(self.headers.get("content-length", 0))
+                body = self.rfile.read(length)
+                if len(body) < length:  # its sender was killed in the middle of it: no request
+                    self.close_connection = True
+                    return
                 request = Request(self.path, self.headers, body)
                 with outer.lock:
                     outer.requests.append(request)
@@ -139,7 +177,7 @@ class Receiver:
                 if not isinstance(sys.exc_info()[1], OSError):  # a peer that went away is part of many tests
                     traceback.print_exc()
 
-        self.server = Server(("127.0.0.1", port), Handler)
+        self.server = Server(("127.0.0.1", port or free_port()), Handler)  # nobody's late retries go to the next receiver
         if tls:
             self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
         self.port = self.server.server_address[1]
@@ -259,8 +297,9 @@ class Daemon:
                                  f"{done.stdout}\n{done.stderr}\n{self.log()[-2000:]}")
         return done if raw else done.stdout
 
-    def terminal(self, *args, columns=100, keys="", env=None):
-        """Runs webhookctl under a pseudo-terminal, where somebody types keys; (status, what it showed)."""
+    def terminal(self, *args, columns=100, keys="", env=None, watch=None):
+        """Runs webhookctl under a pseudo-terminal, where somebody types keys and watch(what is shown so far) looks on; (status,
+        what it showed)."""
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
         process = subprocess.Popen([WEBHOOKCTL, "-c", self.conf, *args], stdin=theirs, stdout=theirs, stderr=theirs,
@@ -271,6 +310,8 @@ class Daemon:
         with contextlib.suppress(OSError):  # EIO: the terminal's other end is closed
             while piece := os.read(ours, 65536):
                 shown += piece
+                if watch:
+                    watch(shown)
         os.close(ours)
         return process.wait(), shown.decode().replace("\r\n", "\n")
 
@@ -302,7 +343,10 @@ class Daemon:
         self.insert(dict(type=type, payload=payload if payload is not None else {}, **columns))
 
     def counts(self):
-        return self.json("status", check=None)["deliveries"]
+        return self.api("GET", "/status")[1]["deliveries"]
+
+    def unsettled(self):
+        return sum(n for state, n in self.counts().items() if state in ("pending", "retrying", "in_flight", "held"))
 
     def metrics(self):
         import urllib.request

@@ -18,6 +18,11 @@ def dead(d, n):
     wait_for(lambda: int(d.ctl("dlq", "count")) == n, what=f"{n} dead letters")
 
 
+def catches(pid, number):
+    with open(f"/proc/{pid}/status") as f:
+        return int(next(line.split()[1] for line in f if line.startswith("SigCgt:")), 16) >> number - 1 & 1
+
+
 class Terminal(unittest.TestCase):
     def test_nothing_of_a_partner_reaches_the_terminal_raw(self):
         with Daemon(QUICK) as d, Receiver(lambda r, n: EVIL) as r:
@@ -49,18 +54,19 @@ class Terminal(unittest.TestCase):
             self.assertIn("E" * 100 + "\n", d.terminal("dlq", "list", columns=250)[1])
 
     def test_asks_shows_whom_it_reaches_and_how_far_it_is(self):
-        state = {"status": 400}
-        with Daemon(QUICK) as d, Receiver(lambda r, n: state["status"]) as r:
+        with Daemon(QUICK) as d, Receiver(400) as r:
             d.subscribe(r.url, "--name", "acme")
             d.insert(*[dict(type="a.b") for _ in range(10)])
             dead(d, 10)
-            state["status"] = 200
             status, shown = d.terminal("dlq", "replay", "--all", "--rate", "20/s", keys="n\n")
             self.assertEqual(status, 64)
             for part in ("acme", "active", r.url, "10 dead letters at 20/s", "nothing was changed"):
                 self.assertIn(part, shown)
             dead(d, 10)
-            status, shown = d.terminal("dlq", "replay", "--all", "--rate", "20/s", keys="y\n", columns=50)
+            looked = threading.Event()  # the endpoint is slow until somebody has seen how far it is
+            r.answer = lambda q, n: looked.wait(20) and 200
+            status, shown = d.terminal("dlq", "replay", "--all", "--rate", "20/s", keys="y\n", columns=50,
+                                       watch=lambda text: b" of 10: delivered " in text and looked.set())
             self.assertEqual(status, 0)
             self.assertIn("10 delivered, 0 dead again", shown)
             self.assertIn(" of 10: delivered ", shown)
@@ -189,14 +195,14 @@ class Both(unittest.TestCase):
             self.assertIn("no subscription matches", done.stderr)
 
     def test_a_daemon_that_is_killed_under_a_replay(self):
-        state = {"status": 400}
-        with Daemon(QUICK) as d, Receiver(lambda r, n: state["status"]) as r:
+        with Daemon(QUICK) as d, Receiver(400) as r:
             d.subscribe(r.url, "--name", "acme")
             d.insert(*[dict(type="a.b") for _ in range(20)])
             dead(d, 20)
-            state["status"] = 200
             r.requests.clear()
-            killer = threading.Thread(target=lambda: (wait_for(lambda: len(r.requests) >= 2), d.kill()))
+            killed = threading.Event()
+            r.answer = lambda q, n: (n == 1 or killed.wait(20)) and 200  # it cannot be over before
+            killer = threading.Thread(target=lambda: (wait_for(lambda: len(r.requests) >= 2), d.kill(), killed.set()))
             killer.start()
             done = d.ctl("dlq", "replay", "--all", "--rate", "10/s", "--yes", check=75, raw=True)
             killer.join()
@@ -205,19 +211,20 @@ class Both(unittest.TestCase):
             self.assertIn("20 delivered", d.ctl("job", "watch", re.search(r"job_\w+", done.stderr).group(0)))
 
     def test_interrupt_leaves_the_job_running(self):
-        state = {"status": 400}
-        with Daemon(QUICK) as d, Receiver(lambda r, n: state["status"]) as r:
+        with Daemon(QUICK) as d, Receiver(400) as r:
             d.subscribe(r.url, "--name", "acme")
             d.insert(*[dict(type="a.b") for _ in range(10)])
             dead(d, 10)
-            state["status"] = 200
             r.requests.clear()
+            interrupted = threading.Event()
+            r.answer = lambda q, n: interrupted.wait(20) and 200  # it cannot be over before
             p = subprocess.Popen([WEBHOOKCTL, "-c", d.conf, "dlq", "replay", "--all", "--rate", "5/s", "--yes"], text=True,
                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-            wait_for(lambda: len(r.requests) >= 1)
+            wait_for(lambda: len(r.requests) >= 1 and catches(p.pid, signal.SIGINT))  # before, it would die of it
             p.send_signal(signal.SIGINT)
             self.assertIn("job watch", p.communicate()[1])
             self.assertEqual(p.returncode, 130)
+            interrupted.set()
             dead(d, 0)
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root to become somebody else")

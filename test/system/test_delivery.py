@@ -3,12 +3,13 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import socket
 import threading
 import time
 import unittest
 
-from harness import Daemon, Receiver, wait_for, free_port
+from harness import Daemon, Lateness, Receiver, free_port, wait_for
 
 FAST = "retry: {default: {max_retries: 2, initial_delay: 50ms, jitter: 0}}\n"
 
@@ -120,13 +121,15 @@ class Outcomes(unittest.TestCase):
     def test_schedule_on_the_wire(self):
         with Daemon("retry: {default: {max_retries: 3, initial_delay: 200ms, jitter: 0}}\n") as d, Receiver(503) as r:
             d.subscribe(r.url)
-            d.emit("a.b", event_id="e1")
-            wait_for(lambda: d.counts()["dead"] == 1)
+            with Lateness(d.dir) as late:
+                d.emit("a.b", event_id="e1")
+                wait_for(lambda: d.counts()["dead"] == 1)
             gaps = [b.at - a.at for a, b in zip(r.requests, r.requests[1:])]
             self.assertEqual(len(r.requests), 4)
+            self.assertEqual(re.findall(r"event=attempt_failed .* retry_in=(\S+)", d.log()), ["0.200", "0.400", "0.800", "0.000"])
             for gap, want in zip(gaps, (0.2, 0.4, 0.8)):
                 self.assertGreaterEqual(gap, want - 0.01)
-                self.assertLess(gap, want + 1.0)
+                self.assertLess(gap, late.allows(want + 1.0, 6))  # answer, loop, writer, timer, connection, receiver
             self.assertEqual({r.id for r in r.requests}, {"e1"})
             self.assertEqual(len({r.body for r in r.requests}), 1)  # the same bytes every time
             self.assertEqual([r.headers["webhook-attempt"] for r in r.requests], ["1", "2", "3", "4"])
@@ -213,14 +216,15 @@ class Outcomes(unittest.TestCase):
                       "half": lambda c: c.sendall(b"HTTP/1.1 200 OK\r\nContent-Le"),
                       "garbage": lambda c: c.sendall(b"\x00\x01\x02 not http\r\n\r\n"), "endless": endless}
         listeners = []
+        patient = ("--timeout", "20s")  # what ends by itself has the time for it, however busy the machine is
         with Daemon("delivery: {timeout: 700ms}\nretry: {default: {max_retries: 0}}\n") as d:
             for name, behaviour in behaviours.items():
                 listener = socket.create_server(("127.0.0.1", 0))
                 listeners.append(listener)
                 threading.Thread(target=serve, args=(listener, behaviour), daemon=True).start()
-                d.subscribe(f"http://127.0.0.1:{listener.getsockname()[1]}/", "--name", name)
-            d.subscribe(f"http://127.0.0.1:{free_port()}/", "--name", "refused")
-            d.subscribe("http://no-such-host.invalid/", "--name", "noname")
+                d.subscribe(f"http://127.0.0.1:{listener.getsockname()[1]}/", "--name", name, *(() if name in ("hang", "trickle") else patient))
+            d.subscribe(f"http://127.0.0.1:{free_port()}/", "--name", "refused", *patient)
+            d.subscribe("http://no-such-host.invalid/", "--name", "noname", *patient)
             d.emit("a.b")
             wait_for(lambda: d.counts()["dead"] == 7 and d.counts()["delivered"] == 1)
             outcomes = {x["subscription"]: x["last_outcome"] for x in d.json("dlq", "list")["items"]}
@@ -320,22 +324,28 @@ class Routing(unittest.TestCase):
     def test_rate_is_kept(self):
         with Daemon() as d, Receiver() as r:
             d.subscribe(r.url, "--rate", "20/s")
-            d.insert(*[dict(type="a.b") for _ in range(40)])
-            wait_for(lambda: len(r.requests) == 40)
-            took = r.requests[-1].at - r.requests[0].at
-            self.assertGreater(took, 1.6)
-            self.assertLess(took, 6)
+            with Lateness(d.dir) as late:
+                before = time.time()
+                d.insert(*[dict(type="a.b") for _ in range(40)])
+                wait_for(lambda: len(r.requests) == 40)
+            # Two are free (a tenth of a second's worth). An arrival may be late, which proves nothing; so the last one is looked at.
+            self.assertGreater(max(x.at for x in r.requests) - before, 1.89)
+            self.assertLess(r.requests[-1].at - r.requests[0].at, late.allows(6, 40))
 
     def test_deliver_after_and_expires_at(self):
         with Daemon() as d, Receiver() as r:
             d.subscribe(r.url)
             now = int(time.time() * 1000)
-            d.emit("a.b", event_id="later", deliver_after=now + 1500)
+            d.emit("a.b", event_id="much-later", deliver_after=now + 3600 * 1000)
             d.emit("a.b", event_id="now")
+            wait_for(lambda: r.ids() == ["now"])  # what waits before it holds up nothing
+            now = int(time.time() * 1000)
+            d.emit("a.b", event_id="later", deliver_after=now + 1500)
             d.emit("a.b", event_id="too-late", expires_at=now - 1000)
             wait_for(lambda: len(r.requests) == 2)
             self.assertEqual(r.ids(), ["now", "later"])
             self.assertGreaterEqual(r.requests[1].at * 1000, now + 1400)
+            wait_for(lambda: (c := d.counts())["pending"] == 1 and c["delivered"] == 2)  # much-later, and the two
             letter = wait_for(lambda: d.json("dlq", "list")["items"])[0]
             self.assertEqual((letter["event_id"], letter["cause"], letter["attempts"]), ("too-late", "expired", 0))
 

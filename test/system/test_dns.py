@@ -9,7 +9,7 @@ import time
 import unittest
 
 import harness
-from harness import Daemon, Receiver, wait_for
+from harness import Daemon, Lateness, Receiver, free_port, wait_for
 
 SERVER = f"127.{random.randrange(1, 255)}.{random.randrange(256)}.53"  # suites may run side by side
 CONF = ("store:\n  url: sqlite://{dir}/store/webhookd.db\n  encryption_key_file: {dir}/key\n"
@@ -97,8 +97,8 @@ class Dns(unittest.TestCase):
         table = {"good": ["127.0.0.1"], "loop": ["127.0.0.2"], "loop6": ["::1"], "mapped": ["::ffff:127.0.0.1"], "nat64": ["64:ff9b::a9fe:a9fe"],
                  "cname": ["@meta.fixture.example", "169.254.169.254"], "mixed": ["127.0.0.1", "10.0.0.5"], "mixed6": ["127.0.0.1", "fd00::1"],
                  "bcast": ["255.255.255.255"], "any": ["0.0.0.0"], "flip": flip, "nx": lambda n: [] if n < 2 else ["127.0.0.1"], "never": []}
-        trap = socket.create_server(("127.0.0.2", 0))
-        port = trap.getsockname()[1]
+        port = free_port()
+        trap = socket.create_server(("127.0.0.2", port))
         trap.setblocking(False)
         names = Names(table)
         try:
@@ -123,8 +123,8 @@ class Dns(unittest.TestCase):
 
     def test_rebinding(self):
         """Each query says something else; what was judged is what is dialled, on every attempt."""
-        trap = socket.create_server(("127.0.0.2", 0))
-        port = trap.getsockname()[1]
+        port = free_port()
+        trap = socket.create_server(("127.0.0.2", port))
         trap.setblocking(False)
         names = Names({"flip": lambda n: random.choice((["127.0.0.1"], ["127.0.0.2"], ["127.0.0.1", "127.0.0.2"]))})
         try:
@@ -151,14 +151,16 @@ class Dns(unittest.TestCase):
                 d.emit("silent")
                 wait_for(lambda: len(names.asked) >= 300)
                 slowest = 0.0
-                for n in range(7):  # longer than a name is remembered
-                    start = time.monotonic()
-                    d.emit("good")
-                    wait_for(lambda: len(r.requests) == n + 1)
-                    slowest = max(slowest, time.monotonic() - start)
-                    time.sleep(0.9)
+                with Lateness(d.dir) as late:
+                    for n in range(7):  # longer than a name is remembered
+                        start = time.monotonic()
+                        d.emit("good")
+                        wait_for(lambda: len(r.requests) == n + 1)
+                        slowest = max(slowest, time.monotonic() - start)
+                        time.sleep(0.9)
                 self.assertGreaterEqual(names.asked["good.fixture.example", 1], 2)
-                self.assertLess(slowest, 1.0)
+                self.assertLess(slowest, late.allows(1.0, 8))  # producer, outbox, writer, loop, name server, loop, connection, receiver
+                wait_for(lambda: d.counts()["delivered"] == 7)
                 self.assertEqual({x["attempts"] for x in d.json("delivery", "list", "--subscription", "good")["items"]}, {1})
                 self.assertEqual(d.stop(), 0)
         finally:

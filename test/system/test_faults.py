@@ -9,10 +9,6 @@ import unittest
 from harness import CONF, Daemon, Receiver, wait_for
 
 
-def held(d):
-    return sum(d.counts()[s] for s in ("pending", "retrying", "in_flight", "held"))
-
-
 def store(d):
     return contextlib.closing(sqlite3.connect(f"{d.dir}/store/webhookd.db", isolation_level=None))
 
@@ -60,7 +56,7 @@ class Wakes(unittest.TestCase):
             wait_for(lambda: d.counts()["in_flight"] == 0)
             began = len(r.requests)
             d.emit("a.b")
-            wait_for(lambda: held(d) + d.counts()["delivered"] == 2001)
+            wait_for(lambda: sum(d.counts().values()) == 2001)
             self.assertEqual(len(r.requests), began)
             d.ctl("subscription", "resume", "s")
             wait_for(lambda: d.counts()["delivered"] == 2001)
@@ -74,7 +70,7 @@ class Wakes(unittest.TestCase):
             # What is taken in after the deletion would not be for s any more.
             wait_for(lambda: 'ingested_total{source="outbox"} 2000' in d.metrics() and len(r.requests) > 50)
             d.ctl("subscription", "delete", "s", "--yes")
-            wait_for(lambda: held(d) == 0)
+            wait_for(lambda: d.unsettled() == 0)
             counts = d.counts()
             self.assertEqual(counts["delivered"] + counts["dead"], 4000)
             self.assertEqual(len(set(other.ids())), 2000)
@@ -90,10 +86,11 @@ class Wakes(unittest.TestCase):
             wait_for(lambda: d.json("subscription", "show", "s")["broken_since"])
             d.kill()
             d.start()
-            before = len(r.requests)
+            before, start = len(r.requests), time.monotonic()
             d.insert(*[dict(type="a.b") for _ in range(200)])
             wait_for(lambda: len(r.requests) >= before + 3)
-            self.assertLess(len(r.requests), before + 5)  # one probe a second, no flood at the start
+            # One probe a second, no flood at the start; one may have been on its way at `before`.
+            self.assertLessEqual(len(r.requests) - before, 2 + time.monotonic() - start)
             r.answer = 200
             wait_for(lambda: d.counts()["delivered"] == 400)
             self.assertIsNone(d.json("subscription", "show", "s")["broken_since"])
@@ -106,9 +103,9 @@ class Wakes(unittest.TestCase):
             wait_for(lambda: d.counts()["in_flight"] == 0)
             tried = len(r.requests)
             self.assertLess(tried, 100 + 3 * 32)
-            self.assertEqual(d.counts()["delivered"], 100)
-            self.assertEqual(d.counts()["dead"], tried - 100)
-            self.assertEqual(d.counts()["held"], 1000 - tried)
+            # Answered comes before settled, and the last rows may be taken in after all that.
+            wait_for(lambda: (c := d.counts())["delivered"] + c["dead"] == tried and c["held"] == 1000 - tried)
+            self.assertEqual((d.counts()["delivered"], d.counts()["dead"]), (100, tried - 100))
             r.answer = 200
             d.ctl("subscription", "enable", "s")
             wait_for(lambda: d.counts()["delivered"] == 1000 - (tried - 100))

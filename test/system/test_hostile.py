@@ -9,7 +9,7 @@ import unittest
 import urllib.request
 import zlib
 
-from harness import Daemon, Receiver, wait_for
+from harness import Daemon, Lateness, Receiver, wait_for
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -109,6 +109,10 @@ BEHAVIOURS = {  # name: (behaviour, outcome of the one attempt)
 }
 
 
+# Those that only the deadline ends; the others have the time they need, however busy the machine is.
+ENDLESS = ("endless-chunk-name", "drip-head", "drip-hints", "drip-body", "silence")
+
+
 def rss_kib(pid):
     with open(f"/proc/{pid}/status") as f:
         return int(next(x for x in f if x.startswith("VmRSS:")).split()[1])
@@ -119,9 +123,9 @@ class Hostile(unittest.TestCase):
         """Retry-After of 3 billion years holds the lane for retry_after_max."""
         servers = {name: Server(behaviour) for name, (behaviour, _) in BEHAVIOURS.items()}
         conf = "delivery: {timeout: 1500ms}\nretry: {default: {max_retries: 0, retry_after_max: 100ms}}\n"
-        with Daemon(conf) as d, Receiver() as good:
+        with Daemon(conf) as d, Receiver() as good, Lateness(d.dir) as late:
             for name, server in servers.items():
-                d.subscribe(server.url, "--name", name, events="evil")
+                d.subscribe(server.url, "--name", name, *(() if name in ENDLESS else ("--timeout", "20s")), events="evil")
             d.subscribe(good.url, "--name", "good", events="fine")
             slowest = [0.0]
             over = threading.Event()
@@ -153,7 +157,7 @@ class Hostile(unittest.TestCase):
             if "asan" not in os.environ.get("BUILD", "") and "tsan" not in os.environ.get("BUILD", ""):
                 self.assertLess(memory[2] - memory[0], 1024, memory)
             print(f"slowest pulse {slowest[0] * 1000:.0f} ms, RSS {memory} KiB")
-            self.assertLess(slowest[0], 3)
+            self.assertLess(slowest[0], late.allows(3, 4))  # connection, loop, store, loop
         for server in servers.values():
             server.close()
 

@@ -8,7 +8,7 @@ import sys
 import time
 import unittest
 
-from harness import Daemon
+from harness import Daemon, wait_for
 
 SUBSCRIPTIONS = 1000
 SECONDS = 3
@@ -37,6 +37,18 @@ def written(pid):
         return {k: int(v) for k, v in (line.split(": ") for line in f)}
 
 
+def is_quiet(pid):
+    """For a second; a sync may take longer, but not without a thread that waits for the disk."""
+    before = written(pid)["wchar"]
+    for _ in range(10):
+        time.sleep(0.1)
+        for path in glob.glob(f"/proc/{pid}/task/*/stat"):
+            with open(path) as f:
+                if f.read().rsplit(")", 1)[1].split()[0] == "D":
+                    return False
+    return written(pid)["wchar"] - before < 512
+
+
 class Idle(unittest.TestCase):
     def test_a_thousand_quiet_subscriptions(self):
         with Daemon() as d:
@@ -48,8 +60,8 @@ class Idle(unittest.TestCase):
                 answer.read()
                 self.assertLess(answer.status, 300)
             api.close()
-            time.sleep(1)  # the last commit's checkpoint
             pid = d.process.pid
+            wait_for(lambda: is_quiet(pid), what="the last commit's checkpoint is over")
             before, from_io = wakeups(pid), written(pid)
             time.sleep(SECONDS)
             woken, io = wakeups(pid) - before, written(pid)

@@ -1,6 +1,8 @@
 """TLS with real peers: nginx with HTTP/2, a CA of our own, a wrong name, an unknown issuer, an old protocol."""
 import os
+import re
 import shutil
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -11,6 +13,17 @@ from harness import Daemon, Receiver, free_port, wait_for
 
 def openssl(*args, cwd):
     subprocess.run(["openssl", *args], cwd=cwd, check=True, capture_output=True)
+
+
+def answers(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def logged(path):
+    """The events that came by HTTP/2."""
+    with open(path) as f:
+        return set(re.findall(r"^HTTP/2\.0 (\S+)$", f.read(), re.M))
 
 
 class Tls(unittest.TestCase):
@@ -71,12 +84,11 @@ http {{ log_format p '$server_protocol $http_webhook_id'; access_log {self.dir}/
         try:
             with Daemon("delivery: {ca_file: %s/ca.pem}\n" % self.dir) as d:
                 d.subscribe(f"https://127.0.0.1:{port}/h2")
+                wait_for(lambda: answers(port), what="nginx listens")
                 d.insert(*[dict(type="a.b", event_id=f"e{n}") for n in range(200)])
                 wait_for(lambda: d.counts()["delivered"] == 200)
                 self.assertEqual({x["attempts"] for x in d.json("delivery", "list", "--limit", "300")["items"]}, {1})  # GOAWAY costs none
-                with open(f"{self.dir}/access.log") as f:
-                    lines = f.read().split("\n")
-                self.assertEqual(len({x.split()[1] for x in lines if x.startswith("HTTP/2.0 ")}), 200)
+                wait_for(lambda: len(logged(f"{self.dir}/access.log")) == 200)  # written after the answer
         finally:
             nginx.terminate()
             nginx.wait()
