@@ -27,7 +27,7 @@ int cmd_config_show(struct cli *cli)
     if (rc != 0)
         return rc;
     buf_init(&text, (size_t)1 << 20);
-    conf_show(cli->conf, cli->format == OUT_JSON || cli->format == OUT_JSONL, &text);
+    conf_show(cli->conf, out_is_json(cli), &text);
     if (cli->format == OUT_JSONL) {
         json_t *json = json_loadb(text.data ? text.data : "", text.len, 0, NULL);
 
@@ -106,7 +106,7 @@ int cmd_egress_check(struct cli *cli)
     } else {
         why = egress_judge_url(&cli->conf->egress, url.scheme, url.host, url.port, &literal, &kind);
     }
-    if (cli->format == OUT_JSON || cli->format == OUT_JSONL) {
+    if (out_is_json(cli)) {
         json_t *json = json_pack("{s:b,s:s?,s:s?}", "allowed", why == NULL, "kind",
                                  why ? kind : NULL, "reason", why);
 

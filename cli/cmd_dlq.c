@@ -6,37 +6,33 @@
 
 #include "base/text.h"
 #include "cli/client.h"
+#include "cli/list.h"
 #include "cli/out.h"
-
-#define COUNT_IDS_MAX 200
 
 static const char path[] = "/api/v1/dead-letters";
 
 int dlq_count(struct cli *cli, const struct filter_flags *f, int64_t *count, int64_t *bytes)
 {
     size_t from = 0;
+    bool more = true;
     int rc = 0;
 
     *count = *bytes = 0;
-    if (f->ids_n == 0 && json_object_get(f->json, "id") != NULL)
-        return 0;
-    do {
+    while (rc == 0 && more) {
         struct answer a;
         struct buf query;
 
         buf_init(&query, (size_t)256 << 10);
-        if (f->query.len > 0)
-            buf_adds(&query, f->query.data);
-        for (size_t n = 0; from < f->ids_n && n < COUNT_IDS_MAX; n++)
-            client_query(&query, "id", f->ids[from++]);
-        rc = client_call(cli, "GET", "/api/v1/dead-letters/count", query.data, NULL, &a);
+        more = filter_query(f, &from, &query);
+        if (more)
+            rc = client_call(cli, "GET", "/api/v1/dead-letters/count", query.data, NULL, &a);
         buf_fini(&query);
-        if (rc != 0)
-            break;
-        *count += out_integer(a.json, "count");
-        *bytes += out_integer(a.json, "payload_bytes");
-        answer_fini(&a);
-    } while (from < f->ids_n);
+        if (more && rc == 0) {
+            *count += out_integer(a.json, "count");
+            *bytes += out_integer(a.json, "payload_bytes");
+            answer_fini(&a);
+        }
+    }
     return rc;
 }
 
@@ -88,9 +84,7 @@ int cmd_dlq_count(struct cli *cli)
     if (rc == 0)
         rc = dlq_count(cli, &f, &count, &bytes);
     if (rc == 0)
-        printf(cli->format == OUT_JSON || cli->format == OUT_JSONL ? "{\"count\":%lld}\n"
-                                                                   : "%lld\n",
-               (long long)count);
+        printf(out_is_json(cli) ? "{\"count\":%lld}\n" : "%lld\n", (long long)count);
     filter_flags_fini(&f);
     return rc;
 }

@@ -14,7 +14,6 @@
 #define PAGE_LINES 256
 #define CHUNK_LINES 256
 #define CHUNK_BYTES ((size_t)1 << 20)
-#define EXPORT_IDS_MAX 200
 
 /* A file with dead letters is its owner's alone; one that holds something is not written over. */
 static int export_open(struct cli *cli, const char *file, FILE **out)
@@ -40,9 +39,11 @@ static int export_open(struct cli *cli, const char *file, FILE **out)
             return out_fail(cli, CLI_CANNOT_CREATE, "io", "%s: %s", file, errno_text(errno));
         }
     }
-    *out = fdopen(fd, "w");
-    if (*out != NULL)
+    FILE *opened = fdopen(fd, "w");
+    if (opened != NULL) {
+        *out = opened;
         return 0;
+    }
     close(fd);
     return out_fail(cli, CLI_INTERNAL, "internal", "out of memory");
 }
@@ -99,22 +100,18 @@ static int export_query(struct cli *cli, const struct buf *base, FILE *to, size_
 static int export_all(struct cli *cli, const struct filter_flags *f, FILE *to, int64_t *n)
 {
     size_t from = 0, left;
+    bool more = true;
     int rc = filter_limit(cli, SIZE_MAX, &left);
 
-    if (f->ids_n == 0 && json_object_get(f->json, "id") != NULL)
-        return rc;
-    do {
-        struct buf base;
+    while (rc == 0 && more && left > 0) {
+        struct buf query;
 
-        buf_init(&base, (size_t)256 << 10);
-        if (f->query.len > 0)
-            buf_adds(&base, f->query.data);
-        for (size_t k = 0; from < f->ids_n && k < EXPORT_IDS_MAX; k++)
-            client_query(&base, "id", f->ids[from++]);
-        if (rc == 0)
-            rc = export_query(cli, &base, to, &left, n);
-        buf_fini(&base);
-    } while (rc == 0 && from < f->ids_n && left > 0);
+        buf_init(&query, (size_t)256 << 10);
+        more = filter_query(f, &from, &query);
+        if (more)
+            rc = export_query(cli, &query, to, &left, n);
+        buf_fini(&query);
+    }
     return rc;
 }
 
@@ -239,7 +236,7 @@ int cmd_dlq_import(struct cli *cli)
     if (!standard)
         fclose(from);
     buf_fini(&im.chunk);
-    if (cli->format == OUT_JSON || cli->format == OUT_JSONL)
+    if (out_is_json(cli))
         printf("{\"imported\":%lld,\"skipped\":%lld,\"unbound\":%lld,\"errors\":%lld}\n",
                im.imported, im.skipped, im.unbound, im.errors);
     out_note(

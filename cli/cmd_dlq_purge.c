@@ -73,7 +73,7 @@ static int purge_slices(struct cli *cli, const struct filter_flags *f, int64_t c
 
 static void purge_report(const struct cli *cli, bool dry, int64_t count, int64_t purged)
 {
-    if (cli->format == OUT_JSON || cli->format == OUT_JSONL)
+    if (out_is_json(cli))
         printf("{\"matched\":%lld,\"purged\":%lld,\"dry_run\":%s}\n", (long long)count,
                (long long)purged, dry ? "true" : "false");
     if (dry)

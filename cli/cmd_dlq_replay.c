@@ -6,6 +6,8 @@
 #include "base/text.h"
 #include "cli/client.h"
 #include "cli/cmd_dlq.h"
+#include "cli/list.h"
+#include "cli/object.h"
 #include "cli/out.h"
 
 static const char path[] = "/api/v1/replays";
@@ -26,24 +28,17 @@ static json_t *replay_body(struct cli *cli, const struct filter_flags *f, double
     return body;
 }
 
-static bool collect_id(void *arg, const json_t *item)
-{
-    json_array_append(arg, json_object_get(item, "id"));
-    return true;
-}
-
 /* --limit N: the set is the first N of the list, by their ids. */
 static int replay_limit(struct cli *cli, struct filter_flags *f)
 {
     json_t *ids;
-    char cursor[128];
     size_t limit;
     int rc = filter_limit(cli, SIZE_MAX, &limit);
 
     if (rc != 0 || limit == SIZE_MAX)
         return rc;
     ids = json_array();
-    rc = list_walk(cli, "/api/v1/dead-letters", NULL, f, limit, cursor, collect_id, ids);
+    rc = list_ids(cli, "/api/v1/dead-letters", f, limit, ids);
     json_object_clear(f->json);
     json_object_set_new(f->json, "id", ids);
     return rc;
@@ -129,12 +124,8 @@ static int replay_start(struct cli *cli, const struct filter_flags *f, double ra
     text_copy(id, sizeof id, out_string(a.json, "id") ? out_string(a.json, "id") : "");
     bool detach = cli_flag(cli, FLAG_DETACH) != NULL, waits = a.in_process;
 
-    if (detach || waits) {
-        if (cli->format == OUT_JSON || cli->format == OUT_JSONL)
-            printf("%s\n", a.raw.data);
-        else
-            printf("%s\n", id);
-    }
+    if ((detach || waits) && !object_plain(cli, &a, id))
+        puts(id);
     answer_fini(&a);
     if (waits) {
         out_note("%s is queued; it runs when webhookd starts. Watch: webhookctl job watch %s", id,

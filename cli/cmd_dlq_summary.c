@@ -6,6 +6,7 @@
 
 #include "cli/client.h"
 #include "cli/cmd_dlq.h"
+#include "cli/list.h"
 #include "cli/out.h"
 
 /* A preview looks at so many letters, so that it is there at once however many there are. */
@@ -109,12 +110,12 @@ static int summary_make(struct cli *cli, const struct filter_flags *f, struct su
     json_t *subs = json_object(), *row;
     char cursor[128];
     size_t i;
-    int rc = list_walk(cli, "/api/v1/dead-letters", NULL, f, most, cursor, summary_item, s);
+    int rc = list_walk(cli, "/api/v1/dead-letters", f, most, cursor, summary_item, s);
 
     *rows = NULL;
     if (rc == 0 && s->total > 0)
-        rc = list_walk(cli, "/api/v1/subscriptions", NULL, NULL, SIZE_MAX, cursor,
-                       subscription_item, subs);
+        rc = list_walk(cli, "/api/v1/subscriptions", NULL, SIZE_MAX, cursor, subscription_item,
+                       subs);
     if (rc == 0)
         *rows = summary_sorted(s);
     json_array_foreach(*rows, i, row)

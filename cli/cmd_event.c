@@ -6,8 +6,7 @@
 #include "base/text.h"
 #include "cli/client.h"
 #include "cli/cmd_show.h"
-#include "cli/filter.h"
-#include "cli/out.h"
+#include "cli/list.h"
 
 #define DATA_MAX_BYTES ((size_t)8 << 20)
 
@@ -94,7 +93,7 @@ int cmd_event_emit(struct cli *cli)
     if (rc != 0)
         return rc;
     rc = client_judge(cli, &a, CLI_DATA);
-    if (rc == 0 && (cli->format == OUT_JSON || cli->format == OUT_JSONL)) {
+    if (rc == 0 && out_is_json(cli)) {
         printf("%s\n", a.raw.data);
     } else if (rc == 0) {
         const char *id = out_string(a.json, "id");

@@ -8,10 +8,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "cli/client.h"
 #include "cli/cmd_dlq.h"
-#include "cli/filter.h"
-#include "cli/out.h"
+#include "cli/list.h"
+#include "cli/object.h"
 
 #define POLL_NS 200000000L
 #define LINE_EVERY_MS 10000
@@ -100,22 +99,22 @@ static void progress_end(const struct cli *cli)
         progress_line("");
 }
 
+static void job_print(const char *id, const json_t *job, const struct job_now *j)
+{
+    printf("%s %s: %lld delivered, %lld dead again", id, j->state, (long long)j->delivered,
+           (long long)j->dead);
+    if (j->excluded > 0)
+        printf(", %lld left out", (long long)j->excluded);
+    if (j->selected > j->delivered + j->dead)
+        printf(", %lld not sent", (long long)(j->selected - j->delivered - j->dead));
+    printf(", in %.1f s\n", json_number_value(out_member(job, "elapsed_seconds")));
+}
+
 static int job_report(struct cli *cli, const char *id, const struct answer *a,
                       const struct job_now *j)
 {
-    if (cli->format == OUT_JSON || cli->format == OUT_JSONL)
-        printf("%s\n", a->raw.data);
-    else if (cli->format == OUT_ID)
-        printf("%s\n", id);
-    else
-        printf("%s %s: %lld delivered, %lld dead again", id, j->state, (long long)j->delivered,
-               (long long)j->dead);
-    if (cli->format == OUT_TABLE && j->excluded > 0)
-        printf(", %lld left out", (long long)j->excluded);
-    if (cli->format == OUT_TABLE && j->selected > j->delivered + j->dead)
-        printf(", %lld not sent", (long long)(j->selected - j->delivered - j->dead));
-    if (cli->format == OUT_TABLE)
-        printf(", in %.1f s\n", json_number_value(out_member(a->json, "elapsed_seconds")));
+    if (!object_plain(cli, a, id))
+        job_print(id, a->json, j);
     if (j->delivered + j->dead > 0)
         out_note("Each of them: webhookctl delivery list --job %s%s", id,
                  j->dead > 0 ? "   What is dead now: webhookctl dlq summary" : "");
@@ -127,15 +126,8 @@ static int job_look(struct cli *cli, const char *id, int64_t *line_ms)
 {
     struct job_now now = {.state = ""};
     struct answer a;
-    struct buf path;
+    int rc = object_get(cli, "jobs", id, NULL, &a);
 
-    buf_init(&path, 4096);
-    client_path(&path, "jobs", id, NULL);
-    int rc = client_call(cli, "GET", path.data, NULL, NULL, &a);
-
-    buf_fini(&path);
-    if (rc == 0)
-        rc = client_readable(cli, &a);
     if (rc != 0)
         return rc;
     job_read(a.json, &now);

@@ -8,7 +8,8 @@
 
 #include "base/id.h"
 #include "cli/client.h"
-#include "cli/filter.h"
+#include "cli/list.h"
+#include "cli/object.h"
 #include "cli/out.h"
 
 static const char *table_name(const struct cli *cli)
@@ -82,18 +83,10 @@ int cmd_rejects_show(struct cli *cli)
                           NULL);
 }
 
-static bool collect_id(void *arg, const json_t *item)
-{
-    json_array_append(arg, json_object_get(item, "id"));
-    return true;
-}
-
 /* The ids that were named, or all that are there now: a retried row that is refused again comes
  * back as another reject, and must not be met twice. */
 static int rejects_ids(struct cli *cli, json_t *ids)
 {
-    char cursor[128];
-
     for (size_t i = 0; i < cli->args->words_n; i++)
         json_array_append_new(ids, json_string(cli->args->words[i]));
     if (cli->args->words_n > 0)
@@ -101,7 +94,7 @@ static int rejects_ids(struct cli *cli, json_t *ids)
     if (cli_flag(cli, FLAG_ALL) == NULL)
         return out_fail(cli, CLI_USAGE, "usage", "'%s' needs ids or --all",
                         cli->args->command->words);
-    return list_walk(cli, "/api/v1/outbox-rejects", NULL, NULL, SIZE_MAX, cursor, collect_id, ids);
+    return list_ids(cli, "/api/v1/outbox-rejects", NULL, SIZE_MAX, ids);
 }
 
 static int rejects_each(struct cli *cli, const char *method, const char *verb, const char *done)
@@ -131,7 +124,7 @@ static int rejects_each(struct cli *cli, const char *method, const char *verb, c
         buf_fini(&path);
         if (one == 0) {
             good++;
-            if (cli->format == OUT_JSON || cli->format == OUT_JSONL)
+            if (out_is_json(cli))
                 printf("%s\n", a.raw.data ? a.raw.data : "");
             answer_fini(&a);
         } else {

@@ -1,9 +1,8 @@
 /* cli/cmd_partner.c: partners, and the audit trail. */
 #include <stdio.h>
 
-#include "cli/client.h"
-#include "cli/filter.h"
-#include "cli/out.h"
+#include "cli/list.h"
+#include "cli/object.h"
 
 int cmd_partner_add(struct cli *cli)
 {
@@ -24,11 +23,7 @@ int cmd_partner_add(struct cli *cli)
         return rc;
     const char *id = out_string(a.json, "id");
 
-    if (cli->format == OUT_JSON || cli->format == OUT_JSONL)
-        printf("%s\n", a.raw.data);
-    else if (cli->format == OUT_ID)
-        puts(id ? id : "-");
-    else
+    if (!object_plain(cli, &a, "-"))
         printf("created %s  %s\n", id ? id : "-", name);
     out_note("Next: webhookctl subscription add --partner %s --url URL --events PATTERN", name);
     answer_fini(&a);

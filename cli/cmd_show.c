@@ -7,9 +7,8 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "cli/client.h"
-#include "cli/filter.h"
-#include "cli/out.h"
+#include "cli/list.h"
+#include "cli/object.h"
 
 #define BODY_MAX_BYTES ((size_t)16 << 20)
 
@@ -145,18 +144,6 @@ static bool raw_member(const struct buf *json, const char *name, int depth, cons
     return false;
 }
 
-static int fetch(struct cli *cli, const char *noun, const char *ref, bool payload, struct answer *a)
-{
-    struct buf path;
-
-    buf_init(&path, 16384);
-    client_path(&path, noun, ref, NULL);
-    int rc = client_call(cli, "GET", path.data, payload ? "payload=1" : NULL, NULL, a);
-
-    buf_fini(&path);
-    return rc == 0 ? client_readable(cli, a) : rc;
-}
-
 /* A request of its own, so that a payload which jansson refuses does not cost the rest. */
 static int payload_show(struct cli *cli, const char *noun, const char *ref)
 {
@@ -164,7 +151,7 @@ static int payload_show(struct cli *cli, const char *noun, const char *ref)
     const char *value;
     size_t n;
     struct buf bytes;
-    int rc = fetch(cli, noun, ref, true, &a);
+    int rc = object_get(cli, noun, ref, "payload=1", &a);
 
     if (rc != 0)
         return rc;
@@ -186,18 +173,10 @@ static int payload_show(struct cli *cli, const char *noun, const char *ref)
     return CLI_OK;
 }
 
-/* True: -o json, jsonl or id has been served. */
-static bool plain_print(const struct cli *cli, const struct answer *a)
+/* A table asks for the payload by itself (payload_show). */
+static const char *payload_query(const struct cli *cli, bool body)
 {
-    const char *id = out_string(a->json, "id");
-
-    if (cli->format == OUT_TABLE)
-        return false;
-    if (cli->format == OUT_ID)
-        puts(id ? id : "-");
-    else
-        printf("%s\n", a->raw.data ? a->raw.data : "");
-    return true;
+    return body && cli->format != OUT_TABLE ? "payload=1" : NULL;
 }
 
 int cmd_dlq_show(struct cli *cli)
@@ -217,13 +196,14 @@ int cmd_dlq_show(struct cli *cli)
                                                {"Payload", "payload_bytes", OUT_BYTES},
                                                {"Note", "note", OUT_TEXT},
                                                OUT_COLUMNS_END};
+    const char *ref = cli->args->words[0];
     bool body = cli_flag(cli, FLAG_BODY) != NULL;
     struct answer a;
-    int rc = fetch(cli, "dead-letters", cli->args->words[0], body && cli->format != OUT_TABLE, &a);
+    int rc = object_get(cli, "dead-letters", ref, payload_query(cli, body), &a);
 
     if (rc != 0)
         return rc;
-    if (!plain_print(cli, &a)) {
+    if (!object_plain(cli, &a, ref)) {
         const json_t *attempts = json_object_get(a.json, "attempt_log");
 
         out_fields(cli, a.json, fields);
@@ -232,9 +212,9 @@ int cmd_dlq_show(struct cli *cli)
         request_print(a.json);
         response_print(attempts);
         if (body)
-            rc = payload_show(cli, "dead-letters", cli->args->words[0]);
+            rc = payload_show(cli, "dead-letters", ref);
         printf("\nNext: webhookctl dlq replay %s%s\n",
-               out_string(a.json, "id") ? out_string(a.json, "id") : cli->args->words[0],
+               out_string(a.json, "id") ? out_string(a.json, "id") : ref,
                body ? "" : "   (--body prints the payload)");
     }
     answer_fini(&a);
@@ -268,11 +248,11 @@ int show_event(struct cli *cli, const char *ref, bool body)
     struct answer a;
     size_t i;
     json_t *item;
-    int rc = fetch(cli, "events", ref, body && cli->format != OUT_TABLE, &a);
+    int rc = object_get(cli, "events", ref, payload_query(cli, body), &a);
 
     if (rc != 0)
         return rc;
-    if (!plain_print(cli, &a)) {
+    if (!object_plain(cli, &a, ref)) {
         struct out_table *t = out_table_new(cli, deliveries);
 
         out_fields(cli, a.json, fields);
@@ -308,11 +288,11 @@ int cmd_delivery_show(struct cli *cli)
                                                OUT_COLUMNS_END};
     const char *ref = cli->args->words[0];
     struct answer a;
-    int rc = fetch(cli, "deliveries", ref, false, &a);
+    int rc = object_get(cli, "deliveries", ref, NULL, &a);
 
     if (rc != 0)
         return rc;
-    if (!plain_print(cli, &a)) {
+    if (!object_plain(cli, &a, ref)) {
         const json_t *attempts = json_object_get(a.json, "attempt_log");
 
         out_fields(cli, a.json, fields);

@@ -8,9 +8,8 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
-#include "cli/client.h"
-#include "cli/filter.h"
-#include "cli/out.h"
+#include "cli/list.h"
+#include "cli/object.h"
 #include "policy/profile.h"
 
 #define SECRET_MAX_BYTES 8192
@@ -224,7 +223,7 @@ int cmd_sub_add(struct cli *cli)
         return rc;
     const char *name = out_string(a.json, "name"), *id = out_string(a.json, "id");
 
-    if (cli->format == OUT_TABLE) {
+    if (!object_plain(cli, &a, "-")) {
         struct buf events;
 
         buf_init(&events, (size_t)64 << 10);
@@ -235,10 +234,6 @@ int cmd_sub_add(struct cli *cli)
         buf_fini(&events);
         out_note("Next: webhookctl event emit --type TYPE   webhookctl sub show %s",
                  name ? name : "");
-    } else if (cli->format == OUT_ID) {
-        puts(id ? id : "-");
-    } else {
-        printf("%s\n", a.raw.data);
     }
     if (a.raw.data != NULL)
         sign_wipe(a.raw.data, a.raw.len);
@@ -271,12 +266,8 @@ int cmd_sub_rotate(struct cli *cli)
     buf_fini(&path);
     if (rc != 0)
         return rc;
-    if (cli->format == OUT_TABLE)
+    if (!object_plain(cli, &a, ref))
         secret_print(a.json);
-    else if (cli->format == OUT_ID)
-        puts(out_string(a.json, "id") ? out_string(a.json, "id") : ref);
-    else
-        printf("%s\n", a.raw.data);
     text_duration(overlap, sizeof overlap, overlap_ms);
     out_note("%s has a new secret; the old one signs too for %s", ref, overlap);
     if (a.raw.data != NULL)
@@ -322,20 +313,14 @@ int cmd_sub_show(struct cli *cli)
 {
     const char *ref = cli->args->words[0];
     struct answer a;
-    struct buf path;
+    int rc = object_get(cli, "subscriptions", ref, NULL, &a);
 
-    if (cli->format != OUT_TABLE)
-        return object_command(cli, "GET", "subscriptions", ref, NULL, NULL, sub_fields, NULL);
-    buf_init(&path, 16384);
-    client_path(&path, "subscriptions", ref, NULL);
-    int rc = client_call(cli, "GET", path.data, NULL, NULL, &a);
-    buf_fini(&path);
-    if (rc == 0)
-        rc = client_readable(cli, &a);
     if (rc != 0)
         return rc;
-    out_fields(cli, a.json, sub_fields);
-    secrets_print(cli, a.json);
+    if (!object_plain(cli, &a, ref)) {
+        out_fields(cli, a.json, sub_fields);
+        secrets_print(cli, a.json);
+    }
     answer_fini(&a);
     return CLI_OK;
 }

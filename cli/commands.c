@@ -7,7 +7,7 @@ const struct flag flags_table[FLAGS] = {
     [FLAG_CONFIG] = {"config", 'c', "FILE", false, NULL,
                      "configuration (else $WEBHOOKD_CONFIG, else /etc/webhookd/webhookd.conf)"},
     [FLAG_OUTPUT] = {"output", 'o', "FORMAT", false, "table json jsonl id",
-                     "table (default), json, jsonl, or id: one id a line"},
+                     "how to print (default: table; id: one id a line)"},
     [FLAG_HELP] = {"help", 'h', NULL, false, NULL, "print help and exit"},
     [FLAG_VERSION] = {"version", 0, NULL, false, NULL, "print the version and exit"},
     [FLAG_YES] = {"yes", 'y', NULL, false, NULL,
@@ -88,6 +88,8 @@ const struct flag flags_table[FLAGS] = {
 #define IDS "[ID...]"
 #define READS "0 4 64 66 69 70 74 75 77 78"
 #define WRITES "0 1 4 64 69 70 73 74 75 77 78"
+#define WRITES_BY_FILE "0 1 4 64 66 69 70 73 74 75 77 78"
+#define WRITES_MANY "0 1 3 4 64 69 70 73 74 75 77 78"
 
 const struct command commands_table[] = {
     {"dlq summary", FILTERS, IDS, 0, COMMAND_ANY, "dead letters by subscription and cause",
@@ -105,7 +107,7 @@ const struct command commands_table[] = {
      "0 1 3 4 64 66 69 70 73 74 75 77 78 130", cmd_dlq_replay},
     {"dlq purge", (FILTERS & ~F(LIMIT)) | F(CONFIRM) | F(NOTE) | F(DRY_RUN) | F(YES), IDS, 0,
      COMMAND_ANY, "discard dead letters for good",
-     "webhookctl dlq purge --until 30d --confirm=1204", WRITES, cmd_dlq_purge},
+     "webhookctl dlq purge --until 30d --confirm=1204", WRITES_BY_FILE, cmd_dlq_purge},
     {"dlq export", FILTERS | F(FILE) | F(FORCE), IDS, 0, COMMAND_ANY,
      "write dead letters as JSON Lines", "webhookctl dlq export -f dead.jsonl",
      "0 4 64 66 69 70 73 74 75 77 78", cmd_dlq_export},
@@ -130,7 +132,7 @@ const struct command commands_table[] = {
      "", 0, 0, "register an endpoint; prints its secret once",
      "webhookctl subscription add --url https://hooks.acme.example/settle --events 'trade.*' "
      "--name acme-settle",
-     WRITES " 66", cmd_sub_add},
+     WRITES_BY_FILE, cmd_sub_add},
     {"subscription list", F(LIMIT) | F(ALL), "", 0, 0, "list subscriptions", "webhookctl sub list",
      READS, cmd_sub_list},
     {"subscription show", 0, "NAME|ID", 1, 1, "one subscription, its limits, secrets' ages, counts",
@@ -148,7 +150,7 @@ const struct command commands_table[] = {
      "webhookctl sub delete acme-settle --yes", WRITES, cmd_sub_delete},
     {"subscription rotate-secret", F(OVERLAP) | F(SECRET_FILE), "NAME|ID", 1, 1,
      "a new secret; both sign until the overlap is over",
-     "webhookctl sub rotate-secret acme-settle --overlap 24h", WRITES " 66", cmd_sub_rotate},
+     "webhookctl sub rotate-secret acme-settle --overlap 24h", WRITES_BY_FILE, cmd_sub_rotate},
     {"event emit",
      F(TYPE) | F(DATA) | F(ID) | F(KEY) | F(PARTNER) | F(CORRELATION_ID) | F(EXPIRES_IN) |
          F(SOURCE),
@@ -182,9 +184,9 @@ const struct command commands_table[] = {
     {"outbox rejects show", 0, "ID", 1, 1, "one refused row",
      "webhookctl outbox rejects show rej_01N8D3VQ0C4T5", READS, cmd_rejects_show},
     {"outbox rejects retry", F(ALL), IDS, 0, COMMAND_ANY, "judge refused rows again",
-     "webhookctl outbox rejects retry --all", WRITES " 3", cmd_rejects_retry},
+     "webhookctl outbox rejects retry --all", WRITES_MANY, cmd_rejects_retry},
     {"outbox rejects purge", F(ALL) | F(YES), IDS, 0, COMMAND_ANY, "forget refused rows",
-     "webhookctl outbox rejects purge rej_01N8D3VQ0C4T5", WRITES " 3", cmd_rejects_purge},
+     "webhookctl outbox rejects purge rej_01N8D3VQ0C4T5", WRITES_MANY, cmd_rejects_purge},
     {"status", 0, "", 0, 0, "the daemon at a glance", "webhookctl status", "0 1 64 69 74 77 78",
      cmd_status},
     {"config check", 0, "[FILE]", 0, 1, "is the configuration valid?",

@@ -8,9 +8,11 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/client.h"
+#include "cli/out.h"
 #include "store/model.h"
 
 #define IDS_FILE_MAX_BYTES ((size_t)16 << 20)
+#define QUERY_IDS_MAX 200 /* the daemon takes a head of 16 KiB */
 
 static int filter_bad(struct cli *cli, enum flag_id flag, const char *why)
 {
@@ -74,7 +76,7 @@ static int ids_read(struct cli *cli, struct filter_flags *f)
         for (size_t i = 0; i < f->ids_n; i++)
             json_array_append_new(ids, json_string(f->ids[i]));
         json_object_set_new(f->json, "id", ids);
-        f->any = true;
+        f->any = f->by_ids = true;
     }
     return 0;
 }
@@ -194,6 +196,21 @@ void filter_flags_fini(struct filter_flags *f)
     buf_fini(&f->query);
     buf_fini(&f->ids_text);
     free(f->ids);
+}
+
+bool filter_query(const struct filter_flags *f, size_t *from, struct buf *out)
+{
+    size_t parts = f->by_ids ? f->ids_n : 1; /* without ids: one query, at once */
+
+    if (*from >= parts)
+        return false;
+    if (f->query.len > 0)
+        buf_adds(out, f->query.data);
+    for (size_t n = 0; *from < f->ids_n && n < QUERY_IDS_MAX; n++)
+        client_query(out, "id", f->ids[(*from)++]);
+    if (!f->by_ids)
+        *from = parts;
+    return true;
 }
 
 int filter_limit(struct cli *cli, size_t standard, size_t *out)

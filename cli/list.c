@@ -1,13 +1,13 @@
-/* cli/list.c: lists, page by page, in every format (filter.h). */
+/* cli/list.c: lists, page by page; see list.h. */
+#include "cli/list.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "cli/client.h"
-#include "cli/filter.h"
 
 #define PAGE_MAX 1000
-#define PAGE_IDS_MAX 200 /* ids in one query: the daemon takes a head of 16 KiB */
 
 struct walk {
     struct cli *cli;
@@ -62,30 +62,40 @@ static int walk_query(struct walk *w, const struct buf *base)
     return rc;
 }
 
-int list_walk(struct cli *cli, const char *path, const char *query, const struct filter_flags *f,
-              size_t limit, char cursor[128], list_visit_fn *visit, void *arg)
+int list_walk(struct cli *cli, const char *path, const struct filter_flags *f, size_t limit,
+              char cursor[128], list_visit_fn *visit, void *arg)
 {
+    static const struct filter_flags everything;
     struct walk w = {cli, path, visit, arg, limit, cursor, false};
     size_t from = 0;
+    bool more = true;
     int rc = 0;
 
     cursor[0] = '\0';
-    if (f != NULL && f->ids_n == 0 && json_object_get(f->json, "id") != NULL)
-        return 0; /* --ids-from with no id in it: nothing, not everything */
-    do {
-        struct buf base;
+    while (rc == 0 && more && w.left > 0 && !w.stopped) {
+        struct buf query;
 
-        buf_init(&base, (size_t)256 << 10);
-        if (query != NULL)
-            buf_adds(&base, query);
-        if (f != NULL && f->query.len > 0)
-            buf_addf(&base, "%s%s", base.len ? "&" : "", f->query.data);
-        for (size_t n = 0; f != NULL && from < f->ids_n && n < PAGE_IDS_MAX; n++)
-            client_query(&base, "id", f->ids[from++]);
-        rc = walk_query(&w, &base);
-        buf_fini(&base);
-    } while (rc == 0 && f != NULL && from < f->ids_n && w.left > 0 && !w.stopped);
+        buf_init(&query, (size_t)256 << 10);
+        more = filter_query(f != NULL ? f : &everything, &from, &query);
+        if (more)
+            rc = walk_query(&w, &query);
+        buf_fini(&query);
+    }
     return rc;
+}
+
+static bool collect_id(void *arg, const json_t *item)
+{
+    json_array_append(arg, json_object_get(item, "id"));
+    return true;
+}
+
+int list_ids(struct cli *cli, const char *path, const struct filter_flags *f, size_t limit,
+             json_t *ids)
+{
+    char cursor[128];
+
+    return list_walk(cli, path, f, limit, cursor, collect_id, ids);
 }
 
 struct printing {
@@ -127,7 +137,7 @@ int list_print(struct cli *cli, const struct list *l, size_t *shown, bool *more)
         p.table = out_table_new(cli, l->columns);
     if (cli->format == OUT_JSON)
         p.items = json_array();
-    int rc = list_walk(cli, l->path, l->query, l->filter, l->limit, cursor, print_item, &p);
+    int rc = list_walk(cli, l->path, l->filter, l->limit, cursor, print_item, &p);
 
     if (rc == 0 && cli->format == OUT_JSON) {
         json_t *whole = json_object();
@@ -165,37 +175,4 @@ int list_command(struct cli *cli, const char *path, const struct out_column *col
         out_note("%zu shown, there are more; --limit N or --all for them", shown);
     filter_flags_fini(&f);
     return rc;
-}
-
-int object_command(struct cli *cli, const char *method, const char *noun, const char *ref,
-                   const char *verb, json_t *body, const struct out_column *fields,
-                   const char *done)
-{
-    struct answer a;
-    struct buf path;
-    int rc;
-
-    buf_init(&path, 16384);
-    client_path(&path, noun, ref, verb);
-    if (strcmp(method, "GET") == 0)
-        rc = client_call(cli, method, path.data, NULL, NULL, &a);
-    else
-        rc = client_call_json(cli, method, path.data, body, &a);
-    buf_fini(&path);
-    if (rc == 0)
-        rc = client_readable(cli, &a);
-    if (rc != 0)
-        return rc;
-    const char *id = out_string(a.json, "id");
-
-    if (cli->format == OUT_TABLE)
-        out_fields(cli, a.json, fields);
-    else if (cli->format == OUT_ID)
-        puts(id ? id : ref);
-    else if (a.raw.len > 0)
-        printf("%s\n", a.raw.data);
-    if (done != NULL)
-        out_note("%s %s", ref, done);
-    answer_fini(&a);
-    return CLI_OK;
 }

@@ -23,6 +23,11 @@ void out_note(const char *fmt, ...)
     fputc('\n', stderr);
 }
 
+bool out_is_json(const struct cli *cli)
+{
+    return cli->format == OUT_JSON || cli->format == OUT_JSONL;
+}
+
 int out_fail(const struct cli *cli, int exit_code, const char *code, const char *fmt, ...)
 {
     char text[1024], now[TEXT_TIME_MAX];
@@ -33,7 +38,7 @@ int out_fail(const struct cli *cli, int exit_code, const char *code, const char 
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     buf_init(&line, CELL_MAX_BYTES);
-    if (cli->format == OUT_JSON || cli->format == OUT_JSONL) {
+    if (out_is_json(cli)) {
         buf_adds(&line, "{\"error\":{\"code\":");
         buf_add_json(&line, code);
         buf_adds(&line, ",\"message\":");

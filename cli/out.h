@@ -18,6 +18,8 @@ __attribute__((format(printf, 4, 5))) int out_fail(const struct cli *cli, int ex
                                                    const char *code, const char *fmt, ...);
 int out_fail_err(const struct cli *cli, const struct err *err); /* exit code by err->code */
 
+bool out_is_json(const struct cli *cli); /* -o json or jsonl */
+
 /* How a value of a JSON object is shown. */
 enum out_kind {
     OUT_TEXT,    /* strings, numbers, booleans, lists by commas; null and "" are "-" */

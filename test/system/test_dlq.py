@@ -1,6 +1,7 @@
 """Dead letters and the CLI: why, replay, purge, export, import; with the daemon up and down."""
 import json
 import os
+import re
 import subprocess
 import time
 import unittest
@@ -73,6 +74,9 @@ class Replay(unittest.TestCase):
             before = {x.id: x.body for x in r.requests}
             preview = d.ctl("dlq", "replay", "--all", "--dry-run", raw=True)
             self.assertIn("10", preview.stdout + preview.stderr)
+            limited = d.ctl("dlq", "replay", "--all", "--limit", "3", "--dry-run")
+            self.assertRegex(limited, r"Would replay 3 dead letters")
+            self.assertRegex(limited, r"(?m)^s +3 +active +%s" % re.escape(r.url))  # the preview says whom it reaches
             self.assertEqual(d.ctl("dlq", "replay", "--all", check=64), "")  # no terminal, no --yes
             dead(d, 10)
             done = d.ctl("dlq", "replay", "--all", "--yes", check=1, raw=True)  # still 503: none

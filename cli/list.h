@@ -1,0 +1,35 @@
+/* cli/list.h: lists, page by page, in every format. */
+#ifndef CLI_LIST_H
+#define CLI_LIST_H
+
+#include <jansson.h>
+
+#include "cli/cli.h"
+#include "cli/filter.h"
+#include "cli/out.h"
+
+/* Calls visit for each item of a list until it returns false, limit is reached or the list ends.
+ * f may be NULL. cursor: where the rest begins, "" at the end of the list. */
+typedef bool list_visit_fn(void *arg, const json_t *item);
+int list_walk(struct cli *cli, const char *path, const struct filter_flags *f, size_t limit,
+              char cursor[128], list_visit_fn *visit, void *arg);
+
+/* Appends the ids of a list's first limit items to the array ids. */
+int list_ids(struct cli *cli, const char *path, const struct filter_flags *f, size_t limit,
+             json_t *ids);
+
+/* The whole of a list command in every format. */
+struct list {
+    const char *path;
+    const struct filter_flags *filter; /* may be NULL */
+    size_t limit;
+    const struct out_column *columns;
+    const char *empty; /* "No dead letters match." */
+};
+/* *shown: how many; *more: there are others. Both may be NULL. */
+int list_print(struct cli *cli, const struct list *l, size_t *shown, bool *more);
+/* list_print() with the filter flags and --limit read, and a word about the rest. */
+int list_command(struct cli *cli, const char *path, const struct out_column *columns,
+                 const char *empty);
+
+#endif
