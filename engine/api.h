@@ -13,7 +13,8 @@
  *                              or {"items":[…]}, after the commit. An object: {"type","data","id",
  *                              "partner","ordering_key","correlation_id","source","version",
  *                              "attributes","created_at","deliver_after","expires_at"}. data: any
- *                              JSON, its bytes are kept; times: RFC 3339 or ms
+ *                              JSON, its bytes are kept; times: RFC 3339 or ms. The outbox's
+ *                              "payload" and "event_id" are as good as data and id
  *   GET  /events               ?type= since= until= limit= cursor=
  *   GET  /events/{id}          ?payload=1; with its "deliveries"
  *   POST /partners             {"name"} -> 201              GET /partners

@@ -8,10 +8,12 @@
 #include "engine/api_impl.h"
 
 enum { DELIVERIES_SHOWN_MAX = 1000 };
-static const char *const EVENT_MEMBERS[] = {
-    "type",           "data",       "id",      "partner",    "ordering_key",
-    "correlation_id", "source",     "version", "attributes", "created_at",
-    "deliver_after",  "expires_at", NULL};
+/* The outbox's names for data and id are as good. */
+static const char *const EVENT_MEMBERS[] = {"type",       "data",          "payload",
+                                            "id",         "event_id",      "partner",
+                                            "attributes", "ordering_key",  "correlation_id",
+                                            "source",     "version",       "created_at",
+                                            "expires_at", "deliver_after", NULL};
 
 /* ---- POST /events ---- */
 
@@ -48,6 +50,13 @@ static enum err_code read_time(struct incoming *in, const char *name, int64_t *o
                       "%s: not a time: RFC 3339, or milliseconds since 1970", name);
 }
 
+/* The scan left null in the place of what it cut out, and did not see a name with escapes. */
+static bool is_left(const json_t *rest, const char *name)
+{
+    const json_t *v = json_object_get(rest, name);
+    return v && !json_is_null(v);
+}
+
 static enum err_code parse_rest(struct incoming *in, const struct scanned *s)
 {
     json_error_t why;
@@ -63,9 +72,15 @@ static enum err_code parse_rest(struct incoming *in, const struct scanned *s)
     enum err_code rc = api_members(c, in->rest, EVENT_MEMBERS);
     if (rc != OK)
         return rc;
+    if (is_left(in->rest, "data") || is_left(in->rest, "payload"))
+        return api_refuse(c, 422, "invalid_event", target(in, "data"),
+                          "data: spell the name without escapes");
     if (!s->data_seen)
         return api_refuse(c, 422, "invalid_event", target(in, "data"),
                           "data: missing: give JSON, for instance {}, under the name \"data\"");
+    if (is_left(in->rest, "id") && is_left(in->rest, "event_id"))
+        return api_refuse(c, 422, "invalid_event", target(in, "event_id"),
+                          "event_id: the same as id: give one of them");
     if (!s->attributes_seen && json_object_get(in->rest, "attributes"))
         return api_refuse(c, 422, "invalid_event", target(in, "attributes"),
                           "attributes: spell the name without escapes");
@@ -80,6 +95,7 @@ static enum err_code read_event(struct incoming *in, const struct scanned *s,
         const char **to;
     } texts[] = {{"type", &ev->type},
                  {"id", &ev->id},
+                 {"event_id", &ev->id},
                  {"partner", &ev->partner},
                  {"ordering_key", &ev->ordering_key},
                  {"correlation_id", &ev->correlation_id},

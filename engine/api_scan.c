@@ -1,4 +1,5 @@
-/* engine/api_scan.c: finds the bytes of "data" and "attributes" in a body of POST /events.
+/* engine/api_scan.c: finds the bytes of "data" (or "payload", as the outbox's column is called) and
+ * "attributes" in a body of POST /events.
  *
  * Hand-written although jansson parses everything else: events are passed on byte for byte, and
  * jansson neither tells where a value stands nor accepts all that is legal (1e400, \u0000). So the
@@ -73,7 +74,7 @@ static void scan_object(struct scan *s, struct scanned *out)
         const char *value = s->at;
         skip_value(s);
         size_t n = (size_t)(s->at - value);
-        bool data = name_is(name, name_n, "data");
+        bool data = name_is(name, name_n, "data") || name_is(name, name_n, "payload");
         if (data || name_is(name, name_n, "attributes")) {
             *(data ? &out->data : &out->attributes) = value;
             *(data ? &out->data_n : &out->attributes_n) = n;

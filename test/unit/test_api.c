@@ -49,6 +49,11 @@ static void test_event_bytes_are_kept(void **state)
     assert_null(at(w, "payload"));
     assert_string_equal(text(w, "deliveries.0.state"), "pending");
     assert_string_equal(text(w, "source"), "webhookd");
+    /* as the outbox calls them */
+    EXPECT(202, "POST", V1 "/events", "{\"event_id\":\"ev-2\",\"type\":\"a\",\"payload\": [1.0] }");
+    assert_string_equal(text(w, "id"), "ev-2");
+    EXPECT(200, "GET", V1 "/events/ev-2?payload=1", NULL);
+    assert_non_null(strstr(w->raw, "\"payload\":[1.0]"));
 }
 
 static void test_event_refusals(void **state)
@@ -69,6 +74,11 @@ static void test_event_refusals(void **state)
         {"{\"type\":\"a\",\"data\":1,\"id\":\"a b\"}", 422, "invalid_event", "id"},
         {"{\"type\":\"a\",\"data\":1,\"data\":2}", 422, "invalid_event", "data"},
         {"{\"type\":\"a\",\"data\":1,\"d\\u0061ta\":2}", 422, "invalid_event", ""},
+        {"{\"type\":\"a\",\"d\\u0061ta\":2}", 422, "invalid_event", "data"},
+        {"{\"type\":\"a\",\"data\":1,\"p\\u0061yload\":2}", 422, "invalid_event", "data"},
+        {"{\"type\":\"a\",\"data\":1,\"payload\":2}", 422, "invalid_event", "data"},
+        {"{\"type\":\"a\",\"data\":1,\"id\":\"a\",\"event_id\":\"a\"}", 422, "invalid_event",
+         "event_id"},
         {"{\"type\":\"a\",\"type\":\"a\",\"data\":1}", 422, "invalid_event", ""},
         {"{\"type\":\"a\",\"data\":1,\"expires_in\":2}", 422, "unknown_member", "expires_in"},
         {"{\"type\":\"a\",\"data\":1,\"expires_at\":1700000000}", 422, "invalid_event",
