@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "engine/api_impl.h"
 
-enum { ROUTE_READS = 0, ROUTE_WRITES = 1, ROUTE_JSON = 2 };
+enum { ROUTE_READS = 0, ROUTE_WRITES = 1, ROUTE_JSON = 2, ROUTE_INGESTS = 4 };
 
 struct api_route {
     const char *name; /* "METHOD /path", with one {…} at most */
@@ -19,7 +19,7 @@ struct api_route {
 #define V1 " /api/v1"
 #define WRITES_JSON (ROUTE_WRITES | ROUTE_JSON)
 static const struct api_route ROUTES[] = {
-    {"POST" V1 "/events", ROUTE_WRITES, h_events_post},
+    {"POST" V1 "/events", ROUTE_WRITES | ROUTE_INGESTS, h_events_post},
     {"GET" V1 "/events", ROUTE_READS, h_events_list},
     {"GET" V1 "/events/{id}", ROUTE_READS, h_events_get},
     {"POST" V1 "/partners", WRITES_JSON, h_partners_post},
@@ -102,6 +102,11 @@ const struct api_route *api_route_find(const char *method, const char *path, boo
 bool api_route_writes(const struct api_route *r)
 {
     return (r->flags & ROUTE_WRITES) != 0;
+}
+
+bool api_route_ingests(const struct api_route *r)
+{
+    return (r->flags & ROUTE_INGESTS) != 0;
 }
 
 const char *api_route_name(const struct api_route *r)

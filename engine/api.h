@@ -97,6 +97,7 @@ struct api_route;
 /* NULL: none; *allowed then says whether the path exists with another method (405). */
 const struct api_route *api_route_find(const char *method, const char *path, bool *allowed);
 bool api_route_writes(const struct api_route *r);
+bool api_route_ingests(const struct api_route *r);     /* it brings events */
 const char *api_route_name(const struct api_route *r); /* "POST /api/v1/events": for logs */
 const struct api_route *api_route_at(size_t i);        /* the whole table, row by row; NULL: end */
 

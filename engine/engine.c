@@ -166,6 +166,8 @@ static void fill_metrics(void *arg, struct metrics_now *out)
     out->jobs_active = jobs_active(e->jobs);
     out->connections_opened = sent.opened;
     out->connections_reused = sent.reused;
+    out->request_bytes = sent.request_bytes;
+    out->response_bytes = sent.response_bytes;
     if (path != NULL && statvfs(path, &fs) == 0)
         out->free_bytes = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
 }

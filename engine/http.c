@@ -262,10 +262,11 @@ static void unix_request(struct evhttp_request *req, void *arg)
         return;
     }
     h->route = route;
+    unsigned flags = (writes ? STORE_GUARDED : 0) | (api_route_ingests(route) ? STORE_INGEST : 0);
     actor_fill(fd, h->actor, sizeof h->actor);
     if (!store_has_room(http->store, writes ? STORE_WRITE : STORE_LIST) ||
-        store_submit(http->store, writes ? STORE_WRITE : STORE_LIST, writes ? STORE_GUARDED : 0,
-                     request_work, request_done, h) != OK) {
+        store_submit(http->store, writes ? STORE_WRITE : STORE_LIST, flags, request_work,
+                     request_done, h) != OK) {
         held_free(h);
         answer_fail(req, 503, "busy", "the store's queue is full: try again");
     }
@@ -286,15 +287,10 @@ static void metrics_done(void *arg, const struct err *err, int64_t generation)
 
     (void)generation;
     if (http != NULL && err->code == OK) {
-        struct store_stats st;
         struct buf text;
 
         http->hooks.metrics(http->hooks.arg, &h->now);
-        store_stats(http->store, &st);
-        h->now.store_commits = st.commits;
-        h->now.store_requests = st.requests;
-        h->now.store_errors = st.errors;
-        h->now.store_file_bytes = st.file_bytes;
+        store_stats(http->store, &h->now.store);
         buf_init(&text, 1 << 20);
         metrics_write(http->metrics, &h->now, &text);
         answer(h->req, 200, "text/plain; version=0.0.4; charset=utf-8", text.data, text.len);

@@ -148,6 +148,16 @@ bool lane_take(struct lane *l, int64_t now_ms)
     }
     if (was_open)
         l->probing = true;
+    l->rate_held = false;
+    return true;
+}
+
+bool lane_rate_holds(struct lane *l, int64_t now_ms)
+{
+    if (l->rate.per_s <= 0 || l->rate_held || l->queue.n == 0 ||
+        rate_next_ms(&l->rate, now_ms) <= now_ms || lane_open_ms(l, now_ms) == INT64_MAX)
+        return false;
+    l->rate_held = true;
     return true;
 }
 

@@ -76,6 +76,7 @@ struct lane {
     struct rate rate;
     struct breaker breaker;
     int64_t wait_until_ms; /* Retry-After of a 429 or 503 */
+    bool rate_held;        /* the next one waits for the rate, and was counted */
     bool probing;          /* taken for the breaker's probe: in flight, or about to start */
 
     int64_t next_due_ms; /* of the earliest ready delivery that is not in memory; 0: none known */
@@ -111,6 +112,8 @@ int64_t lane_open_ms(const struct lane *l, int64_t now_ms);
 bool lane_has_window(const struct lane *l);
 /* Takes what starting one costs (a token, the probe). False: not now. */
 bool lane_take(struct lane *l, int64_t now_ms);
+/* True once for each delivery that the rate alone holds up. */
+bool lane_rate_holds(struct lane *l, int64_t now_ms);
 /* It did not start after all. */
 void lane_give_back(struct lane *l);
 /* How many deliveries a claim should bring; 0: none now. */

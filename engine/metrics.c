@@ -20,13 +20,14 @@ struct histogram {
     int64_t buckets[BOUNDS + 1], n;
     double sum;
 };
+_Static_assert((int)TIMING_BOUNDS == (int)BOUNDS, "one way to write them");
 enum phase { PHASE_DNS, PHASE_CONNECT, PHASE_TLS, PHASE_WAIT, PHASE_TRANSFER, PHASES };
 
 struct metrics {
     int64_t ingested[3], unrouted, rejected, duplicates;
     int64_t attempts[OUTCOMES][3];
     int64_t completed[DELIVERY_STATES], dead[CAUSES];
-    int64_t replays[2];
+    int64_t replays[2], rate_held;
     int64_t http_requests;
     struct histogram attempt, phase[PHASES], end_to_end, pickup, http;
     bool reload_ok;
@@ -110,6 +111,11 @@ void metrics_pickup(struct metrics *m, int64_t ms)
     observe(&m->pickup, (double)(ms > 0 ? ms : 0) / 1e3);
 }
 
+void metrics_rate_held(struct metrics *m)
+{
+    m->rate_held++;
+}
+
 void metrics_http_request(struct metrics *m, int64_t us)
 {
     m->http_requests++;
@@ -143,14 +149,14 @@ static void series(struct buf *out, const char *name, const char *label, const c
 }
 
 static void histogram_body(struct buf *out, const char *name, const char *label,
-                           const struct histogram *h)
+                           const double bounds[BOUNDS], const struct histogram *h)
 {
     const char *comma = label[0] != '\0' ? "," : "";
     int64_t below = 0;
 
     for (size_t i = 0; i < BOUNDS; i++) {
         below += h->buckets[i];
-        buf_addf(out, "%s_bucket{%s%sle=\"%g\"} %lld\n", name, label, comma, attempt_bounds[i],
+        buf_addf(out, "%s_bucket{%s%sle=\"%g\"} %lld\n", name, label, comma, bounds[i],
                  (long long)below);
     }
     buf_addf(out, "%s_bucket{%s%sle=\"+Inf\"} %lld\n", name, label, comma, (long long)h->n);
@@ -163,7 +169,7 @@ static void histogram(struct buf *out, const char *name, const char *help,
                       const struct histogram *h)
 {
     head(out, name, "histogram", help);
-    histogram_body(out, name, "", h);
+    histogram_body(out, name, "", attempt_bounds, h);
 }
 
 static void write_counters(const struct metrics *m, struct buf *out)
@@ -195,6 +201,13 @@ static void write_counters(const struct metrics *m, struct buf *out)
          "First attempts of replayed dead letters, by result.");
     series(out, "webhookd_replays_total", "result", "delivered", m->replays[0]);
     series(out, "webhookd_replays_total", "result", "failed", m->replays[1]);
+    head(out, "webhookd_rate_limited_total", "counter",
+         "Deliveries held up by their subscription's rate; attempts answered 429.");
+    series(out, "webhookd_rate_limited_total", "cause", "configured", m->rate_held);
+    series(out, "webhookd_rate_limited_total", "cause", "http_429",
+           m->attempts[OUTCOME_HTTP_429][METRICS_FIRST] +
+               m->attempts[OUTCOME_HTTP_429][METRICS_RETRY] +
+               m->attempts[OUTCOME_HTTP_429][METRICS_REPLAY]);
     plain(out, "webhookd_http_requests_total", "counter", "Requests to the api.",
           (double)m->http_requests);
 }
@@ -210,7 +223,7 @@ static void write_histograms(const struct metrics *m, struct buf *out)
         char label[32];
 
         (void)snprintf(label, sizeof label, "phase=\"%s\"", phase_names[p]);
-        histogram_body(out, phases, label, &m->phase[p]);
+        histogram_body(out, phases, label, attempt_bounds, &m->phase[p]);
     }
     histogram(out, "webhookd_end_to_end_latency_seconds", "From the event's creation to its 2xx.",
               &m->end_to_end);
@@ -246,20 +259,51 @@ static void write_now(const struct metrics *m, const struct metrics_now *now, st
           (double)now->connections_opened);
     plain(out, "webhookd_connections_reused_total", "counter",
           "Exchanges on a connection that was open.", (double)now->connections_reused);
-    plain(out, "webhookd_storage_commits_total", "counter", "Transactions committed.",
-          (double)now->store_commits);
-    plain(out, "webhookd_storage_requests_total", "counter", "Requests to the store.",
-          (double)now->store_requests);
-    plain(out, "webhookd_storage_errors_total", "counter", "Requests to the store that failed.",
-          (double)now->store_errors);
-    plain(out, "webhookd_storage_database_bytes", "gauge", "Database and its log.",
-          (double)now->store_file_bytes);
+    plain(out, "webhookd_request_bytes_total", "counter", "Bytes of bodies sent to endpoints.",
+          (double)now->request_bytes);
+    plain(out, "webhookd_response_bytes_total", "counter",
+          "Bytes of their answers that were read, heads included.", (double)now->response_bytes);
     plain(out, "webhookd_filesystem_free_bytes", "gauge", "Free space where the store is.",
           (double)now->free_bytes);
     plain(out, "webhookd_config_last_reload_successful", "gauge",
           "1: the last reload was taken over.", m->reload_ok ? 1 : 0);
     plain(out, "webhookd_config_last_reload_success_timestamp_seconds", "gauge",
           "When one last was.", (double)m->reload_ms / 1e3);
+}
+
+static void write_timing(const char *name, enum store_op op, const struct timing *t,
+                         struct buf *out)
+{
+    struct histogram h = {.n = t->n, .sum = (double)t->us / 1e6};
+    double bounds[BOUNDS];
+    char label[32];
+
+    for (size_t i = 0; i < BOUNDS; i++)
+        bounds[i] = (double)timing_bounds_us[i] / 1e6;
+    memcpy(h.buckets, t->buckets, sizeof h.buckets);
+    (void)snprintf(label, sizeof label, "op=\"%s\"", store_op_name(op));
+    histogram_body(out, name, label, bounds, &h);
+}
+
+static void write_store(const struct store_stats *s, struct buf *out)
+{
+    const char *durations = "webhookd_storage_operation_duration_seconds";
+
+    plain(out, "webhookd_storage_commits_total", "counter", "Transactions committed.",
+          (double)s->commits);
+    plain(out, "webhookd_storage_requests_total", "counter", "Requests to the store.",
+          (double)s->requests);
+    plain(out, "webhookd_storage_database_bytes", "gauge", "Database and its log.",
+          (double)s->file_bytes);
+    plain(out, "webhookd_storage_wal_bytes", "gauge", "What is in the database's log.",
+          (double)s->log_bytes);
+    head(out, "webhookd_storage_errors_total", "counter", "Operations that the store failed at.");
+    for (int op = 0; op < STORE_OPS; op++)
+        series(out, "webhookd_storage_errors_total", "op", store_op_name((enum store_op)op),
+               s->ops[op].errors);
+    head(out, durations, "histogram", "Duration of the store's operations.");
+    for (int op = 0; op < STORE_OPS; op++)
+        write_timing(durations, (enum store_op)op, &s->ops[op], out);
 }
 
 static int64_t resident_bytes(void)
@@ -313,6 +357,7 @@ void metrics_write(const struct metrics *m, const struct metrics_now *now, struc
              WEBHOOKD_GIT);
     write_counters(m, out);
     write_now(m, now, out);
+    write_store(&now->store, out);
     write_histograms(m, out);
     write_process(m, out);
 }

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "store/model.h"
+#include "store/store.h"
 
 struct metrics;
 struct metrics *metrics_new(void); /* NULL: no memory */
@@ -28,6 +29,8 @@ void metrics_completed(struct metrics *m, enum delivery_state result, enum cause
                        int64_t e2e_ms);
 /* From the event's creation to the start of its first attempt. */
 void metrics_pickup(struct metrics *m, int64_t ms);
+/* A delivery that may not start yet because of its subscription's own rate. */
+void metrics_rate_held(struct metrics *m);
 void metrics_http_request(struct metrics *m, int64_t us);
 void metrics_reload(struct metrics *m, bool ok, int64_t wall_ms);
 
@@ -37,8 +40,9 @@ struct metrics_now {
     int64_t oldest_due_ms; /* 0: none */
     int64_t in_flight, in_flight_limit;
     int64_t subscriptions[SUB_STATES], jobs_active, rejects;
-    int64_t store_commits, store_requests, store_errors, store_file_bytes, free_bytes;
-    int64_t connections_opened, connections_reused;
+    struct store_stats store;
+    int64_t free_bytes;
+    int64_t connections_opened, connections_reused, request_bytes, response_bytes;
     int64_t breakers_open;
 };
 void metrics_write(const struct metrics *m, const struct metrics_now *now, struct buf *out);

@@ -421,7 +421,7 @@ enum err_code outbox_ask_take(struct outbox_request *r, size_t n, const struct o
     } else {
         r->mark = r->rows[n - 1].seq;
     }
-    if (!ask(r, STORE_WRITE, STORE_GUARDED, take_work))
+    if (!ask(r, STORE_WRITE, STORE_GUARDED | STORE_INGEST, take_work))
         return stopped(err);
     enum err_code code = r->err.code;
     if (code == OK) {

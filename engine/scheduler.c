@@ -40,8 +40,11 @@ static void lane_run(struct scheduler *s, struct lane *l, int64_t now_ms)
             settle_without_attempt(s, t, CAUSE_EXPIRED);
             continue;
         }
-        if (!lane_take(l, now_ms))
+        if (!lane_take(l, now_ms)) {
+            if (lane_rate_holds(l, now_ms))
+                metrics_rate_held(s->parts.metrics);
             return;
+        }
         if (!delivery_start(s, t)) {
             lane_give_back(l);
             l->wait_until_ms = now_ms + 100;
@@ -101,6 +104,8 @@ void scheduler_touch(struct scheduler *s, struct lane *l)
     int64_t now_ms = clock_store_ms();
     int64_t wake = lane_wake_ms(l, now_ms);
 
+    if (lane_rate_holds(l, now_ms))
+        metrics_rate_held(s->parts.metrics);
     if (wake == INT64_MAX) {
         heap_remove(&s->heap, &l->wake);
         return;

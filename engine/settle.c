@@ -329,7 +329,7 @@ static void settle_submit(struct scheduler *s, struct task *t)
 {
     task_move(t, TASK_SETTLING);
     s->settling++;
-    if (store_submit(s->parts.store, STORE_WRITE, 0, settle_work, settle_done, t) == OK)
+    if (store_submit(s->parts.store, STORE_WRITE, STORE_RECORD, settle_work, settle_done, t) == OK)
         return;
     s->settling--;
     task_move(t, TASK_UNSETTLED);

@@ -61,7 +61,8 @@ void transport_forget_lane(struct transport *t,
 void transport_cut(struct transport *t, const char *error);
 size_t transport_in_flight(const struct transport *t);
 struct transport_stats {
-    int64_t opened, reused;
+    int64_t opened, reused;                /* connections */
+    int64_t request_bytes, response_bytes; /* bodies sent; heads and bodies read */
 };
 void transport_stats(const struct transport *t, struct transport_stats *out);
 void transport_free(struct transport *t); /* open requests are dropped, callbacks not run */

@@ -38,6 +38,15 @@ static void exchange_over(struct exchange *x)
     glue_plan_flush(t);
 }
 
+static void count_bytes(struct exchange *x)
+{
+    curl_off_t sent = 0;
+
+    (void)curl_easy_getinfo(x->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    x->t->stats.request_bytes += sent;
+    x->t->stats.response_bytes += (int64_t)(x->head_seen + x->body_seen);
+}
+
 static void exchange_fail(struct exchange *x, enum outcome outcome, const char *error)
 {
     facts_without(x, outcome, error);
@@ -87,6 +96,7 @@ static void take_messages(struct transport *t)
         if (exchange_again(x))
             continue;
         facts_of(x, code);
+        count_bytes(x);
         if (x->facts.reused)
             t->stats.reused++;
         else if (x->facts.connect_us >= 0)
@@ -323,8 +333,10 @@ void transport_cut(struct transport *t, const char *error)
         if (x->query != NULL)
             resolver_cancel(x->query);
         x->query = NULL;
-        if (x->state == EXCHANGE_RUNNING)
+        if (x->state == EXCHANGE_RUNNING) {
             (void)curl_multi_remove_handle(t->multi, x->easy);
+            count_bytes(x);
+        }
         if (x->head_complete) { /* the status has decided; only the body is cut */
             facts_of(x, CURLE_OPERATION_TIMEDOUT);
             exchange_over(x);

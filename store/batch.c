@@ -2,6 +2,7 @@
 #include "store/batch.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 
@@ -43,6 +44,12 @@ void batch_join(struct batch *to, struct batch *from)
     batch_init(from);
 }
 
+void batch_set_generation(struct batch *batch, int64_t generation)
+{
+    for (struct request *r = batch->first; r != NULL; r = r->next)
+        r->generation = generation;
+}
+
 void batch_fail(struct batch *batch, const struct err *why)
 {
     for (struct request *r = batch->first; r != NULL; r = r->next)
@@ -50,6 +57,29 @@ void batch_fail(struct batch *batch, const struct err *why)
 }
 
 /* ---- one request ---- */
+struct request *request_new(enum store_thread thread, unsigned flags, store_work_fn *work,
+                            store_done_fn *done, void *arg)
+{
+    struct request *r = calloc(1, sizeof(*r));
+    if (r == NULL)
+        return NULL;
+    r->thread = thread;
+    r->flags = flags;
+    r->work = work;
+    r->done = done;
+    r->arg = arg;
+    r->us = -1;
+    return r;
+}
+
+/* It began then, and is over now, which is returned: the next one begins. */
+static int64_t note_time(struct request *r, int64_t from_us)
+{
+    int64_t now_us = clock_mono_us();
+    r->us = now_us - from_us;
+    return now_us;
+}
+
 bool batch_is_answer(enum err_code code)
 {
     switch (code) {
@@ -84,6 +114,26 @@ enum err_code batch_run_one(struct backend *b, struct request *r)
     return code;
 }
 
+static enum store_op request_op(const struct request *r)
+{
+    if (r->thread != STORE_WRITE)
+        return r->thread == STORE_CLAIM ? STORE_OP_CLAIM : STORE_OP_LIST;
+    return (r->flags & STORE_RECORD) != 0   ? STORE_OP_RECORD
+           : (r->flags & STORE_INGEST) != 0 ? STORE_OP_INGEST
+           : (r->flags & STORE_PRUNE) != 0  ? STORE_OP_PRUNE
+                                            : STORE_OP_WRITE;
+}
+
+void batch_count(const struct batch *batch, struct timing ops[STORE_OPS])
+{
+    for (const struct request *r = batch->first; r != NULL; r = r->next) {
+        struct timing *t = &ops[request_op(r)];
+        if (r->us >= 0)
+            timing_add(t, r->us);
+        t->errors += !batch_is_answer(r->err.code);
+    }
+}
+
 static enum err_code run_guarded(struct backend *b, struct request *r)
 {
     struct err undo_err;
@@ -103,19 +153,37 @@ static enum err_code run_guarded(struct backend *b, struct request *r)
 
 enum err_code batch_write(struct backend *b, struct batch *todo, struct batch *ran, struct err *err)
 {
-    int64_t until = clock_mono_us() + BATCH_WORK_US;
+    int64_t now_us = clock_mono_us(), until_us = now_us + BATCH_WORK_US;
     struct request *r;
     while ((r = batch_take(todo)) != NULL) {
         batch_put(ran, r);
         enum err_code code =
             (r->flags & STORE_GUARDED) != 0 ? run_guarded(b, r) : batch_run_one(b, r);
+        now_us = note_time(r, now_us);
         if (!batch_is_answer(code)) {
             *err = r->err;
             err->code = code;
             return code;
         }
-        if (clock_mono_us() >= until)
+        if (now_us >= until_us)
             break;
+    }
+    return OK;
+}
+
+enum err_code batch_read(struct backend *b, struct batch *todo, struct batch *ran, size_t max,
+                         struct err *err)
+{
+    int64_t now_us = clock_mono_us(), until_us = now_us + BATCH_WORK_US;
+    struct request *r;
+    while (ran->n < max && now_us < until_us && (r = batch_take(todo)) != NULL) {
+        enum err_code code = batch_run_one(b, r);
+        now_us = note_time(r, now_us);
+        batch_put(ran, r);
+        if (!batch_is_answer(code)) {
+            *err = r->err;
+            return code;
+        }
     }
     return OK;
 }

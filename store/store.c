@@ -74,8 +74,7 @@ static void complete(struct store *s, struct batch *batch, bool committed)
 {
     pthread_mutex_lock(&s->mutex);
     bool was_empty = s->done.first == NULL;
-    for (const struct request *r = batch->first; r != NULL; r = r->next)
-        s->stats.errors += r->err.code != OK;
+    batch_count(batch, s->stats.ops);
     s->stats.requests += (int64_t)batch->n;
     if (committed) {
         s->stats.commits++;
@@ -112,11 +111,20 @@ static bool is_fatal(enum err_code code, bool at_commit)
     return code == ERR_CORRUPT || (at_commit && code != ERR_FULL && code != ERR_NOMEM);
 }
 
-static void set_generation(struct store *s, struct batch *ran)
+static void note_op(struct store *s, enum store_op op, int64_t from_us, bool failed)
 {
-    int64_t g = __atomic_add_fetch(&s->generation, 1, __ATOMIC_SEQ_CST);
-    for (struct request *r = ran->first; r != NULL; r = r->next)
-        r->generation = g;
+    int64_t us = clock_mono_us() - from_us;
+    pthread_mutex_lock(&s->mutex);
+    timing_add(&s->stats.ops[op], us);
+    s->stats.ops[op].errors += failed;
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static void log_checkpoint(struct store *s, struct backend *b)
+{
+    int64_t from_us = clock_mono_us();
+    s->ops->checkpoint(b);
+    note_op(s, STORE_OP_CHECKPOINT, from_us, false);
 }
 
 /* Off the commit path: the list reader does it. Only where the log has outgrown that (a passive
@@ -131,7 +139,7 @@ static void mind_log(struct store *s, struct backend *b)
         s->checkpointed_bytes = s->high_bytes = 0;
     if (bytes >= LOG_HIGH_BYTES && bytes - s->high_bytes >= LOG_HIGH_STEP_BYTES) {
         s->high_bytes = bytes;
-        s->ops->checkpoint(b);
+        log_checkpoint(s, b);
     }
     if (bytes - s->checkpointed_bytes < LOG_STEP_BYTES)
         return;
@@ -145,8 +153,10 @@ static void mind_log(struct store *s, struct backend *b)
 static void note_size(struct store *s, struct backend *b)
 {
     int64_t bytes = s->ops->file_bytes(b);
+    int64_t log_bytes = s->ops->log_bytes != NULL ? s->ops->log_bytes(b) : 0;
     pthread_mutex_lock(&s->mutex);
     s->stats.file_bytes = bytes;
+    s->stats.log_bytes = log_bytes;
     pthread_mutex_unlock(&s->mutex);
 }
 
@@ -162,11 +172,13 @@ static void write_once(struct store *s, struct backend *b, struct batch *todo)
     else
         code = batch_write(b, todo, &ran, &err);
     if (code == OK) {
+        int64_t from_us = clock_mono_us();
         at_commit = true;
         code = s->ops->commit(b, &err);
+        note_op(s, STORE_OP_COMMIT, from_us, code != OK);
     }
     if (code == OK) {
-        set_generation(s, &ran);
+        batch_set_generation(&ran, __atomic_add_fetch(&s->generation, 1, __ATOMIC_SEQ_CST));
         s->last_batch = ran.n;
         complete(s, &ran, true);
         note_size(s, b);
@@ -192,7 +204,6 @@ static void read_once(struct store *s, struct backend *b, struct batch *todo, si
     batch_init(&ran);
     /* Before the snapshot begins: whatever was committed until here, the snapshot shows. */
     int64_t generation = __atomic_load_n(&s->generation, __ATOMIC_SEQ_CST);
-    int64_t until = clock_mono_us() + BATCH_WORK_US;
     enum err_code code = s->ops->begin(b, &err);
     if (code != OK) {
         err.code = code;
@@ -201,16 +212,10 @@ static void read_once(struct store *s, struct backend *b, struct batch *todo, si
         complete(s, &ran, false);
         return;
     }
-    struct request *r;
-    bool usable = true;
-    while (usable && ran.n < max && (r = batch_take(todo)) != NULL) {
-        code = batch_run_one(b, r);
-        usable = batch_is_answer(code) && clock_mono_us() < until;
-        r->generation = generation;
-        batch_put(&ran, r);
-        if (code == ERR_CORRUPT && r->thread == STORE_CLAIM)
-            fail_store(s, &r->err);
-    }
+    code = batch_read(b, todo, &ran, max, &err);
+    batch_set_generation(&ran, generation);
+    if (code == ERR_CORRUPT && ran.first->thread == STORE_CLAIM)
+        fail_store(s, &err);
     if (s->ops->commit(b, &err) != OK)
         s->ops->rollback(b);
     complete(s, &ran, false);
@@ -279,7 +284,7 @@ static void *worker_main(void *arg)
             }
         }
         if (checkpoint)
-            s->ops->checkpoint(w->backend);
+            log_checkpoint(s, w->backend);
         if (w->which == STORE_WRITE)
             linger(w);
     }
@@ -400,14 +405,9 @@ enum err_code store_submit(struct store *s, enum store_thread thread, unsigned f
                            store_work_fn *work, store_done_fn *done, void *arg)
 {
     struct worker *w = &s->workers[thread];
-    struct request *r = calloc(1, sizeof(*r));
+    struct request *r = request_new(thread, flags, work, done, arg);
     if (r == NULL)
         return ERR_BUSY;
-    r->thread = thread;
-    r->flags = flags;
-    r->work = work;
-    r->done = done;
-    r->arg = arg;
     enum err_code code = OK;
     bool first = false;
     pthread_mutex_lock(&s->mutex);

@@ -26,10 +26,13 @@
 
 #include "base/err.h"
 #include "store/backend.h"
+#include "store/timing.h"
 
 struct store;
 enum store_thread { STORE_WRITE, STORE_CLAIM, STORE_LIST, STORE_THREADS };
-enum { STORE_GUARDED = 1 }; /* flag: wrap the work in a savepoint */
+/* Flags. GUARDED: wrap the work in a savepoint. The others say what kind of write it is, for the
+ * statistics. */
+enum { STORE_GUARDED = 1, STORE_INGEST = 2, STORE_RECORD = 4, STORE_PRUNE = 8 };
 
 /* On the thread that was asked for, within a transaction. */
 typedef enum err_code store_work_fn(struct backend *b, void *arg, struct err *err);
@@ -56,9 +59,10 @@ bool store_failed(const struct store *s, struct err *why);
 bool store_has_room(const struct store *s, enum store_thread thread);
 
 struct store_stats {
-    int64_t commits, requests, errors; /* since start */
+    int64_t commits, requests; /* since start */
     int64_t batch_max;
-    int64_t file_bytes;
+    int64_t file_bytes, log_bytes; /* of the database with its log; of that log */
+    struct timing ops[STORE_OPS];
     size_t queued[STORE_THREADS];
 };
 void store_stats(const struct store *s, struct store_stats *out);

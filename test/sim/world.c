@@ -287,7 +287,7 @@ size_t transport_in_flight(const struct transport *t)
 void transport_stats(const struct transport *t, struct transport_stats *out)
 {
     (void)t;
-    *out = (struct transport_stats){0, 0};
+    *out = (struct transport_stats){0};
 }
 
 void transport_free(struct transport *t)

@@ -56,6 +56,46 @@ class Http(unittest.TestCase):
                 get("/nothing")
             self.assertEqual(e.exception.code, 404)
 
+    def test_what_metrics_count(self):
+        """Bytes, what a rate holds up, 429s, and how long the store took."""
+        def value(series):
+            return float(re.search(rf"^webhookd_{re.escape(series)} (.*)$", d.metrics(), re.M).group(1))
+
+        with Daemon("retry: {default: {initial_delay: 10ms, jitter: 0}}\n") as d, Receiver((200, {}, b"thanks")) as r, \
+                Receiver(lambda q, n: 429 if n == 1 else 200) as busy:
+            d.subscribe(r.url, "--rate", "5/s", events="a.*")
+            d.subscribe(busy.url, events="b.*")
+            d.insert(*[{"type": "a.b", "payload": {"n": n}} for n in range(3)])
+            d.emit("b.c")
+            wait_for(lambda: value('deliveries_completed_total{result="delivered"}') == 4)
+            self.assertEqual(value('rate_limited_total{cause="configured"}'), 2)
+            self.assertEqual(value('rate_limited_total{cause="http_429"}'), 1)
+            self.assertEqual(value("request_bytes_total"), sum(len(q.body) for q in r.requests + busy.requests))
+            self.assertGreater(value("response_bytes_total"), 3 * len("thanks") + 5 * len("HTTP/1.1 200 OK"))
+            self.assertGreater(value("storage_wal_bytes"), 0)
+            for op in ("claim", "list", "ingest", "record", "prune", "write", "commit"):
+                with self.subTest(op):
+                    wait_for(lambda: value(f'storage_operation_duration_seconds_count{{op="{op}"}}') > 0)
+                    self.assertEqual(value(f'storage_errors_total{{op="{op}"}}'), 0)
+            self.assertEqual(value('storage_operation_duration_seconds_count{op="record"}'), 5)
+
+    def test_the_list_of_metrics(self):
+        """docs/metrics.md has a row for each, with its type, labels and their values."""
+        with Daemon() as d:
+            text = d.metrics()
+        served = {}
+        for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M):
+            labels = {}
+            for labelled in re.findall(rf"^{name}(?:_bucket)?\{{(.*)\}} ", text, re.M):
+                for label, v in re.findall(r'(\w+)="([^"]*)"', labelled):
+                    labels.setdefault(label, {v: 1})[v] = 1
+            served[name] = kind, {k: list(v) for k, v in labels.items() if k not in ("le", "version", "revision")}
+        with open(os.path.join(os.path.dirname(__file__), "../../docs/metrics.md")) as f:
+            rows = re.findall(r"^\| `(\w+)` \| (\w+) \|(.*?)\| .+ \|$", f.read(), re.M)
+        listed = {name: (kind, {k: v.strip().split(", ") for k, v in re.findall(r"(\w+): ([\w, ]+)", labels)}) for name, kind, labels in rows}
+        self.maxDiff = None
+        self.assertEqual(listed, served)
+
     def test_events_over_the_socket(self):
         with Daemon() as d, Receiver() as r:
             d.subscribe(r.url)

@@ -74,12 +74,40 @@ static void what_is_known(void **state)
     lane_free(l);
 }
 
+/* A delivery that waits for the rate counts once, however often somebody looks. */
+static void held_by_the_rate(void **state)
+{
+    struct lane *l = lane_new(NULL, 1);
+    struct task *t = task_of(l, 1);
+
+    (void)state;
+    l->row.state = SUB_ACTIVE;
+    l->max_in_flight = 8;
+    window_init(&l->window, 8);
+    rate_init(&l->rate, 2, 1000);
+    assert_false(lane_rate_holds(l, 1000)); /* nothing waits */
+    task_list_add(&l->queue, t);
+    assert_false(lane_rate_holds(l, 1000)); /* it may go */
+    assert_true(lane_take(l, 1000));
+    assert_true(lane_rate_holds(l, 1000)); /* so may not the next */
+    assert_false(lane_rate_holds(l, 1100));
+    assert_false(lane_take(l, 1100));
+    assert_true(lane_take(l, 1500));
+    assert_true(lane_rate_holds(l, 1501));
+    l->row.state = SUB_PAUSED;
+    assert_true(lane_open_ms(l, 1502) == INT64_MAX);
+    l->rate_held = false;
+    assert_false(lane_rate_holds(l, 1502)); /* it is not the rate alone */
+    lane_free(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ghosts),
         cmocka_unit_test(doubt_is_bounded),
         cmocka_unit_test(what_is_known),
+        cmocka_unit_test(held_by_the_rate),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

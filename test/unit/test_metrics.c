@@ -61,6 +61,20 @@ static void test_all_there_at_zero(void **state)
     }
     VALUE("webhookd_deliveries{state=\"pending\"}", 0);
     VALUE("webhookd_attempt_duration_seconds_count", 0);
+    VALUE("webhookd_request_bytes_total", 0);
+    VALUE("webhookd_response_bytes_total", 0);
+    VALUE("webhookd_rate_limited_total{cause=\"configured\"}", 0);
+    VALUE("webhookd_rate_limited_total{cause=\"http_429\"}", 0);
+    VALUE("webhookd_storage_wal_bytes", 0);
+    for (int op = 0; op < STORE_OPS; op++) {
+        const char *name = store_op_name((enum store_op)op);
+
+        (void)snprintf(series, sizeof series, "webhookd_storage_errors_total{op=\"%s\"}", name);
+        VALUE(series, 0);
+        (void)snprintf(series, sizeof series,
+                       "webhookd_storage_operation_duration_seconds_count{op=\"%s\"}", name);
+        VALUE(series, 0);
+    }
     free(text);
     metrics_free(m);
 }
@@ -82,6 +96,14 @@ static void test_they_count(void **state)
     metrics_attempt(m, &a, METRICS_FIRST);
     a.duration_us = 90000000; /* beyond the last bound */
     metrics_attempt(m, &a, METRICS_RETRY);
+    a.outcome = OUTCOME_HTTP_429;
+    metrics_attempt(m, &a, METRICS_REPLAY);
+    metrics_rate_held(m);
+    metrics_rate_held(m);
+    timing_add(&now.store.ops[STORE_OP_COMMIT], 250);
+    timing_add(&now.store.ops[STORE_OP_COMMIT], 251);
+    timing_add(&now.store.ops[STORE_OP_COMMIT], 20000000); /* beyond the last bound */
+    now.store.ops[STORE_OP_COMMIT].errors = 4;
     metrics_completed(m, DELIVERY_DEAD, CAUSE_GONE, -1);
     metrics_completed(m, DELIVERY_DELIVERED, CAUSE_NONE, 250);
     char *text = written(m, &now);
@@ -95,10 +117,21 @@ static void test_they_count(void **state)
     VALUE("webhookd_attempts_in_flight", 3);
     VALUE("webhookd_attempt_duration_seconds_bucket{le=\"0.025\"}", 1);
     VALUE("webhookd_attempt_duration_seconds_bucket{le=\"60\"}", 1);
-    VALUE("webhookd_attempt_duration_seconds_bucket{le=\"+Inf\"}", 2);
-    VALUE("webhookd_attempt_duration_seconds_sum", 90.02);
+    VALUE("webhookd_attempt_duration_seconds_bucket{le=\"+Inf\"}", 3);
+    VALUE("webhookd_attempt_duration_seconds_sum", 180.02);
+    VALUE("webhookd_rate_limited_total{cause=\"configured\"}", 2);
+    VALUE("webhookd_rate_limited_total{cause=\"http_429\"}", 1);
+#define COMMITS(what) "webhookd_storage_operation_duration_seconds_" what
+    VALUE(COMMITS("bucket{op=\"commit\",le=\"0.0001\"}"), 0);
+    VALUE(COMMITS("bucket{op=\"commit\",le=\"0.00025\"}"), 1);
+    VALUE(COMMITS("bucket{op=\"commit\",le=\"0.0005\"}"), 2);
+    VALUE(COMMITS("bucket{op=\"commit\",le=\"10\"}"), 2);
+    VALUE(COMMITS("bucket{op=\"commit\",le=\"+Inf\"}"), 3);
+    VALUE(COMMITS("count{op=\"commit\"}"), 3);
+    VALUE(COMMITS("sum{op=\"commit\"}"), 20.000501);
+    VALUE("webhookd_storage_errors_total{op=\"commit\"}", 4);
     VALUE("webhookd_attempt_phase_duration_seconds_count{phase=\"dns\"}", 0);
-    VALUE("webhookd_attempt_phase_duration_seconds_count{phase=\"connect\"}", 2);
+    VALUE("webhookd_attempt_phase_duration_seconds_count{phase=\"connect\"}", 3);
     VALUE("webhookd_end_to_end_latency_seconds_sum", 0.25);
     free(text);
     metrics_free(m);

@@ -362,7 +362,10 @@ static void many_threads_submit_in_their_order(void **state)
     store_stats(f->store, &stats);
     assert_int_equal(stats.requests, THREADS * EACH);
     assert_true(stats.commits <= stats.requests);
-    assert_int_equal(stats.errors, 0);
+    assert_int_equal(stats.ops[STORE_OP_WRITE].n, THREADS * EACH);
+    assert_int_equal(stats.ops[STORE_OP_COMMIT].n, stats.commits);
+    for (int op = 0; op < STORE_OPS; op++)
+        assert_int_equal(stats.ops[op].errors, 0);
 }
 
 /* A read that says generation g shows every commit up to g. */

@@ -214,6 +214,35 @@ static void nobody_listens(void **state)
     (void)close(held);
 }
 
+/* Bodies as they stand, answers as far as they were read; what never left counts nothing. */
+static void bytes_are_counted(void **state)
+{
+    struct world w;
+    struct transport_stats stats;
+    char *large = calloc(1, 200000);
+
+    (void)state;
+    assert_non_null(large);
+    world_open(&w, manners, NULL);
+    (void)post_to(&w, "ok");
+    transport_stats(w.t, &stats);
+    assert_int_equal(stats.request_bytes, 7);
+    int64_t head_and_hello = stats.response_bytes;
+    assert_in_range(head_and_hello, 30, 300);
+    (void)post(&w, (struct transport_request){.lane = 1,
+                                              .url = url_to(&w, "http", "127.0.0.1", "ok"),
+                                              .body = large,
+                                              .body_bytes = 200000});
+    transport_stats(w.t, &stats);
+    assert_int_equal(stats.request_bytes, 200007);
+    assert_int_equal(stats.response_bytes, 2 * head_and_hello);
+    (void)post(&w, (struct transport_request){.lane = 2, .url = "http://10.0.0.1/"});
+    transport_stats(w.t, &stats);
+    assert_int_equal(stats.request_bytes, 200007);
+    world_close(&w);
+    free(large);
+}
+
 /* ---- connections ---- */
 
 static void connections_are_reused_within_a_lane_only(void **state)
@@ -476,6 +505,7 @@ int main(void)
         cmocka_unit_test(facts_hold_head_body_address_and_timings),
         cmocka_unit_test(an_answer_before_the_request_was_sent_is_an_answer),
         cmocka_unit_test(nobody_listens),
+        cmocka_unit_test(bytes_are_counted),
         cmocka_unit_test(connections_are_reused_within_a_lane_only),
         cmocka_unit_test(idle_connections_that_stir_are_left),
         cmocka_unit_test(many_at_once),
