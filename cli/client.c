@@ -61,7 +61,7 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
     return len;
 }
 
-enum reach { REACH_ANSWERED, REACH_NO_DAEMON, REACH_FAILED };
+enum reach { REACH_ANSWERED, REACH_NO_DAEMON, REACH_LOST, REACH_FAILED };
 
 static void curl_setup(CURL *curl, const char *socket, const struct client_request *r,
                        struct curl_slist *headers, struct answer *out)
@@ -83,9 +83,16 @@ static void curl_setup(CURL *curl, const char *socket, const struct client_reque
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, r->method);
 }
 
-/* Fills out on REACH_ANSWERED; *rc is the exit code of REACH_FAILED, whose reason was printed. */
+static bool connection_lost(CURLcode code)
+{
+    return code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR || code == CURLE_GOT_NOTHING ||
+           code == CURLE_PARTIAL_FILE;
+}
+
+/* Fills out on REACH_ANSWERED; *rc is the exit code of REACH_FAILED, whose reason was printed.
+ * REACH_LOST, where again says that it may be asked again: webhookd ended under it. */
 static enum reach ask_daemon(struct cli *cli, const struct client_request *r, struct answer *out,
-                             int *rc)
+                             bool again, int *rc)
 {
     CURL *curl = cli->client->curl;
     struct curl_slist *headers = NULL;
@@ -117,6 +124,8 @@ static enum reach ask_daemon(struct cli *cli, const struct client_request *r, st
     if (code == CURLE_COULDNT_CONNECT && os_errno != EACCES && os_errno != EPERM &&
         os_errno != EAGAIN)
         return REACH_NO_DAEMON;
+    if (again && connection_lost(code))
+        return REACH_LOST;
     if (code == CURLE_COULDNT_CONNECT && (os_errno == EACCES || os_errno == EPERM))
         *rc = out_fail(cli, CLI_DENIED, "forbidden",
                        "no permission for %s: run as root or as a member of its group",
@@ -305,13 +314,20 @@ int client_send(struct cli *cli, const struct client_request *r, struct answer *
     const struct timespec pause = {.tv_sec = 0, .tv_nsec = 50000000};
     int64_t until = clock_mono_ms() + LOCK_WAIT_MS;
     struct err err = {OK, ""};
+    bool again = strcmp(r->method, "GET") == 0; /* who only looks may look twice */
     int rc = client_ready(cli);
 
     memset(out, 0, sizeof *out);
     buf_init(&out->raw, ANSWER_MAX_BYTES);
     while (rc == 0) {
-        enum reach reach = ask_daemon(cli, r, out, &rc);
+        enum reach reach = ask_daemon(cli, r, out, again, &rc);
 
+        if (reach == REACH_LOST) {
+            again = false;
+            buf_clear(&out->raw);
+            out->next_cursor[0] = '\0';
+            continue;
+        }
         if (reach != REACH_NO_DAEMON)
             break;
         if (r->daemon_only) {

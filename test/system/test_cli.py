@@ -1,9 +1,11 @@
 """webhookctl from the operator's chair: on a terminal and in a pipe, with the daemon up, down and killed in the middle, as
 somebody without permission, and with text from partners that means harm."""
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import unittest
@@ -193,6 +195,30 @@ class Both(unittest.TestCase):
             done = d.ctl("event", "emit", "--type", "a.b", raw=True)  # nobody subscribes: the daemon would log that
             self.assertNotIn("level=", done.stderr)
             self.assertIn("no subscription matches", done.stderr)
+
+    def test_a_daemon_that_ends_under_a_request(self):
+        """Who only looks looks again, at the store itself; who changes something is told that nobody knows."""
+        def end_at_once(listener):
+            connection = listener.accept()[0]
+            connection.recv(65536)
+            os.unlink(f"{d.dir}/webhookd.sock")
+            listener.close()
+            connection.close()
+
+        with Daemon() as d:
+            self.assertEqual(d.stop(), 0)
+            for args, status, says in ((["dlq", "count"], 0, ""), (["partner", "add", "acme"], 69, "whether it was done is not known")):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(f"{d.dir}/webhookd.sock")
+                listener = socket.socket(socket.AF_UNIX)
+                listener.bind(f"{d.dir}/webhookd.sock")
+                listener.listen()
+                ending = threading.Thread(target=end_at_once, args=(listener,))
+                ending.start()
+                done = d.ctl(*args, check=status, raw=True)
+                ending.join()
+                self.assertIn(says, done.stderr)
+                self.assertEqual(done.stdout, "0\n" if status == 0 else "")
 
     def test_a_daemon_that_is_killed_under_a_replay(self):
         with Daemon(QUICK) as d, Receiver(400) as r:
