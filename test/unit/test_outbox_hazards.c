@@ -304,7 +304,11 @@ static void trimming_deletes_only_what_was_taken(void **state)
     }
     sql(w->producer[0], "UPDATE outbox SET payload = '{\"changed\":true}' WHERE seq = 1");
     must(outbox_db_trim(&db, taken, n, &trimmed, &err), &err);
-    assert_true(trimmed.gone[0] && trimmed.gone[1] && trimmed.other);
+    assert_true(trimmed.gone[0] && trimmed.other);
+    for (size_t i = trimmed.looked; i < n; i += trimmed.looked) { /* a slice ends after 2 ms */
+        must(outbox_db_trim(&db, taken + i, n - i, &trimmed, &err), &err);
+        assert_true(trimmed.gone[0] && !trimmed.other);
+    }
     assert_int_equal(sql_number(w->producer[0], "SELECT count(*) FROM outbox"), 1);
     assert_int_equal(sql_number(w->producer[0], "SELECT seq FROM outbox"), 1);
     arena_fini(&mem);
@@ -387,10 +391,10 @@ static void a_row_that_a_trigger_keeps_is_not_gone(void **state)
     arena_init(&mem);
     must(outbox_db_open(&db, w->file[0], "outbox", &err), &err);
     read_two(&db, &mem, taken);
-    must(outbox_db_trim(&db, taken, 2, &trimmed, &err), &err);
-    assert_false(trimmed.gone[0]);
-    assert_true(trimmed.gone[1]);
-    assert_false(trimmed.other);
+    must(outbox_db_trim(&db, taken, 1, &trimmed, &err), &err);
+    assert_false(trimmed.gone[0] || trimmed.other);
+    must(outbox_db_trim(&db, taken + 1, 1, &trimmed, &err), &err);
+    assert_true(trimmed.gone[0] && !trimmed.other);
     assert_int_equal(sql_number(w->producer[0], "SELECT seq FROM outbox"), 1);
     arena_fini(&mem);
     outbox_db_close(&db);
