@@ -196,12 +196,16 @@ static void facts_address(struct exchange *x, struct transport_facts *f)
 
 static const char *timeout_text(const struct exchange *x)
 {
+    long connects = 0;
+
     if (x->head_complete)
         return "timed out: reading the body";
     if (info_us(x, CURLINFO_PRETRANSFER_TIME_T) > 0)
         return x->head_seen > 0 ? "timed out: reading the response head"
                                 : "timed out: waiting for the answer";
-    if (info_us(x, CURLINFO_CONNECT_TIME_T) > 0)
+    /* libcurl 7.88 tells the time of the connection only when TLS is up too, but counts it at once. */
+    (void)curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &connects);
+    if (connects > 0)
         return "timed out: TLS handshake";
     return "timed out: connecting";
 }
