@@ -68,6 +68,21 @@ static void take_coding(struct exchange *x, const char *line, size_t n)
         x->body_coded = true;
 }
 
+/* Nobody reads on: the connection is closed, or the rest would run into the next answer. */
+static void leave_body(struct exchange *x)
+{
+    x->body_capped = true;
+    (void)curl_easy_setopt(x->easy, CURLOPT_FORBID_REUSE, 1L);
+}
+
+static void head_end(struct exchange *x)
+{
+    x->head_complete = true;
+    (void)curl_easy_setopt(x->easy, CURLOPT_FORBID_REUSE, 0L); /* exchange_prepare() says why */
+    if (x->body_coded)
+        leave_body(x);
+}
+
 size_t answer_head(char *line, size_t size, size_t n, void *arg)
 {
     struct exchange *x = arg;
@@ -76,8 +91,9 @@ size_t answer_head(char *line, size_t size, size_t n, void *arg)
     x->head_seen += n;
     if (x->head_seen > HEAD_MAX_BYTES) {
         x->head_too_large = !x->head_complete;
-        x->body_capped = x->head_complete;
-        return 0; /* ends the transfer, libcurl closes the connection */
+        if (x->head_complete)
+            leave_body(x);
+        return 0; /* ends the transfer */
     }
     if (x->head_complete)
         return n; /* a trailer */
@@ -85,11 +101,9 @@ size_t answer_head(char *line, size_t size, size_t n, void *arg)
         head_start(x, line, n);
     take_retry_after(x, line, n);
     take_coding(x, line, n);
-    if (n <= 2 && (line[0] == '\r' || line[0] == '\n')) {
-        x->head_complete = x->status >= 200;
-        x->body_capped = x->head_complete && x->body_coded;
-        if (x->head_complete)
-            return x->body_capped ? 0 : n;
+    if (n <= 2 && (line[0] == '\r' || line[0] == '\n') && x->status >= 200) {
+        head_end(x);
+        return x->body_capped ? 0 : n;
     }
     keep(&x->head, line, n);
     return n;
@@ -103,8 +117,8 @@ size_t answer_body(char *bytes, size_t size, size_t n, void *arg)
     keep(&x->answer, bytes, n);
     x->body_seen += n;
     if (x->body_seen > (size_t)x->t->conf->max_response_bytes) {
-        x->body_capped = true;
-        return 0; /* ends the transfer, libcurl closes the connection */
+        leave_body(x);
+        return 0; /* ends the transfer */
     }
     return n;
 }
@@ -216,7 +230,9 @@ static void error_text(struct exchange *x, CURLcode code, enum outcome outcome)
     long os = 0;
 
     (void)curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &os);
-    if (code == CURLE_OPERATION_TIMEDOUT)
+    if (x->budget != NULL && x->budget->left_bytes < 0)
+        text_copy(x->error, sizeof(x->error), "far more came in than an answer can be");
+    else if (code == CURLE_OPERATION_TIMEDOUT)
         text_copy(x->error, sizeof(x->error), timeout_text(x));
     else if (code == CURLE_OK)
         text_copy(x->error, sizeof(x->error), "the answer has no HTTP response head");

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,6 +21,8 @@ struct sock {
     bool wanted;      /* libcurl watches it */
     int port;         /* its local one, once it is connected; 0: in no list */
     int next;         /* in the list by port; see transport.ports */
+    const struct exchange *opener;
+    struct tls_budget *budget; /* kept as ev is */
 };
 
 void glue_plan_flush(struct transport *t)
@@ -96,25 +97,39 @@ static int socket_changed(CURL *easy, curl_socket_t fd, int what, void *arg, voi
     return 0;
 }
 
-/* ---- which descriptor is it? ----
- * libcurl tells nobody which connection it is about to use again but by its local port. */
+/* ---- which descriptor is it? ---- */
+
+bool glue_opened(struct exchange *x, int fd)
+{
+    struct sock *s = sock_at(x->t, fd);
+
+    if (s != NULL)
+        s->opener = x;
+    return s != NULL;
+}
+
+int glue_fd_of(const struct exchange *x)
+{
+    for (int i = 0; i < 2; i++)
+        if (x->fds[i] >= 0 && x->t->socks[x->fds[i]].opener == x)
+            return x->fds[i];
+    return -1;
+}
+
 static int *port_slot(struct transport *t, int port)
 {
     return &t->ports[(unsigned)port % PORT_BUCKETS];
 }
 
-static int local_port(int fd)
+void glue_connected(struct transport *t, int fd, int port)
 {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } at;
-    socklen_t n = sizeof(at);
+    int *slot = port_slot(t, port);
 
-    if (fd < 0 || getsockname(fd, &at.any, &n) != 0)
-        return 0;
-    return ntohs(at.any.sa_family == AF_INET6 ? at.v6.sin6_port : at.v4.sin_port);
+    if (fd < 0 || port <= 0)
+        return;
+    t->socks[fd].port = port;
+    t->socks[fd].next = *slot;
+    *slot = fd + 1;
 }
 
 static void port_forget(struct transport *t, int fd)
@@ -130,19 +145,32 @@ static void port_forget(struct transport *t, int fd)
     s->port = 0;
 }
 
-void glue_connected(struct transport *t, const int fds[2], int port)
+struct tls_budget *glue_budget(struct transport *t, int fd)
 {
-    for (int i = 0; i < 2; i++) {
-        int fd = fds[i], *at = port_slot(t, port);
+    struct sock *s = fd >= 0 ? &t->socks[fd] : NULL;
 
-        if (port <= 0 || local_port(fd) != port || (size_t)fd >= t->socks_n)
+    if (s != NULL && s->budget == NULL)
+        s->budget = calloc(1, sizeof(*s->budget));
+    if (s == NULL || s->budget == NULL)
+        return NULL;
+    s->budget->fd = fd;
+    return s->budget;
+}
+
+struct tls_budget *glue_refill(struct transport *t, int port, int64_t bytes)
+{
+    struct tls_budget *last = NULL;
+
+    /* Mostly one: two of one port go to different addresses. */
+    for (int at = *port_slot(t, port); at != 0; at = t->socks[at - 1].next) {
+        struct sock *s = &t->socks[at - 1];
+
+        if (s->port != port || s->budget == NULL || s->budget->left_bytes < 0)
             continue;
-        port_forget(t, fd);
-        t->socks[fd].port = port;
-        t->socks[fd].next = *at;
-        *at = fd + 1;
-        return;
+        last = s->budget;
+        last->left_bytes = bytes;
     }
+    return last;
 }
 
 /* libcurl 7.88 looks for itself, but takes a connection that was reset, and one on which an answer
@@ -169,6 +197,7 @@ int glue_close(void *transport, curl_socket_t fd)
         struct sock *s = &t->socks[fd];
 
         port_forget(t, fd);
+        s->opener = NULL;
         if (s->armed != 0)
             event_del(s->ev);
         s->armed = 0;
@@ -240,6 +269,7 @@ void glue_fini(struct transport *t)
     for (size_t i = 0; i < t->socks_n; i++) {
         if (t->socks[i].ev != NULL)
             event_free(t->socks[i].ev);
+        free(t->socks[i].budget);
     }
     free(t->socks);
     loop_timer_free(t->timer);

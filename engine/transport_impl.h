@@ -21,6 +21,12 @@
 
 struct exchange;
 
+/* Of a descriptor; see transport_tls.c. */
+struct tls_budget {
+    int fd;
+    int64_t left_bytes; /* below 0: it was cut */
+};
+
 /* What libcurl is told to forget: "-name:port" in the next RESOLVE list. */
 struct unpin {
     struct curl_slist node;
@@ -89,10 +95,11 @@ struct exchange {
 
     bool sent, sent_on_kept, sent_again; /* see before_sending() */
     bool worn; /* libcurl repeated a request: its handle counts to five and is never reset */
-    bool stale, fresh;   /* the kept connection was; it goes out on a new one */
-    int fds[2];          /* opened last, of IPv4 and IPv6; -1: none */
-    const char *blocked; /* by OPENSOCKETFUNCTION */
-    int open_errno;      /* socket() failed */
+    bool stale, fresh;         /* the kept connection was; it goes out on a new one */
+    struct tls_budget *budget; /* of its connection; NULL: none known */
+    int fds[2];                /* opened last, of IPv4 and IPv6; -1: none */
+    const char *blocked;       /* by OPENSOCKETFUNCTION */
+    int open_errno;            /* socket() failed */
     struct transport_facts facts;
     char error[ERROR_TEXT_MAX], curl_error[CURL_ERROR_SIZE], address[64];
 };
@@ -128,9 +135,14 @@ void glue_setup(struct transport *t, loop_fn *flush);
 void glue_plan_flush(struct transport *t);
 void glue_fini(struct transport *t); /* after curl_multi_cleanup */
 int glue_close(void *transport, curl_socket_t fd);
-void glue_turn(struct transport *t); /* curl_multi_socket_action(TIMEOUT) */
-/* A connection is up: the one of these descriptors that has this local port (-1: none). */
-void glue_connected(struct transport *t, const int fds[2], int port);
+void glue_turn(struct transport *t);          /* curl_multi_socket_action(TIMEOUT) */
+bool glue_opened(struct exchange *x, int fd); /* by libcurl, for x; false: no memory */
+int glue_fd_of(const struct exchange *x);     /* the connection that x has opened; -1: none */
+/* From now on it is found by its local port: nothing else tells which one libcurl uses again. */
+void glue_connected(struct transport *t, int fd, int port);
+/* What its TLS peer may still say; NULL: no memory, no descriptor. */
+struct tls_budget *glue_budget(struct transport *t, int fd);
+struct tls_budget *glue_refill(struct transport *t, int port, int64_t bytes); /* NULL: no TLS */
 /* Has anything come in on the idle connection of this local port, or has it ended? frames: HTTP/2,
  * where what comes in is libcurl's to read. */
 bool glue_stirred(const struct transport *t, int port, bool frames);
@@ -155,6 +167,10 @@ enum err_code exchange_headers(struct exchange *x, const char *lines, struct err
 bool exchange_prepare(struct exchange *x, int64_t timeout_ms); /* false: no memory */
 /* Once more, before anything was sent, on a connection of its own. */
 bool exchange_prepare_fresh(struct exchange *x, int64_t timeout_ms);
+
+/* transport_tls.c */
+CURLcode tls_begins(CURL *easy, void *ssl_ctx, void *exchange);
+int64_t tls_budget_bytes(const struct exchange *x); /* with a request of x on its way */
 
 /* transport_facts.c */
 size_t answer_head(char *bytes, size_t size, size_t n, void *exchange);

@@ -71,7 +71,8 @@ static int before_sending(void *exchange, char *to, char *from, int to_port, int
     if (x->stale)
         return CURL_PREREQFUNC_ABORT;
     if (connects != 0)
-        glue_connected(x->t, x->fds, from_port);
+        glue_connected(x->t, glue_fd_of(x), from_port);
+    x->budget = glue_refill(x->t, from_port, tls_budget_bytes(x));
     x->sent = true;
     x->sent_on_kept = connects == 0;
     return CURL_PREREQFUNC_OK;
@@ -93,10 +94,17 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
     if (x->blocked != NULL)
         return CURL_SOCKET_BAD;
     fd = socket(to->family, to->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, to->protocol);
-    if (fd < 0)
+    if (fd < 0) {
         x->open_errno = errno;
+        return CURL_SOCKET_BAD;
+    }
+    if (!glue_opened(x, fd)) {
+        x->open_errno = ENOMEM;
+        (void)close(fd);
+        return CURL_SOCKET_BAD;
+    }
     x->fds[a.family == 6] = fd;
-    return fd < 0 ? CURL_SOCKET_BAD : fd;
+    return fd;
 }
 
 static bool set_source(CURL *c, const char *source_address)
@@ -180,6 +188,8 @@ static bool set_constant(struct exchange *x)
     SET(CURLOPT_OPENSOCKETDATA, x);
     SET(CURLOPT_CLOSESOCKETFUNCTION, glue_close);
     SET(CURLOPT_CLOSESOCKETDATA, x->t);
+    SET(CURLOPT_SSL_CTX_FUNCTION, tls_begins);
+    SET(CURLOPT_SSL_CTX_DATA, x);
     return ok && set_configured(x);
 }
 
@@ -235,6 +245,7 @@ void exchange_clear(struct exchange *x)
         (void)curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, 0L);
     x->stale = x->fresh = false;
     x->fds[0] = x->fds[1] = -1;
+    x->budget = NULL;
     x->blocked = NULL;
     x->open_errno = 0;
     x->error[0] = x->curl_error[0] = x->address[0] = '\0';
@@ -301,6 +312,9 @@ bool exchange_prepare(struct exchange *x, int64_t timeout_ms)
     SET(CURLOPT_HTTPHEADER, x->headers);
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->body_bytes);
     SET(CURLOPT_POSTFIELDS, x->body_bytes > 0 ? x->body : "");
+    /* Until its answer is there: by itself libcurl keeps an HTTP/2 connection that nobody answers
+     * on any more, and sends each next attempt into the same hole. */
+    SET(CURLOPT_FORBID_REUSE, 1L);
     ok &= set_deadlines(x, timeout_ms);
     tlane_pin(x->t, x->lane, x);
     return ok;
