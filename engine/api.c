@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "engine/api_impl.h"
 
-enum { ROUTE_READS = 0, ROUTE_WRITES = 1, ROUTE_JSON = 2, ROUTE_INGESTS = 4 };
+enum { ROUTE_READS = 0, ROUTE_WRITES = 1, ROUTE_JSON = 2, ROUTE_INGESTS = 4, ROUTE_DELIVERIES = 8 };
 
 struct api_route {
     const char *name; /* "METHOD /path", with one {…} at most */
@@ -21,7 +21,7 @@ struct api_route {
 static const struct api_route ROUTES[] = {
     {"POST" V1 "/events", ROUTE_WRITES | ROUTE_INGESTS, h_events_post},
     {"GET" V1 "/events", ROUTE_READS, h_events_list},
-    {"GET" V1 "/events/{id}", ROUTE_READS, h_events_get},
+    {"GET" V1 "/events/{id}", ROUTE_DELIVERIES, h_events_get},
     {"POST" V1 "/partners", WRITES_JSON, h_partners_post},
     {"GET" V1 "/partners", ROUTE_READS, h_partners_list},
     {"POST" V1 "/subscriptions", WRITES_JSON, h_subs_post},
@@ -34,9 +34,9 @@ static const struct api_route ROUTES[] = {
     {"POST" V1 "/subscriptions/{id}/enable", WRITES_JSON, h_subs_enable},
     {"POST" V1 "/subscriptions/{id}/disable", WRITES_JSON, h_subs_disable},
     {"POST" V1 "/subscriptions/{id}/rotate-secret", WRITES_JSON, h_subs_rotate},
-    {"GET" V1 "/subscriptions/{id}/deliveries", ROUTE_READS, h_sub_deliveries},
-    {"GET" V1 "/deliveries", ROUTE_READS, h_deliveries_list},
-    {"GET" V1 "/deliveries/{id}", ROUTE_READS, h_deliveries_get},
+    {"GET" V1 "/subscriptions/{id}/deliveries", ROUTE_DELIVERIES, h_sub_deliveries},
+    {"GET" V1 "/deliveries", ROUTE_DELIVERIES, h_deliveries_list},
+    {"GET" V1 "/deliveries/{id}", ROUTE_DELIVERIES, h_deliveries_get},
     {"GET" V1 "/deliveries/{id}/attempts", ROUTE_READS, h_attempts_list},
     {"GET" V1 "/dead-letters", ROUTE_READS, h_dead_list},
     {"GET" V1 "/dead-letters/count", ROUTE_READS, h_dead_count},
@@ -107,6 +107,11 @@ bool api_route_writes(const struct api_route *r)
 bool api_route_ingests(const struct api_route *r)
 {
     return (r->flags & ROUTE_INGESTS) != 0;
+}
+
+bool api_route_shows_deliveries(const struct api_route *r)
+{
+    return (r->flags & ROUTE_DELIVERIES) != 0;
 }
 
 const char *api_route_name(const struct api_route *r)

@@ -82,7 +82,9 @@ struct api_live {
     long pid;
     int64_t started_ms; /* wall */
     bool ready, draining;
-    int in_flight, in_flight_limit;
+    int in_flight, in_flight_retrying, in_flight_limit; /* retrying: of those, not the first try */
+    const int64_t *sending; /* the numbers of those in flight, sorted; for routes that show them */
+    size_t sending_n;
     int breakers_open;
     double delivered_per_s; /* over the last ten seconds */
     int64_t config_loaded_ms;
@@ -97,9 +99,10 @@ struct api_route;
 /* NULL: none; *allowed then says whether the path exists with another method (405). */
 const struct api_route *api_route_find(const char *method, const char *path, bool *allowed);
 bool api_route_writes(const struct api_route *r);
-bool api_route_ingests(const struct api_route *r);     /* it brings events */
-const char *api_route_name(const struct api_route *r); /* "POST /api/v1/events": for logs */
-const struct api_route *api_route_at(size_t i);        /* the whole table, row by row; NULL: end */
+bool api_route_ingests(const struct api_route *r);          /* it brings events */
+bool api_route_shows_deliveries(const struct api_route *r); /* wants api_live's sending */
+const char *api_route_name(const struct api_route *r);      /* "POST /api/v1/events": for logs */
+const struct api_route *api_route_at(size_t i); /* the whole table, row by row; NULL: end */
 
 void api_response_init(struct api_response *resp);
 void api_response_fini(struct api_response *resp);

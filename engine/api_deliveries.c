@@ -1,17 +1,86 @@
 /* engine/api_deliveries.c: deliveries and their attempts, looked at. */
+#include <stdlib.h>
+
 #include "engine/api_impl.h"
+
+/* ---- in flight: a fact of the loop's memory, laid over what the store says ---- */
+
+static int by_number(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static bool is_sending(const struct api_call *c, int64_t num)
+{
+    const struct api_live *live = c->api->live;
+    return live && live->sending_n > 0 &&
+           bsearch(&num, live->sending, live->sending_n, sizeof num, by_number);
+}
+
+void delivery_see(const struct api_call *c, struct delivery *d)
+{
+    bool open =
+        d->state == DELIVERY_PENDING || d->state == DELIVERY_RETRYING || d->state == DELIVERY_HELD;
+    if (open && is_sending(c, d->num))
+        d->state = DELIVERY_IN_FLIGHT;
+}
+
+/* The store knows none in that state: it is asked for those that are, by number. */
+static enum err_code ask_by_number(struct api_call *c, struct filter *f)
+{
+    const struct api_live *live = c->api->live;
+    size_t n = live ? live->sending_n : 0, kept = 0;
+    int64_t *nums = arena_alloc(c->mem, (n + 1) * sizeof *nums);
+    if (!nums)
+        return fail(c->err, ERR_NOMEM, "no memory for a filter");
+    for (size_t i = 0; i < n && f->ids_n == 0; i++)
+        nums[kept++] = live->sending[i];
+    for (size_t i = 0; i < f->ids_n && kept <= n; i++)
+        if (is_sending(c, f->ids[i]))
+            nums[kept++] = f->ids[i];
+    if (kept == 0)
+        nums[kept++] = 0; /* nobody's: an empty list would mean any */
+    f->ids = nums;
+    f->ids_n = kept;
+    f->state_set = false;
+    return OK;
+}
+
+/* One page of the store, without those that are in flight and not asked for. *shown: how many. */
+static enum err_code list_page(struct api_call *c, const struct filter *asked,
+                               const struct filter *wanted, size_t *n, size_t *shown, int64_t *last)
+{
+    struct delivery *rows = NULL;
+    enum err_code rc = c->ops->delivery_list(c->b, asked, c->mem, &rows, n, c->err);
+    for (size_t i = 0; rc == OK && i < *n; i++) {
+        delivery_see(c, &rows[i]);
+        *last = rows[i].num;
+        if (wanted->state_set && (int)rows[i].state != wanted->state)
+            continue;
+        render_delivery_item(&c->resp->body, &rows[i]);
+        ++*shown;
+    }
+    return rc;
+}
 
 static enum err_code list(struct api_call *c, const struct api_filter *f)
 {
-    struct delivery *rows = NULL;
-    size_t n = 0;
-    enum err_code rc = c->ops->delivery_list(c->b, &f->f, c->mem, &rows, &n, c->err);
-    if (rc != OK)
-        return rc;
+    struct filter asked = f->f;
+    size_t n = 0, shown = 0;
+    int64_t last = 0;
+    enum err_code rc = OK;
+    if (asked.state_set && asked.state == DELIVERY_IN_FLIGHT)
+        rc = ask_by_number(c, &asked);
     buf_adds(&c->resp->body, "{\"items\":[");
-    for (size_t i = 0; i < n; i++)
-        render_delivery_item(&c->resp->body, &rows[i]);
-    put_list_end(c, n == f->f.limit, 0, n ? rows[n - 1].num : 0);
+    do {
+        if (rc == OK)
+            rc = list_page(c, &asked, &f->f, &n, &shown, &last);
+        if (rc != OK)
+            return rc;
+        asked.after_num = last;
+    } while (shown == 0 && n == asked.limit); /* an empty page would look like the end */
+    put_list_end(c, n == f->f.limit, 0, n ? last : 0);
     c->resp->status = 200;
     return OK;
 }
@@ -75,6 +144,7 @@ enum err_code h_deliveries_get(struct api_call *c)
         rc = c->ops->attempt_list(c->b, d.num, c->mem, &log, &n, c->err);
     if (rc != OK)
         return rc;
+    delivery_see(c, &d);
     render_delivery(b, NULL, &d);
     put_open(b, "attempt_log", '[');
     for (size_t i = 0; i < n; i++)

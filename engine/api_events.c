@@ -290,8 +290,10 @@ enum err_code h_events_get(struct api_call *c)
     if (payload)
         render_payload(b, &e);
     put_open(b, "deliveries", '[');
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        delivery_see(c, &rows[i]);
         render_delivery_item(b, &rows[i]);
+    }
     buf_adds(b, "]}");
     c->resp->status = 200;
     return OK;

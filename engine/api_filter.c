@@ -272,7 +272,8 @@ static enum err_code read_words(struct reading *r)
                    "not one of success, http_3xx, http_4xx, http_429, http_5xx, timeout, dns, "
                    "connect, tls, reset, blocked, internal");
     if (state && !delivery_state_parse(state, &s))
-        return bad(r, "state", "not one of pending, retrying, held, delivered, dead, discarded");
+        return bad(r, "state",
+                   "not one of pending, in_flight, retrying, held, delivered, dead, discarded");
     if (job && !id_parse(job, "job", &f->job))
         return bad(r, "job", "not the id of a job (job_…)");
     if (outcome) {

@@ -114,6 +114,9 @@ void render_attempt(struct buf *b, const struct attempt *a);
 void render_letter(struct buf *b, const struct dead_letter *l); /* an item of the list */
 void render_job(struct buf *b, const struct job *j, int64_t now_ms);
 
+/* ---- api_deliveries.c ---- */
+void delivery_see(const struct api_call *c, struct delivery *d); /* in flight, where it is so now */
+
 /* ---- api_scan.c ---- */
 struct scanned {
     const char *data, *attributes; /* NULL: no such member */

@@ -255,7 +255,8 @@ enum err_code h_status(struct api_call *c)
         rc = c->ops->job_list(c->b, true, 0, 1000, c->mem, &jobs, &jobs_n, c->err);
     if (rc != OK)
         return rc;
-    counts[DELIVERY_IN_FLIGHT] = live ? live->in_flight : 0;
+    if (live)
+        deliveries_in_flight(counts, live->in_flight, live->in_flight_retrying);
     put_open(b, NULL, '{');
     put_str(b, "version", WEBHOOKD_VERSION);
     put_bool(b, "ready", live && live->ready);

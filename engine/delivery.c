@@ -40,6 +40,7 @@ static void sending(struct scheduler *s, struct task *t)
     task_list_add(&l->busy, t);
     l->in_flight++;
     s->in_flight++;
+    s->in_flight_retrying += t->row->delivery.attempts > 0;
 }
 
 bool delivery_start(struct scheduler *s, struct task *t)

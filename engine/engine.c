@@ -140,11 +140,19 @@ static void fill_live(void *arg, struct api_live *out)
         .ready = e->ready && !e->draining,
         .draining = e->draining,
         .in_flight = now.in_flight,
+        .in_flight_retrying = now.in_flight_retrying,
         .in_flight_limit = e->conf->max_in_flight,
         .breakers_open = now.breakers_open,
         .delivered_per_s = (double)(newest - oldest) / RATE_WINDOW_S,
         .config_loaded_ms = e->config_loaded_ms,
     };
+}
+
+static int64_t *sending(void *arg, size_t *n)
+{
+    const struct engine *e = arg;
+
+    return scheduler_sending(e->scheduler, n);
 }
 
 static void fill_metrics(void *arg, struct metrics_now *out)
@@ -158,6 +166,7 @@ static void fill_metrics(void *arg, struct metrics_now *out)
     scheduler_look(e->scheduler, &now);
     transport_stats(e->transport, &sent);
     out->in_flight = now.in_flight;
+    out->in_flight_retrying = now.in_flight_retrying;
     out->in_flight_limit = e->conf->max_in_flight;
     out->breakers_open = now.breakers_open;
     out->oldest_due_ms = now.oldest_due_ms;
@@ -361,7 +370,7 @@ static void on_lanes_ready(void *arg)
 {
     struct engine *e = arg;
     struct err err;
-    struct http_hooks hooks = {e, http_changed, fill_live, fill_metrics, current_conf};
+    struct http_hooks hooks = {e, http_changed, fill_live, sending, fill_metrics, current_conf};
 
     if (e->draining)
         return;

@@ -26,6 +26,7 @@ struct held {
     const struct api_route *route; /* NULL: /metrics */
     struct api api;
     struct api_live live;
+    int64_t *sending; /* what live points to */
     struct api_request request;
     struct api_response response;
     struct metrics_now now;
@@ -116,6 +117,7 @@ static void held_free(struct held *h)
     }
     api_response_fini(&h->response);
     free(h->copy);
+    free(h->sending);
     free(h);
 }
 
@@ -262,6 +264,8 @@ static void unix_request(struct evhttp_request *req, void *arg)
         return;
     }
     h->route = route;
+    if (api_route_shows_deliveries(route))
+        h->live.sending = h->sending = http->hooks.sending(http->hooks.arg, &h->live.sending_n);
     unsigned flags = (writes ? STORE_GUARDED : 0) | (api_route_ingests(route) ? STORE_INGEST : 0);
     actor_fill(fd, h->actor, sizeof h->actor);
     if (!store_has_room(http->store, writes ? STORE_WRITE : STORE_LIST) ||

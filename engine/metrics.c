@@ -236,10 +236,14 @@ static void write_histograms(const struct metrics *m, struct buf *out)
 /* What others know: gauges, and counters that they keep. */
 static void write_now(const struct metrics *m, const struct metrics_now *now, struct buf *out)
 {
+    int64_t deliveries[DELIVERY_STATES];
+
+    memcpy(deliveries, now->deliveries, sizeof deliveries);
+    deliveries_in_flight(deliveries, now->in_flight, now->in_flight_retrying);
     head(out, "webhookd_deliveries", "gauge", "Deliveries by state, now.");
     for (int s = 0; s < DELIVERY_STATES; s++)
         series(out, "webhookd_deliveries", "state", delivery_state_name((enum delivery_state)s),
-               s == DELIVERY_IN_FLIGHT ? now->in_flight : now->deliveries[s]);
+               deliveries[s]);
     plain(out, "webhookd_oldest_due_timestamp_seconds", "gauge",
           "Due time of the oldest ready delivery; 0: none.", (double)now->oldest_due_ms / 1e3);
     plain(out, "webhookd_attempts_in_flight", "gauge", "Exchanges under way.",

@@ -38,7 +38,7 @@ void metrics_reload(struct metrics *m, bool ok, int64_t wall_ms);
 struct metrics_now {
     int64_t deliveries[DELIVERY_STATES];
     int64_t oldest_due_ms; /* 0: none */
-    int64_t in_flight, in_flight_limit;
+    int64_t in_flight, in_flight_retrying, in_flight_limit;
     int64_t subscriptions[SUB_STATES], jobs_active, rejects;
     struct store_stats store;
     int64_t free_bytes;

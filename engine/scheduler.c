@@ -328,6 +328,7 @@ void scheduler_look(const struct scheduler *s, struct scheduler_now *out)
 {
     memset(out, 0, sizeof *out);
     out->in_flight = s->in_flight;
+    out->in_flight_retrying = s->in_flight_retrying;
     out->delivered = s->delivered;
     out->held_bytes = s->held_bytes;
     for (size_t i = 0; i < s->lanes_n; i++) {
@@ -338,4 +339,26 @@ void scheduler_look(const struct scheduler *s, struct scheduler_now *out)
         if (due > 0 && (out->oldest_due_ms == 0 || due < out->oldest_due_ms))
             out->oldest_due_ms = due;
     }
+}
+
+static int by_number(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+int64_t *scheduler_sending(const struct scheduler *s, size_t *n)
+{
+    size_t room = (size_t)s->in_flight;
+    int64_t *nums = room > 0 ? malloc(room * sizeof *nums) : NULL;
+
+    *n = 0;
+    for (size_t i = 0; nums != NULL && i < s->lanes_n; i++)
+        for (const struct task *t = s->lanes[i]->busy.first; t != NULL && *n < room; t = t->next)
+            if (t->state == TASK_SENDING)
+                nums[(*n)++] = t->row->delivery.num;
+    if (nums != NULL)
+        qsort(nums, *n, sizeof *nums, by_number);
+    return nums;
 }

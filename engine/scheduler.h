@@ -44,11 +44,13 @@ void scheduler_configure(struct scheduler *s, const struct conf *conf);
 void scheduler_drain(struct scheduler *s);
 
 struct scheduler_now {
-    int in_flight, breakers_open, lanes[SUB_STATES];
+    int in_flight, in_flight_retrying, breakers_open, lanes[SUB_STATES];
     int64_t delivered;     /* since start */
     size_t held_bytes;     /* of large claimed deliveries: rows, bodies, answers */
     int64_t oldest_due_ms; /* of ready deliveries that wait in the store; 0: none */
 };
 void scheduler_look(const struct scheduler *s, struct scheduler_now *out);
+/* The numbers of the deliveries in flight, sorted; the caller frees. NULL: none, or no memory. */
+int64_t *scheduler_sending(const struct scheduler *s, size_t *n);
 
 #endif

@@ -22,6 +22,7 @@ struct scheduler {
     int64_t again_ms; /* mono, when again_timer fires; 0: it is not set */
     bool run_planned, draining, loaded, told_ready;
     int in_flight;                /* over all lanes */
+    int in_flight_retrying;       /* of those: not the first try */
     int settling;                 /* settlements on their way to the store */
     size_t claimed_n;             /* tasks in memory */
     size_t held_bytes;            /* what the large ones take: rows, bodies, headers, answers */

@@ -410,6 +410,7 @@ void settle_attempt(struct scheduler *s, struct task *t, const struct transport_
     attempt_log(t);
     l->in_flight--;
     s->in_flight--;
+    s->in_flight_retrying -= t->row->delivery.attempts > 0;
     lane_learn(s, l, &v, t, now_ms);
     if (v.disable) {
         log_warn("sub_disabled", "sub=%s cause=gone status=%d", l->row.name, f->status);

@@ -226,6 +226,18 @@ const char *delivery_state_name(enum delivery_state s)
     return name_of(STATE_NAMES, COUNT(STATE_NAMES), (int)s);
 }
 
+static int64_t less(int64_t n, int64_t by)
+{
+    return n > by ? n - by : 0;
+}
+
+void deliveries_in_flight(int64_t counts[DELIVERY_STATES], int64_t n, int64_t retrying)
+{
+    counts[DELIVERY_RETRYING] = less(counts[DELIVERY_RETRYING], retrying);
+    counts[DELIVERY_PENDING] = less(counts[DELIVERY_PENDING], n - retrying);
+    counts[DELIVERY_IN_FLIGHT] = n;
+}
+
 bool delivery_state_parse(const char *word, enum delivery_state *out)
 {
     int v = value_of(STATE_NAMES, COUNT(STATE_NAMES), word);

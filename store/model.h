@@ -261,6 +261,9 @@ struct taken {
 };
 
 const char *delivery_state_name(enum delivery_state s);
+/* Counts of a store, in which nothing is in flight, and how many are: each is counted once. The two
+ * were not read at one instant, hence never below zero. */
+void deliveries_in_flight(int64_t counts[DELIVERY_STATES], int64_t n, int64_t retrying);
 bool delivery_state_parse(const char *word, enum delivery_state *out);
 const char *outcome_name(enum outcome o);
 bool outcome_parse(const char *word, enum outcome *out);

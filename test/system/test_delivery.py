@@ -386,5 +386,26 @@ class Ordering(unittest.TestCase):
                 wait_for(lambda: "second" in r.ids())
 
 
+class InFlight(unittest.TestCase):
+    def test_it_is_seen_wherever_states_are_shown_and_counted_once(self):
+        release = threading.Event()
+        with Daemon() as d, Receiver(lambda r, n: release.wait(20) and 200) as r:
+            d.subscribe(r.url, "--concurrency", "1")
+            d.insert(dict(type="a.b", event_id="e1"), dict(type="a.b", event_id="e2"))
+            wait_for(lambda: len(r.requests) == 1)
+            sent = r.requests[0].id
+            waits = {"e1": "e2", "e2": "e1"}[sent]
+            wait_for(lambda: d.counts() == dict(pending=1, in_flight=1, retrying=0, held=0, delivered=0, dead=0, discarded=0))
+            self.assertEqual([x["event_id"] for x in d.json("delivery", "list", "--state", "in_flight")["items"]], [sent])
+            self.assertEqual([x["event_id"] for x in d.json("delivery", "list", "--state", "pending")["items"]], [waits])
+            self.assertEqual(d.json("delivery", "show", sent)["state"], "in_flight")
+            self.assertEqual(d.json("event", "show", sent)["deliveries"][0]["state"], "in_flight")
+            self.assertIn('webhookd_deliveries{state="pending"} 1\n', d.metrics())
+            self.assertIn('webhookd_deliveries{state="in_flight"} 1\n', d.metrics())
+            release.set()
+            wait_for(lambda: d.counts()["delivered"] == 2)
+            self.assertEqual(d.json("delivery", "list", "--state", "in_flight")["items"], [])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -597,6 +597,52 @@ static void test_status(void **state)
     w->api.live = NULL;
 }
 
+static void states_are(struct world *w, const char *query, const char *first, const char *second)
+{
+    EXPECT(200, "GET", query, NULL);
+    assert_string_equal(text(w, "items.0.state"), first);
+    assert_string_equal(text(w, "items.1.state"), second);
+}
+
+/* The store knows nothing of it: what the loop told is laid over its answers. */
+static void test_in_flight(void **state)
+{
+    struct world *w = *state;
+    struct api_live live = {.ready = true, .in_flight = 1};
+    char path[128], first[64];
+    int64_t num;
+    sub_of(w, "acme");
+    EXPECT(202, "POST", V1 "/events", "{\"type\":\"order.new\",\"data\":1,\"id\":\"e-1\"}");
+    EXPECT(202, "POST", V1 "/events", "{\"type\":\"order.new\",\"data\":2,\"id\":\"e-2\"}");
+    EXPECT(200, "GET", V1 "/events/e-1", NULL);
+    (void)snprintf(first, sizeof first, "%s", text(w, "deliveries.0.id"));
+    assert_true(id_parse(first, "dlv", &num));
+    states_are(w, V1 "/deliveries?order=oldest", "pending", "pending");
+    states_are(w, V1 "/deliveries?state=in_flight", "(none)", "(none)");
+    live.sending = &num;
+    live.sending_n = 1;
+    w->api.live = &live;
+    states_are(w, V1 "/deliveries?order=oldest", "in_flight", "pending");
+    states_are(w, V1 "/deliveries?state=in_flight", "in_flight", "(none)");
+    assert_string_equal(text(w, "items.0.id"), first);
+    assert_string_equal(text(w, "items.0.next_attempt_at"), "(none)");
+    states_are(w, V1 "/subscriptions/acme/deliveries?state=in_flight&id=e-1", "in_flight",
+               "(none)");
+    states_are(w, V1 "/deliveries?state=in_flight&id=e-2", "(none)", "(none)");
+    /* a page that is all in flight is not the end */
+    states_are(w, V1 "/deliveries?state=pending&order=oldest&limit=1", "pending", "(none)");
+    assert_string_equal(text(w, "items.0.event_id"), "e-2");
+    (void)snprintf(path, sizeof path, V1 "/deliveries/%s", first);
+    EXPECT(200, "GET", path, NULL);
+    assert_string_equal(text(w, "state"), "in_flight");
+    EXPECT(200, "GET", V1 "/events/e-1", NULL);
+    assert_string_equal(text(w, "deliveries.0.state"), "in_flight");
+    EXPECT(200, "GET", V1 "/status", NULL);
+    assert_int_equal(number(w, "deliveries.in_flight"), 1);
+    assert_int_equal(number(w, "deliveries.pending"), 1);
+    w->api.live = NULL;
+}
+
 static void test_routes_are_distinct(void **state)
 {
     bool allowed;
@@ -621,6 +667,7 @@ int main(void)
         TEST(test_sub_life),
         TEST(test_sub_refusals),
         TEST(test_partners),
+        TEST(test_in_flight),
         TEST(test_dead_filters),
         TEST(test_replay),
         TEST(test_replay_leaves_out),

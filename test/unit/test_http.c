@@ -63,6 +63,12 @@ static void on_live(void *arg, struct api_live *out)
     struct world *w = arg;
     *out = (struct api_live){.pid = 1, .ready = !w->not_ready, .draining = w->not_ready};
 }
+static int64_t *on_sending(void *arg, size_t *n)
+{
+    (void)arg;
+    *n = 0;
+    return NULL;
+}
 static void on_metrics(void *arg, struct metrics_now *out)
 {
     (void)arg;
@@ -96,7 +102,7 @@ static int free_port(int *held)
 
 static struct http_hooks hooks_of(struct world *w)
 {
-    return (struct http_hooks){w, on_changed, on_live, on_metrics, on_conf};
+    return (struct http_hooks){w, on_changed, on_live, on_sending, on_metrics, on_conf};
 }
 
 static int world_open(void **state)
