@@ -47,7 +47,7 @@ static bool is_empty(const struct lane *l)
 
 static size_t rows_left(const struct scheduler *s, const struct lane *l)
 {
-    size_t max = 2 * (size_t)s->conf->max_in_flight, n = s->claimed_n + s->asked_n;
+    size_t max = 2 * (size_t)s->conf->max_in_flight, n = s->tasks.n + s->asked_n;
 
     if (n >= max) /* nobody starves because others filled the memory */
         return is_empty(l) ? 1 : 0;
@@ -57,7 +57,7 @@ static size_t rows_left(const struct scheduler *s, const struct lane *l)
 static size_t bytes_left(const struct scheduler *s, const struct lane *l)
 {
     size_t budget = is_empty(l) ? BUDGET_BYTES : BUDGET_BYTES - BUDGET_BYTES / 8;
-    size_t held = s->held_bytes + s->asked_bytes;
+    size_t held = s->tasks.held_bytes + s->asked_bytes;
 
     return held < budget ? budget - held : 0;
 }
@@ -158,14 +158,14 @@ static void claim_arrived(struct scheduler *s, struct lane *l, struct want *w, b
     for (size_t i = 0; i < w->got.n; i++) {
         if (lane_is_ghost(l, w->rows[i]->delivery.num, generation))
             continue; /* the snapshot is older than its settlement; freed by claim_done */
-        struct task *t = task_new(s, l, w->rows[i]);
+        struct task *t = task_new(&s->tasks, w->rows[i]);
 
         if (t == NULL) {
             lane_saw_due(l, w->rows[i]->delivery.due_ms);
             continue; /* the row is freed by claim_done */
         }
         w->rows[i] = NULL;
-        task_list_add(&l->queue, t);
+        lane_queue(l, t);
     }
     lane_ghosts_forget(l);
     if (l->row.state != SUB_ACTIVE)

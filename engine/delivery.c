@@ -83,7 +83,7 @@ bool delivery_start(struct scheduler *s, struct task *t)
         return false;
     }
     claimed_drop_payload(t->row); /* the body has it; a retry claims the row again */
-    task_weigh(s, t);
+    task_weigh(&s->tasks, t);
     sending(s, t);
     if (t->row->delivery.attempts == 0)
         metrics_pickup(s->parts.metrics, clock_wall_ms() - t->row->event.created_ms);

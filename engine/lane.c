@@ -2,7 +2,6 @@
  * its own. */
 #include "engine/lane.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,22 +34,12 @@ void lane_wipe_secrets(const struct subscription *row)
     wipe(row->headers);
 }
 
-static void tasks_free(struct task_list *list)
-{
-    while (list->first != NULL) {
-        struct task *t = list->first;
-
-        task_list_remove(list, t);
-        task_destroy(t);
-    }
-}
-
 void lane_free(struct lane *l)
 {
     if (l == NULL)
         return;
-    tasks_free(&l->queue);
-    tasks_free(&l->busy);
+    task_list_free(&l->queue);
+    task_list_free(&l->busy);
     lane_wipe_secrets(&l->row);
     arena_fini(&l->arena);
     free(l->ghosts);
@@ -182,6 +171,15 @@ static size_t queue_max(const struct lane *l)
     return max;
 }
 
+void lane_queue(struct lane *l, struct task *t)
+{
+    t->lane = l;
+    if (t->row->delivery.num > l->newest)
+        l->newest = t->row->delivery.num;
+    l->row_avg += ((double)t->row->bytes - l->row_avg) / 16;
+    task_list_add(&l->queue, t);
+}
+
 size_t lane_appetite(const struct lane *l, int64_t now_ms)
 {
     size_t want = queue_max(l), have = l->queue.n;
@@ -272,62 +270,8 @@ int64_t *lane_known(const struct lane *l, size_t *n)
     for (const struct task *t = l->queue.first; t != NULL; t = t->next)
         out[i++] = t->row->delivery.num;
     for (const struct task *t = l->busy.first; t != NULL; t = t->next)
-        out[i++] = t->settlement.delivery;
+        out[i++] = t->row->delivery.num;
     qsort(out, i, sizeof *out, by_number);
     *n = i;
     return out;
-}
-
-void task_move(struct task *t, enum task_state to)
-{
-    switch (t->state) {
-    case TASK_QUEUED:
-        assert(to == TASK_SENDING || to == TASK_SETTLING);
-        break;
-    case TASK_SENDING:
-        assert(to == TASK_SETTLING);
-        break;
-    case TASK_SETTLING:
-        assert(to == TASK_UNSETTLED);
-        break;
-    case TASK_UNSETTLED:
-        assert(to == TASK_SETTLING);
-        break;
-    }
-    t->state = to;
-}
-
-void task_destroy(struct task *t)
-{
-    buf_fini(&t->body);
-    buf_fini(&t->headers);
-    buf_fini(&t->text);
-    claimed_free(t->row);
-    free(t);
-}
-
-void task_list_add(struct task_list *list, struct task *t)
-{
-    t->prev = list->last;
-    t->next = NULL;
-    if (list->last != NULL)
-        list->last->next = t;
-    else
-        list->first = t;
-    list->last = t;
-    list->n++;
-}
-
-void task_list_remove(struct task_list *list, struct task *t)
-{
-    if (t->prev != NULL)
-        t->prev->next = t->next;
-    else
-        list->first = t->next;
-    if (t->next != NULL)
-        t->next->prev = t->prev;
-    else
-        list->last = t->prev;
-    t->prev = t->next = NULL;
-    list->n--;
 }

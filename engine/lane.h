@@ -17,8 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buf.h"
 #include "base/heap.h"
+#include "engine/task.h"
 #include "policy/breaker.h"
 #include "policy/conf.h"
 #include "policy/profile.h"
@@ -26,35 +26,7 @@
 #include "policy/window.h"
 #include "store/model.h"
 
-struct lane;
 struct scheduler;
-
-/* One claimed delivery on its way:
- *
- *   QUEUED ──▶ SENDING ──▶ SETTLING ⇄ UNSETTLED (the store had no room, or its disk is full)
- *      └────────────────────▲ a death without an attempt
- *
- * It ends from QUEUED (its lane stopped) or SETTLING (committed); any other move asserts. */
-enum task_state { TASK_QUEUED, TASK_SENDING, TASK_SETTLING, TASK_UNSETTLED };
-struct task {
-    enum task_state state;
-    struct task *prev, *next; /* in lane->queue or lane->busy */
-    struct lane *lane;
-    struct claimed *row; /* owned */
-    struct buf body, headers;
-    size_t held_bytes; /* as the scheduler counts them; 0: a small one */
-    bool probe;        /* the breaker's: its answer alone decides while the breaker is not closed */
-    /* While SETTLING these belong to the store thread. */
-    struct settlement settlement;
-    struct buf text; /* the strings that settlement points to */
-    struct settled settled;
-    bool late; /* the delivery was over already: only its attempt was recorded */
-    int64_t dead_expires_ms;
-};
-struct task_list {
-    struct task *first, *last;
-    size_t n;
-};
 
 struct ghost {
     int64_t delivery, generation;
@@ -116,6 +88,8 @@ bool lane_take(struct lane *l, int64_t now_ms);
 bool lane_rate_holds(struct lane *l, int64_t now_ms);
 /* It did not start after all. */
 void lane_give_back(struct lane *l);
+/* One more is claimed; it waits for its turn. */
+void lane_queue(struct lane *l, struct task *t);
 /* How many deliveries a claim should bring; 0: none now. */
 size_t lane_appetite(const struct lane *l, int64_t now_ms);
 /* May a delivery that was just committed be queued without a claim? Only where a claim would bring
@@ -135,10 +109,5 @@ void lane_ghosts_forget(struct lane *l); /* the claim is over */
  * where none or no memory (*n = SIZE_MAX). Ghosts are not among them: what was settled may be ready
  * again by a replay, and only the snapshot's generation tells. */
 int64_t *lane_known(const struct lane *l, size_t *n);
-
-void task_move(struct task *t, enum task_state to); /* the one mover */
-void task_destroy(struct task *t);                  /* in no list any more */
-void task_list_add(struct task_list *list, struct task *t);
-void task_list_remove(struct task_list *list, struct task *t);
 
 #endif

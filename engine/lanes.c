@@ -91,7 +91,7 @@ void lanes_drop_queue(struct scheduler *s, struct lane *l)
 
         lane_saw_due(l, t->row->delivery.due_ms);
         task_list_remove(&l->queue, t);
-        task_free(s, t);
+        task_free(&s->tasks, t);
     }
 }
 

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { QUANTUM = 8, SPARE_TASKS_MAX = 1024, SPARE_BUF_MAX = 8192 };
+enum { QUANTUM = 8 };
 
 /* ---- the run ---- */
 static bool run_may_start(const struct scheduler *s)
@@ -91,32 +91,6 @@ static void scheduler_run(void *arg)
         loop_timer_stop(s->timer);
 }
 
-void scheduler_kick(struct scheduler *s)
-{
-    if (s->run_planned || s->draining || !s->loaded)
-        return;
-    s->run_planned = true;
-    loop_defer(s->parts.loop, scheduler_run, s);
-}
-
-void scheduler_touch(struct scheduler *s, struct lane *l)
-{
-    int64_t now_ms = clock_store_ms();
-    int64_t wake = lane_wake_ms(l, now_ms);
-
-    if (lane_rate_holds(l, now_ms))
-        metrics_rate_held(s->parts.metrics);
-    if (wake == INT64_MAX) {
-        heap_remove(&s->heap, &l->wake);
-        return;
-    }
-    if (l->wake.at != 0 && l->wake.key <= wake && l->wake.key <= now_ms)
-        wake = l->wake.key; /* it waits for its turn already: keep its place */
-    if (!heap_put(&s->heap, &l->wake, wake))
-        log_error("out_of_memory", "at=scheduler");
-    scheduler_kick(s);
-}
-
 /* A row straight from its commit: it saves the way to the claim reader and back. */
 static void row_arrived(struct scheduler *s, struct claimed **row)
 {
@@ -128,10 +102,10 @@ static void row_arrived(struct scheduler *s, struct claimed **row)
     if (l == NULL)
         return; /* its load, which comes after this commit, asks for its head */
     if (lane_accepts(l, d->num, now_ms) && claim_accepts(s, l, (*row)->bytes, now_ms))
-        t = task_new(s, l, *row);
+        t = task_new(&s->tasks, *row);
     if (t != NULL) {
         *row = NULL;
-        task_list_add(&l->queue, t);
+        lane_queue(l, t);
     } else {
         lane_saw_due(l, d->due_ms);
     }
@@ -160,79 +134,6 @@ void scheduler_changed(struct scheduler *s, const struct changes *ch)
         s->parts.jobs_changed(s->parts.arg);
 }
 
-/* ---- tasks ---- */
-static void weigh(struct scheduler *s, struct task *t)
-{
-    size_t bytes = sizeof *t + t->row->bytes + t->body.room + t->headers.room + t->text.room;
-
-    s->held_bytes += bytes - t->held_bytes;
-    t->held_bytes = bytes;
-}
-
-struct task *task_new(struct scheduler *s, struct lane *l, struct claimed *row)
-{
-    struct task *t = s->spare;
-
-    if (t != NULL) {
-        s->spare = t->next;
-        s->spare_n--;
-        t->next = NULL;
-    } else {
-        t = calloc(1, sizeof *t);
-        if (t == NULL)
-            return NULL;
-        /* Envelope, escapes and headers around the largest payload. */
-        buf_init(&t->body, (size_t)64 << 20);
-        buf_init(&t->headers, (size_t)1 << 20);
-        buf_init(&t->text, (size_t)1 << 20);
-    }
-    t->state = TASK_QUEUED;
-    t->probe = false;
-    t->lane = l;
-    t->row = row;
-    t->settlement.delivery = row->delivery.num;
-    if (row->delivery.num > l->newest)
-        l->newest = row->delivery.num;
-    s->claimed_n++;
-    l->row_avg += ((double)row->bytes - l->row_avg) / 16;
-    if (row->bytes > TASK_SMALL_BYTES)
-        weigh(s, t);
-    return t;
-}
-
-void task_weigh(struct scheduler *s, struct task *t)
-{
-    if (t->held_bytes > 0)
-        weigh(s, t);
-}
-
-void task_shrink(struct scheduler *s, struct task *t)
-{
-    if (t->body.room > SPARE_BUF_MAX)
-        buf_fini(&t->body);
-    task_weigh(s, t);
-}
-
-void task_free(struct scheduler *s, struct task *t)
-{
-    s->claimed_n--;
-    s->held_bytes -= t->held_bytes;
-    t->held_bytes = 0;
-    claimed_free(t->row);
-    t->row = NULL;
-    if (s->spare_n < SPARE_TASKS_MAX && t->body.room <= SPARE_BUF_MAX &&
-        t->headers.room <= SPARE_BUF_MAX && t->text.room <= SPARE_BUF_MAX) {
-        buf_clear(&t->body);
-        buf_clear(&t->headers);
-        buf_clear(&t->text);
-        t->next = s->spare;
-        s->spare = t;
-        s->spare_n++;
-        return;
-    }
-    task_destroy(t);
-}
-
 /* ---- life ---- */
 /* What the store could not take or give is asked for again. */
 static void try_again(void *arg)
@@ -244,16 +145,6 @@ static void try_again(void *arg)
     lanes_load_again(s);
 }
 
-void scheduler_try_again(struct scheduler *s, int64_t in_ms)
-{
-    int64_t at_ms = clock_mono_ms() + in_ms;
-
-    if (s->again_ms != 0 && s->again_ms <= at_ms)
-        return;
-    s->again_ms = at_ms;
-    loop_timer_at(s->again_timer, at_ms);
-}
-
 struct scheduler *scheduler_new(const struct scheduler_parts *parts)
 {
     struct scheduler *s = calloc(1, sizeof *s);
@@ -262,6 +153,7 @@ struct scheduler *scheduler_new(const struct scheduler_parts *parts)
         return NULL;
     s->parts = *parts;
     s->conf = parts->conf;
+    s->run = scheduler_run;
     heap_init(&s->heap);
     s->timer = loop_timer_new(parts->loop, scheduler_run, s);
     s->again_timer = loop_timer_new(parts->loop, try_again, s);
@@ -283,12 +175,7 @@ void scheduler_free(struct scheduler *s)
     for (size_t i = 0; i < s->lanes_n; i++)
         lane_free(s->lanes[i]);
     free(s->lanes);
-    while (s->spare != NULL) {
-        struct task *t = s->spare;
-
-        s->spare = t->next;
-        task_destroy(t);
-    }
+    task_pool_fini(&s->tasks);
     heap_fini(&s->heap);
     free(s);
 }
@@ -318,19 +205,13 @@ void scheduler_drain(struct scheduler *s)
     scheduler_maybe_idle(s);
 }
 
-void scheduler_maybe_idle(struct scheduler *s)
-{
-    if (s->draining && s->in_flight == 0 && s->settling == 0 && s->unsettled_n == 0)
-        s->parts.idle(s->parts.arg);
-}
-
 void scheduler_look(const struct scheduler *s, struct scheduler_now *out)
 {
     memset(out, 0, sizeof *out);
     out->in_flight = s->in_flight;
     out->in_flight_retrying = s->in_flight_retrying;
     out->delivered = s->delivered;
-    out->held_bytes = s->held_bytes;
+    out->held_bytes = s->tasks.held_bytes;
     for (size_t i = 0; i < s->lanes_n; i++) {
         out->lanes[s->lanes[i]->row.state]++;
         if (s->lanes[i]->breaker.state != BREAKER_CLOSED)

@@ -1,14 +1,14 @@
-/* engine/scheduler_impl.h: what scheduler.c, claim.c, delivery.c, settle.c and lanes.c share. Not
- * for others. */
+/* engine/scheduler_impl.h: what the files of the scheduler share. Not for others. Each calls only
+ * those to its left:
+ *
+ *   scheduler_wake.c ◀─ lanes.c ◀─┬─ settle.c ◀─ delivery.c ◀─┬─ scheduler.c
+ *                                 └─ claim.c ◀────────────────┘                */
 #ifndef ENGINE_SCHEDULER_IMPL_H
 #define ENGINE_SCHEDULER_IMPL_H
 
 #include "base/heap.h"
 #include "engine/lane.h"
 #include "engine/scheduler.h"
-
-/* A claimed row up to this size is small: their number alone is bounded. */
-enum { TASK_SMALL_BYTES = 8192 };
 
 struct load;
 struct sub_change;
@@ -18,46 +18,30 @@ struct scheduler {
     struct lane **lanes; /* sorted by sub */
     size_t lanes_n, lanes_room;
     struct heap heap;
+    loop_fn *run; /* what a kick brings about: scheduler.c's */
     struct loop_timer *timer, *again_timer;
     int64_t again_ms; /* mono, when again_timer fires; 0: it is not set */
     bool run_planned, draining, loaded, told_ready;
     int in_flight;                /* over all lanes */
     int in_flight_retrying;       /* of those: not the first try */
     int settling;                 /* settlements on their way to the store */
-    size_t claimed_n;             /* tasks in memory */
-    size_t held_bytes;            /* what the large ones take: rows, bodies, headers, answers */
+    struct task_pool tasks;       /* all that are in memory */
     size_t asked_n, asked_bytes;  /* what claims under way may bring */
     int64_t hungry_until_ms;      /* a lane without anything waits for memory */
     int unsettled_n;              /* tasks in TASK_UNSETTLED */
     struct sub_change *unwritten; /* of subscriptions, that the store did not take yet */
     struct load *unread;          /* rows that it did not give yet */
-    struct task *spare;           /* task objects with warm buffers */
-    size_t spare_n;
     int64_t delivered;
     int heads_out;    /* heads requests under way */
     bool heads_again; /* somebody asked for all of them meanwhile */
 };
 
-/* scheduler.c */
+/* scheduler_wake.c */
 void scheduler_kick(struct scheduler *s);                  /* run at the end of this turn */
 void scheduler_touch(struct scheduler *s, struct lane *l); /* its wake time may have changed */
 /* The store had no room or failed: settlements, changes and loads go there once more, then. */
 void scheduler_try_again(struct scheduler *s, int64_t in_ms);
 void scheduler_maybe_idle(struct scheduler *s);
-struct task *task_new(struct scheduler *s, struct lane *l, struct claimed *row);
-void task_free(struct scheduler *s, struct task *t);   /* in no list any more */
-void task_weigh(struct scheduler *s, struct task *t);  /* counts anew what a large one holds */
-void task_shrink(struct scheduler *s, struct task *t); /* its body is not needed any more */
-
-/* claim.c: what is due comes into memory, as much as there is room for.
- *
- * claim_add adds the lane to c (NULL: a new one is made) if it wants rows and may have some, and
- * returns the claim that is open now; claim_submit sends it. */
-struct claim;
-struct claim *claim_add(struct scheduler *s, struct claim *c, struct lane *l, int64_t now_ms);
-void claim_submit(struct scheduler *s, struct claim *c);
-/* May a row of so many bytes that nobody asked for come into memory? */
-bool claim_accepts(const struct scheduler *s, const struct lane *l, size_t bytes, int64_t now_ms);
 
 /* lanes.c */
 struct lane *lanes_find(const struct scheduler *s, int64_t sub); /* NULL: none */
@@ -69,17 +53,27 @@ void lanes_drop_queue(struct scheduler *s, struct lane *l);
 void lanes_load_again(struct scheduler *s);
 void lanes_forget_loads(struct scheduler *s); /* at the end */
 
-/* delivery.c */
-/* Starts the attempt of a queued task. False: it could not start now (no descriptor, no memory);
- * the task is queued still. What can never be sent (a secret that is no key) has been an attempt,
- * outcome internal, and is settled like one. */
-bool delivery_start(struct scheduler *s, struct task *t);
-
 /* settle.c */
 void settle_attempt(struct scheduler *s, struct task *t, const struct transport_facts *f);
 /* A death without an attempt. */
 void settle_without_attempt(struct scheduler *s, struct task *t, enum cause cause);
 void settle_again(struct scheduler *s);
 void settle_forget(struct scheduler *s); /* at the end */
+
+/* delivery.c */
+/* Starts the attempt of a queued task. False: it could not start now (no descriptor, no memory);
+ * the task is queued still. What can never be sent (a secret that is no key) has been an attempt,
+ * outcome internal, and is settled like one. */
+bool delivery_start(struct scheduler *s, struct task *t);
+
+/* claim.c: what is due comes into memory, as much as there is room for.
+ *
+ * claim_add adds the lane to c (NULL: a new one is made) if it wants rows and may have some, and
+ * returns the claim that is open now; claim_submit sends it. */
+struct claim;
+struct claim *claim_add(struct scheduler *s, struct claim *c, struct lane *l, int64_t now_ms);
+void claim_submit(struct scheduler *s, struct claim *c);
+/* May a row of so many bytes that nobody asked for come into memory? */
+bool claim_accepts(const struct scheduler *s, const struct lane *l, size_t bytes, int64_t now_ms);
 
 #endif

@@ -317,7 +317,7 @@ static void settle_done(void *arg, const struct err *err, int64_t generation)
     if (t->settled.job != 0 && st->to != SETTLE_RETRY && s->parts.jobs_changed != NULL)
         s->parts.jobs_changed(s->parts.arg);
     task_list_remove(&l->busy, t);
-    task_free(s, t);
+    task_free(&s->tasks, t);
     if (l->row.state == SUB_DELETED && l->busy.n == 0)
         lanes_reload(s, l->sub); /* the lane goes when its last one is settled */
     else
@@ -402,7 +402,7 @@ void settle_attempt(struct scheduler *s, struct task *t, const struct transport_
                                              : SETTLE_DEAD,
                  now_ms);
     attempt_fill(t, f);
-    task_shrink(s, t);
+    task_shrink(&s->tasks, t);
     t->settlement.has_attempt = true;
     t->settlement.due_ms = v.kind == VERDICT_RETRY ? v.next_ms : 0;
     t->settlement.attempt.next_ms = t->settlement.due_ms;

@@ -16,7 +16,7 @@ static struct task *task_of(struct lane *l, int64_t delivery)
 
     t->lane = l;
     t->row = calloc(1, sizeof *t->row);
-    t->row->delivery.num = t->settlement.delivery = delivery;
+    t->row->delivery.num = delivery;
     return t;
 }
 
