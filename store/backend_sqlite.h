@@ -38,6 +38,7 @@ enum sq_slot {
     SQ_SUB_DELETED_BY_NAME,
     SQ_SUB_BY_NUM,
     SQ_SUB_LIST,
+    SQ_SUB_STATE,
     SQ_SUB_COUNTS,
     SQ_SUB_HELD,
     SQ_SUB_BLOCKED,
@@ -92,7 +93,6 @@ enum sq_slot {
     SQ_IMPORT_DELIVERY,
     SQ_IMPORT_DEAD,
     SQ_IMPORT_SUB,
-    SQ_IMPORT_SUB_NUM,
     SQ_IMPORT_PARTNER,
     SQ_IMPORT_ATTEMPTS_DEL,
     SQ_JOB_PUT,
@@ -192,6 +192,18 @@ const void *sq_bytes(sqlite3_stmt *st, int col, struct arena *a, size_t *n, bool
 /* A growing array in an arena: room for one more of `size` bytes; NULL: no memory. */
 void *sq_push(struct arena *a, void **rows, size_t *n, size_t size);
 
+/* Fills one row (the whole struct) from where st stands; *bad is set where there is no memory. */
+typedef void sq_read_fn(sqlite3_stmt *st, struct arena *a, void *row, bool *bad);
+/* The row that sq_row found; the statement is reset. */
+enum err_code sq_take(sqlite3_stmt *st, sq_read_fn *read, struct arena *a, void *row,
+                      struct err *err);
+/* All rows from here to the end, of `size` bytes each; the statement is reset. */
+enum err_code sq_take_all(struct sq *q, sqlite3_stmt *st, sq_read_fn *read, size_t size,
+                          struct arena *a, void **rows, size_t *n, struct err *err);
+/* The first columns of up to limit rows; the statement is reset, so that rows may be deleted. */
+enum err_code sq_take_nums(struct sq *q, sqlite3_stmt *st, size_t limit, int64_t *nums, size_t *n,
+                           struct err *err);
+
 /* A list's WHERE, put together: numbers are written, texts are bound in order. */
 struct sq_query {
     struct buf sql;
@@ -206,10 +218,15 @@ void sq_and_type(struct sq_query *s, const char *column, const char *pattern);
 void sq_param(struct sq_query *s, const char *text); /* bound to the ? just written */
 /* Prepares and frees s; the caller steps with sq_next and ends with sqlite3_finalize. */
 enum err_code sq_query_open(struct sq *q, struct sq_query *s, sqlite3_stmt **out, struct err *err);
+/* The whole list: sq_query_open and sq_take_all. */
+enum err_code sq_query_all(struct sq *q, struct sq_query *s, sq_read_fn *read, size_t size,
+                           struct arena *a, void **rows, size_t *n, struct err *err);
 
 /* ---- counts ---- */
 enum err_code sq_count(struct sq *q, int64_t sub, enum delivery_state state, int64_t n,
                        struct err *err);
+enum err_code sq_count_move(struct sq *q, int64_t sub, enum delivery_state from,
+                            enum delivery_state to, struct err *err);
 enum err_code sq_counts_flush(struct sq *q, struct err *err);
 enum err_code sq_counts_mark(struct sq *q, struct err *err);
 enum err_code sq_counts_undo(struct sq *q, struct err *err);
@@ -227,10 +244,12 @@ enum err_code sq_unseal(struct sq *q, const char *what, int64_t num, sqlite3_stm
     " CASE WHEN d.state IN (0, 2) AND " SQ_HELD " THEN 3 ELSE d.state END,"                        \
     " d.cause, d.attempts, d.budget_start, d.budget_since_ms, d.due_ms, d.last_status,"            \
     " d.last_outcome, d.created_ms, d.finished_ms, d.job, e.ordering_key"
-#define SQ_DELIVERY_N 18
 #define SQ_DELIVERY_FROM                                                                           \
     " FROM delivery d JOIN event e ON e.num = d.event LEFT JOIN subscription s ON s.num = d.sub"
-void sq_read_delivery(sqlite3_stmt *st, int col, struct arena *a, struct delivery *out, bool *bad);
+enum err_code sq_sub_state(struct sq *q, int64_t sub, enum sub_state *state,
+                           struct err *err); /* ERR_NOT_FOUND: none, no text in err */
+/* *out stands on the event's payload (NULL: cleared). ERR_NOT_FOUND: no event, no text in err. */
+enum err_code sq_event_payload(struct sq *q, int64_t event, sqlite3_stmt **out, struct err *err);
 
 /* ---- the moves of a delivery (backend_sqlite_settle.c) ---- */
 struct sq_open_delivery { /* what a move needs to know of an open delivery */
@@ -240,6 +259,9 @@ struct sq_open_delivery { /* what a move needs to know of an open delivery */
     int attempts;
     char *line; /* malloc'ed, NULL: stands in no line */
 };
+enum err_code sq_ready_put(struct sq *q, int64_t sub, int64_t due_ms, int64_t num, int64_t since_ms,
+                           struct err *err);
+enum err_code sq_expiring_put(struct sq *q, int64_t expires_ms, int64_t num, struct err *err);
 enum err_code sq_delivery_load(struct sq *q, int64_t num, struct sq_open_delivery *out,
                                struct err *err);
 /* Takes it out of its line; where its successor may go now, *next_due_ms is set. */

@@ -17,8 +17,9 @@
     " x.accepted_ms, x.outbox, x.seq, x.payload_bytes, x.died_ms, x.expires_ms, x.sub_url, x.note" \
     " FROM dead x CROSS JOIN delivery d ON d.num = x.num"
 
-static void read_dead(sqlite3_stmt *st, struct arena *a, struct dead_letter *l, bool *bad)
+static void read_dead(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
 {
+    struct dead_letter *l = row;
     struct delivery *d = &l->delivery;
     struct event_rec *e = &l->event;
     memset(l, 0, sizeof(*l));
@@ -96,32 +97,15 @@ enum err_code sq_dead_list(struct backend *b, const struct filter *f, struct are
 {
     struct sq *q = sq_of(b);
     struct sq_query s;
-    sqlite3_stmt *st;
-    void *rows = NULL;
-    size_t rows_n = 0;
-    bool bad = false;
+    void *rows;
     const char *dir = f->newest_first ? "DESC" : "ASC";
     sq_query_init(&s, DEAD_COLS);
     dead_where(&s, f);
     buf_addf(&s.sql, " ORDER BY x.died_ms %s, x.num %s LIMIT %zu", dir, dir, f->limit);
-    enum err_code code = sq_query_open(q, &s, &st, err);
-    if (code != OK)
-        return code;
-    while ((code = sq_next(q, st, err)) == OK) {
-        struct dead_letter *l = sq_push(a, &rows, &rows_n, sizeof(*l));
-        if (l != NULL)
-            read_dead(st, a, l, &bad);
-        if (l == NULL || bad) {
-            code = fail(err, ERR_NOMEM, "no memory for dead letters");
-            break;
-        }
-    }
-    sqlite3_finalize(st);
-    if (code != ERR_NOT_FOUND)
-        return code;
-    *out = rows;
-    *n = rows_n;
-    return OK;
+    enum err_code code = sq_query_all(q, &s, read_dead, sizeof(**out), a, &rows, n, err);
+    if (code == OK)
+        *out = rows;
+    return code;
 }
 
 enum err_code sq_dead_count(struct backend *b, const struct filter *f, int64_t *count,
@@ -166,18 +150,14 @@ enum err_code sq_dead_get(struct backend *b, int64_t num, struct arena *a, struc
     struct sq *q = sq_of(b);
     sqlite3_stmt *st;
     struct dead_letter l;
-    bool bad = false;
     size_t n;
     enum err_code code = sq_row(q, SQ_DEAD_GET, &st, err, DEAD_COLS " WHERE x.num = ?1", "l", num);
     if (code == ERR_NOT_FOUND)
         return fail(err, ERR_NOT_FOUND, "no such dead letter");
-    if (code != OK)
-        return code;
-    read_dead(st, a, &l, &bad);
-    sq_done(st);
-    if (bad)
-        return fail(err, ERR_NOMEM, "no memory for a dead letter");
-    code = open_payload(q, num, a, &l.event.payload, &n, err);
+    if (code == OK)
+        code = sq_take(st, read_dead, a, &l, err);
+    if (code == OK)
+        code = open_payload(q, num, a, &l.event.payload, &n, err);
     if (code == OK)
         *out = l;
     return code;
@@ -195,15 +175,16 @@ static enum err_code load_dead(struct sq *q, int64_t num, struct sq_open_deliver
 
 static enum err_code sub_lives(struct sq *q, int64_t sub, struct err *err)
 {
-    sqlite3_stmt *st;
-    enum err_code code = sq_row(q, SQ_IMPORT_SUB_NUM, &st, err,
-                                "SELECT state FROM subscription WHERE num = ?1", "l", sub);
-    bool lives = code == OK && sqlite3_column_int(st, 0) != SUB_DELETED;
-    if (code == OK)
-        sq_done(st);
-    if (code != OK && code != ERR_NOT_FOUND)
-        return code;
-    return lives ? OK : fail(err, ERR_INVALID, "its subscription is deleted");
+    enum sub_state state;
+    enum err_code code = sq_sub_state(q, sub, &state, err);
+    if (code == ERR_NOT_FOUND || (code == OK && state == SUB_DELETED))
+        return fail(err, ERR_INVALID, "its subscription is deleted");
+    return code;
+}
+
+static enum err_code letter_delete(struct sq *q, int64_t num, struct err *err)
+{
+    return sq_run(q, SQ_DEAD_DEL, err, "DELETE FROM dead WHERE num = ?1", "l", num);
 }
 
 /* One letter that does not open must not stop a walk over thousands: for a replay it is INVALID. */
@@ -211,8 +192,7 @@ static enum err_code restore_payload(struct sq *q, const struct sq_open_delivery
                                      struct err *err)
 {
     sqlite3_stmt *st;
-    enum err_code code = sq_row(q, SQ_EVENT_PAYLOAD, &st, err,
-                                "SELECT payload FROM event WHERE num = ?1", "l", d->event);
+    enum err_code code = sq_event_payload(q, d->event, &st, err);
     if (code != OK)
         return code == ERR_NOT_FOUND ? fail(err, ERR_INVALID, "its event is gone") : code;
     bool there = sqlite3_column_type(st, 0) != SQLITE_NULL;
@@ -241,7 +221,7 @@ static enum err_code restore_payload(struct sq *q, const struct sq_open_delivery
 static enum err_code reopen(struct sq *q, const struct sq_open_delivery *d, int64_t job,
                             int64_t due_ms, int64_t now_ms, struct err *err)
 {
-    int state = d->attempts > 0 ? DELIVERY_RETRYING : DELIVERY_PENDING;
+    enum delivery_state state = d->attempts > 0 ? DELIVERY_RETRYING : DELIVERY_PENDING;
     /* What has expired already is replayed on purpose; it must not expire again at once. */
     int64_t expires = d->expires_ms > now_ms ? d->expires_ms : 0;
     enum err_code code =
@@ -249,18 +229,14 @@ static enum err_code reopen(struct sq *q, const struct sq_open_delivery *d, int6
                "UPDATE delivery SET state = ?2, cause = 0, budget_start = attempts,"
                " budget_since_ms = ?3, due_ms = ?4, finished_ms = 0, job = ?5, expires_ms = ?6"
                " WHERE num = ?1 AND state = 5",
-               "lillll", d->num, state, now_ms, due_ms, job, expires);
+               "lillll", d->num, (int)state, now_ms, due_ms, job, expires);
     if (code == OK)
-        code = sq_run(q, SQ_DEAD_DEL, err, "DELETE FROM dead WHERE num = ?1", "l", d->num);
+        code = letter_delete(q, d->num, err);
     if (code == OK)
-        code = sq_run(q, SQ_READY_PUT, err, "INSERT OR IGNORE INTO ready VALUES(?1, ?2, ?3, ?4)",
-                      "llll", d->sub, due_ms, d->num, now_ms);
+        code = sq_ready_put(q, d->sub, due_ms, d->num, now_ms, err);
     if (code == OK && expires != 0)
-        code = sq_run(q, SQ_EXPIRING_PUT, err, "INSERT OR IGNORE INTO expiring VALUES(?1, ?2)",
-                      "ll", expires, d->num);
-    if (code == OK)
-        code = sq_count(q, d->sub, DELIVERY_DEAD, -1, err);
-    return code == OK ? sq_count(q, d->sub, (enum delivery_state)state, 1, err) : code;
+        code = sq_expiring_put(q, expires, d->num, err);
+    return code == OK ? sq_count_move(q, d->sub, DELIVERY_DEAD, state, err) : code;
 }
 
 enum err_code sq_dead_replay(struct backend *b, int64_t num, int64_t job, int64_t due_ms,
@@ -292,13 +268,11 @@ enum err_code sq_dead_purge(struct backend *b, int64_t num, int64_t now_ms, stru
                       " AND state = 5",
                       "ll", num, now_ms);
     if (code == OK)
-        code = sq_run(q, SQ_DEAD_DEL, err, "DELETE FROM dead WHERE num = ?1", "l", num);
+        code = letter_delete(q, num, err);
     if (code == OK)
         code = sq_line_leave(q, &d, &r.next_due_ms, err);
     if (code == OK)
-        code = sq_count(q, d.sub, DELIVERY_DEAD, -1, err);
-    if (code == OK)
-        code = sq_count(q, d.sub, DELIVERY_DISCARDED, 1, err);
+        code = sq_count_move(q, d.sub, DELIVERY_DEAD, DELIVERY_DISCARDED, err);
     free(d.line);
     if (code == OK && out != NULL)
         *out = r;

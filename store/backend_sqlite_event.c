@@ -70,11 +70,9 @@ static enum err_code put_delivery(struct sq *q, const struct event_rec *e, int64
         code = sq_run(q, SQ_LINE_PUT, err, "INSERT INTO lineup VALUES(?1, ?2, ?3, ?4)", "ltll", sub,
                       e->ordering_key, num, e->accepted_ms);
     if (code == OK && !waits)
-        code = sq_run(q, SQ_READY_PUT, err, "INSERT OR IGNORE INTO ready VALUES(?1, ?2, ?3, ?4)",
-                      "llll", sub, due, num, e->accepted_ms);
+        code = sq_ready_put(q, sub, due, num, e->accepted_ms, err);
     if (code == OK && e->expires_ms != 0)
-        code = sq_run(q, SQ_EXPIRING_PUT, err, "INSERT OR IGNORE INTO expiring VALUES(?1, ?2)",
-                      "ll", e->expires_ms, num);
+        code = sq_expiring_put(q, e->expires_ms, num, err);
     return code == OK ? sq_count(q, sub, DELIVERY_PENDING, 1, err) : code;
 }
 
@@ -117,8 +115,9 @@ enum err_code sq_event_put(struct backend *b, const struct event_rec *e, const i
     " e.accepted_ms, e.outbox, e.seq"
 #define EVENT_FROM " FROM event e LEFT JOIN partner p ON p.num = e.partner"
 
-static void read_event(sqlite3_stmt *st, struct arena *a, struct event_rec *e, bool *bad)
+static void read_event(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
 {
+    struct event_rec *e = row;
     memset(e, 0, sizeof(*e));
     e->num = sqlite3_column_int64(st, 0);
     e->id = sq_text(st, 1, a, bad);
@@ -164,6 +163,12 @@ enum err_code sq_event_get(struct backend *b, const char *id, bool with_payload,
     return OK;
 }
 
+enum err_code sq_event_payload(struct sq *q, int64_t event, sqlite3_stmt **out, struct err *err)
+{
+    return sq_row(q, SQ_EVENT_PAYLOAD, out, err, "SELECT payload FROM event WHERE num = ?1", "l",
+                  event);
+}
+
 /* since, until, the cursor and the order of a list that sorts by num. */
 static void and_range(struct sq_query *s, const char *t, const struct filter *f)
 {
@@ -186,10 +191,7 @@ enum err_code sq_event_list(struct backend *b, const struct filter *f, struct ar
 {
     struct sq *q = sq_of(b);
     struct sq_query s;
-    sqlite3_stmt *st;
-    void *rows = NULL;
-    size_t rows_n = 0;
-    bool bad = false;
+    void *rows;
     sq_query_init(&s, "SELECT " EVENT_COLS EVENT_FROM);
     if (f->event_id != NULL) {
         sq_and(&s, "e.id = ?");
@@ -198,48 +200,35 @@ enum err_code sq_event_list(struct backend *b, const struct filter *f, struct ar
     sq_and_type(&s, "e.type", f->type);
     and_range(&s, "e", f);
     order_by(&s, "e", f);
-    enum err_code code = sq_query_open(q, &s, &st, err);
-    if (code != OK)
-        return code;
-    while ((code = sq_next(q, st, err)) == OK) {
-        struct event_rec *e = sq_push(a, &rows, &rows_n, sizeof(*e));
-        if (e != NULL)
-            read_event(st, a, e, &bad);
-        if (e == NULL || bad) {
-            code = fail(err, ERR_NOMEM, "no memory for events");
-            break;
-        }
-    }
-    sqlite3_finalize(st);
-    if (code != ERR_NOT_FOUND)
-        return code;
-    *out = rows;
-    *n = rows_n;
-    return OK;
+    enum err_code code = sq_query_all(q, &s, read_event, sizeof(**out), a, &rows, n, err);
+    if (code == OK)
+        *out = rows;
+    return code;
 }
 
 /* ---- deliveries ---- */
-void sq_read_delivery(sqlite3_stmt *st, int col, struct arena *a, struct delivery *d, bool *bad)
+static void read_delivery(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
 {
+    struct delivery *d = row;
     memset(d, 0, sizeof(*d));
-    d->num = sqlite3_column_int64(st, col);
-    d->event = sqlite3_column_int64(st, col + 1);
-    d->sub = sqlite3_column_int64(st, col + 2);
-    d->event_id = sq_text(st, col + 3, a, bad);
-    d->type = sq_text(st, col + 4, a, bad);
-    d->sub_name = sq_text(st, col + 5, a, bad);
-    d->state = (enum delivery_state)sqlite3_column_int(st, col + 6);
-    d->cause = (enum cause)sqlite3_column_int(st, col + 7);
-    d->attempts = sqlite3_column_int(st, col + 8);
-    d->budget_start = sqlite3_column_int(st, col + 9);
-    d->budget_since_ms = sqlite3_column_int64(st, col + 10);
-    d->due_ms = sqlite3_column_int64(st, col + 11);
-    d->last_status = sqlite3_column_int(st, col + 12);
-    d->last_outcome = (enum outcome)sqlite3_column_int(st, col + 13);
-    d->created_ms = sqlite3_column_int64(st, col + 14);
-    d->finished_ms = sqlite3_column_int64(st, col + 15);
-    d->job = sqlite3_column_int64(st, col + 16);
-    d->ordering_key = sq_text(st, col + 17, a, bad);
+    d->num = sqlite3_column_int64(st, 0);
+    d->event = sqlite3_column_int64(st, 1);
+    d->sub = sqlite3_column_int64(st, 2);
+    d->event_id = sq_text(st, 3, a, bad);
+    d->type = sq_text(st, 4, a, bad);
+    d->sub_name = sq_text(st, 5, a, bad);
+    d->state = (enum delivery_state)sqlite3_column_int(st, 6);
+    d->cause = (enum cause)sqlite3_column_int(st, 7);
+    d->attempts = sqlite3_column_int(st, 8);
+    d->budget_start = sqlite3_column_int(st, 9);
+    d->budget_since_ms = sqlite3_column_int64(st, 10);
+    d->due_ms = sqlite3_column_int64(st, 11);
+    d->last_status = sqlite3_column_int(st, 12);
+    d->last_outcome = (enum outcome)sqlite3_column_int(st, 13);
+    d->created_ms = sqlite3_column_int64(st, 14);
+    d->finished_ms = sqlite3_column_int64(st, 15);
+    d->job = sqlite3_column_int64(st, 16);
+    d->ordering_key = sq_text(st, 17, a, bad);
 }
 
 static void and_state(struct sq_query *s, int state)
@@ -282,31 +271,14 @@ enum err_code sq_delivery_list(struct backend *b, const struct filter *f, struct
 {
     struct sq *q = sq_of(b);
     struct sq_query s;
-    sqlite3_stmt *st;
-    void *rows = NULL;
-    size_t rows_n = 0;
-    bool bad = false;
+    void *rows;
     sq_query_init(&s, "SELECT " SQ_DELIVERY_COLS SQ_DELIVERY_FROM);
     delivery_where(&s, f);
     order_by(&s, "d", f);
-    enum err_code code = sq_query_open(q, &s, &st, err);
-    if (code != OK)
-        return code;
-    while ((code = sq_next(q, st, err)) == OK) {
-        struct delivery *d = sq_push(a, &rows, &rows_n, sizeof(*d));
-        if (d != NULL)
-            sq_read_delivery(st, 0, a, d, &bad);
-        if (d == NULL || bad) {
-            code = fail(err, ERR_NOMEM, "no memory for deliveries");
-            break;
-        }
-    }
-    sqlite3_finalize(st);
-    if (code != ERR_NOT_FOUND)
-        return code;
-    *out = rows;
-    *n = rows_n;
-    return OK;
+    enum err_code code = sq_query_all(q, &s, read_delivery, sizeof(**out), a, &rows, n, err);
+    if (code == OK)
+        *out = rows;
+    return code;
 }
 
 enum err_code sq_delivery_get(struct backend *b, int64_t num, struct arena *a, struct delivery *out,
@@ -315,25 +287,22 @@ enum err_code sq_delivery_get(struct backend *b, int64_t num, struct arena *a, s
     struct sq *q = sq_of(b);
     sqlite3_stmt *st;
     struct delivery d;
-    bool bad = false;
     enum err_code code =
         sq_row(q, SQ_DELIVERY_GET, &st, err,
                "SELECT " SQ_DELIVERY_COLS SQ_DELIVERY_FROM " WHERE d.num = ?1", "l", num);
     if (code == ERR_NOT_FOUND)
         return fail(err, ERR_NOT_FOUND, "no such delivery");
-    if (code != OK)
-        return code;
-    sq_read_delivery(st, 0, a, &d, &bad);
-    sq_done(st);
-    if (bad)
-        return fail(err, ERR_NOMEM, "no memory for a delivery");
-    *out = d;
-    return OK;
+    if (code == OK)
+        code = sq_take(st, read_delivery, a, &d, err);
+    if (code == OK)
+        *out = d;
+    return code;
 }
 
 /* ---- attempts ---- */
-static void read_attempt(sqlite3_stmt *st, struct arena *a, struct attempt *x, bool *bad)
+static void read_attempt(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
 {
+    struct attempt *x = row;
     memset(x, 0, sizeof(*x));
     x->delivery = sqlite3_column_int64(st, 0);
     x->n = sqlite3_column_int(st, 1);
@@ -360,27 +329,16 @@ enum err_code sq_attempt_list(struct backend *b, int64_t delivery, struct arena 
 {
     struct sq *q = sq_of(b);
     sqlite3_stmt *st;
-    void *rows = NULL;
-    size_t rows_n = 0;
-    bool bad = false;
+    void *rows;
     enum err_code code =
         sq_open(q, SQ_ATTEMPT_LIST, &st, err,
                 "SELECT delivery, n, started_ms, duration_us, dns_us, connect_us, tls_us, wait_us,"
                 " transfer_us, outcome, status, job, response_truncated, next_ms, address, error,"
                 " response_head, response_body FROM attempt WHERE delivery = ?1 ORDER BY n",
                 "l", delivery);
-    while (code == OK && (code = sq_next(q, st, err)) == OK) {
-        struct attempt *x = sq_push(a, &rows, &rows_n, sizeof(*x));
-        if (x != NULL)
-            read_attempt(st, a, x, &bad);
-        if (x == NULL || bad) {
-            sq_done(st);
-            code = fail(err, ERR_NOMEM, "no memory for attempts");
-        }
-    }
-    if (code != ERR_NOT_FOUND)
-        return code;
-    *out = rows;
-    *n = rows_n;
-    return OK;
+    if (code == OK)
+        code = sq_take_all(q, st, read_attempt, sizeof(**out), a, &rows, n, err);
+    if (code == OK)
+        *out = rows;
+    return code;
 }

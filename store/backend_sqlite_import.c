@@ -59,13 +59,10 @@ static enum err_code look_num(struct sq *q, enum sq_slot slot, const char *sql, 
 
 static enum err_code look_sub(struct sq *q, struct import *im, struct err *err)
 {
-    sqlite3_stmt *st;
+    enum sub_state any;
     im->sub = im->l->sub_num;
     if (im->sub != 0) {
-        enum err_code code = sq_row(q, SQ_IMPORT_SUB_NUM, &st, err,
-                                    "SELECT state FROM subscription WHERE num = ?1", "l", im->sub);
-        if (code == OK)
-            sq_done(st);
+        enum err_code code = sq_sub_state(q, im->sub, &any, err);
         if (code != ERR_NOT_FOUND)
             return code;
     }

@@ -40,18 +40,18 @@ enum err_code sq_job_update(struct backend *b, const struct job *j, struct err *
     return code;
 }
 
-static bool read_job(sqlite3_stmt *st, struct arena *a, struct job *j)
+static void read_job(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
 {
-    bool bad = false;
+    struct job *j = row;
     memset(j, 0, sizeof(*j));
     j->num = sqlite3_column_int64(st, 0);
-    j->kind = sq_text(st, 1, a, &bad);
+    j->kind = sq_text(st, 1, a, bad);
     j->state = (enum job_state)sqlite3_column_int(st, 2);
-    j->filter = sq_text(st, 3, a, &bad);
+    j->filter = sq_text(st, 3, a, bad);
     j->rate_per_s = sqlite3_column_double(st, 4);
     j->ignore_expiry = sqlite3_column_int(st, 5) != 0;
-    j->actor = sq_text(st, 6, a, &bad);
-    j->note = sq_text(st, 7, a, &bad);
+    j->actor = sq_text(st, 6, a, bad);
+    j->note = sq_text(st, 7, a, bad);
     j->sub = sqlite3_column_int64(st, 8);
     j->mark_ms = sqlite3_column_int64(st, 9);
     j->mark_num = sqlite3_column_int64(st, 10);
@@ -64,7 +64,6 @@ static bool read_job(sqlite3_stmt *st, struct arena *a, struct job *j)
     j->created_ms = sqlite3_column_int64(st, 17);
     j->started_ms = sqlite3_column_int64(st, 18);
     j->finished_ms = sqlite3_column_int64(st, 19);
-    return !bad;
 }
 
 enum err_code sq_job_get(struct backend *b, int64_t num, struct arena *a, struct job *out,
@@ -76,14 +75,11 @@ enum err_code sq_job_get(struct backend *b, int64_t num, struct arena *a, struct
         sq_row(sq_of(b), SQ_JOB_GET, &st, err, JOB_COLS "WHERE num = ?1", "l", num);
     if (code == ERR_NOT_FOUND)
         return fail(err, ERR_NOT_FOUND, "no such job");
-    if (code != OK)
-        return code;
-    bool good = read_job(st, a, &j);
-    sq_done(st);
-    if (!good)
-        return fail(err, ERR_NOMEM, "no memory for a job");
-    *out = j;
-    return OK;
+    if (code == OK)
+        code = sq_take(st, read_job, a, &j, err);
+    if (code == OK)
+        *out = j;
+    return code;
 }
 
 enum err_code sq_job_list(struct backend *b, bool active_only, int64_t after_num, size_t limit,
@@ -91,8 +87,7 @@ enum err_code sq_job_list(struct backend *b, bool active_only, int64_t after_num
 {
     struct sq *q = sq_of(b);
     sqlite3_stmt *st;
-    void *rows = NULL;
-    size_t rows_n = 0;
+    void *rows;
     int64_t below = after_num != 0 ? after_num : INT64_MAX;
     enum err_code code =
         active_only
@@ -102,18 +97,11 @@ enum err_code sq_job_list(struct backend *b, bool active_only, int64_t after_num
             : sq_open(q, SQ_JOB_LIST, &st, err,
                       JOB_COLS "WHERE num < ?1 ORDER BY num DESC LIMIT ?2", "ll", below,
                       (int64_t)limit);
-    while (code == OK && (code = sq_next(q, st, err)) == OK) {
-        struct job *j = sq_push(a, &rows, &rows_n, sizeof(*j));
-        if (j == NULL || !read_job(st, a, j)) {
-            sq_done(st);
-            code = fail(err, ERR_NOMEM, "no memory for jobs");
-        }
-    }
-    if (code != ERR_NOT_FOUND)
-        return code;
-    *out = rows;
-    *n = rows_n;
-    return OK;
+    if (code == OK)
+        code = sq_take_all(q, st, read_job, sizeof(**out), a, &rows, n, err);
+    if (code == OK)
+        *out = rows;
+    return code;
 }
 
 /* ---- intake's memory ---- */
@@ -160,34 +148,32 @@ enum err_code sq_taken_has(struct backend *b, const char *outbox, const struct t
     return OK;
 }
 
+static void read_taken(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
+{
+    struct taken *t = row;
+    (void)a;
+    (void)bad;
+    memset(t, 0, sizeof(*t));
+    t->seq = sqlite3_column_int64(st, 0);
+    if (sqlite3_column_bytes(st, 1) == (int)sizeof(t->digest))
+        memcpy(t->digest, sqlite3_column_blob(st, 1), sizeof(t->digest));
+}
+
 enum err_code sq_taken_list(struct backend *b, const char *outbox, int64_t after_seq, size_t limit,
                             struct arena *a, struct taken **out, size_t *n, struct err *err)
 {
     struct sq *q = sq_of(b);
     sqlite3_stmt *st;
-    void *rows = NULL;
-    size_t rows_n = 0;
+    void *rows;
     enum err_code code = sq_open(q, SQ_TAKEN_LIST, &st, err,
                                  "SELECT seq, digest FROM taken WHERE outbox = ?1 AND seq > ?2"
                                  " ORDER BY seq, digest LIMIT ?3",
                                  "tll", outbox, after_seq, (int64_t)limit);
-    while (code == OK && (code = sq_next(q, st, err)) == OK) {
-        struct taken *t = sq_push(a, &rows, &rows_n, sizeof(*t));
-        if (t == NULL) {
-            sq_done(st);
-            code = fail(err, ERR_NOMEM, "no memory for taken rows");
-        } else {
-            memset(t, 0, sizeof(*t));
-            t->seq = sqlite3_column_int64(st, 0);
-            if (sqlite3_column_bytes(st, 1) == (int)sizeof(t->digest))
-                memcpy(t->digest, sqlite3_column_blob(st, 1), sizeof(t->digest));
-        }
-    }
-    if (code != ERR_NOT_FOUND)
-        return code;
-    *out = rows;
-    *n = rows_n;
-    return OK;
+    if (code == OK)
+        code = sq_take_all(q, st, read_taken, sizeof(**out), a, &rows, n, err);
+    if (code == OK)
+        *out = rows;
+    return code;
 }
 
 enum err_code sq_taken_delete(struct backend *b, const char *outbox, const struct taken *t,
@@ -205,16 +191,15 @@ enum err_code sq_reject_put(struct backend *b, const struct reject *r, struct er
                   "ltlttl", r->num, r->outbox, r->seq, r->reason, r->row, r->created_ms);
 }
 
-static bool read_reject(sqlite3_stmt *st, struct arena *a, struct reject *r)
+static void read_reject(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
 {
-    bool bad = false;
+    struct reject *r = row;
     r->num = sqlite3_column_int64(st, 0);
-    r->outbox = sq_text(st, 1, a, &bad);
+    r->outbox = sq_text(st, 1, a, bad);
     r->seq = sqlite3_column_int64(st, 2);
-    r->reason = sq_text(st, 3, a, &bad);
-    r->row = sq_text(st, 4, a, &bad);
+    r->reason = sq_text(st, 3, a, bad);
+    r->row = sq_text(st, 4, a, bad);
     r->created_ms = sqlite3_column_int64(st, 5);
-    return !bad;
 }
 
 enum err_code sq_reject_get(struct backend *b, int64_t num, struct arena *a, struct reject *out,
@@ -227,14 +212,11 @@ enum err_code sq_reject_get(struct backend *b, int64_t num, struct arena *a, str
         "SELECT num, outbox, seq, reason, row, created_ms FROM reject WHERE num = ?1", "l", num);
     if (code == ERR_NOT_FOUND)
         return fail(err, ERR_NOT_FOUND, "no such reject");
-    if (code != OK)
-        return code;
-    bool good = read_reject(st, a, &r);
-    sq_done(st);
-    if (!good)
-        return fail(err, ERR_NOMEM, "no memory for a reject");
-    *out = r;
-    return OK;
+    if (code == OK)
+        code = sq_take(st, read_reject, a, &r, err);
+    if (code == OK)
+        *out = r;
+    return code;
 }
 
 enum err_code sq_reject_list(struct backend *b, int64_t after_num, size_t limit, struct arena *a,
@@ -242,25 +224,17 @@ enum err_code sq_reject_list(struct backend *b, int64_t after_num, size_t limit,
 {
     struct sq *q = sq_of(b);
     sqlite3_stmt *st;
-    void *rows = NULL;
-    size_t rows_n = 0;
+    void *rows;
     enum err_code code =
         sq_open(q, SQ_REJECT_LIST, &st, err,
                 "SELECT num, outbox, seq, reason, row, created_ms FROM reject WHERE num > ?1"
                 " ORDER BY num LIMIT ?2",
                 "ll", after_num, (int64_t)limit);
-    while (code == OK && (code = sq_next(q, st, err)) == OK) {
-        struct reject *r = sq_push(a, &rows, &rows_n, sizeof(*r));
-        if (r == NULL || !read_reject(st, a, r)) {
-            sq_done(st);
-            code = fail(err, ERR_NOMEM, "no memory for rejects");
-        }
-    }
-    if (code != ERR_NOT_FOUND)
-        return code;
-    *out = rows;
-    *n = rows_n;
-    return OK;
+    if (code == OK)
+        code = sq_take_all(q, st, read_reject, sizeof(**out), a, &rows, n, err);
+    if (code == OK)
+        *out = rows;
+    return code;
 }
 
 enum err_code sq_reject_delete(struct backend *b, int64_t num, struct err *err)
@@ -280,39 +254,33 @@ enum err_code sq_audit_put(struct backend *b, const struct audit_entry *e, struc
                   "lttttl", e->num, e->actor, e->action, e->target, e->detail, e->created_ms);
 }
 
+static void read_audit(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
+{
+    struct audit_entry *e = row;
+    e->num = sqlite3_column_int64(st, 0);
+    e->actor = sq_text(st, 1, a, bad);
+    e->action = sq_text(st, 2, a, bad);
+    e->target = sq_text(st, 3, a, bad);
+    e->detail = sq_text(st, 4, a, bad);
+    e->created_ms = sqlite3_column_int64(st, 5);
+}
+
 enum err_code sq_audit_list(struct backend *b, int64_t before_num, size_t limit, struct arena *a,
                             struct audit_entry **out, size_t *n, struct err *err)
 {
     struct sq *q = sq_of(b);
     sqlite3_stmt *st;
-    void *rows = NULL;
-    size_t rows_n = 0;
-    bool bad = false;
+    void *rows;
     enum err_code code =
         sq_open(q, SQ_AUDIT_LIST, &st, err,
                 "SELECT num, actor, action, target, detail, created_ms FROM audit WHERE num < ?1"
                 " ORDER BY num DESC LIMIT ?2",
                 "ll", before_num != 0 ? before_num : INT64_MAX, (int64_t)limit);
-    while (code == OK && (code = sq_next(q, st, err)) == OK) {
-        struct audit_entry *e = sq_push(a, &rows, &rows_n, sizeof(*e));
-        if (e != NULL) {
-            e->num = sqlite3_column_int64(st, 0);
-            e->actor = sq_text(st, 1, a, &bad);
-            e->action = sq_text(st, 2, a, &bad);
-            e->target = sq_text(st, 3, a, &bad);
-            e->detail = sq_text(st, 4, a, &bad);
-            e->created_ms = sqlite3_column_int64(st, 5);
-        }
-        if (e == NULL || bad) {
-            sq_done(st);
-            code = fail(err, ERR_NOMEM, "no memory for the audit trail");
-        }
-    }
-    if (code != ERR_NOT_FOUND)
-        return code;
-    *out = rows;
-    *n = rows_n;
-    return OK;
+    if (code == OK)
+        code = sq_take_all(q, st, read_audit, sizeof(**out), a, &rows, n, err);
+    if (code == OK)
+        *out = rows;
+    return code;
 }
 
 /* ---- meta, counts, numbers ---- */

@@ -144,12 +144,8 @@ static enum err_code retain_dead(struct sq *q, int64_t before_ms, size_t limit, 
                                  "SELECT num FROM dead WHERE expires_ms <= ?1 ORDER BY expires_ms"
                                  " LIMIT ?2",
                                  "ll", before_ms, (int64_t)limit);
-    while (code == OK && n < limit && (code = sq_next(q, st, err)) == OK)
-        nums[n++] = sqlite3_column_int64(st, 0);
     if (code == OK)
-        sq_done(st);
-    if (code == ERR_NOT_FOUND)
-        code = OK;
+        code = sq_take_nums(q, st, limit, nums, &n, err);
     for (size_t i = 0; code == OK && i < n; i++)
         code = sq_dead_purge(&q->base, nums[i], before_ms, NULL, err);
     *done = n;

@@ -47,6 +47,27 @@ enum err_code sq_delivery_load(struct sq *q, int64_t num, struct sq_open_deliver
     return code;
 }
 
+/* ---- what is due, and what expires ---- */
+enum err_code sq_ready_put(struct sq *q, int64_t sub, int64_t due_ms, int64_t num, int64_t since_ms,
+                           struct err *err)
+{
+    return sq_run(q, SQ_READY_PUT, err, "INSERT OR IGNORE INTO ready VALUES(?1, ?2, ?3, ?4)",
+                  "llll", sub, due_ms, num, since_ms);
+}
+
+static enum err_code ready_delete(struct sq *q, const struct sq_open_delivery *d, struct err *err)
+{
+    return sq_run(q, SQ_READY_DEL, err,
+                  "DELETE FROM ready WHERE sub = ?1 AND due = ?2 AND num = ?3", "lll", d->sub,
+                  d->due_ms, d->num);
+}
+
+enum err_code sq_expiring_put(struct sq *q, int64_t expires_ms, int64_t num, struct err *err)
+{
+    return sq_run(q, SQ_EXPIRING_PUT, err, "INSERT OR IGNORE INTO expiring VALUES(?1, ?2)", "ll",
+                  expires_ms, num);
+}
+
 static bool is_open(enum delivery_state s)
 {
     return s == DELIVERY_PENDING || s == DELIVERY_RETRYING;
@@ -71,8 +92,7 @@ static enum err_code line_advance(struct sq *q, int64_t sub, const char *key, in
     sq_done(st);
     if (!open)
         return OK;
-    code = sq_run(q, SQ_READY_PUT, err, "INSERT OR IGNORE INTO ready VALUES(?1, ?2, ?3, ?4)",
-                  "llll", sub, due, num, since);
+    code = sq_ready_put(q, sub, due, num, since, err);
     if (code == OK && next_due_ms != NULL)
         *next_due_ms = due;
     return code;
@@ -110,9 +130,7 @@ static enum err_code blocks(struct sq *q, int64_t sub, bool *out, struct err *er
 /* What an open delivery holds in `ready` and `expiring` is taken away. */
 static enum err_code close_open(struct sq *q, const struct sq_open_delivery *d, struct err *err)
 {
-    enum err_code code =
-        sq_run(q, SQ_READY_DEL, err, "DELETE FROM ready WHERE sub = ?1 AND due = ?2 AND num = ?3",
-               "lll", d->sub, d->due_ms, d->num);
+    enum err_code code = ready_delete(q, d, err);
     if (code == OK && d->expires_ms != 0)
         code = sq_run(q, SQ_EXPIRING_DEL, err,
                       "DELETE FROM expiring WHERE expires_ms = ?1 AND num = ?2", "ll",
@@ -142,8 +160,7 @@ static enum err_code dead_put(struct sq *q, const struct sq_open_delivery *d, in
 {
     sqlite3_stmt *st;
     struct buf sealed;
-    enum err_code code = sq_row(q, SQ_EVENT_PAYLOAD, &st, err,
-                                "SELECT payload FROM event WHERE num = ?1", "l", d->event);
+    enum err_code code = sq_event_payload(q, d->event, &st, err);
     if (code == ERR_NOT_FOUND)
         return fail(err, ERR_CORRUPT, "store %s: delivery %lld has no event", q->path,
                     (long long)d->num);
@@ -191,9 +208,7 @@ enum err_code sq_die(struct sq *q, const struct sq_open_delivery *d, enum cause 
         code = sq_run(q, SQ_JOB_DEAD, err,
                       "UPDATE job SET dead_again = dead_again + 1 WHERE num = ?1", "l", d->job);
     if (code == OK)
-        code = sq_count(q, d->sub, d->state, -1, err);
-    if (code == OK)
-        code = sq_count(q, d->sub, DELIVERY_DEAD, 1, err);
+        code = sq_count_move(q, d->sub, d->state, DELIVERY_DEAD, err);
     out->job = d->job;
     return code;
 }
@@ -238,25 +253,17 @@ static enum err_code settle_delivered(struct sq *q, const struct sq_open_deliver
     if (code == OK && d->job != 0)
         code = sq_run(q, SQ_JOB_DELIVERED, err,
                       "UPDATE job SET delivered = delivered + 1 WHERE num = ?1", "l", d->job);
-    if (code == OK)
-        code = sq_count(q, d->sub, d->state, -1, err);
-    return code == OK ? sq_count(q, d->sub, DELIVERY_DELIVERED, 1, err) : code;
+    return code == OK ? sq_count_move(q, d->sub, d->state, DELIVERY_DELIVERED, err) : code;
 }
 
 static enum err_code settle_retry(struct sq *q, const struct sq_open_delivery *d, int64_t due_ms,
                                   struct err *err)
 {
-    enum err_code code =
-        sq_run(q, SQ_READY_DEL, err, "DELETE FROM ready WHERE sub = ?1 AND due = ?2 AND num = ?3",
-               "lll", d->sub, d->due_ms, d->num);
+    enum err_code code = ready_delete(q, d, err);
     if (code == OK)
-        code = sq_run(q, SQ_READY_PUT, err, "INSERT OR IGNORE INTO ready VALUES(?1, ?2, ?3, ?4)",
-                      "llll", d->sub, due_ms, d->num, d->since_ms);
-    if (code == OK && d->state != DELIVERY_RETRYING) {
-        code = sq_count(q, d->sub, d->state, -1, err);
-        if (code == OK)
-            code = sq_count(q, d->sub, DELIVERY_RETRYING, 1, err);
-    }
+        code = sq_ready_put(q, d->sub, due_ms, d->num, d->since_ms, err);
+    if (code == OK && d->state != DELIVERY_RETRYING)
+        code = sq_count_move(q, d->sub, d->state, DELIVERY_RETRYING, err);
     return code;
 }
 
@@ -334,19 +341,6 @@ static enum err_code kill_all(struct sq *q, const int64_t *nums, size_t n, enum 
     return code;
 }
 
-/* Collects up to limit numbers and kills them: no read is open while rows are deleted. */
-static enum err_code collect(struct sq *q, sqlite3_stmt *st, int64_t *nums, size_t limit, size_t *n,
-                             struct err *err)
-{
-    enum err_code code = OK;
-    *n = 0;
-    while (*n < limit && (code = sq_next(q, st, err)) == OK)
-        nums[(*n)++] = sqlite3_column_int64(st, 0);
-    if (code == OK)
-        sq_done(st);
-    return code == ERR_NOT_FOUND ? OK : code;
-}
-
 /* "Created" is the start of the budget: a letter replayed today is not killed for its age. */
 struct kill_way {
     enum sq_slot slot;
@@ -381,7 +375,7 @@ enum err_code sq_kill(struct backend *b, int64_t sub, int64_t before_ms, enum ca
         code = sq_open(q, KILL_WAYS[i].slot, &st, err, KILL_WAYS[i].sql, "llli", sub, before_ms,
                        (int64_t)(limit - killed), (int)KILL_SCAN_MAX);
         if (code == OK)
-            code = collect(q, st, nums, limit - killed, &got, err);
+            code = sq_take_nums(q, st, limit - killed, nums, &got, err);
         if (code == OK)
             code = kill_all(q, nums, got, cause, now_ms, dead_expires_ms, &killed, err);
     }

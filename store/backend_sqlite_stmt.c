@@ -196,6 +196,51 @@ void *sq_push(struct arena *a, void **rows, size_t *n, size_t size)
     return (char *)*rows + (*n)++ * size;
 }
 
+/* ---- rows ---- */
+enum err_code sq_take(sqlite3_stmt *st, sq_read_fn *read, struct arena *a, void *row,
+                      struct err *err)
+{
+    bool bad = false;
+    read(st, a, row, &bad);
+    sq_done(st);
+    return bad ? fail(err, ERR_NOMEM, "no memory for a row") : OK;
+}
+
+enum err_code sq_take_all(struct sq *q, sqlite3_stmt *st, sq_read_fn *read, size_t size,
+                          struct arena *a, void **rows, size_t *n, struct err *err)
+{
+    void *all = NULL;
+    size_t all_n = 0;
+    bool bad = false;
+    enum err_code code;
+    while ((code = sq_next(q, st, err)) == OK) {
+        void *row = sq_push(a, &all, &all_n, size);
+        if (row != NULL)
+            read(st, a, row, &bad);
+        if (row == NULL || bad) {
+            sq_done(st);
+            return fail(err, ERR_NOMEM, "no memory for rows");
+        }
+    }
+    if (code != ERR_NOT_FOUND)
+        return code;
+    *rows = all;
+    *n = all_n;
+    return OK;
+}
+
+enum err_code sq_take_nums(struct sq *q, sqlite3_stmt *st, size_t limit, int64_t *nums, size_t *n,
+                           struct err *err)
+{
+    enum err_code code = OK;
+    *n = 0;
+    while (*n < limit && (code = sq_next(q, st, err)) == OK)
+        nums[(*n)++] = sqlite3_column_int64(st, 0);
+    if (code == OK)
+        sq_done(st);
+    return code == ERR_NOT_FOUND ? OK : code;
+}
+
 /* ---- list queries ---- */
 void sq_query_init(struct sq_query *s, const char *select)
 {
@@ -269,6 +314,18 @@ enum err_code sq_query_open(struct sq *q, struct sq_query *s, sqlite3_stmt **out
     return OK;
 }
 
+enum err_code sq_query_all(struct sq *q, struct sq_query *s, sq_read_fn *read, size_t size,
+                           struct arena *a, void **rows, size_t *n, struct err *err)
+{
+    sqlite3_stmt *st;
+    enum err_code code = sq_query_open(q, s, &st, err);
+    if (code != OK)
+        return code;
+    code = sq_take_all(q, st, read, size, a, rows, n, err);
+    sqlite3_finalize(st);
+    return code;
+}
+
 /* ---- counts ---- */
 enum err_code sq_count(struct sq *q, int64_t sub, enum delivery_state state, int64_t n,
                        struct err *err)
@@ -299,6 +356,13 @@ enum err_code sq_count(struct sq *q, int64_t sub, enum delivery_state state, int
     row->sub = sub;
     row->n[state] = n;
     return OK;
+}
+
+enum err_code sq_count_move(struct sq *q, int64_t sub, enum delivery_state from,
+                            enum delivery_state to, struct err *err)
+{
+    enum err_code code = sq_count(q, sub, from, -1, err);
+    return code == OK ? sq_count(q, sub, to, 1, err) : code;
 }
 
 enum err_code sq_counts_flush(struct sq *q, struct err *err)

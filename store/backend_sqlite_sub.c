@@ -21,13 +21,12 @@ enum err_code sq_partner_put(struct backend *b, const struct partner *p, struct 
     return code;
 }
 
-static bool read_partner(sqlite3_stmt *st, struct arena *a, struct partner *out)
+static void read_partner(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
 {
-    bool bad = false;
-    out->num = sqlite3_column_int64(st, 0);
-    out->name = sq_text(st, 1, a, &bad);
-    out->created_ms = sqlite3_column_int64(st, 2);
-    return !bad;
+    struct partner *p = row;
+    p->num = sqlite3_column_int64(st, 0);
+    p->name = sq_text(st, 1, a, bad);
+    p->created_ms = sqlite3_column_int64(st, 2);
 }
 
 enum err_code sq_partner_get(struct backend *b, const char *ref, struct arena *a,
@@ -46,14 +45,11 @@ enum err_code sq_partner_get(struct backend *b, const char *ref, struct arena *a
                       "SELECT num, name, created_ms FROM partner WHERE name = ?1", "t", ref);
     if (code == ERR_NOT_FOUND)
         return fail(err, ERR_NOT_FOUND, "no partner %.80s", ref);
-    if (code != OK)
-        return code;
-    bool good = read_partner(st, a, &p);
-    sq_done(st);
-    if (!good)
-        return fail(err, ERR_NOMEM, "no memory for a partner");
-    *out = p;
-    return OK;
+    if (code == OK)
+        code = sq_take(st, read_partner, a, &p, err);
+    if (code == OK)
+        *out = p;
+    return code;
 }
 
 enum err_code sq_partner_list(struct backend *b, int64_t after_num, size_t limit, struct arena *a,
@@ -61,24 +57,16 @@ enum err_code sq_partner_list(struct backend *b, int64_t after_num, size_t limit
 {
     struct sq *q = sq_of(b);
     sqlite3_stmt *st;
-    void *rows = NULL;
-    size_t rows_n = 0;
+    void *rows;
     enum err_code code = sq_open(q, SQ_PARTNER_LIST, &st, err,
                                  "SELECT num, name, created_ms FROM partner WHERE num > ?1"
                                  " ORDER BY num LIMIT ?2",
                                  "ll", after_num, (int64_t)limit);
-    while (code == OK && (code = sq_next(q, st, err)) == OK) {
-        struct partner *p = sq_push(a, &rows, &rows_n, sizeof(*p));
-        if (p == NULL || !read_partner(st, a, p)) {
-            sq_done(st);
-            code = fail(err, ERR_NOMEM, "no memory for partners");
-        }
-    }
-    if (code != ERR_NOT_FOUND)
-        return code;
-    *out = rows;
-    *n = rows_n;
-    return OK;
+    if (code == OK)
+        code = sq_take_all(q, st, read_partner, sizeof(**out), a, &rows, n, err);
+    if (code == OK)
+        *out = rows;
+    return code;
 }
 
 /* ---- subscriptions: write ---- */
@@ -300,6 +288,18 @@ static enum err_code read_counts(struct sq *q, struct subscription *s, struct er
         s->counts[DELIVERY_PENDING] = s->counts[DELIVERY_RETRYING] = 0;
     }
     return code == ERR_NOT_FOUND ? OK : code;
+}
+
+enum err_code sq_sub_state(struct sq *q, int64_t sub, enum sub_state *state, struct err *err)
+{
+    sqlite3_stmt *st;
+    enum err_code code = sq_row(q, SQ_SUB_STATE, &st, err,
+                                "SELECT state FROM subscription WHERE num = ?1", "l", sub);
+    if (code != OK)
+        return code;
+    *state = (enum sub_state)sqlite3_column_int(st, 0);
+    sq_done(st);
+    return OK;
 }
 
 /* st stands on the row of a subscription; it is reset here. */
