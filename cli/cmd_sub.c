@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "cli/list.h"
 #include "cli/object.h"
-#include "policy/profile.h"
+#include "policy/sign.h"
 
 #define SECRET_MAX_BYTES 8192
 #define HEADERS_MAX_BYTES 65536

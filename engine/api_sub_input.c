@@ -8,6 +8,7 @@
 #include "base/url.h"
 #include "engine/api_impl.h"
 #include "policy/profile.h"
+#include "policy/sign.h"
 #include "policy/route.h"
 
 enum { EVENTS_TEXT_MAX = 16384 };

@@ -9,6 +9,7 @@
 #include "base/url.h"
 #include "engine/api_impl.h"
 #include "policy/profile.h"
+#include "policy/sign.h"
 
 enum { NAME_TRIES = 1000, OVERLAP_STANDARD_S = 86400, OVERLAP_MAX_S = 90 * 86400 };
 static const char *const CREATE_MEMBERS[] = {

@@ -21,7 +21,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "engine/intake_judge.h"
-#include "policy/profile.h"
+#include "policy/sign.h"
 #include "policy/route.h"
 
 #define CONTENT_MAX ((size_t)1 << 31) /* SQLite's own limit for a row is half of it */

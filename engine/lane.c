@@ -1,6 +1,7 @@
 /* engine/lane.c: one subscription at run time. Arithmetic over its policies; no I/O, no timers of
  * its own. */
 #include "engine/lane.h"
+#include "policy/sign.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -87,11 +88,8 @@ bool lane_load(struct lane *l, const struct conf *conf, struct arena *arena,
     arena_init(arena);
     l->row = *row;
     lane_configure(l, conf, now_ms);
-    if (first && row->broken_since_ms > 0) {
-        struct breaker_policy p = {conf->breaker_min_failures, conf->breaker_min_period_ms,
-                                   conf->breaker_probe_interval_ms};
-        breaker_restore(&l->breaker, &p, row->broken_since_ms, now_ms);
-    }
+    if (first && row->broken_since_ms > 0)
+        breaker_restore(&l->breaker, &conf->breaker, row->broken_since_ms, now_ms);
     if (moved || woken) {
         /* Another endpoint, or somebody resumed it by hand: what we knew is void. */
         breaker_init(&l->breaker);

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "engine/outbox_parts.h"
-#include "policy/profile.h"
+#include "policy/sign.h"
 
 const char *const outbox_columns[] = {
     "seq",           "type",           "payload",    "event_id", "partner",

@@ -156,15 +156,13 @@ static void breaker_learn(struct lane *l, const struct breaker_policy *p, const 
 static void lane_learn(struct scheduler *s, struct lane *l, const struct verdict *v,
                        const struct task *t, int64_t now_ms)
 {
-    struct breaker_policy p = {s->conf->breaker_min_failures, s->conf->breaker_min_period_ms,
-                               s->conf->breaker_probe_interval_ms};
     enum breaker_state before = l->breaker.state;
 
     if (v->endpoint_failure)
         window_failed(&l->window);
     else if (v->endpoint_success)
         window_succeeded(&l->window);
-    breaker_learn(l, &p, v, t, now_ms);
+    breaker_learn(l, &s->conf->breaker, v, t, now_ms);
     if (v->lane_wait_until_ms > l->wait_until_ms)
         l->wait_until_ms = v->lane_wait_until_ms;
     if (before == BREAKER_CLOSED && l->breaker.state == BREAKER_OPEN) {

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "policy/breaker.h"
 #include "policy/egress.h"
 #include "policy/retry.h"
 
@@ -45,8 +46,8 @@ struct conf {
     char *profile;                                /* delivery.profile */
     struct retry_policy retry[CONF_POLICIES_MAX]; /* "default" and "bondbricks" always there */
     size_t retry_n;
-    int breaker_min_failures;
-    int64_t breaker_min_period_ms, breaker_probe_interval_ms, breaker_max_hold_ms;
+    struct breaker_policy breaker;
+    int64_t breaker_max_hold_ms;
     struct egress_rules egress;
     char *source_address;
     int64_t dead_retention_ms;

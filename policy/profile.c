@@ -4,6 +4,7 @@
  * a retry policy, a timeout (0: delivery.timeout, which is 10s unless configured). Adding one is
  * adding a row and two functions. */
 #include "policy/profile.h"
+#include "policy/sign.h"
 
 #include <string.h>
 

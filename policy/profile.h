@@ -78,10 +78,4 @@ const char *profile_headers_problem(const char *json);
 /* A bearer token: b64token of RFC 6750 2.1. */
 const char *profile_bearer_problem(const char *token);
 
-/* HMAC-SHA256, SHA-256 and wiping for everybody (OpenSSL stays in policy/sign.c). sign_wipe(NULL, 0)
- * is fine. */
-void sign_hmac_sha256(const void *key, size_t key_n, const void *bytes, size_t n, uint8_t out[32]);
-void sign_sha256(const void *bytes, size_t n, uint8_t out[32]);
-void sign_wipe(void *bytes, size_t n);
-
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "policy/sign.h"
 
 static void add_time(const struct profile_event *ev, struct buf *out)
 {

@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "base/text.h"
+#include "policy/sign.h"
 
 #define HEADERS_MAX 32
 #define HEADER_NAME_MAX 128

@@ -2,7 +2,7 @@
  *
  * One-shot calls: a key lives here only for the length of a call, and nothing is kept between two.
  */
-#include "policy/profile.h"
+#include "policy/sign.h"
 
 #include <stdlib.h>
 

@@ -67,7 +67,7 @@ static void nothing_is_all_defaults(void **state)
         assert_int_equal(c->max_response_bytes, 65536);
         assert_string_equal(c->profile, "bondx");
         assert_null(c->ca_file);
-        assert_int_equal(c->breaker_min_failures, 100);
+        assert_int_equal(c->breaker.min_failures, 100);
         assert_int_equal(c->breaker_max_hold_ms, 3600000);
         assert_false(c->egress.allow_http);
         assert_int_equal(c->egress.ports_n, 0);

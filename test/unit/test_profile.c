@@ -3,6 +3,7 @@
  * The expected HMACs were computed elsewhere (Python's hmac); the one of `standard` is the vector
  * that the Standard Webhooks libraries were checked with. */
 #include "policy/profile.h"
+#include "policy/sign.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
