@@ -1,9 +1,11 @@
 /* base/process.c: see process.h. */
 #include "base/process.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #ifdef __has_feature
 #define SANITIZED __has_feature(address_sanitizer)
@@ -12,6 +14,13 @@
 #else
 #define SANITIZED 0
 #endif
+
+void process_hold_standard(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0) /* open() takes the lowest number that is free: this one */
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
 
 void process_hide_memory(void)
 {

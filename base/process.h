@@ -2,6 +2,10 @@
 #ifndef BASE_PROCESS_H
 #define BASE_PROCESS_H
 
+/* Descriptors 0 to 2 that the caller closed are taken, each so that using it fails as before: a
+ * socket or a file that got such a number would be written to by whoever prints. Comes first. */
+void process_hold_standard(void);
+
 /* No core dump, and nobody of the same user reads this process' memory: both would hold secrets. */
 void process_hide_memory(void);
 

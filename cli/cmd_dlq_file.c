@@ -115,6 +115,13 @@ static int export_all(struct cli *cli, const struct filter_flags *f, FILE *to, i
     return rc;
 }
 
+/* On the disk, where it is one: a pipe or a device has nothing to sync. */
+static bool written(FILE *to)
+{
+    return fflush(to) == 0 && ferror(to) == 0 &&
+           (to == stdout || fsync(fileno(to)) == 0 || errno == EINVAL || errno == EROFS);
+}
+
 int cmd_dlq_export(struct cli *cli)
 {
     const char *file = cli_flag(cli, FLAG_FILE);
@@ -127,7 +134,7 @@ int cmd_dlq_export(struct cli *cli)
         rc = export_open(cli, file, &to);
     if (rc == 0)
         rc = export_all(cli, &f, to, &n);
-    if (rc == 0 && (fflush(to) != 0 || ferror(to) != 0 || (to != stdout && fsync(fileno(to)) != 0)))
+    if (rc == 0 && !written(to))
         rc = out_fail(cli, CLI_IO, "io", "%s: %s", to == stdout ? "standard output" : file,
                       errno_text(errno));
     if (to != stdout && fclose(to) != 0 && rc == 0)
@@ -135,8 +142,8 @@ int cmd_dlq_export(struct cli *cli)
     if (rc == 0 && n == 0)
         out_note("No dead letters match.");
     else if (rc == 0)
-        out_note("exported %lld dead letters%s%s", (long long)n, to == stdout ? "" : " to ",
-                 to == stdout ? "" : file);
+        out_note("exported %lld dead letter%s%s%s", (long long)n, n == 1 ? "" : "s",
+                 to == stdout ? "" : " to ", to == stdout ? "" : file);
     filter_flags_fini(&f);
     return rc;
 }

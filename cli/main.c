@@ -4,6 +4,7 @@
 
 int main(int argc, char **argv)
 {
+    process_hold_standard();
     process_hide_memory(); /* with the daemon stopped it opens the store itself */
     return cli_run(argc, argv);
 }

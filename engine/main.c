@@ -5,6 +5,7 @@
 #include <sysexits.h>
 
 #include "base/log.h"
+#include "base/process.h"
 #include "engine/engine.h"
 #include "policy/conf.h"
 
@@ -32,6 +33,7 @@ int main(int argc, char **argv)
     struct buf problems;
     int c;
 
+    process_hold_standard();
     while ((c = getopt_long(argc, argv, "c:tVh", options, NULL)) != -1) {
         switch (c) {
         case 'c':

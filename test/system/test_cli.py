@@ -298,6 +298,10 @@ class Pipes(unittest.TestCase):
                                   capture_output=True, text=True)
             self.assertEqual(done.stderr, "")
             self.assertEqual(done.stdout.splitlines()[1], "141")
+            for close, status in ((">&-", 74), ("2>&-", 0), ("<&-", 0), ("<&- >&- 2>&-", 74)):
+                # a socket or the store's file must not get the number of what was closed
+                done = subprocess.run(["bash", "-c", f"'{WEBHOOKCTL}' -c '{d.conf}' event emit --type a.b {close}"])
+                self.assertEqual(done.returncode, status, close)
             with open("/dev/full", "w") as full:
                 done = subprocess.run([WEBHOOKCTL, "-c", d.conf, "event", "list"], stdout=full, stderr=subprocess.PIPE, text=True)
             self.assertEqual(done.returncode, 74)

@@ -1,4 +1,5 @@
 """kill -9 at any instant, SIGTERM, a second daemon: nothing is lost, and what may be sent twice is bounded."""
+import os
 import random
 import signal
 import subprocess
@@ -116,6 +117,18 @@ class Crash(unittest.TestCase):
             attempts = d.json("attempt", "list", delivery)["items"]
             self.assertEqual([x["outcome"] for x in attempts], ["internal", "success"])
             self.assertIn("stopping", attempts[0]["error"])
+
+    def test_started_without_standard_descriptors(self):
+        """What is printed must not go into a socket or a file that got the number of what was closed."""
+        with Daemon(start=False) as d, Receiver() as r:
+            d.wrap = ["bash", "-c", 'exec "$@" <&- >&- 2>&-', "bash"]
+            d.spawn()
+            wait_for(lambda: d.ctl("status", check=None, raw=True).returncode == 0)
+            for fd in range(3 if os.geteuid() == 0 else 0):  # its memory is hidden, and so are its descriptors
+                self.assertEqual(os.readlink(f"/proc/{d.process.pid}/fd/{fd}"), "/dev/null")
+            d.subscribe(r.url)
+            d.emit("a.b")
+            wait_for(lambda: len(r.requests) == 1)
 
     def test_a_second_daemon_is_refused(self):
         with Daemon() as d:
