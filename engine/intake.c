@@ -6,9 +6,7 @@
  * a keyed digest against which later arrivals of the id are compared, and one delivery for each
  * subscription of its partner whose patterns match.
  *
- * Routing reads a table of its own, loaded from the store when first needed: routes sorted by
- * partner, so that an event looks only at its partner's subscriptions, without an allocation and
- * without a query. Paused and disabled subscriptions are routed to as well: they hold. */
+ * Who wants it is looked up in routes.c. */
 #include "engine/intake.h"
 
 #include <stdio.h>
@@ -21,45 +19,26 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "engine/intake_judge.h"
+#include "engine/routes.h"
 #include "policy/sign.h"
-#include "policy/route.h"
 
 #define CONTENT_MAX ((size_t)1 << 31) /* SQLite's own limit for a row is half of it */
-#define PAGE 500
 #define UNROUTED_LOG_EVERY_MS 60000
-
-struct route {
-    int64_t partner, sub;
-    const char *patterns;
-    bool ordered;
-};
-struct tenant {
-    int64_t num;
-    const char *name;
-    size_t first, n; /* its routes */
-};
 
 struct intake {
     const struct keyring *keys;
     struct id_source ids;
-    bool primed, loaded;
-    int64_t rollbacks;  /* of the backend, when routes were loaded */
-    struct arena names; /* the strings of routes and tenants */
-    struct route *routes;
-    size_t routes_n;
-    struct tenant *tenants; /* sorted by name */
-    size_t tenants_n;
-    int64_t *subs; /* scratch of one event, routes_n of each */
-    bool *ordered;
+    bool primed;
+    struct routes routes;
     struct buf content; /* scratch: what the digest covers */
     int64_t unrouted_logged_ms;
 };
 
 /* What judging found out on the way. */
 struct judged {
-    int64_t partner;          /* 0: every partner */
-    const char *partner_name; /* "*" then */
-    size_t first, n;          /* routes to look at */
+    int64_t partner;           /* 0: every partner */
+    const char *partner_name;  /* "*" then */
+    struct routes_range range; /* where its routes are */
     uint8_t content[32];
 };
 
@@ -69,36 +48,24 @@ struct intake *intake_new(const struct keyring *keys)
     if (!in)
         return NULL;
     in->keys = keys;
-    arena_init(&in->names);
+    routes_init(&in->routes);
     buf_init(&in->content, CONTENT_MAX);
     in->unrouted_logged_ms = -UNROUTED_LOG_EVERY_MS;
     return in;
-}
-
-void intake_forget_routes(struct intake *in)
-{
-    free(in->routes);
-    free(in->tenants);
-    free(in->subs);
-    free(in->ordered);
-    in->routes = NULL;
-    in->tenants = NULL;
-    in->subs = NULL;
-    in->ordered = NULL;
-    in->routes_n = in->tenants_n = 0;
-    in->loaded = false;
-    arena_fini(&in->names);
-    arena_init(&in->names);
 }
 
 void intake_free(struct intake *in)
 {
     if (!in)
         return;
-    intake_forget_routes(in);
-    arena_fini(&in->names);
+    routes_fini(&in->routes);
     buf_fini(&in->content);
     free(in);
+}
+
+void intake_forget_routes(struct intake *in)
+{
+    routes_forget(&in->routes);
 }
 
 struct id_source *intake_ids(struct intake *in)
@@ -120,141 +87,17 @@ enum err_code intake_prime(struct intake *in, struct backend *b, struct err *err
     return OK;
 }
 
-/* ---- the table of routes ---- */
-
-static int by_partner(const void *a, const void *b)
-{
-    const struct route *x = a, *y = b;
-    if (x->partner != y->partner)
-        return x->partner < y->partner ? -1 : 1;
-    return (x->sub > y->sub) - (x->sub < y->sub);
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const struct tenant *x = a, *y = b;
-    return strcmp(x->name, y->name);
-}
-
-static enum err_code load_tenants(struct intake *in, struct backend *b, struct err *err)
-{
-    int64_t after = 0;
-    for (;;) {
-        struct partner *page = NULL;
-        size_t n = 0;
-        enum err_code code = b->ops->partner_list(b, after, PAGE, &in->names, &page, &n, err);
-        if (code != OK || !n)
-            return code;
-        struct tenant *more = reallocarray(in->tenants, in->tenants_n + n, sizeof *more);
-        if (!more)
-            return fail(err, ERR_NOMEM, "no memory for %zu partners", in->tenants_n + n);
-        in->tenants = more;
-        for (size_t i = 0; i < n; i++)
-            more[in->tenants_n++] = (struct tenant){.num = page[i].num, .name = page[i].name};
-        after = page[n - 1].num;
-        if (n < PAGE)
-            return OK;
-    }
-}
-
-static enum err_code load_subs(struct intake *in, struct backend *b, struct err *err)
-{
-    int64_t after = 0;
-    for (;;) {
-        struct subscription *page = NULL;
-        size_t n = 0;
-        enum err_code code = b->ops->sub_list(b, after, PAGE, false, &in->names, &page, &n, err);
-        if (code != OK || !n)
-            return code;
-        struct route *more = reallocarray(in->routes, in->routes_n + n, sizeof *more);
-        if (!more)
-            return fail(err, ERR_NOMEM, "no memory for %zu routes", in->routes_n + n);
-        in->routes = more;
-        for (size_t i = 0; i < n; i++)
-            if (page[i].state != SUB_DELETED)
-                more[in->routes_n++] = (struct route){.partner = page[i].partner,
-                                                      .sub = page[i].num,
-                                                      .patterns = page[i].patterns,
-                                                      .ordered = page[i].ordered};
-        after = page[n - 1].num;
-        if (n < PAGE)
-            return OK;
-    }
-}
-
-static void index_tenants(struct intake *in)
-{
-    for (size_t i = 0; i < in->tenants_n; i++) {
-        struct tenant *t = &in->tenants[i];
-        size_t low = 0, high = in->routes_n;
-        while (low < high) {
-            size_t mid = low + (high - low) / 2;
-            if (in->routes[mid].partner < t->num)
-                low = mid + 1;
-            else
-                high = mid;
-        }
-        t->first = low;
-        while (low < in->routes_n && in->routes[low].partner == t->num)
-            low++;
-        t->n = low - t->first;
-    }
-}
-
-static enum err_code load_routes(struct intake *in, struct backend *b, struct err *err)
-{
-    if (in->loaded && in->rollbacks == b->rollbacks)
-        return OK;
-    intake_forget_routes(in);
-    enum err_code code = load_tenants(in, b, err);
-    if (code == OK)
-        code = load_subs(in, b, err);
-    if (code == OK) {
-        in->subs = calloc(in->routes_n + 1, sizeof *in->subs);
-        in->ordered = calloc(in->routes_n + 1, sizeof *in->ordered);
-        if (!in->subs || !in->ordered)
-            code = fail(err, ERR_NOMEM, "no memory for %zu routes", in->routes_n);
-    }
-    if (code != OK) {
-        intake_forget_routes(in);
-        return code;
-    }
-    if (in->routes_n)
-        qsort(in->routes, in->routes_n, sizeof *in->routes, by_partner);
-    if (in->tenants_n)
-        qsort(in->tenants, in->tenants_n, sizeof *in->tenants, by_name);
-    index_tenants(in);
-    in->loaded = true;
-    in->rollbacks = b->rollbacks;
-    return OK;
-}
-
-static const struct tenant *tenant_find(const struct intake *in, const char *ref)
-{
-    if (!in->tenants_n)
-        return NULL;
-    struct tenant key = {.name = ref};
-    const struct tenant *t =
-        bsearch(&key, in->tenants, in->tenants_n, sizeof *in->tenants, by_name);
-    int64_t num = 0;
-    if (t || !id_parse(ref, "par", &num))
-        return t;
-    for (size_t i = 0; i < in->tenants_n; i++)
-        if (in->tenants[i].num == num)
-            return &in->tenants[i];
-    return NULL;
-}
-
 /* A partner that the table does not know may have come with the same transaction: the store is
  * asked once more before the event is refused. */
 static enum err_code judge_partner(struct intake *in, struct backend *b, const char *ref,
                                    struct judged *j, struct err *err)
 {
-    enum err_code code = load_routes(in, b, err);
+    struct routes *routes = &in->routes;
+    enum err_code code = routes_load(routes, b, err);
     if (code != OK)
         return code;
     if (ref && !strcmp(ref, "*")) {
-        *j = (struct judged){.partner_name = "*", .n = in->routes_n};
+        *j = (struct judged){.partner_name = "*", .range = routes_all(routes)};
         return OK;
     }
     int64_t num = 0;
@@ -263,7 +106,7 @@ static enum err_code judge_partner(struct intake *in, struct backend *b, const c
                     "partner: '%.64s' is not a partner's name, id or '*': use one of "
                     "`webhookctl partner list`",
                     ref ? ref : "");
-    const struct tenant *t = tenant_find(in, ref);
+    const struct tenant *t = routes_tenant(routes, ref);
     if (!t) {
         struct arena gone;
         arena_init(&gone);
@@ -276,15 +119,15 @@ static enum err_code judge_partner(struct intake *in, struct backend *b, const c
                         ref, ref);
         if (code != OK)
             return code;
-        intake_forget_routes(in);
-        code = load_routes(in, b, err);
+        routes_forget(routes);
+        code = routes_load(routes, b, err);
         if (code != OK)
             return code;
-        t = tenant_find(in, ref);
+        t = routes_tenant(routes, ref);
         if (!t)
             return fail(err, ERR_INTERNAL, "partner %.64s is stored but not listed", ref);
     }
-    *j = (struct judged){.partner = t->num, .partner_name = t->name, .first = t->first, .n = t->n};
+    *j = (struct judged){.partner = t->num, .partner_name = t->name, .range = t->range};
     return OK;
 }
 
@@ -362,19 +205,6 @@ static enum err_code derive_id(struct intake *in, const struct intake_event *ev,
 
 /* ---- accepting ---- */
 
-static size_t match(struct intake *in, const struct judged *j, const char *type)
-{
-    size_t n = 0;
-    for (size_t i = j->first; i < j->first + j->n; i++) {
-        const struct route *r = &in->routes[i];
-        if (!route_matches(r->patterns, type))
-            continue;
-        in->subs[n] = r->sub;
-        in->ordered[n++] = r->ordered;
-    }
-    return n;
-}
-
 /* An event that matches nobody is legal, and often a typing mistake: said once a minute. */
 static void log_unrouted(struct intake *in, const struct intake_event *ev, const char *id)
 {
@@ -400,8 +230,8 @@ static enum err_code put_event(struct intake *in, struct backend *b, const struc
     uint8_t digest[32];
     seal_digest(in->keys, rec->id, strlen(rec->id), digest);
     seal_digest(in->keys, j->content, sizeof j->content, digest + 16);
-    return b->ops->event_put(b, rec, in->subs, in->ordered, n, first, digest, seen_until_ms, put,
-                             err);
+    return b->ops->event_put(b, rec, in->routes.subs, in->routes.ordered, n, first, digest,
+                             seen_until_ms, put, err);
 }
 
 /* In a line only the store knows whose turn it is. */
@@ -412,12 +242,12 @@ static void wake_lanes(const struct intake *in, struct changes *ch, const struct
     for (size_t i = 0; i < n; i++) {
         struct delivery d = {.num = first + (int64_t)i,
                              .event = e->num,
-                             .sub = in->subs[i],
+                             .sub = in->routes.subs[i],
                              .state = DELIVERY_PENDING,
                              .budget_since_ms = now,
                              .due_ms = e->deliver_after_ms > now ? e->deliver_after_ms : now,
                              .created_ms = now};
-        if (d.due_ms > now || (in->ordered[i] && e->ordering_key))
+        if (d.due_ms > now || (in->routes.ordered[i] && e->ordering_key))
             changes_wake(ch, d.sub, d.due_ms);
         else
             changes_row(ch, &d, e);
@@ -448,7 +278,7 @@ static enum err_code store_event(struct intake *in, struct backend *b,
                             .accepted_ms = now,
                             .outbox = ev->outbox,
                             .seq = ev->seq};
-    size_t n = match(in, j, ev->type);
+    size_t n = routes_match(&in->routes, j->range, ev->type);
     int64_t first = id_next(&in->ids, now);
     if (n)
         in->ids.last = first + (int64_t)n - 1;

@@ -1,6 +1,6 @@
 /* engine/resolver_cares.c: the resolver on c-ares.
  *
- *   ask ─▶ name (hash table, LRU) ─fresh──▶ the answer, at once
+ *   ask ─▶ name (resolver_names.c) ─fresh─▶ the answer, at once
  *            │ stale or new
  *            ▼
  *          running: one c-ares look-up, any number of waiting queries, each with its own deadline
@@ -20,13 +20,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/dice.h"
+#include "engine/resolver_names.h"
 
 /* A silent server holds a look-up for 10 s, and who owns a domain owns any number of silent names:
  * the limit is for memory (some 2 KB each), far from what the attempts in flight can ask for. */
 #define NAMES_RUNNING_MAX 4096
-#define NAMES_CACHED_MAX 4096
-#define BUCKETS 4096 /* a power of two */
 #define SOCKETS_MAX 64
 #define TTL_MIN_MS INT64_C(5000)
 #define TTL_MAX_MS INT64_C(300000)
@@ -35,25 +33,12 @@
 #define TRY_TIMEOUT_MS 1500
 #define TRIES 3
 
-struct name;
 struct resolver_query {
     struct name *name; /* NULL: the answer is on its way */
     struct resolver_query *prev, *next;
     resolver_done_fn *done;
     void *arg;
     struct loop_timer *deadline;
-};
-/* running: in a look-up, or its answer is not handed out yet; in no LRU list. */
-struct name {
-    struct resolver *r;
-    struct name *chain;
-    struct name *older, *newer; /* LRU */
-    struct name *finished;
-    bool running;
-    int64_t fresh_until_ms;
-    struct resolver_answer answer;
-    struct resolver_query *waiting;
-    char host[];
 };
 struct watch {
     ares_socket_t fd;
@@ -67,10 +52,8 @@ struct resolver {
     struct loop_timer *timer;
     struct watch watches[SOCKETS_MAX];
     size_t watches_n;
-    struct name *buckets[BUCKETS];
-    uint32_t seed;
-    struct name *oldest, *newest;
-    size_t names_n, running_n;
+    struct names names;
+    size_t running_n;
     struct name *finished;
     bool flush_planned;
     struct timespec conf_time; /* of resolv.conf, when the channel was made */
@@ -79,73 +62,6 @@ struct resolver {
 
 static const char failed_full[] = "too many names are being looked up";
 static const char failed_timeout[] = "name look-up timed out";
-
-static uint32_t bucket_of(const struct resolver *r, const char *host)
-{
-    uint32_t h = r->seed ^ 2166136261U; /* FNV-1a, seeded: partners choose their names */
-
-    for (; *host != '\0'; host++)
-        h = (h ^ (uint8_t)*host) * 16777619U;
-    return (h ^ h >> 15) & (BUCKETS - 1);
-}
-
-/* ---- the cache ---- */
-
-static void lru_remove(struct resolver *r, struct name *n)
-{
-    *(n->older != NULL ? &n->older->newer : &r->oldest) = n->newer;
-    *(n->newer != NULL ? &n->newer->older : &r->newest) = n->older;
-    n->older = n->newer = NULL;
-}
-
-static void lru_add(struct resolver *r, struct name *n)
-{
-    n->older = r->newest;
-    n->newer = NULL;
-    *(r->newest != NULL ? &r->newest->newer : &r->oldest) = n;
-    r->newest = n;
-}
-
-static void name_free(struct resolver *r, struct name *n)
-{
-    struct name **at = &r->buckets[bucket_of(r, n->host)];
-
-    while (*at != n)
-        at = &(*at)->chain;
-    *at = n->chain;
-    if (!n->running)
-        lru_remove(r, n);
-    r->names_n--;
-    free(n);
-}
-
-static struct name *name_find(const struct resolver *r, const char *host)
-{
-    struct name *n = r->buckets[bucket_of(r, host)];
-
-    while (n != NULL && strcmp(n->host, host) != 0)
-        n = n->chain;
-    return n;
-}
-
-static struct name *name_new(struct resolver *r, const char *host)
-{
-    size_t length = strlen(host);
-    struct name *n;
-
-    if (r->names_n >= NAMES_CACHED_MAX && r->oldest != NULL)
-        name_free(r, r->oldest);
-    n = calloc(1, sizeof(*n) + length + 1);
-    if (n == NULL)
-        return NULL;
-    n->r = r;
-    memcpy(n->host, host, length + 1);
-    n->chain = r->buckets[bucket_of(r, host)];
-    r->buckets[bucket_of(r, host)] = n;
-    lru_add(r, n);
-    r->names_n++;
-    return n;
-}
 
 /* ---- queries ---- */
 
@@ -194,9 +110,8 @@ static void resolver_flush(void *arg)
         struct resolver_answer answer = n->answer;
 
         r->finished = n->finished;
-        n->running = false;
         r->running_n--;
-        lru_add(r, n);
+        names_idle(&r->names, n);
         while (!n->running && n->waiting != NULL)
             query_answer(n->waiting, &answer);
     }
@@ -204,7 +119,7 @@ static void resolver_flush(void *arg)
 
 static void name_finished(struct name *n, int64_t ttl_ms)
 {
-    struct resolver *r = n->r;
+    struct resolver *r = n->resolver;
 
     n->fresh_until_ms = clock_mono_ms() + ttl_ms;
     n->finished = r->finished;
@@ -418,7 +333,7 @@ struct resolver *resolver_new(struct loop *l, struct err *err)
     if (r == NULL)
         goto no_resolver;
     r->loop = l;
-    r->seed = dice_u32();
+    names_init(&r->names);
     r->conf_checked_ms = clock_mono_ms();
     (void)conf_changed(r);
     r->timer = loop_timer_new(l, timer_fired, r);
@@ -446,14 +361,9 @@ void resolver_free(struct resolver *r)
     for (size_t i = 0; i < r->watches_n; i++)
         event_free(r->watches[i].ev);
     loop_timer_free(r->timer);
-    for (size_t i = 0; i < BUCKETS; i++) {
-        for (struct name *n = r->buckets[i], *next; n != NULL; n = next) {
-            next = n->chain;
-            while (n->waiting != NULL)
-                query_free(n->waiting);
-            free(n);
-        }
-    }
+    for (struct name *n; (n = names_take_any(&r->names)) != NULL; free(n))
+        while (n->waiting != NULL)
+            query_free(n->waiting);
     free(r);
     ares_library_cleanup();
 }
@@ -480,8 +390,8 @@ static void look_up(struct resolver *r, struct name *n)
     static const struct ares_addrinfo_hints hints = {
         .ai_flags = ARES_AI_NOSORT, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 
-    lru_remove(r, n);
-    n->running = true;
+    names_running(&r->names, n);
+    n->resolver = r;
     r->running_n++;
     ares_getaddrinfo(r->channel, n->host, NULL, &hints, looked_up, n);
     rearm(r);
@@ -496,10 +406,9 @@ bool resolver_ask(struct resolver *r, const char *host, int64_t timeout_ms,
 
     if (strcmp(host, "localhost") == 0)
         return answer_localhost(now);
-    n = name_find(r, host);
+    n = names_find(&r->names, host);
     if (n != NULL && !n->running && clock_mono_ms() < n->fresh_until_ms) {
-        lru_remove(r, n);
-        lru_add(r, n);
+        names_used(&r->names, n);
         *now = n->answer;
         return true;
     }
@@ -513,7 +422,7 @@ bool resolver_ask(struct resolver *r, const char *host, int64_t timeout_ms,
         return answer_failed(now, "no memory");
     }
     follow_conf(r);
-    if (n == NULL && (n = name_new(r, host)) == NULL) {
+    if (n == NULL && (n = names_add(&r->names, host)) == NULL) {
         query_free(q);
         return answer_failed(now, "no memory");
     }

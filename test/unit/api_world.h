@@ -223,4 +223,24 @@ static inline void kill_all(struct world *w, const char *sub)
     arena_fini(&mem);
 }
 
+#define V1 "/api/v1"
+#define TEST(f) cmocka_unit_test_setup_teardown(f, world_open, world_close)
+
+static inline void sub_of(struct world *w, const char *name)
+{
+    char body[256];
+    (void)snprintf(body, sizeof body,
+                   "{\"url\":\"https://%s.example/x\",\"events\":[\"order.*\"],\"name\":\"%s\"}",
+                   name, name);
+    EXPECT(201, "POST", V1 "/subscriptions", body);
+}
+
+static inline void emit(struct world *w, const char *id)
+{
+    char body[256];
+    (void)snprintf(body, sizeof body, "{\"type\":\"order.new\",\"data\":{\"n\":1},\"id\":\"%s\"}",
+                   id);
+    EXPECT(202, "POST", V1 "/events", body);
+}
+
 #endif

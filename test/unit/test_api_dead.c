@@ -1,0 +1,315 @@
+/* test/unit/test_api_dead.c: the routes of dead letters by their handlers, on a real store: filters,
+ * replay, purge, export and import. */
+#include "test/unit/api_world.h"
+
+/* ---- dead letters ---- */
+
+static void three_letters(struct world *w)
+{
+    sub_of(w, "acme");
+    sub_of(w, "globex");
+    emit(w, "ev-1");
+    emit(w, "ev-2");
+    kill_all(w, "acme");
+    emit(w, "ev-3");
+    kill_all(w, "globex");
+    /* acme: ev-1, ev-2 dead, ev-3 pending; globex: all three dead */
+}
+
+static int64_t count(struct world *w, const char *query)
+{
+    char target[512];
+    (void)snprintf(target, sizeof target, V1 "/dead-letters/count?%s", query);
+    EXPECT(200, "GET", target, NULL);
+    return number(w, "count");
+}
+
+static void test_dead_filters(void **state)
+{
+    struct world *w = *state;
+    char query[128], id[64];
+    three_letters(w);
+    static const struct {
+        const char *query;
+        int64_t n;
+    } rows[] = {
+        {"", 5},
+        {"subscription=acme", 2},
+        {"subscription=acme&subscription=globex", 5},
+        {"event_id=ev-1", 2},
+        {"id=ev-1", 2},
+        {"id=ev-1&subscription=acme", 1},
+        {"id=ev-nobody", 0},
+        {"type=order.*", 5},
+        {"type=order.old", 0},
+        {"cause=retries_exhausted", 5},
+        {"cause=gone", 0},
+        {"status=503", 5},
+        {"status=5xx", 5},
+        {"status=4xx", 0},
+        {"outcome=http_5xx", 5},
+        {"since=1h", 5},
+        {"until=1h", 0},
+        {"min_attempts=1", 5},
+        {"min_attempts=2", 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (count(w, rows[i].query) != rows[i].n) {
+            print_error("%s: %lld\n", rows[i].query, (long long)number(w, "count"));
+            _fail(__FILE__, __LINE__);
+        }
+    static const char *const refused[] = {"caus=gone",      "cause=x",   "status=700", "since=soon",
+                                          "limit=0",        "cursor=x",  "id=a%20b",   "type=a%20b",
+                                          "min_attempts=x", "limit=1001"};
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        (void)snprintf(query, sizeof query, V1 "/dead-letters?%s", refused[i]);
+        EXPECT(422, "GET", query, NULL);
+        assert_string_equal(text(w, "error.code"), "invalid_filter");
+    }
+    EXPECT(404, "GET", V1 "/dead-letters?subscription=nobody", NULL);
+    EXPECT(400, "GET", V1 "/dead-letters?type=%zz", NULL);
+    EXPECT(200, "GET", V1 "/dead-letters?limit=2", NULL);
+    assert_int_equal(items(w), 2);
+    assert_string_equal(text(w, "items.0.cause"), "retries_exhausted");
+    assert_int_equal(number(w, "items.0.last_status"), 503);
+    (void)snprintf(id, sizeof id, "%s", text(w, "items.0.id"));
+    (void)snprintf(query, sizeof query, V1 "/dead-letters/%s?payload=1", id);
+    EXPECT(200, "GET", query, NULL);
+    assert_int_equal(number(w, "event.payload.n"), 1);
+    assert_string_equal(text(w, "request.method"), "POST");
+    assert_non_null(strstr(text(w, "request.body"), "\"data\":{\"n\":1}"));
+    assert_string_equal(text(w, "attempt_log.0.response_body_base64"), "/wByYXc=");
+    assert_true(json_real_value(at(w, "attempt_log.0.duration_seconds")) > 0.412344);
+    assert_string_equal(text(w, "subscription_now.state"), "active");
+    assert_null(strstr(w->raw, "whsec_"));
+    EXPECT(409, "GET", V1 "/dead-letters/ev-1", NULL); /* two letters of it */
+    EXPECT(404, "GET", V1 "/dead-letters/ev-nobody", NULL);
+    EXPECT(200, "GET", V1 "/deliveries?state=dead&subscription=acme", NULL);
+    assert_int_equal(items(w), 2);
+    (void)snprintf(query, sizeof query, V1 "/deliveries/%s/attempts", id);
+    EXPECT(200, "GET", query, NULL);
+    assert_string_equal(text(w, "items.0.trigger"), "schedule");
+    EXPECT(200, "GET", V1 "/subscriptions/acme/deliveries", NULL);
+    assert_int_equal(items(w), 3);
+}
+
+static void test_replay(void **state)
+{
+    struct world *w = *state;
+    char job[64], target[128];
+    three_letters(w);
+    EXPECT(422, "POST", V1 "/replays", "{\"filter\":{}}");
+    assert_string_equal(text(w, "error.code"), "filter_required");
+    EXPECT(422, "POST", V1 "/replays", "{\"filter\":{\"subscription\":\"acme\",\"limit\":1}}");
+    EXPECT(404, "POST", V1 "/replays", "{\"filter\":{\"id\":[\"ev-nobody\"]}}");
+    EXPECT(200, "POST", V1 "/replays", "{\"filter\":{\"all\":true},\"dry_run\":true}");
+    assert_int_equal(number(w, "count"), 5);
+    assert_false(w->jobs);
+    EXPECT(202, "POST", V1 "/replays",
+           "{\"filter\":{\"subscription\":[\"acme\"]},\"rate_per_second\":20,\"note\":\"INC-1\"}");
+    assert_true(w->jobs);
+    assert_int_equal(number(w, "counts.selected"), 2);
+    assert_string_equal(text(w, "note"), "INC-1");
+    assert_string_equal(text(w, "state"), "active");
+    assert_int_equal(strncmp(text(w, "filter.subscription.0"), "sub_", 4), 0);
+    assert_string_not_equal(text(w, "filter.until"), "(none)");
+    (void)snprintf(job, sizeof job, "%s", text(w, "id"));
+    EXPECT(409, "POST", V1 "/replays", "{\"filter\":{\"all\":true}}");
+    assert_string_equal(text(w, "error.code"), "job_active");
+    EXPECT(409, "POST", V1 "/dead-letters/ev-1/replay", NULL);
+    EXPECT(202, "POST", V1 "/replays", "{\"filter\":{\"subscription\":\"globex\"}}");
+    /* what the runner reads of it */
+    (void)snprintf(target, sizeof target, V1 "/jobs/%s", job);
+    EXPECT(200, "GET", target, NULL);
+    char *stored = json_dumps(at(w, "filter"), JSON_COMPACT);
+    struct err err = {0};
+    struct arena mem;
+    struct filter f;
+    arena_init(&mem);
+    must(w->b->ops->begin(w->b, &err), &err);
+    must(api_filter_json(w->b, stored, clock_store_ms(), &mem, &f, &err), &err);
+    assert_int_equal(f.subs_n, 1);
+    assert_true(f.until_ms > 0 && f.with_expired && !f.newest_first);
+    must(w->b->ops->commit(w->b, &err), &err);
+    arena_fini(&mem);
+    free(stored);
+    (void)snprintf(target, sizeof target, V1 "/jobs/%s/pause", job);
+    EXPECT(200, "POST", target, NULL);
+    (void)snprintf(target, sizeof target, V1 "/jobs/%s/cancel", job);
+    EXPECT(200, "POST", target, NULL);
+    assert_string_equal(text(w, "state"), "cancelled");
+    EXPECT(200, "POST", target, NULL);
+    (void)snprintf(target, sizeof target, V1 "/jobs/%s/resume", job);
+    EXPECT(409, "POST", target, NULL);
+    EXPECT(202, "POST", V1 "/replays",
+           "{\"filter\":{\"id\":[\"ev-1\"],\"subscription\":\"acme\"}}");
+    assert_int_equal(number(w, "counts.selected"), 1);
+    assert_int_equal(json_array_size(at(w, "filter.id")), 2);
+}
+
+static void test_replay_leaves_out(void **state)
+{
+    struct world *w = *state;
+    sub_of(w, "acme");
+    EXPECT(202, "POST", V1 "/events",
+           "{\"type\":\"order.x\",\"data\":1,\"expires_at\":\"2001-01-01T00:00:00Z\"}");
+    emit(w, "ev-1");
+    kill_all(w, "acme");
+    EXPECT(200, "POST", V1 "/replays", "{\"filter\":{\"all\":true},\"dry_run\":true}");
+    assert_int_equal(number(w, "count"), 1);
+    assert_int_equal(number(w, "excluded"), 1);
+    EXPECT(200, "POST", V1 "/replays",
+           "{\"filter\":{\"all\":true},\"dry_run\":true,\"ignore_expiry\":true}");
+    assert_int_equal(number(w, "count"), 2);
+    EXPECT(200, "DELETE", V1 "/subscriptions/acme", NULL);
+    EXPECT(200, "POST", V1 "/replays", "{\"filter\":{\"all\":true},\"dry_run\":true}");
+    assert_int_equal(number(w, "count"), 0);
+    assert_int_equal(number(w, "excluded"), 2);
+}
+
+static void test_purge(void **state)
+{
+    struct world *w = *state;
+    three_letters(w);
+    EXPECT(422, "POST", V1 "/dead-letters/purge", "{\"filter\":{},\"confirm\":5}");
+    EXPECT(422, "POST", V1 "/dead-letters/purge", "{\"filter\":{\"all\":true}}");
+    assert_string_equal(text(w, "error.code"), "confirm_required");
+    EXPECT(409, "POST", V1 "/dead-letters/purge", "{\"filter\":{\"all\":true},\"confirm\":4}");
+    assert_int_equal(count(w, ""), 5);
+    EXPECT(200, "POST", V1 "/dead-letters/purge",
+           "{\"filter\":{\"subscription\":\"acme\"},\"confirm\":2}");
+    assert_int_equal(number(w, "purged"), 2);
+    assert_true(json_is_false(at(w, "more")));
+    assert_int_equal(count(w, ""), 3);
+    EXPECT(200, "GET", V1 "/deliveries?state=discarded", NULL);
+    assert_int_equal(items(w), 2);
+}
+
+static void test_purge_in_slices(void **state)
+{
+    struct world *w = *state;
+    char *body = malloc(65536), again[512];
+    size_t n = 0;
+    sub_of(w, "acme");
+    for (int half = 0; half < 2; half++) {
+        n = (size_t)snprintf(body, 65536, "[");
+        for (int i = 0; i < 150; i++)
+            n += (size_t)snprintf(body + n, 65536 - n, "%s{\"type\":\"order.x\",\"data\":%d}",
+                                  i ? "," : "", i);
+        (void)snprintf(body + n, 65536 - n, "]");
+        EXPECT(202, "POST", V1 "/events", body);
+    }
+    free(body);
+    for (int i = 0; i < 5; i++)
+        kill_all(w, "acme");
+    EXPECT(200, "POST", V1 "/dead-letters/purge", "{\"filter\":{\"all\":true},\"confirm\":300}");
+    assert_int_equal(number(w, "purged"), 256);
+    assert_true(json_is_true(at(w, "more")));
+    (void)snprintf(again, sizeof again,
+                   "{\"filter\":{\"all\":true},\"cursor\":\"%s\",\"until\":\"%s\"}",
+                   text(w, "cursor"), text(w, "until"));
+    EXPECT(200, "POST", V1 "/dead-letters/purge", again);
+    assert_int_equal(number(w, "purged"), 44);
+    assert_int_equal(count(w, ""), 0);
+}
+
+/* ---- export, import ---- */
+
+static void test_round_trip(void **state)
+{
+    struct world *w = *state;
+    three_letters(w);
+    EXPECT(200, "GET", V1 "/dead-letters/export", NULL);
+    char *first = strdup(w->raw);
+    size_t lines = 0;
+    for (const char *p = first; *p; p++)
+        lines += *p == '\n';
+    assert_int_equal(lines, 5);
+    assert_string_equal(w->cursor, "");
+    EXPECT(200, "POST", V1 "/dead-letters/import", first);
+    assert_int_equal(number(w, "skipped"), 5);
+    EXPECT(200, "POST", V1 "/dead-letters/purge", "{\"filter\":{\"all\":true},\"confirm\":5}");
+    EXPECT(200, "POST", V1 "/dead-letters/import", first);
+    assert_int_equal(number(w, "imported"), 5);
+    assert_int_equal(json_array_size(at(w, "errors")), 0);
+    EXPECT(200, "GET", V1 "/dead-letters/export", NULL);
+    assert_string_equal(w->raw, first);
+    EXPECT(200, "GET", V1 "/dead-letters/export?limit=2", NULL);
+    assert_string_not_equal(w->cursor, "");
+    char target[128];
+    (void)snprintf(target, sizeof target, V1 "/dead-letters/export?cursor=%s", w->cursor);
+    EXPECT(200, "GET", target, NULL);
+    assert_non_null(strstr(first, w->raw));
+    EXPECT(202, "POST", V1 "/replays", "{\"filter\":{\"all\":true}}");
+    assert_int_equal(number(w, "counts.selected"), 5);
+    free(first);
+}
+
+/* Changes one piece of a good line. */
+static char *with(const char *line, const char *from, const char *to)
+{
+    const char *p = strstr(line, from);
+    assert_non_null(p);
+    char *out = NULL;
+    assert_true(asprintf(&out, "%.*s%s%s", (int)(p - line), line, to, p + strlen(from)) > 0);
+    return out;
+}
+
+static void test_import_refuses(void **state)
+{
+    struct world *w = *state;
+    static const struct {
+        const char *from, *to;
+    } rows[] = {
+        {"{\"v\":1", "{\"v\":2"},
+        {"\"kind\":\"dead_letter\"", "\"kind\":\"x\""},
+        {"\"delivery\":\"dlv_", "\"delivery\":\"sub_"},
+        {"\"cause\":\"retries_exhausted\"", "\"cause\":\"boredom\""},
+        {"\"died_at\":\"2", "\"died_at\":\"9"},
+        {"\"attempts_made\":1", "\"attempts_made\":-1"},
+        {"\"attempts_made\":1", "\"attempts_made\":0"},
+        {"\"type\":\"order.new\"", "\"type\":\"order new\""},
+        {"\"payload\":\"{\\\"n\\\":1}\"", "\"payload\":\"{\""},
+        {"\"payload\":\"{\\\"n\\\":1}\"", "\"payload\":null"},
+        {"\"payload\":\"{\\\"n\\\":1}\"", "\"payload_base64\":\"*\""},
+        {"\"outcome\":\"http_5xx\"", "\"outcome\":\"luck\""},
+        {"\"duration_seconds\":0.412345", "\"duration_seconds\":1e300"},
+        {"\"name\":\"acme\"", "\"name\":\"../a\""},
+        {"\"url\":\"https", "\"url\":\" https"},
+        {"\"attempts\":[{", "\"attempts\":[7,{"},
+        {"\"v\":1", "\"v\":1,\"v\":1"},
+        {"\"event\":{", "\"event\":["},
+    };
+    sub_of(w, "acme");
+    emit(w, "ev-1");
+    kill_all(w, "acme");
+    EXPECT(200, "GET", V1 "/dead-letters/export", NULL);
+    char *line = strdup(w->raw);
+    EXPECT(200, "POST", V1 "/dead-letters/purge", "{\"filter\":{\"all\":true},\"confirm\":1}");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char *bad = with(line, rows[i].from, rows[i].to);
+        char *body = NULL;
+        assert_true(asprintf(&body, "\n%s", bad) > 0);
+        EXPECT(200, "POST", V1 "/dead-letters/import", body);
+        if (json_array_size(at(w, "errors")) != 1 || number(w, "imported") != 0) {
+            print_error("row %zu: %s\n%s", i, w->raw, bad);
+            _fail(__FILE__, __LINE__);
+        }
+        assert_int_equal(number(w, "errors.0.line"), 2);
+        free(bad);
+        free(body);
+    }
+    EXPECT(200, "POST", V1 "/dead-letters/import", line);
+    assert_int_equal(number(w, "imported"), 1);
+    free(line);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_dead_filters),   TEST(test_replay),          TEST(test_replay_leaves_out),
+        TEST(test_purge),          TEST(test_purge_in_slices), TEST(test_round_trip),
+        TEST(test_import_refuses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
