@@ -214,12 +214,13 @@ static void nobody_listens(void **state)
     (void)close(held);
 }
 
-/* Bodies as they stand, answers as far as they were read; what never left counts nothing. */
+/* Bodies as they stand, answers as far as they were read; what never left counts nothing. (The peer
+ * reads 64 KiB of a request before it answers.) */
 static void bytes_are_counted(void **state)
 {
     struct world w;
     struct transport_stats stats;
-    char *large = calloc(1, 200000);
+    char *large = calloc(1, 60000);
 
     (void)state;
     assert_non_null(large);
@@ -232,13 +233,13 @@ static void bytes_are_counted(void **state)
     (void)post(&w, (struct transport_request){.lane = 1,
                                               .url = url_to(&w, "http", "127.0.0.1", "ok"),
                                               .body = large,
-                                              .body_bytes = 200000});
+                                              .body_bytes = 60000});
     transport_stats(w.t, &stats);
-    assert_int_equal(stats.request_bytes, 200007);
+    assert_int_equal(stats.request_bytes, 60007);
     assert_int_equal(stats.response_bytes, 2 * head_and_hello);
     (void)post(&w, (struct transport_request){.lane = 2, .url = "http://10.0.0.1/"});
     transport_stats(w.t, &stats);
-    assert_int_equal(stats.request_bytes, 200007);
+    assert_int_equal(stats.request_bytes, 60007);
     world_close(&w);
     free(large);
 }
