@@ -248,6 +248,7 @@ class Daemon:
     def write_conf(self, text):
         with open(self.conf, "w") as f:
             f.write(text.replace("{dir}", self.dir).replace("{port}", str(self.port)))
+        os.chmod(self.conf, 0o644)  # for somebody else too, whatever the umask: no secret is in it
 
     def spawn(self):
         log = open(self.log_path, "ab")

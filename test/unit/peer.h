@@ -84,8 +84,9 @@ static void pause_ms(int ms)
 /* One request into out; its page, or NULL: the peer has gone. */
 static const struct peer_page *read_request(struct guest *g, char *out)
 {
-    size_t n = 0, wanted = 0;
+    size_t n = 0, wanted = 0, rest = 0;
     const struct peer_page *page = NULL;
+    char scrap[4096];
 
     while (wanted == 0 || n < wanted) {
         int k = guest_read(g, out + n, (int)(REQUEST_ROOM - 1 - n));
@@ -98,8 +99,10 @@ static const struct peer_page *read_request(struct guest *g, char *out)
         if (end == NULL)
             continue;
         wanted = (size_t)(end + 4 - out) + (length ? (size_t)strtol(length + 15, NULL, 10) : 0);
-        if (wanted > REQUEST_ROOM - 1)
+        if (wanted > REQUEST_ROOM - 1) {
+            rest = wanted - (REQUEST_ROOM - 1);
             wanted = REQUEST_ROOM - 1;
+        }
         for (page = g->p->pages; page->path != NULL; page++) {
             size_t m = strlen(page->path); /* behind "POST /" */
 
@@ -108,6 +111,13 @@ static const struct peer_page *read_request(struct guest *g, char *out)
         }
         if (page->manner == PEER_EARLY)
             break;
+    }
+    while (rest > 0 && page->manner != PEER_EARLY) { /* no answer before the whole was read */
+        int k = guest_read(g, scrap, (int)(rest < sizeof(scrap) ? rest : sizeof(scrap)));
+
+        if (k <= 0)
+            return NULL;
+        rest -= (size_t)k;
     }
     pthread_mutex_lock(&g->p->lock);
     memcpy(g->p->last, out, n + 1);
