@@ -200,7 +200,9 @@ static void what_is_written_is_read(void **state)
 }
 
 /* The writer works at `first`, a batch of its own, until `hold` is posted: whatever is submitted
- * meanwhile stands in one batch. */
+ * meanwhile stands in one batch, but for a machine that is so busy that the batch's time is up
+ * after the first of them. Who needs one batch tries again then. */
+enum { TRIES = 50 };
 static void hold_writer(struct store *s, struct ask *first, sem_t *hold)
 {
     sem_t at_work;
@@ -213,9 +215,9 @@ static void hold_writer(struct store *s, struct ask *first, sem_t *hold)
     sem_destroy(&at_work);
 }
 
-static void a_guarded_answer_undoes_its_own_work_only(void **state)
+/* true: it was one batch. */
+static bool guarded_story(struct fixture *f)
 {
-    struct fixture *f = *state;
     struct ask good = {.key = "a", .value = "1"};
     struct ask bad = {.key = "a", .value = "2", .answer = ERR_INVALID};
     struct ask after = {.key = "b", .value = "3"};
@@ -231,32 +233,51 @@ static void a_guarded_answer_undoes_its_own_work_only(void **state)
     assert_int_equal(good.got, OK);
     assert_int_equal(bad.got, ERR_INVALID);
     assert_int_equal(after.got, OK);
-    assert_int_equal(good.generation, after.generation);
     ask_and_wait(f->store, STORE_LIST, 0, get_work, &r);
     assert_string_equal(r.value, "1");
     sem_destroy(&hold);
+    return good.generation == after.generation;
 }
 
-static void a_full_disk_takes_the_batch_back_and_the_store_lives(void **state)
+static void a_guarded_answer_undoes_its_own_work_only(void **state)
 {
-    struct fixture *f = *state;
-    struct ask w = {.key = "full", .value = "1"};
-    struct ask full = {.key = "full", .value = "2", .answer = ERR_FULL}, r = {.key = "full"}, first;
+    int tries = 0;
+    while (!guarded_story(*state))
+        assert_true(++tries < TRIES);
+}
+
+/* true: it was one batch. */
+static bool full_disk_story(struct fixture *f, char key)
+{
+    struct ask w = {.key = {key}, .value = "1"};
+    struct ask full = {.key = {key}, .value = "2", .answer = ERR_FULL}, r = {.key = {key}}, first;
     sem_t hold;
     hold_writer(f->store, &first, &hold);
     assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &w), OK);
     assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &full), OK);
     sem_post(&hold);
     drain(f->store, 3);
-    assert_int_equal(w.got, ERR_FULL);
+    sem_destroy(&hold);
     assert_int_equal(full.got, ERR_FULL);
     assert_false(store_failed(f->store, NULL));
     ask_and_wait(f->store, STORE_LIST, 0, get_work, &r);
+    if (w.got == OK) { /* committed before */
+        assert_string_equal(r.value, "1");
+        return false;
+    }
+    assert_int_equal(w.got, ERR_FULL);
     assert_int_equal(r.got, ERR_NOT_FOUND);
     w.got = ERR_INTERNAL;
     ask_and_wait(f->store, STORE_WRITE, 0, set_work, &w);
     assert_int_equal(w.got, OK);
-    sem_destroy(&hold);
+    return true;
+}
+
+static void a_full_disk_takes_the_batch_back_and_the_store_lives(void **state)
+{
+    char key = 'A'; /* another one each time: it must not be there */
+    while (!full_disk_story(*state, key))
+        assert_true(++key < 'A' + TRIES);
 }
 
 static void corruption_fails_the_store_for_good(void **state)
