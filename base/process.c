@@ -1,10 +1,13 @@
 /* base/process.c: see process.h. */
 #include "base/process.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #ifdef __has_feature
@@ -38,4 +41,15 @@ void process_hide_memory(void)
 void process_return_memory(void)
 {
     (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+}
+
+bool process_left_socket(const struct sockaddr_un *address, int type)
+{
+    int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool left = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 &&
+                errno == ECONNREFUSED;
+
+    if (fd >= 0)
+        close(fd);
+    return left;
 }

@@ -2,6 +2,10 @@
 #ifndef BASE_PROCESS_H
 #define BASE_PROCESS_H
 
+#include <stdbool.h>
+
+struct sockaddr_un;
+
 /* Descriptors 0 to 2 that the caller closed are taken, each so that using it fails as before: a
  * socket or a file that got such a number would be written to by whoever prints. Comes first. */
 void process_hold_standard(void);
@@ -11,5 +15,10 @@ void process_hide_memory(void);
 
 /* Large blocks (256 KiB and more) go back to the system when they are freed. */
 void process_return_memory(void);
+
+/* Was the socket at this address left behind by a process that is gone? Only then may it be
+ * replaced: one of another kind, or one that may not be tried, is somebody's. type: SOCK_STREAM or
+ * SOCK_DGRAM. */
+bool process_left_socket(const struct sockaddr_un *address, int type);
 
 #endif

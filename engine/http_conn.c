@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/process.h"
 #include "engine/http_guard.h"
 
 enum { CONNECTIONS_MAX = 256, HEAD_MAX_BYTES = 16384, READ_DEADLINE_S = 10, BACKLOG = 128 };
@@ -232,16 +233,6 @@ void http_listener_free(struct http_listener *l)
 }
 
 /* ---- binding ---- */
-static bool somebody_listens(const struct sockaddr_un *addr)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool yes = fd >= 0 && connect(fd, (const struct sockaddr *)addr, sizeof *addr) == 0;
-
-    if (fd >= 0)
-        close(fd);
-    return yes;
-}
-
 int http_bind_unix(const char *path, struct err *err)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -259,7 +250,7 @@ int http_bind_unix(const char *path, struct err *err)
                        path);
             return -1;
         }
-        if (somebody_listens(&addr)) {
+        if (!process_left_socket(&addr, SOCK_STREAM)) {
             (void)fail(err, ERR_BUSY, "listen.socket: another process listens on %s", path);
             return -1;
         }

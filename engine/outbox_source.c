@@ -176,6 +176,9 @@ void outbox_source_stop(struct outbox_source *s)
     if (s->running)
         pthread_join(s->thread, NULL);
     s->running = false;
+    /* Before the store is given up: the next daemon binds these names as soon as it has it. */
+    for (size_t i = 0; i < s->n; i++)
+        outbox_bell_close(&s->outboxes[i]);
 }
 
 static void replace(char **text, char *next)

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/process.h"
 #include "engine/outbox_parts.h"
 
 #define RECHECK_FIRST_US 100
@@ -32,8 +33,11 @@ enum err_code outbox_bell_open(struct outbox *o, struct err *err)
                     sizeof address.sun_path - 1);
     memcpy(address.sun_path, o->doorbell, strlen(o->doorbell));
     /* A socket of an earlier run; anything else is not ours to remove. */
-    if (lstat(o->doorbell, &st) == 0 && S_ISSOCK(st.st_mode))
+    if (lstat(o->doorbell, &st) == 0 && S_ISSOCK(st.st_mode)) {
+        if (!process_left_socket(&address, SOCK_DGRAM))
+            return fail(err, ERR_BUSY, "doorbell %s: another process listens there", o->doorbell);
         unlink(o->doorbell);
+    }
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return fail(err, ERR_IO, "doorbell %s: %s", o->doorbell, errno_text(errno));

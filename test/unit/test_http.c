@@ -381,7 +381,15 @@ static void test_socket_file(void **state)
     /* a stale one: bound, then left behind */
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     (void)snprintf(un.sun_path, sizeof un.sun_path, "%s", w->socket);
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    /* somebody's, of another kind */
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof un), 0);
+    assert_int_equal(
+        http_new(&w->http, w->loop, w->conf, w->store, w->intake, w->metrics, &hooks, &err),
+        ERR_BUSY);
+    close(fd);
+    assert_int_equal(unlink(w->socket), 0);
+    fd = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof un), 0);
     close(fd);
     must(http_new(&w->http, w->loop, w->conf, w->store, w->intake, w->metrics, &hooks, &err), &err);

@@ -200,6 +200,38 @@ static void doorbell_wakes(void **state)
     world_free(w);
 }
 
+static void a_doorbell_is_taken_from_nobody(void **state)
+{
+    struct world *w = world_new();
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    struct err err = {0};
+    (void)state;
+    w->conf.outbox[0].doorbell = w->bell;
+    memcpy(at.sun_path, w->bell, strlen(w->bell));
+    for (int kind = 0; kind < 2; kind++) {
+        int fd = socket(AF_UNIX, (kind ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+        assert_int_equal(
+            outbox_source_new(&w->source, &w->conf, w->store, w->intake, world_changed, w, &err),
+            ERR_BUSY);
+        assert_non_null(strstr(err.text, "another process"));
+        assert_int_equal(access(w->bell, F_OK), 0);
+        close(fd);
+        if (!kind)
+            assert_int_equal(unlink(w->bell), 0);
+    }
+    assert_int_equal(unlink(w->bell), 0);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    close(fd);
+    world_start(w); /* that one was left behind */
+    assert_int_equal(access(w->bell, F_OK), 0);
+    /* Given up before the store is: it is the next daemon's from then on. */
+    outbox_source_stop(w->source);
+    assert_int_equal(access(w->bell, F_OK), -1);
+    world_free(w);
+}
+
 static void missing_files_are_made(void **state)
 {
     struct world *w = world_new();
@@ -336,6 +368,7 @@ int main(void)
         cmocka_unit_test(engine_trims_what_it_took),
         cmocka_unit_test(producer_trims_by_the_mark),
         cmocka_unit_test(doorbell_wakes),
+        cmocka_unit_test(a_doorbell_is_taken_from_nobody),
         cmocka_unit_test(missing_files_are_made),
         cmocka_unit_test(init_may_be_repeated_and_check_tells),
         cmocka_unit_test(low_disk_stops_taking),
