@@ -8,8 +8,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -98,6 +100,21 @@ static enum err_code outbox_start(struct outbox *o, struct err *err)
     return code;
 }
 
+/* Two names of one table (a link, another spelling) would deliver each of its rows twice. */
+static enum err_code outbox_is_another(const struct outbox_source *s, const struct outbox *o,
+                                       struct err *err)
+{
+    struct stat mine, other;
+    if (stat(o->path, &mine) != 0)
+        return OK;
+    for (const struct outbox *p = s->outboxes; p < o; p++)
+        if (stat(p->path, &other) == 0 && other.st_dev == mine.st_dev &&
+            other.st_ino == mine.st_ino && strcasecmp(p->table, o->table) == 0)
+            return fail(err, ERR_CONFIG, "outbox %s is the same table as outbox %s", o->name,
+                        p->name);
+    return OK;
+}
+
 static char *folder_of_store(const char *url)
 {
     const char *path = url ? url_sqlite_path(url) : NULL;
@@ -137,6 +154,8 @@ enum err_code outbox_source_new(struct outbox_source **out, const struct conf *c
         code = outbox_configure(o, &conf->outbox[i], err);
         if (code == OK)
             code = outbox_start(o, err);
+        if (code == OK)
+            code = outbox_is_another(s, o, err);
     }
     if (code != OK)
         source_destroy(s);

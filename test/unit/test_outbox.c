@@ -232,6 +232,29 @@ static void a_doorbell_is_taken_from_nobody(void **state)
     world_free(w);
 }
 
+static void one_table_is_one_outbox(void **state)
+{
+    struct world *w = world_new();
+    struct err err = {0};
+    (void)state;
+    world_outbox(w, 0, true);
+    assert_int_equal(symlink(w->file[0], w->file[1]), 0);
+    w->conf.outbox_n = 2;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(
+            outbox_source_new(&w->source, &w->conf, w->store, w->intake, world_changed, w, &err),
+            ERR_CONFIG);
+        assert_non_null(strstr(err.text, "the same table"));
+        free(w->conf.outbox[1].table);
+        w->conf.outbox[1].table = strdup(i == 0 ? "OutBox" : "second");
+    }
+    world_start(w); /* another table of that database */
+    sql(w->producer[0], "INSERT INTO outbox(type, payload) VALUES('t', '{}');"
+                        "INSERT INTO second(type, payload) VALUES('t', '{}')");
+    WAIT_FOR(w, w->accepted == 2);
+    world_free(w);
+}
+
 static void missing_files_are_made(void **state)
 {
     struct world *w = world_new();
@@ -369,6 +392,7 @@ int main(void)
         cmocka_unit_test(producer_trims_by_the_mark),
         cmocka_unit_test(doorbell_wakes),
         cmocka_unit_test(a_doorbell_is_taken_from_nobody),
+        cmocka_unit_test(one_table_is_one_outbox),
         cmocka_unit_test(missing_files_are_made),
         cmocka_unit_test(init_may_be_repeated_and_check_tells),
         cmocka_unit_test(low_disk_stops_taking),
