@@ -99,15 +99,6 @@ static int socket_changed(CURL *easy, curl_socket_t fd, int what, void *arg, voi
 
 /* ---- which descriptor is it? ---- */
 
-bool glue_opened(struct exchange *x, int fd)
-{
-    struct sock *s = sock_at(x->t, fd);
-
-    if (s != NULL)
-        s->opener = x;
-    return s != NULL;
-}
-
 int glue_fd_of(const struct exchange *x)
 {
     for (int i = 0; i < 2; i++)
@@ -143,6 +134,17 @@ static void port_forget(struct transport *t, int fd)
         at = &t->socks[*at - 1].next;
     *at = s->next;
     s->port = 0;
+}
+
+bool glue_opened(struct exchange *x, int fd)
+{
+    struct sock *s = sock_at(x->t, fd);
+
+    if (s == NULL)
+        return false;
+    port_forget(x->t, fd); /* in no list twice, whatever libcurl closed by itself */
+    s->opener = x;
+    return true;
 }
 
 struct tls_budget *glue_budget(struct transport *t, int fd)
