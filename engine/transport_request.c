@@ -3,18 +3,21 @@
  * Handles are pooled and never reset: what holds for every request is set once for each
  * configuration, what differs is set for each request. */
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "engine/transport_impl.h"
 
 /* TLS 1.2 suites of the security bar: forward secrecy and AEAD only. 1.3 keeps its own. */
 static const char tls12_ciphers[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
                                     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
                                     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+#define CA_NAMES 32 /* of one file, one after the other */
 /* Named, with no folder beside it: only so does libcurl keep the parsed store from one connection
  * to the next; reading it costs some 10 ms a handshake. */
 static const char system_ca_file[] = "/etc/ssl/certs/ca-certificates.crt";
@@ -119,6 +122,26 @@ static bool set_source(CURL *c, const char *source_address)
     return curl_easy_setopt(c, CURLOPT_INTERFACE, text) == CURLE_OK;
 }
 
+/* libcurl keeps the parsed file for a day, under its name. After a reload it gets another name of
+ * the same file, so that a CA that was added or withdrawn counts from then on. */
+static bool set_ca(const struct exchange *x, const char *ca)
+{
+    char name[PATH_MAX + 2 * CA_NAMES];
+    bool absolute = ca[0] == '/';
+    size_t n = 0;
+
+    if (strlen(ca) >= PATH_MAX)
+        return false;
+    if (absolute)
+        name[n++] = '/';
+    for (unsigned i = (x->t->options - 1) % CA_NAMES; i > 0; i--) {
+        name[n++] = '.';
+        name[n++] = '/';
+    }
+    text_copy(name + n, sizeof(name) - n, ca + (absolute ? 1 : 0));
+    return curl_easy_setopt(x->easy, CURLOPT_CAINFO, name) == CURLE_OK;
+}
+
 /* What depends on the configuration. */
 static bool set_configured(struct exchange *x)
 {
@@ -130,7 +153,7 @@ static bool set_configured(struct exchange *x)
         ca = system_ca_file;
     if (ca != NULL) {
         ok &= curl_easy_setopt(x->easy, CURLOPT_CAPATH, NULL) == CURLE_OK;
-        ok &= curl_easy_setopt(x->easy, CURLOPT_CAINFO, ca) == CURLE_OK;
+        ok &= set_ca(x, ca);
     }
     ok &= curl_easy_setopt(x->easy, CURLOPT_PROTOCOLS_STR,
                            conf->egress.allow_http ? "http,https" : "https") == CURLE_OK;

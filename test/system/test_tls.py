@@ -1,5 +1,6 @@
 """TLS with real peers: a CA of our own, a wrong name, an unknown issuer."""
 import shutil
+import signal
 import ssl
 import subprocess
 import tempfile
@@ -60,6 +61,20 @@ class Tls(unittest.TestCase):
             wait_for(lambda: d.counts()["dead"] == 1)
             self.assertEqual(d.json("dlq", "list")["items"][0]["last_outcome"], "tls")
             self.assertEqual(good.requests, [])
+
+    def test_a_reload_reads_the_ca_file_again(self):
+        mine = f"{self.dir}/mine.pem"
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "x.key", "-out", mine, "-days", "30", "-subj", "/CN=Another CA", cwd=self.dir)
+        with Daemon("delivery: {ca_file: %s}\nretry: {default: {max_retries: 0}}\n" % mine) as d, self.server("good") as good:
+            d.subscribe(good.url)
+            d.emit("a.b")
+            wait_for(lambda: d.counts()["dead"] == 1)
+            with open(mine, "a") as f, open(f"{self.dir}/ca.pem") as ca:
+                f.write(ca.read())
+            d.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: "event=config_loaded" in d.log())
+            d.emit("a.b")
+            wait_for(lambda: d.counts()["delivered"] == 1)
 
 
 if __name__ == "__main__":
