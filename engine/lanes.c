@@ -84,6 +84,13 @@ static void lanes_remove(struct scheduler *s, struct lane *l)
     lane_free(l);
 }
 
+void lanes_check_retry(const struct lane *l)
+{
+    if (l->row.retry != NULL && strcmp(l->row.retry, l->retry->name) != 0)
+        log_warn("sub_retry_unknown", "sub=%s retry=%s effect=%s", l->row.name, l->row.retry,
+                 "no such policy in the configuration: the default one is followed");
+}
+
 void lanes_drop_queue(struct scheduler *s, struct lane *l)
 {
     while (l->queue.first != NULL) {
@@ -176,6 +183,7 @@ static bool row_arrived(struct scheduler *s, struct arena *arena, struct subscri
     }
     if (lane_load(l, s->conf, arena, row, now_ms) && !s->draining)
         transport_forget_lane(s->parts.transport, l->sub);
+    lanes_check_retry(l);
     if (l->row.state != SUB_ACTIVE)
         lanes_drop_queue(s, l);
     /* The change itself may have made deliveries ready: keys go on that on_dead: block held. */

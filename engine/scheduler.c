@@ -194,6 +194,7 @@ void scheduler_configure(struct scheduler *s, const struct conf *conf)
         if (s->lanes[i]->row.url == NULL)
             continue;
         lane_configure(s->lanes[i], conf, now_ms);
+        lanes_check_retry(s->lanes[i]);
         scheduler_touch(s, s->lanes[i]);
     }
 }

@@ -50,6 +50,7 @@ void lanes_ask_heads(
     struct scheduler *s); /* of every lane: somebody freed keys without saying whose */
 void lanes_reload(struct scheduler *s, int64_t sub);
 void lanes_drop_queue(struct scheduler *s, struct lane *l);
+void lanes_check_retry(const struct lane *l); /* tells of a policy that the file has no more */
 void lanes_load_again(struct scheduler *s);
 void lanes_forget_loads(struct scheduler *s); /* at the end */
 

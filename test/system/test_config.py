@@ -66,6 +66,17 @@ class Config(unittest.TestCase):
             wait_for(lambda: d.counts()["dead"] == 1)
             self.assertEqual(len(r.requests), 1)
 
+    def test_a_policy_that_a_reload_takes_away(self):
+        with Daemon("retry: {short: {max_retries: 0}}\n") as d, Receiver(503) as r:
+            d.subscribe(r.url, "--name", "acme", "--retry", "short")
+            d.emit("a.b")
+            wait_for(lambda: d.counts()["dead"] == 1)
+            d.write_conf(CONF)
+            d.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: "event=sub_retry_unknown sub=acme retry=short" in d.log())
+            d.emit("a.b")
+            wait_for(lambda: d.counts()["retrying"] == 1)  # by the default one
+
     def test_a_ca_file_that_is_none(self):
         """At the start and at a reload, not with each delivery."""
         with Daemon(start=False) as d:
