@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -150,6 +151,13 @@ char *text_copy(char *out, size_t room, const char *text)
     memmove(out, text, n);
     out[n] = '\0';
     return out;
+}
+
+char *text_folder(char *out, size_t room, const char *path)
+{
+    text_copy(out, room, path);
+    char *folder = dirname(out); /* out itself, or a constant */
+    return folder == out ? out : text_copy(out, room, folder);
 }
 
 static enum err_code code_of_errno(int errnum)

@@ -51,6 +51,9 @@ void text_hex(char *out, const void *bytes, size_t n); /* lower case, 2n+1 bytes
 /* Copies with truncation, always terminated; returns out. */
 char *text_copy(char *out, size_t room, const char *text);
 
+/* The folder that a file lies in: "/var/lib" of "/var/lib/x", "." of "x". Returns out. */
+char *text_folder(char *out, size_t room, const char *path);
+
 /* Appends a whole file, at most cap bytes, to out. "-" reads standard input. ERR_NOT_FOUND,
  * ERR_DENIED, ERR_IO, ERR_INVALID (larger than that), ERR_NOMEM; texts name the path. */
 enum err_code text_read_file(const char *path, size_t cap_bytes, struct buf *out, struct err *err);

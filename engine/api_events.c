@@ -163,14 +163,8 @@ static enum err_code accept_one(struct api_call *c, const struct scanned *s, con
         if (rc != OK)
             rc = refused_by_intake(&in, rc);
     }
-    if (rc == OK) {
-        struct buf *b = &c->resp->body;
-        put_open(b, NULL, '{');
-        put_str(b, "id", result.id);
-        put_bool(b, "duplicate", result.duplicate);
-        put_int(b, "matched", (int64_t)result.matched);
-        buf_addc(b, '}');
-    }
+    if (rc == OK)
+        render_accepted(&c->resp->body, &result);
     json_decref(in.rest);
     return rc;
 }

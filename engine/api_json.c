@@ -244,6 +244,15 @@ void render_subscription(struct buf *b, const char *name, const struct subscript
 }
 
 /* Leaves the object open: payload or deliveries may follow. */
+void render_accepted(struct buf *b, const struct intake_result *r)
+{
+    put_open(b, NULL, '{');
+    put_str(b, "id", r->id);
+    put_bool(b, "duplicate", r->duplicate);
+    put_int(b, "matched", (int64_t)r->matched);
+    buf_addc(b, '}');
+}
+
 void render_event(struct buf *b, const char *name, const struct event_rec *e)
 {
     put_open(b, name, '{');

@@ -171,12 +171,7 @@ enum err_code h_rejects_retry(struct api_call *c)
     if (rc == OK)
         rc = reject_done(c, &r, "outbox_reject.retry");
     if (rc == OK) {
-        struct buf *b = &c->resp->body;
-        put_open(b, NULL, '{');
-        put_str(b, "id", result.id);
-        put_bool(b, "duplicate", result.duplicate);
-        put_int(b, "matched", (int64_t)result.matched);
-        buf_addc(b, '}');
+        render_accepted(&c->resp->body, &result);
         c->resp->status = 202;
     }
     json_decref(row);

@@ -4,7 +4,6 @@
  * of a file that was there before, unless the producer asked for WAL. */
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,13 +36,6 @@ static const char create_sql[] =
     "  created_at     INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS "
     "INTEGER))\n"
     ")";
-
-static void folder_of(const char *path, char out[PATH_TEXT_MAX])
-{
-    char copy[PATH_TEXT_MAX];
-    text_copy(copy, sizeof copy, path);
-    text_copy(out, PATH_TEXT_MAX, dirname(copy));
-}
 
 /* ---- init ---- */
 
@@ -226,7 +218,7 @@ static enum err_code check_permissions(const char *path, struct err *err)
                     "to the folder's group, then `chmod g+x %s`, and `chmod 2770` the file's own "
                     "folder",
                     path, (long)geteuid(), folder, errno_text(EACCES), folder);
-    folder_of(path, folder);
+    text_folder(folder, sizeof folder, path);
     if (eaccess(path, R_OK | W_OK) != 0)
         return fail(err, ERR_DENIED,
                     "outbox %s: uid %ld may not read and write the file (%s); fix: add webhookd's "
@@ -276,7 +268,7 @@ enum err_code outbox_check(const char *file, const char *table, struct buf *repo
 static enum err_code make_folder(const char *path, struct err *err)
 {
     char folder[PATH_TEXT_MAX];
-    folder_of(path, folder);
+    text_folder(folder, sizeof folder, path);
     if (access(folder, F_OK) == 0)
         return OK;
     int rc = mkdir(folder, 0770);

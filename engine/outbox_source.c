@@ -4,7 +4,7 @@
  * store, whose answer may come after a stop (or, in store_close(), even after outbox_source_free).
  */
 #include <errno.h>
-#include <libgen.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "base/url.h"
 #include "engine/outbox_parts.h"
 
@@ -118,10 +119,8 @@ static enum err_code outbox_is_another(const struct outbox_source *s, const stru
 static char *folder_of_store(const char *url)
 {
     const char *path = url ? url_sqlite_path(url) : NULL;
-    char *whole = path ? strdup(path) : NULL;
-    char *folder = whole ? strdup(dirname(whole)) : NULL;
-    free(whole);
-    return folder;
+    char folder[PATH_MAX];
+    return path ? strdup(text_folder(folder, sizeof folder, path)) : NULL;
 }
 
 enum err_code outbox_source_new(struct outbox_source **out, const struct conf *conf,

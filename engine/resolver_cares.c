@@ -147,27 +147,6 @@ static bool reaches_v6(const struct egress_addr *a)
     return reached;
 }
 
-static bool addr_of(const struct sockaddr *sa, struct egress_addr *out)
-{
-    memset(out, 0, sizeof(*out));
-    if (sa->sa_family == AF_INET) {
-        struct sockaddr_in in;
-
-        memcpy(&in, sa, sizeof(in));
-        out->family = 4;
-        memcpy(out->bytes, &in.sin_addr, 4);
-    } else if (sa->sa_family == AF_INET6) {
-        struct sockaddr_in6 in;
-
-        memcpy(&in, sa, sizeof(in));
-        out->family = 6;
-        memcpy(out->bytes, &in.sin6_addr, 16);
-    } else {
-        return false;
-    }
-    return true;
-}
-
 /* At most RESOLVER_ADDRS_MAX, IPv6 first where it is routed (RFC 6724 in short: c-ares' own sorting
  * opens a socket for each of the addresses, however many a hostile server sends). */
 static void answer_fill(struct resolver_answer *out, const struct ares_addrinfo *result,
@@ -180,7 +159,7 @@ static void answer_fill(struct resolver_answer *out, const struct ares_addrinfo 
     for (const struct ares_addrinfo_node *node = result->nodes; node; node = node->ai_next) {
         struct egress_addr a;
 
-        if (!addr_of(node->ai_addr, &a))
+        if (!egress_addr_of(node->ai_addr, node->ai_addrlen, &a))
             continue;
         size_t f = a.family == 6;
         if (n[f] < RESOLVER_ADDRS_MAX)

@@ -4,7 +4,6 @@
  * configuration, what differs is set for each request. */
 #include <errno.h>
 #include <limits.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,29 +20,6 @@ static const char tls12_ciphers[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES
 /* Named, with no folder beside it: only so does libcurl keep the parsed store from one connection
  * to the next; reading it costs some 10 ms a handshake. */
 static const char system_ca_file[] = "/etc/ssl/certs/ca-certificates.crt";
-
-static bool addr_of(const struct curl_sockaddr *from, struct egress_addr *out)
-{
-    memset(out, 0, sizeof(*out));
-    if (from->family == AF_INET) {
-        struct sockaddr_in in;
-
-        memcpy(&in, &from->addr, sizeof(in));
-        out->family = 4;
-        memcpy(out->bytes, &in.sin_addr, 4);
-        return true;
-    }
-    if (from->family == AF_INET6 && from->addrlen >= sizeof(struct sockaddr_in6)) {
-        struct sockaddr_in6 in;
-
-        /* The room behind addr is libcurl's, addrlen bytes of it. */
-        memcpy(&in, (const void *)&from->addr, sizeof(in));
-        out->family = 6;
-        memcpy(out->bytes, &in.sin6_addr, 16);
-        return true;
-    }
-    return false;
-}
 
 /* Where a connection that was kept from an earlier request dies under this one, libcurl sends it
  * again by itself. The first one may have been worked on: an attempt that nobody recorded. So that
@@ -91,7 +67,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
     tlane_pin_loaded(x);
     if (sends_again(x))
         return CURL_SOCKET_BAD;
-    x->blocked = purpose == CURLSOCKTYPE_IPCXN && addr_of(to, &a)
+    x->blocked = purpose == CURLSOCKTYPE_IPCXN && egress_addr_of(&to->addr, to->addrlen, &a)
                      ? egress_judge_addr(&x->t->conf->egress, &a)
                      : "not an IP address";
     if (x->blocked != NULL)

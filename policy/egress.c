@@ -11,8 +11,10 @@
 #include "policy/egress.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 struct special {
     struct egress_cidr cidr;
@@ -94,6 +96,27 @@ static const uint16_t blocked_ports[] = {
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+bool egress_addr_of(const struct sockaddr *from, size_t n, struct egress_addr *out)
+{
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+
+    memset(out, 0, sizeof(*out));
+    if (from->sa_family == AF_INET && n >= sizeof(v4)) {
+        memcpy(&v4, from, sizeof(v4));
+        out->family = 4;
+        memcpy(out->bytes, &v4.sin_addr, 4);
+        return true;
+    }
+    if (from->sa_family == AF_INET6 && n >= sizeof(v6)) {
+        memcpy(&v6, (const void *)from, sizeof(v6)); /* the room behind it is the caller's */
+        out->family = 6;
+        memcpy(out->bytes, &v6.sin6_addr, 16);
+        return true;
+    }
+    return false;
+}
 
 bool egress_addr_parse(const char *text, struct egress_addr *out)
 {

@@ -15,6 +15,7 @@
 #define EGRESS_CIDRS_MAX 256
 #define EGRESS_PORTS_MAX 64
 
+struct sockaddr;
 struct egress_addr {
     int family; /* 4 or 6 */
     uint8_t bytes[16];
@@ -33,6 +34,8 @@ struct egress_rules {
     size_t ports_n; /* 0: all but the Fetch standard's blocked ones */
 };
 
+/* False: neither IPv4 nor IPv6, or shorter (n) than it should be. */
+bool egress_addr_of(const struct sockaddr *from, size_t n, struct egress_addr *out);
 bool egress_addr_parse(const char *text, struct egress_addr *out); /* strict: inet_pton, no zone */
 void egress_addr_text(const struct egress_addr *a, char out[46]);
 /* "10.0.0.0/8", "::1", "192.0.2.1"; host bits must be zero. NULL: legal, else why not. */

@@ -248,8 +248,6 @@ enum err_code sq_unseal(struct sq *q, const char *what, int64_t num, sqlite3_stm
     " FROM delivery d JOIN event e ON e.num = d.event LEFT JOIN subscription s ON s.num = d.sub"
 enum err_code sq_sub_state(struct sq *q, int64_t sub, enum sub_state *state,
                            struct err *err); /* ERR_NOT_FOUND: none, no text in err */
-/* *out stands on the event's payload (NULL: cleared). ERR_NOT_FOUND: no event, no text in err. */
-enum err_code sq_event_payload(struct sq *q, int64_t event, sqlite3_stmt **out, struct err *err);
 
 /* ---- the moves of a delivery (backend_sqlite_settle.c) ---- */
 struct sq_open_delivery { /* what a move needs to know of an open delivery */
@@ -270,6 +268,8 @@ enum err_code sq_line_leave(struct sq *q, const struct sq_open_delivery *d, int6
 /* An open delivery dies: row, ready, line, expiry, dead letter, counts, job. */
 enum err_code sq_die(struct sq *q, const struct sq_open_delivery *d, enum cause cause,
                      int64_t now_ms, int64_t dead_expires_ms, struct settled *out, struct err *err);
+/* *out stands on the event's payload (NULL: cleared). ERR_NOT_FOUND: no event, no text in err. */
+enum err_code sq_event_payload(struct sq *q, int64_t event, sqlite3_stmt **out, struct err *err);
 /* No open or delivered delivery needs the payload any more: it is cleared. */
 enum err_code sq_event_unused(struct sq *q, int64_t event, struct err *err);
 enum err_code sq_attempt_put(struct sq *q, const struct attempt *a, int64_t delivery, int n,

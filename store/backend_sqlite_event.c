@@ -163,12 +163,6 @@ enum err_code sq_event_get(struct backend *b, const char *id, bool with_payload,
     return OK;
 }
 
-enum err_code sq_event_payload(struct sq *q, int64_t event, sqlite3_stmt **out, struct err *err)
-{
-    return sq_row(q, SQ_EVENT_PAYLOAD, out, err, "SELECT payload FROM event WHERE num = ?1", "l",
-                  event);
-}
-
 /* since, until, the cursor and the order of a list that sorts by num. */
 static void and_range(struct sq_query *s, const char *t, const struct filter *f)
 {

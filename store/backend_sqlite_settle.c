@@ -139,6 +139,12 @@ static enum err_code close_open(struct sq *q, const struct sq_open_delivery *d, 
 }
 
 /* ---- death ---- */
+enum err_code sq_event_payload(struct sq *q, int64_t event, sqlite3_stmt **out, struct err *err)
+{
+    return sq_row(q, SQ_EVENT_PAYLOAD, out, err, "SELECT payload FROM event WHERE num = ?1", "l",
+                  event);
+}
+
 enum err_code sq_event_unused(struct sq *q, int64_t event, struct err *err)
 {
     sqlite3_stmt *st;

@@ -168,13 +168,7 @@ static enum err_code read_fd(int fd, const char *path, struct keyring *k, struct
 static void sync_folder(const char *path)
 {
     char folder[PATH_MAX];
-    text_copy(folder, sizeof(folder), path);
-    char *slash = strrchr(folder, '/');
-    if (slash == NULL)
-        text_copy(folder, sizeof(folder), ".");
-    else
-        slash[slash == folder ? 1 : 0] = '\0';
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(text_folder(folder, sizeof(folder), path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
         (void)fsync(fd);
         close(fd);

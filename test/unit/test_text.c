@@ -331,6 +331,17 @@ static void copies(void **state)
     assert_string_equal(out, "abc");
 }
 
+static void folders(void **state)
+{
+    static const char *const rows[][2] = {
+        {"/var/lib/x", "/var/lib"}, {"/x", "/"}, {"x", "."}, {"a/x", "a"}};
+    char out[16];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_string_equal(text_folder(out, sizeof out, rows[i][0]), rows[i][1]);
+}
+
 static void files(void **state)
 {
     (void)state;
@@ -476,13 +487,13 @@ static void json_cut_short(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(durations),      cmocka_unit_test(sizes),
-        cmocka_unit_test(times),          cmocka_unit_test(whens),
-        cmocka_unit_test(agos),           cmocka_unit_test(terminals),
-        cmocka_unit_test(near_words),     cmocka_unit_test(base64_and_hex),
-        cmocka_unit_test(copies),         cmocka_unit_test(files),
-        cmocka_unit_test(json_grammar),   cmocka_unit_test(json_depth),
-        cmocka_unit_test(json_cut_short),
+        cmocka_unit_test(durations),  cmocka_unit_test(sizes),
+        cmocka_unit_test(times),      cmocka_unit_test(whens),
+        cmocka_unit_test(agos),       cmocka_unit_test(terminals),
+        cmocka_unit_test(near_words), cmocka_unit_test(base64_and_hex),
+        cmocka_unit_test(copies),     cmocka_unit_test(folders),
+        cmocka_unit_test(files),      cmocka_unit_test(json_grammar),
+        cmocka_unit_test(json_depth), cmocka_unit_test(json_cut_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
