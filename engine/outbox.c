@@ -283,7 +283,7 @@ static enum err_code sweep(struct outbox_source *s, struct outbox *o, int64_t no
         return code;
     }
     int64_t swept = 0;
-    struct outbox_sweep part = {o->sweep_at, n ? rows[n - 1].seq : o->mark, true};
+    struct outbox_sweep part = {o->sweep_at, n ? rows[n - 1].seq : o->mark};
     code = outbox_ask_take(r, n, &part, &fresh, &swept, err);
     if (code != OK)
         return code;

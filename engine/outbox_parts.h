@@ -50,6 +50,8 @@ enum {
     COL_CREATED_AT,
     COLS
 };
+/* As a mask: without these columns a table is no outbox. */
+#define COLS_NEEDED (1u << COL_SEQ | 1u << COL_TYPE | 1u << COL_PAYLOAD)
 
 struct outbox_row {
     int64_t seq;
@@ -150,7 +152,7 @@ struct outbox {
     int64_t backoff_us, busy_since_us;
     char fault[256]; /* what was logged last */
     int64_t fault_us;
-    bool warned_rollback, waiting_logged;
+    bool warned_rollback;
 
     bool trim_pending;
     int64_t trim_at, trim_us, trim_pause_us, trim_fault_us, untrimmed;
@@ -200,7 +202,6 @@ struct arena *outbox_request_memory(struct outbox_request *r);
 struct outbox_row *outbox_request_rows(struct outbox_request *r); /* OUTBOX_BATCH of them */
 struct outbox_sweep {
     int64_t after, upto; /* the slice; rows taken from it that are gone are forgotten */
-    bool forget;
 };
 /* Rows that are not known as taken become events or rejects. sweep NULL: the mark moves to the
  * last row. Frees r. *fresh: how many were not known. *swept: up to where the slice was done. */

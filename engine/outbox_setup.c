@@ -60,14 +60,14 @@ static enum err_code ensure_wal(struct sqlite3 *handle, const char *file, struct
 static enum err_code table_exists(struct sqlite3 *handle, const char *file, const char *table,
                                   bool *exists, struct err *err)
 {
-    unsigned present = 0, needed = 1u << COL_SEQ | 1u << COL_TYPE | 1u << COL_PAYLOAD;
+    unsigned present = 0;
     bool key = false;
     enum err_code code = outbox_columns_find(handle, file, table, &present, &key, err);
     if (code == ERR_NOT_FOUND) {
         *exists = false;
         return OK;
     }
-    if (code == OK && ((present & needed) != needed || !key))
+    if (code == OK && ((present & COLS_NEEDED) != COLS_NEEDED || !key))
         code = fail(err, ERR_INVALID,
                     "%s has a table %s that is no outbox: it needs seq INTEGER PRIMARY KEY, type "
                     "and payload; choose another name for the outbox's table",
@@ -144,7 +144,7 @@ static void check_columns(struct check *c, struct sqlite3 *handle, const char *f
     for (unsigned i = 0; i < COLS; i++) {
         if (present & 1u << i)
             continue;
-        bool needed = i == COL_SEQ || i == COL_TYPE || i == COL_PAYLOAD;
+        bool needed = (COLS_NEEDED & 1u << i) != 0;
         c->errors += needed;
         buf_addf(c->report,
                  needed ? "error: table %s has no column %s. fix: `ALTER TABLE %s ADD COLUMN %s`, "

@@ -124,13 +124,13 @@ static void add_select(sqlite3_str *sql, const char *table, unsigned present)
 
 static enum err_code prepare_all(struct outbox_db *d, struct err *err)
 {
-    unsigned present = 0, needed = 1u << COL_SEQ | 1u << COL_TYPE | 1u << COL_PAYLOAD;
+    unsigned present = 0;
     bool key = false;
     drop_statements(d);
     enum err_code code = outbox_columns_find(d->handle, d->path, d->table, &present, &key, err);
     if (code != OK)
         return code;
-    if ((present & needed) != needed || !key)
+    if ((present & COLS_NEEDED) != COLS_NEEDED || !key)
         return fail(err, ERR_INVALID,
                     "table %s of %s is no outbox: it needs seq INTEGER PRIMARY KEY, type and "
                     "payload; see `webhookctl outbox check %s`",

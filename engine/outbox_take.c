@@ -403,7 +403,7 @@ static enum err_code take_work(struct backend *b, void *arg, struct err *err)
     enum err_code code = intake_prime(r->source->intake, b, err);
     for (size_t i = 0; code == OK && i < r->n; i++)
         code = take_row(r, b, &r->rows[i], err);
-    if (code == OK && r->sweep && r->slice.forget)
+    if (code == OK && r->sweep)
         code = forget_gone(r, b, err);
     if (code == OK && !r->sweep && r->n)
         code = b->ops->outbox_set_mark(b, r->outbox, r->mark, err);
