@@ -9,7 +9,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { SLICE = 256, EVERY_MS = 5000, RETENTION_EVERY_MS = 60000, SUBS_PAGE = 256 };
+enum { SLICE = 256, EVERY_MS = 5000, RETENTION_EVERY_MS = 60000, SUBS_PAGE = 256, TURN_US = 5000 };
+/* Twice the longest delay of any policy: no retry is planned later than that. */
+#define FAR_MS (INT64_C(60) * 86400 * 1000)
 
 struct sweep {
     struct loop_timer *timer;
@@ -25,6 +27,11 @@ struct sweep {
     struct changes changes;
     int64_t after_sub; /* where the walk over subscriptions stands; 0: at the start */
     bool more;
+    /* Once, at the start: what the clock's being set back made late. */
+    bool clock_minded;
+    int64_t clock_sub; /* the walk stands behind it, and within the next one at clock_at */
+    struct ready_at clock_at;
+    size_t clock_n;
 };
 
 static enum err_code kill_held(struct sweep *w, struct backend *b, const struct subscription *row,
@@ -96,6 +103,84 @@ static enum err_code sweep_subs(struct sweep *w, struct backend *b, int64_t now_
     return rc;
 }
 
+/* ---- a clock that was set back ---- */
+/* The store's clock is the wall clock at the start; if that is behind what an earlier run had (its
+ * clock was ahead, or this one is not set yet), whatever was due at once or soon would wait for as
+ * long. Times that somebody asked for (deliver_after, expires_at) stay. */
+static enum err_code mind_sub(struct sweep *w, struct backend *b, int64_t sub, int64_t now_ms,
+                              struct err *err)
+{
+    struct arena arena;
+    struct subscription row;
+
+    arena_init(&arena);
+    enum err_code rc = b->ops->sub_get_num(b, sub, &arena, &row, err);
+    if (rc == OK) {
+        if (row.resume_at_ms > 0 && row.state_since_ms > now_ms)
+            row.resume_at_ms -= row.state_since_ms - now_ms;
+        if (row.state_since_ms > now_ms)
+            row.state_since_ms = now_ms;
+        if (row.broken_since_ms > now_ms)
+            row.broken_since_ms = now_ms;
+        row.updated_ms = now_ms;
+        rc = b->ops->sub_update(b, &row, err);
+        changes_sub(&w->changes, sub);
+    }
+    arena_fini(&arena);
+    return rc;
+}
+
+static enum err_code mind_deliveries(struct sweep *w, struct backend *b,
+                                     const struct subscription *row, int64_t now_ms,
+                                     struct err *err)
+{
+    size_t n = 0;
+    enum err_code rc =
+        b->ops->bring_back(b, row->num, now_ms, now_ms + FAR_MS, SLICE, &w->clock_at, &n, err);
+
+    if (rc != OK)
+        return rc;
+    w->clock_n += n;
+    if (n > 0)
+        changes_wake(&w->changes, row->num, now_ms);
+    if (w->clock_at.due_ms != 0)
+        return OK;
+    if (w->clock_n > 0)
+        log_warn("clock_set_back", "sub=%s deliveries=%zu effect=%s", row->name, w->clock_n,
+                 "planned by a clock that was ahead: due now");
+    w->clock_sub = row->num;
+    w->clock_at = READY_LAST;
+    w->clock_n = 0;
+    return OK;
+}
+
+/* A page of subscriptions at most a turn, a slice of one's deliveries, or 5 ms. */
+static enum err_code mind_clock(struct sweep *w, struct backend *b, int64_t now_ms, struct err *err)
+{
+    struct arena arena;
+    struct subscription *rows = NULL;
+    int64_t from_us = clock_mono_us();
+    size_t n = 0;
+
+    arena_init(&arena);
+    enum err_code rc = b->ops->sub_list(b, w->clock_sub, SUBS_PAGE, false, &arena, &rows, &n, err);
+    w->clock_minded = rc == OK && n < SUBS_PAGE;
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        if (rows[i].state_since_ms > now_ms || rows[i].broken_since_ms > now_ms)
+            rc = mind_sub(w, b, rows[i].num, now_ms, err);
+        if (rc == OK)
+            rc = mind_deliveries(w, b, &rows[i], now_ms, err);
+        bool late = clock_mono_us() - from_us > TURN_US && i + 1 < n;
+        if (w->clock_sub != rows[i].num || late) { /* there is more */
+            w->clock_minded = false;
+            break;
+        }
+    }
+    w->more = w->more || !w->clock_minded;
+    arena_fini(&arena);
+    return rc;
+}
+
 static enum err_code sweep_work(struct backend *b, void *arg, struct err *err)
 {
     struct sweep *w = arg;
@@ -103,7 +188,9 @@ static enum err_code sweep_work(struct backend *b, void *arg, struct err *err)
     size_t n = 0;
 
     w->more = false;
-    enum err_code rc = sweep_subs(w, b, now_ms, err);
+    enum err_code rc = w->clock_minded ? OK : mind_clock(w, b, now_ms, err);
+    if (rc == OK)
+        rc = sweep_subs(w, b, now_ms, err);
     if (rc == OK)
         rc = b->ops->kill_expired(b, SLICE, now_ms, now_ms + w->dead_retention_ms, &n, err);
     if (rc == OK) {
@@ -191,6 +278,7 @@ struct sweep *sweep_new(struct loop *l, struct store *store, const struct conf *
         sweep_free(w);
         return NULL;
     }
+    w->clock_at = READY_LAST;
     loop_timer_at(w->timer, clock_mono_ms() + EVERY_MS);
     return w;
 }

@@ -1,5 +1,6 @@
 /* engine/sweep.h: what time alone brings about: retention, expiry of what is held, the end of a
- * pause, max_hold of a broken endpoint.
+ * pause, max_hold of a broken endpoint; and, once after the start, what a clock that was set back made
+ * late.
  *
  * One slice at a time on the store thread (at most 256 rows of each kind), every few seconds,
  * sooner while there is more. */

@@ -56,6 +56,11 @@ struct claim_got {
     size_t next_bytes; /* of it, where its size was what stopped; else 0 */
 };
 
+struct ready_at {
+    int64_t due_ms, num;
+};
+#define READY_LAST ((struct ready_at){INT64_MAX, INT64_MAX})
+
 struct backend_ops {
     const char *scheme; /* "sqlite", "memory" */
 
@@ -159,6 +164,13 @@ struct backend_ops {
      * expiry. */
     enum err_code (*kill_expired)(struct backend *, size_t limit, int64_t now_ms,
                                   int64_t dead_expires_ms, size_t *n, struct err *);
+
+    /* Deliveries from the future, where the clock was set back: of sub's ready ones those whose
+     * budget began or that were last tried after now, or that are due after far_ms, are due now; a
+     * deliver_after stays. Looks at up to limit of them before *at (READY_LAST at first), from the
+     * last due time down, until one is right; at->due_ms 0: that was the last. *n: how many. */
+    enum err_code (*bring_back)(struct backend *, int64_t sub, int64_t now_ms, int64_t far_ms,
+                                size_t limit, struct ready_at *at, size_t *n, struct err *);
 
     /* ---- dead letters: their own table ---- */
     enum err_code (*dead_list)(struct backend *, const struct filter *, struct arena *,

@@ -189,6 +189,7 @@ const struct backend_ops backend_memory = {
     .attempt_late = mem_attempt_late,
     .kill = mem_kill,
     .kill_expired = mem_kill_expired,
+    .bring_back = mem_bring_back,
     .dead_list = mem_dead_list,
     .dead_count = mem_dead_count,
     .dead_get = mem_dead_get,

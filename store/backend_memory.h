@@ -189,7 +189,10 @@ void mem_read_delivery(const struct mem_db *db, const struct mem_delivery *d, st
 void mem_payload_unused(struct mem_db *db, int64_t event);
 /* Takes d (a copy of its row) out of its line; where its successor may go now, it becomes ready
  * and *next_due_ms is set. */
-void mem_line_leave(struct mem_db *db, struct mem_delivery *d, int64_t *next_due_ms);
+void mem_line_leave(struct mem_db *db, struct mem_delivery *d, int64_t now_ms,
+                    int64_t *next_due_ms);
+/* Ready at now instead of a time in the future. */
+void mem_due_now(struct mem_db *db, struct mem_delivery *d, int64_t now_ms);
 void mem_attempt_put(struct mem_db *db, const struct attempt *from, int64_t delivery, int n,
                      int64_t job);
 /* An open delivery (a copy of its row) dies: row, line, dead letter, job. */
@@ -236,6 +239,8 @@ enum err_code mem_settle(struct backend *, const struct settlement *, int64_t, s
 enum err_code mem_kill(struct backend *, int64_t, int64_t, enum cause, size_t, int64_t, int64_t,
                        size_t *, struct err *);
 enum err_code mem_kill_expired(struct backend *, size_t, int64_t, int64_t, size_t *, struct err *);
+enum err_code mem_bring_back(struct backend *, int64_t, int64_t, int64_t, size_t, struct ready_at *,
+                             size_t *, struct err *);
 
 enum err_code mem_dead_list(struct backend *, const struct filter *, struct arena *,
                             struct dead_letter **, size_t *, struct err *);

@@ -177,7 +177,7 @@ enum err_code mem_dead_purge(struct backend *b, int64_t num, int64_t now_ms, str
     d.d.finished_ms = now_ms;
     mem_put(db, MEM_DELIVERY, mem_num(num), &d);
     mem_drop(db, MEM_DEAD, mem_num(num));
-    mem_line_leave(db, &d, &r.next_due_ms);
+    mem_line_leave(db, &d, now_ms, &r.next_due_ms);
     if (out != NULL)
         *out = r;
     return OK;

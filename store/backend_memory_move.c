@@ -73,8 +73,10 @@ enum err_code mem_heads(struct backend *b, const int64_t *subs, size_t n, int64_
 }
 
 /* ---- the line ---- */
-/* Whoever stands first in the line may go, unless dead (block). */
-static void line_advance(struct mem_db *db, int64_t sub, const char *key, int64_t *next_due_ms)
+/* Whoever stands first in the line may go, unless dead (block). One that was put there by a clock
+ * that was ahead is due now all the same. */
+static void line_advance(struct mem_db *db, int64_t sub, const char *key, int64_t now_ms,
+                         int64_t *next_due_ms)
 {
     const struct mem_node *first =
         mem_index_from(db, MEM_LINE, (struct mem_key){.text = key, .a = sub, .b = INT64_MIN});
@@ -85,17 +87,20 @@ static void line_advance(struct mem_db *db, int64_t sub, const char *key, int64_
     if (!mem_is_open(d.d.state))
         return;
     d.ready = true;
+    if (d.d.due_ms > now_ms && d.d.budget_since_ms > now_ms)
+        mem_due_now(db, &d, now_ms);
+    else
+        mem_put(db, MEM_DELIVERY, mem_num(d.d.num), &d);
     *next_due_ms = d.d.due_ms;
-    mem_put(db, MEM_DELIVERY, mem_num(d.d.num), &d);
 }
 
-void mem_line_leave(struct mem_db *db, struct mem_delivery *d, int64_t *next_due_ms)
+void mem_line_leave(struct mem_db *db, struct mem_delivery *d, int64_t now_ms, int64_t *next_due_ms)
 {
     if (!d->in_line)
         return;
     d->in_line = false;
     mem_put(db, MEM_DELIVERY, mem_num(d->d.num), d);
-    line_advance(db, d->d.sub, d->d.ordering_key, next_due_ms);
+    line_advance(db, d->d.sub, d->d.ordering_key, now_ms, next_due_ms);
 }
 
 /* ---- death ---- */
@@ -158,7 +163,7 @@ void mem_die(struct mem_db *db, struct mem_delivery *d, enum cause cause, int64_
     dead_put(db, d, now_ms, dead_expires_ms);
     mem_payload_unused(db, d->d.event);
     if (!blocks(db, d->d.sub))
-        mem_line_leave(db, d, next_due_ms);
+        mem_line_leave(db, d, now_ms, next_due_ms);
     job_count(db, d->d.job, 0, 1);
 }
 
@@ -172,7 +177,7 @@ static void settle_open(struct mem_db *db, const struct settlement *s, struct me
         d->d.state = DELIVERY_DELIVERED;
         d->d.finished_ms = s->now_ms;
         mem_put(db, MEM_DELIVERY, mem_num(d->d.num), d);
-        mem_line_leave(db, d, &out->next_due_ms);
+        mem_line_leave(db, d, s->now_ms, &out->next_due_ms);
         job_count(db, d->d.job, 1, 0);
         break;
     case SETTLE_RETRY:

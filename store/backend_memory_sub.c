@@ -108,7 +108,7 @@ enum err_code mem_sub_put(struct backend *b, const struct subscription *s, struc
 }
 
 /* A subscription that no longer blocks on dead ones lets every key that waits behind one go on. */
-static void unblock(struct mem_db *db, int64_t sub)
+static void unblock(struct mem_db *db, int64_t sub, int64_t now_ms)
 {
     const struct mem_node *next;
     for (const struct mem_node *i = mem_from(db, MEM_DEAD, mem_num(INT64_MIN)); i != NULL;
@@ -119,7 +119,7 @@ static void unblock(struct mem_db *db, int64_t sub)
             continue;
         struct mem_delivery d = *row;
         int64_t due = 0;
-        mem_line_leave(db, &d, &due);
+        mem_line_leave(db, &d, now_ms, &due);
         mem_put(db, MEM_DELIVERY, mem_num(d.d.num), &d);
     }
 }
@@ -138,7 +138,7 @@ enum err_code mem_sub_update(struct backend *b, const struct subscription *s, st
     new.revision = old->revision + 1;
     sub_store(db, new);
     if (!s->on_dead_block)
-        unblock(db, s->num);
+        unblock(db, s->num, s->updated_ms);
     return OK;
 }
 

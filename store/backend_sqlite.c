@@ -429,6 +429,7 @@ const struct backend_ops backend_sqlite = {
     .attempt_late = sq_attempt_late,
     .kill = sq_kill,
     .kill_expired = sq_kill_expired,
+    .bring_back = sq_bring_back,
     .dead_list = sq_dead_list,
     .dead_count = sq_dead_count,
     .dead_get = sq_dead_get,

@@ -78,6 +78,8 @@ enum sq_slot {
     SQ_KILL_READY,
     SQ_KILL_LATER,
     SQ_KILL_LINE,
+    SQ_DUE_NOW,
+    SQ_FUTURE_SCAN,
     SQ_EXPIRED_SCAN,
     SQ_DEAD_PUT,
     SQ_DEAD_GET,
@@ -262,9 +264,13 @@ enum err_code sq_ready_put(struct sq *q, int64_t sub, int64_t due_ms, int64_t nu
 enum err_code sq_expiring_put(struct sq *q, int64_t expires_ms, int64_t num, struct err *err);
 enum err_code sq_delivery_load(struct sq *q, int64_t num, struct sq_open_delivery *out,
                                struct err *err);
+enum err_code sq_ready_delete(struct sq *q, const struct sq_open_delivery *d, struct err *err);
+/* Ready at now instead of a time in the future. */
+enum err_code sq_due_now(struct sq *q, const struct sq_open_delivery *d, int64_t now_ms,
+                         struct err *err);
 /* Takes it out of its line; where its successor may go now, *next_due_ms is set. */
-enum err_code sq_line_leave(struct sq *q, const struct sq_open_delivery *d, int64_t *next_due_ms,
-                            struct err *err);
+enum err_code sq_line_leave(struct sq *q, const struct sq_open_delivery *d, int64_t now_ms,
+                            int64_t *next_due_ms, struct err *err);
 /* An open delivery dies: row, ready, line, expiry, dead letter, counts, job. */
 enum err_code sq_die(struct sq *q, const struct sq_open_delivery *d, enum cause cause,
                      int64_t now_ms, int64_t dead_expires_ms, struct settled *out, struct err *err);
@@ -315,6 +321,8 @@ enum err_code sq_settle(struct backend *, const struct settlement *, int64_t, st
 enum err_code sq_kill(struct backend *, int64_t, int64_t, enum cause, size_t, int64_t, int64_t,
                       size_t *, struct err *);
 enum err_code sq_kill_expired(struct backend *, size_t, int64_t, int64_t, size_t *, struct err *);
+enum err_code sq_bring_back(struct backend *, int64_t, int64_t, int64_t, size_t, struct ready_at *,
+                            size_t *, struct err *);
 
 enum err_code sq_dead_list(struct backend *, const struct filter *, struct arena *,
                            struct dead_letter **, size_t *, struct err *);

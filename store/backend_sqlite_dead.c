@@ -270,7 +270,7 @@ enum err_code sq_dead_purge(struct backend *b, int64_t num, int64_t now_ms, stru
     if (code == OK)
         code = letter_delete(q, num, err);
     if (code == OK)
-        code = sq_line_leave(q, &d, &r.next_due_ms, err);
+        code = sq_line_leave(q, &d, now_ms, &r.next_due_ms, err);
     if (code == OK)
         code = sq_count_move(q, d.sub, DELIVERY_DEAD, DELIVERY_DISCARDED, err);
     free(d.line);

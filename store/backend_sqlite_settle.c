@@ -55,7 +55,7 @@ enum err_code sq_ready_put(struct sq *q, int64_t sub, int64_t due_ms, int64_t nu
                   "llll", sub, due_ms, num, since_ms);
 }
 
-static enum err_code ready_delete(struct sq *q, const struct sq_open_delivery *d, struct err *err)
+enum err_code sq_ready_delete(struct sq *q, const struct sq_open_delivery *d, struct err *err)
 {
     return sq_run(q, SQ_READY_DEL, err,
                   "DELETE FROM ready WHERE sub = ?1 AND due = ?2 AND num = ?3", "lll", d->sub,
@@ -75,8 +75,9 @@ static bool is_open(enum delivery_state s)
 
 /* ---- the line ---- */
 /* Whoever stands first in the line may go, unless dead (block) or in `ready` already. */
-static enum err_code line_advance(struct sq *q, int64_t sub, const char *key, int64_t *next_due_ms,
-                                  struct err *err)
+/* One that was put in line by a clock that was ahead is due now all the same. */
+static enum err_code line_advance(struct sq *q, int64_t sub, const char *key, int64_t now_ms,
+                                  int64_t *next_due_ms, struct err *err)
 {
     sqlite3_stmt *st;
     enum err_code code = sq_row(q, SQ_LINE_NEXT, &st, err,
@@ -86,20 +87,24 @@ static enum err_code line_advance(struct sq *q, int64_t sub, const char *key, in
                                 "lt", sub, key);
     if (code != OK)
         return code == ERR_NOT_FOUND ? OK : code;
-    int64_t num = sqlite3_column_int64(st, 0), due = sqlite3_column_int64(st, 1);
-    int64_t since = sqlite3_column_int64(st, 3);
+    struct sq_open_delivery d = {.sub = sub,
+                                 .num = sqlite3_column_int64(st, 0),
+                                 .due_ms = sqlite3_column_int64(st, 1),
+                                 .since_ms = sqlite3_column_int64(st, 3)};
     bool open = is_open((enum delivery_state)sqlite3_column_int(st, 2));
+    bool early = d.due_ms > now_ms && d.since_ms > now_ms;
     sq_done(st);
     if (!open)
         return OK;
-    code = sq_ready_put(q, sub, due, num, since, err);
+    code = early ? sq_due_now(q, &d, now_ms, err)
+                 : sq_ready_put(q, sub, d.due_ms, d.num, d.since_ms, err);
     if (code == OK && next_due_ms != NULL)
-        *next_due_ms = due;
+        *next_due_ms = early ? now_ms : d.due_ms;
     return code;
 }
 
-enum err_code sq_line_leave(struct sq *q, const struct sq_open_delivery *d, int64_t *next_due_ms,
-                            struct err *err)
+enum err_code sq_line_leave(struct sq *q, const struct sq_open_delivery *d, int64_t now_ms,
+                            int64_t *next_due_ms, struct err *err)
 {
     if (d->line == NULL)
         return OK;
@@ -109,7 +114,7 @@ enum err_code sq_line_leave(struct sq *q, const struct sq_open_delivery *d, int6
     if (code == OK)
         code = sq_run(q, SQ_UNLINE, err, "UPDATE delivery SET line = NULL WHERE num = ?1", "l",
                       d->num);
-    return code == OK ? line_advance(q, d->sub, d->line, next_due_ms, err) : code;
+    return code == OK ? line_advance(q, d->sub, d->line, now_ms, next_due_ms, err) : code;
 }
 
 static enum err_code blocks(struct sq *q, int64_t sub, bool *out, struct err *err)
@@ -130,7 +135,7 @@ static enum err_code blocks(struct sq *q, int64_t sub, bool *out, struct err *er
 /* What an open delivery holds in `ready` and `expiring` is taken away. */
 static enum err_code close_open(struct sq *q, const struct sq_open_delivery *d, struct err *err)
 {
-    enum err_code code = ready_delete(q, d, err);
+    enum err_code code = sq_ready_delete(q, d, err);
     if (code == OK && d->expires_ms != 0)
         code = sq_run(q, SQ_EXPIRING_DEL, err,
                       "DELETE FROM expiring WHERE expires_ms = ?1 AND num = ?2", "ll",
@@ -209,7 +214,7 @@ enum err_code sq_die(struct sq *q, const struct sq_open_delivery *d, enum cause 
     if (code == OK && d->line != NULL)
         code = blocks(q, d->sub, &block, err);
     if (code == OK && d->line != NULL && !block)
-        code = sq_line_leave(q, d, &out->next_due_ms, err);
+        code = sq_line_leave(q, d, now_ms, &out->next_due_ms, err);
     if (code == OK && d->job != 0)
         code = sq_run(q, SQ_JOB_DEAD, err,
                       "UPDATE job SET dead_again = dead_again + 1 WHERE num = ?1", "l", d->job);
@@ -251,11 +256,11 @@ static enum err_code settle_row(struct sq *q, const struct settlement *s,
 }
 
 static enum err_code settle_delivered(struct sq *q, const struct sq_open_delivery *d,
-                                      struct settled *out, struct err *err)
+                                      int64_t now_ms, struct settled *out, struct err *err)
 {
     enum err_code code = close_open(q, d, err);
     if (code == OK && d->line != NULL)
-        code = sq_line_leave(q, d, &out->next_due_ms, err);
+        code = sq_line_leave(q, d, now_ms, &out->next_due_ms, err);
     if (code == OK && d->job != 0)
         code = sq_run(q, SQ_JOB_DELIVERED, err,
                       "UPDATE job SET delivered = delivered + 1 WHERE num = ?1", "l", d->job);
@@ -265,7 +270,7 @@ static enum err_code settle_delivered(struct sq *q, const struct sq_open_deliver
 static enum err_code settle_retry(struct sq *q, const struct sq_open_delivery *d, int64_t due_ms,
                                   struct err *err)
 {
-    enum err_code code = ready_delete(q, d, err);
+    enum err_code code = sq_ready_delete(q, d, err);
     if (code == OK)
         code = sq_ready_put(q, d->sub, due_ms, d->num, d->since_ms, err);
     if (code == OK && d->state != DELIVERY_RETRYING)
@@ -291,7 +296,7 @@ enum err_code sq_settle(struct backend *b, const struct settlement *s, int64_t d
     if (code == OK) {
         switch (s->to) {
         case SETTLE_DELIVERED:
-            code = settle_delivered(q, &d, &r, err);
+            code = settle_delivered(q, &d, s->now_ms, &r, err);
             break;
         case SETTLE_RETRY:
             code = settle_retry(q, &d, s->due_ms, err);

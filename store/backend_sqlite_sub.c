@@ -124,7 +124,7 @@ enum err_code sq_sub_put(struct backend *b, const struct subscription *s, struct
 
 /* A subscription that no longer blocks on dead ones lets every key that waits behind one go on.
  * The dead ones leave the line; what is found first in each is made ready. */
-static enum err_code unblock(struct sq *q, int64_t sub, struct err *err)
+static enum err_code unblock(struct sq *q, int64_t sub, int64_t now_ms, struct err *err)
 {
     sqlite3_stmt *st;
     enum err_code code;
@@ -137,7 +137,7 @@ static enum err_code unblock(struct sq *q, int64_t sub, struct err *err)
         sq_done(st);
         code = sq_delivery_load(q, num, &d, err);
         if (code == OK)
-            code = sq_line_leave(q, &d, &due, err);
+            code = sq_line_leave(q, &d, now_ms, &due, err);
         free(d.line);
         if (code != OK)
             return code;
@@ -172,7 +172,7 @@ enum err_code sq_sub_update(struct backend *b, const struct subscription *s, str
     if (code == OK && sq_changes(q) == 0)
         return fail(err, ERR_NOT_FOUND, "no such subscription");
     if (code == OK && !s->on_dead_block)
-        code = unblock(q, s->num, err);
+        code = unblock(q, s->num, s->updated_ms, err);
     return code;
 }
 

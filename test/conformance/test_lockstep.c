@@ -260,6 +260,23 @@ static void step_kill(struct walk *w)
     same(w, expired ? "kill_expired" : "kill", all[0], all[1]);
 }
 
+static void step_clock(struct walk *w)
+{
+    int64_t sub = roll_sub(w), now = w->now - (int64_t)roll(w, 4000);
+    size_t limit = 1 + roll(w, 4), all[PAIR] = {0};
+    for (int i = 0; i < PAIR; i++) {
+        struct bed *bed = &w->pair[i];
+        struct ready_at at = READY_LAST;
+        while (at.due_ms != 0) {
+            size_t n;
+            OK_OR_DIE(
+                bed, bed->ops->bring_back(bed->b, sub, now, now + 3000, limit, &at, &n, &bed->err));
+            all[i] += n;
+        }
+    }
+    same(w, "bring_back", (int64_t)all[0], (int64_t)all[1]);
+}
+
 static void step_retain(struct walk *w)
 {
     enum retain_what what = (enum retain_what)roll(w, RETAINS);
@@ -369,6 +386,8 @@ static void step(struct walk *w)
         step_sub(w);
     else if (x < 93)
         step_small(w);
+    else if (x < 94)
+        step_clock(w);
     else
         step_transaction(w);
 }
