@@ -15,7 +15,7 @@
 #define HANDSHAKE_BYTES ((int64_t)256 << 10)
 #define REQUEST_BYTES ((int64_t)192 << 10) /* a head, and whatever is not the body */
 
-/* Unlike shutdown() this throws away what has come in already. The next read fails: ENOTCONN. */
+/* Unlike shutdown() this throws away what has come in already. The next read fails. */
 static void cut(int fd)
 {
     const struct sockaddr none = {.sa_family = AF_UNSPEC};
