@@ -36,6 +36,7 @@ static void sending(struct scheduler *s, struct task *t)
 
     task_move(t, TASK_SENDING);
     t->probe = l->probing;
+    t->moves = l->moves;
     task_list_remove(&l->queue, t);
     task_list_add(&l->busy, t);
     l->in_flight++;

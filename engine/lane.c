@@ -90,6 +90,7 @@ bool lane_load(struct lane *l, const struct conf *conf, struct arena *arena,
     lane_configure(l, conf, now_ms);
     if (first && row->broken_since_ms > 0)
         breaker_restore(&l->breaker, &conf->breaker, row->broken_since_ms, now_ms);
+    l->moves += moved;
     if (moved || woken) {
         /* Another endpoint, or somebody resumed it by hand: what we knew is void. */
         breaker_init(&l->breaker);

@@ -43,6 +43,7 @@ struct lane {
     const struct retry_policy *retry;
     int64_t timeout_ms;
     int max_in_flight;
+    unsigned moves; /* to another URL, so far */
 
     struct window window;
     struct rate rate;

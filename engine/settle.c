@@ -48,9 +48,16 @@ struct sub_change {
     struct scheduler *scheduler;
     int64_t sub;
     bool disable;            /* else: whether its breaker is open */
+    char *url;               /* disable: the one that is gone; owned */
     int64_t broken_since_ms; /* as of the submission */
     struct sub_change *next; /* in scheduler->unwritten */
 };
+
+static void sub_change_free(struct sub_change *c)
+{
+    free(c->url);
+    free(c);
+}
 
 static enum err_code sub_change_work(struct backend *b, void *arg, struct err *err)
 {
@@ -60,7 +67,9 @@ static enum err_code sub_change_work(struct backend *b, void *arg, struct err *e
 
     arena_init(&arena);
     enum err_code rc = b->ops->sub_get_num(b, c->sub, &arena, &row, err);
-    if (rc == OK && row.state != SUB_DELETED) {
+    /* Who has moved it elsewhere meanwhile does not want the old place's word to count. */
+    bool elsewhere = rc == OK && c->disable && strcmp(row.url, c->url) != 0;
+    if (rc == OK && row.state != SUB_DELETED && !elsewhere) {
         if (c->disable) {
             row.state = SUB_DISABLED;
             row.state_cause = "gone";
@@ -70,7 +79,7 @@ static enum err_code sub_change_work(struct backend *b, void *arg, struct err *e
         }
         rc = b->ops->sub_update(b, &row, err);
     }
-    if (rc == OK && c->disable) {
+    if (rc == OK && c->disable && !elsewhere) {
         char target[ID_TEXT_MAX];
         struct audit_entry entry = {
             .num = id_next(intake_ids(c->scheduler->parts.intake), row.updated_ms),
@@ -106,7 +115,7 @@ static void sub_change_done(void *arg, const struct err *err, int64_t generation
         return;
     }
     lanes_reload(c->scheduler, c->sub);
-    free(c);
+    sub_change_free(c);
 }
 
 /* What is written is the breaker's state of now: of several changes under way, whichever order
@@ -122,15 +131,19 @@ static void sub_change_submit(struct sub_change *c)
         sub_change_keep(c);
 }
 
-static void sub_change(struct scheduler *s, int64_t sub, bool disable)
+/* gone: the URL that is; NULL: the breaker opened or closed. */
+static void sub_change(struct scheduler *s, int64_t sub, const char *gone)
 {
     struct sub_change *c = calloc(1, sizeof *c);
+    char *url = gone != NULL ? strdup(gone) : NULL;
 
-    if (c == NULL) {
+    if (c == NULL || (gone != NULL && url == NULL)) {
         log_error("out_of_memory", "at=settle");
+        free(c);
+        free(url);
         return;
     }
-    *c = (struct sub_change){.scheduler = s, .sub = sub, .disable = disable};
+    *c = (struct sub_change){.scheduler = s, .sub = sub, .disable = gone != NULL, .url = url};
     sub_change_submit(c);
 }
 
@@ -169,12 +182,12 @@ static void lane_learn(struct scheduler *s, struct lane *l, const struct verdict
         log_warn("circuit_opened", "sub=%s failures=%d", l->row.name, l->breaker.failures);
         lanes_drop_queue(s, l);
         l->row.broken_since_ms = now_ms;
-        sub_change(s, l->sub, false);
+        sub_change(s, l->sub, NULL);
     } else if (before != BREAKER_CLOSED && l->breaker.state == BREAKER_CLOSED) {
         log_info("circuit_closed", "sub=%s", l->row.name);
         window_reopen(&l->window);
         l->row.broken_since_ms = 0;
-        sub_change(s, l->sub, false);
+        sub_change(s, l->sub, NULL);
     }
 }
 
@@ -340,7 +353,7 @@ void settle_forget(struct scheduler *s)
     while (s->unwritten != NULL) {
         struct sub_change *next = s->unwritten->next;
 
-        free(s->unwritten);
+        sub_change_free(s->unwritten);
         s->unwritten = next;
     }
 }
@@ -409,12 +422,15 @@ void settle_attempt(struct scheduler *s, struct task *t, const struct transport_
     l->in_flight--;
     s->in_flight--;
     s->in_flight_retrying -= t->row->delivery.attempts > 0;
-    lane_learn(s, l, &v, t, now_ms);
-    if (v.disable) {
+    /* What an endpoint says that the subscription has left meanwhile is about nobody any more. */
+    bool here = t->moves == l->moves;
+    if (here)
+        lane_learn(s, l, &v, t, now_ms);
+    if (here && v.disable) {
         log_warn("sub_disabled", "sub=%s cause=gone status=%d", l->row.name, f->status);
         l->row.state = SUB_DISABLED;
         lanes_drop_queue(s, l);
-        sub_change(s, l->sub, true);
+        sub_change(s, l->sub, l->row.url);
     }
     settle_submit(s, t);
     scheduler_touch(s, l);

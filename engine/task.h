@@ -30,6 +30,7 @@ struct task {
     struct buf body, headers;
     size_t held_bytes; /* as the pool counts them; 0: a small one */
     bool probe;        /* the breaker's: its answer alone decides while the breaker is not closed */
+    unsigned moves;    /* of its lane when it was sent */
     /* While SETTLING these belong to the store thread. */
     struct settlement settlement;
     struct buf text; /* the strings that settlement points to */

@@ -1,5 +1,6 @@
 """The policies on the wire: Retry-After in its forms, 410 under every profile, the breaker and what it holds."""
 import math
+import threading
 import time
 import unittest
 
@@ -54,6 +55,26 @@ class Gone(unittest.TestCase):
             self.assertEqual({(s["state"], s["state_cause"]) for s in d.json("subscription", "list")["items"]}, {("disabled", "gone")})
             d.emit("a.b")
             wait_for(lambda: d.counts()["held"] == len(PROFILES))
+
+    def test_the_last_word_of_an_endpoint_that_was_left(self):
+        asked, moved = threading.Event(), threading.Event()
+
+        def last_word(request, _):
+            asked.set()
+            moved.wait(DEADLINE)
+            return 410
+
+        with Daemon() as d, Receiver(last_word) as old, Receiver() as new:
+            d.subscribe(old.url, "--name", "s")
+            d.emit("a.b")
+            self.assertTrue(asked.wait(DEADLINE))
+            self.assertEqual(d.api("PATCH", "/subscriptions/s", {"url": new.url})[0], 200)
+            moved.set()
+            wait_for(lambda: d.counts()["dead"] == 1)
+            d.emit("a.b")
+            wait_for(lambda: d.counts()["delivered"] == 1)
+            self.assertEqual(d.json("subscription", "show", "s")["state"], "active")
+            self.assertEqual(len(new.requests), 1)
 
 
 class Breaker(unittest.TestCase):
