@@ -69,6 +69,7 @@ static void curl_setup(CURL *curl, const char *socket, const struct client_reque
     curl_easy_reset(curl);
     curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "webhookctl/" WEBHOOKD_VERSION);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, CALL_TIMEOUT_MS);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);

@@ -31,6 +31,7 @@ struct changes {
     /* for metrics */
     int64_t accepted, duplicates, unrouted, rejected;
     int64_t dead[CAUSES], discarded; /* deaths without an attempt, by enum cause */
+    bool by_cli;                     /* webhookctl asked for it */
     bool failed;                     /* out of memory: the loop looks at everything */
 };
 void changes_init(struct changes *c);

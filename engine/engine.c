@@ -92,7 +92,7 @@ static void outbox_changed(void *arg, const struct changes *ch)
 
 static void http_changed(void *arg, const struct changes *ch)
 {
-    intake_metrics(arg, METRICS_API, ch);
+    intake_metrics(arg, ch->by_cli ? METRICS_CLI : METRICS_API, ch);
     engine_changed(arg, ch);
 }
 

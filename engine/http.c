@@ -33,6 +33,7 @@ struct held {
     int64_t started_us;
     char *copy; /* what request points to */
     char actor[160];
+    bool by_cli; /* webhookctl asks */
     struct held *prev, *next;
 };
 
@@ -142,6 +143,11 @@ static struct held *held_new(struct http *http, struct evhttp_request *req)
     return h;
 }
 
+static bool is_cli(const char *user_agent)
+{
+    return user_agent != NULL && strncmp(user_agent, "webhookctl/", 11) == 0;
+}
+
 /* Copies all that the handler reads into one block: evhttp's memory belongs to the loop. */
 static bool held_copy(struct held *h, struct evhttp_request *req, const char *method)
 {
@@ -174,6 +180,7 @@ static bool held_copy(struct held *h, struct evhttp_request *req, const char *me
         at += len;
     }
     h->request.actor = h->actor;
+    h->by_cli = is_cli(evhttp_find_header(in, "User-Agent"));
     return true;
 }
 
@@ -193,8 +200,10 @@ static void request_done(void *arg, const struct err *err, int64_t generation)
     struct http *http = h->http;
 
     (void)generation;
-    if (err->code == OK && http != NULL && api_route_writes(h->route))
+    if (err->code == OK && http != NULL && api_route_writes(h->route)) {
+        h->response.changes.by_cli = h->by_cli;
         http->hooks.changed(http->hooks.arg, &h->response.changes);
+    }
     if (err->code != OK &&
         h->response.status < 400) { /* the handler was content, the commit was not */
         buf_clear(&h->response.body);

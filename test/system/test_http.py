@@ -9,7 +9,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-from harness import Daemon, Receiver, wait_for
+from harness import Daemon, Receiver, unix_request, wait_for
 
 
 def unix(d, raw, timeout=15):
@@ -55,6 +55,14 @@ class Http(unittest.TestCase):
             with self.assertRaises(urllib.error.HTTPError) as e:
                 get("/nothing")
             self.assertEqual(e.exception.code, 404)
+
+    def test_metrics_tell_who_brought_an_event(self):
+        with Daemon() as d:
+            d.emit("a.b")
+            d.ctl("event", "emit", "--type", "a.b")
+            self.assertEqual(unix_request(d, "POST", "/api/v1/events", [{"type": "a.b", "data": n} for n in range(3)])[0], 202)
+            for source, n in (("outbox", 1), ("cli", 1), ("api", 3)):
+                wait_for(lambda: f'webhookd_events_ingested_total{{source="{source}"}} {n}\n' in d.metrics())
 
     def test_what_metrics_count(self):
         """Bytes, what a rate holds up, 429s, and how long the store took."""
