@@ -274,7 +274,7 @@ static void outbox_check(struct bind *b, struct conf_outbox *o, const char *show
 {
     doorbell_check(b, o, shown, at);
     if (o->url == NULL) {
-        if (!has_value(b, at, "url"))
+        if ((at->kind == CONF_NODE_MAP || at->null) && !has_value(b, at, "url"))
             conf_problem(b->p, at->line, at->col, "'%s.url' is missing", shown);
         return;
     }

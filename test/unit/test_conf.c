@@ -396,6 +396,7 @@ static void all_mistakes_at_once(void **state)
     static const char text[] = "delivery:\n  timeout: x\n  threads: 0\n  nonsense: 1\n"
                                "outbox:\n  - table: t\nlog: {level: loud, format: xml}\n";
     static const char nul[] = "log: {}\n\0";
+    static const char no_map[] = "outbox: [/a.db]";
     static const char list[] =
         "outbox: [{url: /a.db}]\negress: {ports: [0, 443, x, ~]}\nlog: {level: x}\n";
     char *got = problems_of(text, strlen(text));
@@ -416,6 +417,10 @@ static void all_mistakes_at_once(void **state)
              "8443]\n"
              "t.conf:2:29: error: 'egress.ports' must be list of ports, not nothing\n"
              "t.conf:3:14: error: 'log.level' must be debug or info or warn or error\n");
+    free(got);
+    got = problems_of(no_map, strlen(no_map));
+    assert_string_equal(got,
+                        "t.conf:1:10: error: 'outbox[0]' must be a mapping, not a single value\n");
     free(got);
     got = problems_of(nul, sizeof(nul) - 1);
     assert_non_null(strstr(got, "2:1: error: a NUL byte"));
