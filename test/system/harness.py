@@ -243,7 +243,11 @@ class Daemon:
         self.process = None
         self.wrap = []  # a command that runs webhookd: strace, faketime, …
         if start:
-            self.start()
+            try:
+                self.start()
+            except BaseException:  # nobody has it to end it
+                self.kill()
+                raise
 
     def write_conf(self, text):
         with open(self.conf, "w") as f:
