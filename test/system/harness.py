@@ -54,40 +54,6 @@ def free_port():
     return port
 
 
-class Lateness:
-    """How late the machine is meanwhile: a thread that sleeps and syncs a file, again and again, as whoever hands on an event does.
-
-        with Lateness(d.dir) as late:
-            …
-        self.assertLess(took, late.allows(1.0, 6))  # 1 s of its own, and 6 hand-overs as late as the worst that was seen
-    """
-
-    def __init__(self, folder):
-        self.worst, self.over = 0.0, threading.Event()
-        self.file = tempfile.TemporaryFile(dir=folder)
-        self.thread = threading.Thread(target=self.run, daemon=True)
-
-    def run(self):
-        while not self.over.is_set():
-            start = time.monotonic()
-            self.over.wait(0.01)
-            os.pwrite(self.file.fileno(), b"x" * 4096, 0)
-            os.fdatasync(self.file.fileno())
-            self.worst = max(self.worst, time.monotonic() - start - 0.01)
-
-    def allows(self, seconds, hand_overs):
-        return seconds + hand_overs * self.worst
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        self.thread.join()
-        self.file.close()
-
-
 def unix_request(d, method, path, body=None):
     """One request over the daemon's socket: (status, JSON)."""
     data = b"" if body is None else json.dumps(body).encode()

@@ -9,7 +9,7 @@ import threading
 import time
 import unittest
 
-from harness import Daemon, Lateness, Receiver, free_port, wait_for
+from harness import Daemon, Receiver, free_port, wait_for
 
 FAST = "retry: {default: {max_retries: 2, initial_delay: 50ms, jitter: 0}}\n"
 
@@ -121,15 +121,14 @@ class Outcomes(unittest.TestCase):
     def test_schedule_on_the_wire(self):
         with Daemon("retry: {default: {max_retries: 3, initial_delay: 200ms, jitter: 0}}\n") as d, Receiver(503) as r:
             d.subscribe(r.url)
-            with Lateness(d.dir) as late:
-                d.emit("a.b", event_id="e1")
-                wait_for(lambda: d.counts()["dead"] == 1)
+            d.emit("a.b", event_id="e1")
+            wait_for(lambda: d.counts()["dead"] == 1)
             gaps = [b.at - a.at for a, b in zip(r.requests, r.requests[1:])]
             self.assertEqual(len(r.requests), 4)
             self.assertEqual(re.findall(r"event=attempt_failed .* retry_in=(\S+)", d.log()), ["0.200", "0.400", "0.800", "0.000"])
             for gap, want in zip(gaps, (0.2, 0.4, 0.8)):
                 self.assertGreaterEqual(gap, want - 0.01)
-                self.assertLess(gap, late.allows(want + 1.0, 6))  # answer, loop, writer, timer, connection, receiver
+                self.assertLess(gap, want + 1.0)
             self.assertEqual({r.id for r in r.requests}, {"e1"})
             self.assertEqual(len({r.body for r in r.requests}), 1)  # the same bytes every time
             self.assertEqual([r.headers["webhook-attempt"] for r in r.requests], ["1", "2", "3", "4"])
@@ -324,13 +323,12 @@ class Routing(unittest.TestCase):
     def test_rate_is_kept(self):
         with Daemon() as d, Receiver() as r:
             d.subscribe(r.url, "--rate", "20/s")
-            with Lateness(d.dir) as late:
-                before = time.time()
-                d.insert(*[dict(type="a.b") for _ in range(40)])
-                wait_for(lambda: len(r.requests) == 40)
+            before = time.time()
+            d.insert(*[dict(type="a.b") for _ in range(40)])
+            wait_for(lambda: len(r.requests) == 40)
             # Two are free (a tenth of a second's worth). An arrival may be late, which proves nothing; so the last one is looked at.
             self.assertGreater(max(x.at for x in r.requests) - before, 1.89)
-            self.assertLess(r.requests[-1].at - r.requests[0].at, late.allows(6, 40))
+            self.assertLess(r.requests[-1].at - r.requests[0].at, 6)
 
     def test_deliver_after_and_expires_at(self):
         with Daemon() as d, Receiver() as r:
