@@ -248,6 +248,8 @@ enum err_code sq_unseal(struct sq *q, const char *what, int64_t num, sqlite3_stm
     " d.last_outcome, d.created_ms, d.finished_ms, d.job, e.ordering_key"
 #define SQ_DELIVERY_FROM                                                                           \
     " FROM delivery d JOIN event e ON e.num = d.event LEFT JOIN subscription s ON s.num = d.sub"
+/* The numbers of a row whose first 17 columns stand in the order of SQ_DELIVERY_COLS. */
+void sq_delivery_numbers(sqlite3_stmt *st, struct delivery *d);
 enum err_code sq_sub_state(struct sq *q, int64_t sub, enum sub_state *state,
                            struct err *err); /* ERR_NOT_FOUND: none, no text in err */
 

@@ -201,16 +201,11 @@ enum err_code sq_event_list(struct backend *b, const struct filter *f, struct ar
 }
 
 /* ---- deliveries ---- */
-static void read_delivery(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
+void sq_delivery_numbers(sqlite3_stmt *st, struct delivery *d)
 {
-    struct delivery *d = row;
-    memset(d, 0, sizeof(*d));
     d->num = sqlite3_column_int64(st, 0);
     d->event = sqlite3_column_int64(st, 1);
     d->sub = sqlite3_column_int64(st, 2);
-    d->event_id = sq_text(st, 3, a, bad);
-    d->type = sq_text(st, 4, a, bad);
-    d->sub_name = sq_text(st, 5, a, bad);
     d->state = (enum delivery_state)sqlite3_column_int(st, 6);
     d->cause = (enum cause)sqlite3_column_int(st, 7);
     d->attempts = sqlite3_column_int(st, 8);
@@ -222,6 +217,16 @@ static void read_delivery(sqlite3_stmt *st, struct arena *a, void *row, bool *ba
     d->created_ms = sqlite3_column_int64(st, 14);
     d->finished_ms = sqlite3_column_int64(st, 15);
     d->job = sqlite3_column_int64(st, 16);
+}
+
+static void read_delivery(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
+{
+    struct delivery *d = row;
+    memset(d, 0, sizeof(*d));
+    sq_delivery_numbers(st, d);
+    d->event_id = sq_text(st, 3, a, bad);
+    d->type = sq_text(st, 4, a, bad);
+    d->sub_name = sq_text(st, 5, a, bad);
     d->ordering_key = sq_text(st, 17, a, bad);
 }
 
