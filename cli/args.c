@@ -203,7 +203,7 @@ static int command_check(const struct args *a, struct buf *why)
     for (size_t i = 0; i < a->given_n; i++) {
         enum flag_id id = a->given[i].flag;
 
-        if ((c->flags | FLAGS_GLOBAL) & (uint64_t)1 << id)
+        if ((c->flags | FLAGS_GLOBAL) & FLAG_BIT(id))
             continue;
         buf_addf(why, "'%s' has no flag '--%s'; see webhookctl %s --help", c->words,
                  flags_table[id].name, c->words);

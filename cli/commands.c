@@ -81,7 +81,7 @@ const struct flag flags_table[FLAGS] = {
     [FLAG_TABLE] = {"table", 0, "T", false, NULL, "name of the table (default outbox)"},
 };
 
-#define F(flag) ((uint64_t)1 << FLAG_##flag)
+#define F(flag) FLAG_BIT(FLAG_##flag)
 #define FILTERS                                                                                    \
     (F(SUBSCRIPTION) | F(EVENT) | F(TYPE) | F(CAUSE) | F(STATUS) | F(OUTCOME) | F(SINCE) |         \
      F(UNTIL) | F(MIN_ATTEMPTS) | F(LIMIT) | F(IDS_FROM) | F(ALL))

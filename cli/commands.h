@@ -64,7 +64,9 @@ enum flag_id {
     FLAG_TABLE,
     FLAGS
 };
-_Static_assert(FLAGS <= 64, "a command's flags are a mask of 64 bits");
+_Static_assert(FLAGS <= 128, "a command's flags are a mask of 128 bits");
+__extension__ typedef unsigned __int128 flag_mask;
+#define FLAG_BIT(id) ((flag_mask)1 << (id))
 
 struct flag {
     const char *name;  /* without the dashes */
@@ -76,8 +78,7 @@ struct flag {
 };
 extern const struct flag flags_table[FLAGS];
 #define FLAGS_GLOBAL                                                                               \
-    ((uint64_t)1 << FLAG_CONFIG | (uint64_t)1 << FLAG_OUTPUT | (uint64_t)1 << FLAG_HELP |          \
-     (uint64_t)1 << FLAG_VERSION)
+    (FLAG_BIT(FLAG_CONFIG) | FLAG_BIT(FLAG_OUTPUT) | FLAG_BIT(FLAG_HELP) | FLAG_BIT(FLAG_VERSION))
 
 struct cli;
 typedef int command_fn(struct cli *cli); /* returns the exit status */
@@ -85,7 +86,7 @@ typedef int command_fn(struct cli *cli); /* returns the exit status */
 #define COMMAND_ANY (-1)
 struct command {
     const char *words; /* "dlq list" */
-    uint64_t flags;    /* beside FLAGS_GLOBAL */
+    flag_mask flags;   /* beside FLAGS_GLOBAL */
     const char *args;  /* what stands for the arguments in help; "" none */
     int args_min, args_max;
     const char *help, *example;

@@ -123,7 +123,7 @@ static void bash_flag_names(FILE *to)
     for (size_t i = 0; i < commands_n; i++) {
         fprintf(to, "        \"%s\"*) COMPREPLY=($(compgen -W '", commands_table[i].words);
         for (size_t k = 0; k < FLAGS; k++) {
-            if ((commands_table[i].flags | FLAGS_GLOBAL) & (uint64_t)1 << k)
+            if ((commands_table[i].flags | FLAGS_GLOBAL) & FLAG_BIT(k))
                 fprintf(to, "--%s ", flags_table[k].name);
         }
         fputs("' -- \"$cur\")) ;;\n", to);
@@ -205,7 +205,7 @@ static void fish_print(FILE *to)
         for (size_t k = 0; k < FLAGS; k++) {
             const struct flag *f = &flags_table[k];
 
-            if (!((commands_table[i].flags | FLAGS_GLOBAL) & (uint64_t)1 << k))
+            if (!((commands_table[i].flags | FLAGS_GLOBAL) & FLAG_BIT(k)))
                 continue;
             fprintf(to, "complete -c webhookctl -n '__webhookctl_in %s' -l %s",
                     commands_table[i].words, f->name);

@@ -40,10 +40,10 @@ static void flag_line(FILE *to, const struct flag *f)
         words_print(to, f->words);
 }
 
-static void flags_print(FILE *to, uint64_t mask)
+static void flags_print(FILE *to, flag_mask mask)
 {
     for (size_t i = 0; i < FLAGS; i++) {
-        if (mask & (uint64_t)1 << i)
+        if (mask & FLAG_BIT(i))
             flag_line(to, &flags_table[i]);
     }
 }
@@ -75,7 +75,7 @@ static void command_print(FILE *to, const struct command *c)
         flags_print(to, c->flags);
     }
     fputs("\nfor every command:\n", to);
-    flags_print(to, FLAGS_GLOBAL & ~((uint64_t)1 << FLAG_VERSION));
+    flags_print(to, FLAGS_GLOBAL & ~FLAG_BIT(FLAG_VERSION));
     fprintf(to, "\nexample:\n  %s\n\nexit status:\n", c->example);
     exits_print(to, c->exits);
 }
@@ -134,7 +134,7 @@ static void reference_print(FILE *to)
         for (size_t k = 0; k < FLAGS; k++) {
             const struct flag *f = &flags_table[k];
 
-            if (c->flags & (uint64_t)1 << k)
+            if (c->flags & FLAG_BIT(k))
                 fprintf(to, "- `--%s%s%s`: %s\n", f->name, f->value ? " " : "",
                         f->value ? f->value : "", f->help);
         }
@@ -148,10 +148,10 @@ bool help_topic(FILE *to, const char *topic)
         for (size_t i = 0; cli_exits[i].meaning; i++)
             fprintf(to, "%-4d %s\n", cli_exits[i].code, cli_exits[i].meaning);
     } else if (strcmp(topic, "filters") == 0) {
-        uint64_t mask = 0;
+        flag_mask mask = 0;
 
         for (size_t i = FLAG_SUBSCRIPTION; i <= FLAG_LIMIT; i++)
-            mask |= (uint64_t)1 << i;
+            mask |= FLAG_BIT(i);
         flags_print(to, mask);
         fputs("\nFlags narrow the set together; ids on the command line are dlv_ or event ids.\n"
               "For dead letters --since and --until look at the time of death, elsewhere of "

@@ -17,7 +17,7 @@
 #include <stddef.h>
 
 #define SCHEMA_APPLICATION_ID 0x77686b64 /* "whkd" */
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 static const char SCHEMA_1_CONFIGURED[] =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
@@ -105,9 +105,17 @@ static const char SCHEMA_1_COLD[] =
     "CREATE TABLE audit(num INTEGER PRIMARY KEY, actor TEXT, action TEXT, target TEXT,"
     "  detail TEXT, created_ms INTEGER NOT NULL);";
 
+/* What a job may ask of a delivery: attempts of its budget (0: the policy's); whether it is a trial,
+ * whose failure is discarded and no dead letter; whose copy it is (0: nobody's). */
+static const char SCHEMA_2_DELIVERY[] =
+    "ALTER TABLE delivery ADD COLUMN budget_max INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE delivery ADD COLUMN trial INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE delivery ADD COLUMN original INTEGER NOT NULL DEFAULT 0;";
+
 /* Each migration: its parts, NULL-terminated. */
-static const char *const MIGRATIONS[SCHEMA_VERSION][4] = {
+static const char *const MIGRATIONS[SCHEMA_VERSION][8] = {
     {SCHEMA_1_CONFIGURED, SCHEMA_1_HOT, SCHEMA_1_COLD, NULL},
+    {SCHEMA_2_DELIVERY, NULL},
 };
 
 #endif

@@ -157,7 +157,7 @@ static void test_table_is_whole(void **state)
         assert_int_equal(strncmp(c->example, "webhookctl ", 11), 0);
     }
     for (size_t i = 0; i < FLAGS; i++)
-        assert_true(used & (uint64_t)1 << i);
+        assert_true(used & FLAG_BIT(i));
 }
 
 static char *printed(const char *words, bool (*topic)(FILE *, const char *))
