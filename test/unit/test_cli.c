@@ -126,7 +126,7 @@ static bool has_meaning(int code)
 
 static void test_table_is_whole(void **state)
 {
-    uint64_t used = FLAGS_GLOBAL;
+    flag_mask used = FLAGS_GLOBAL;
     char letters[256] = {0}, code[8];
 
     (void)state;
