@@ -6,24 +6,22 @@
         wait_for(lambda: len(r.requests) == 1)
 """
 import contextlib
-import fcntl
 import http.client
 import http.server
 import json
 import os
-import pty
 import shutil
 import signal
 import socket
 import sqlite3
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
 import threading
 import time
 import traceback
+
+from terminal import Terminal
 
 BUILD = os.environ.get("BUILD", os.path.join(os.path.dirname(__file__), "../../build"))
 WEBHOOKD = os.path.join(BUILD, "webhookd")
@@ -266,23 +264,19 @@ class Daemon:
                                  f"{done.stdout}\n{done.stderr}\n{self.log()[-2000:]}")
         return done if raw else done.stdout
 
-    def terminal(self, *args, columns=100, keys="", env=None, watch=None):
-        """Runs webhookctl under a pseudo-terminal, where somebody types keys and watch(what is shown so far) looks on; (status,
-        what it showed)."""
-        ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
-        process = subprocess.Popen([WEBHOOKCTL, "-c", self.conf, *args], stdin=theirs, stdout=theirs, stderr=theirs,
-                                   start_new_session=True, env={**self.env, "TERM": "xterm", **(env or {})})
-        os.close(theirs)
-        os.write(ours, keys.encode())
-        shown = b""
-        with contextlib.suppress(OSError):  # EIO: the terminal's other end is closed
-            while piece := os.read(ours, 65536):
-                shown += piece
+    def screen(self, *args, env=None, **more):
+        """webhookctl on a pseudo-terminal (terminal.py), to type at and look at while it runs."""
+        return Terminal([WEBHOOKCTL, "-c", self.conf, *args], env={**self.env, **(env or {})}, **more)
+
+    def terminal(self, *args, keys="", watch=None, **more):
+        """The same to its end, where somebody types keys at once and watch(what is shown so far) looks on; (status, what it
+        showed)."""
+        with self.screen(*args, **more) as t:
+            t.type(keys)
+            while t.read(0.05):
                 if watch:
-                    watch(shown)
-        os.close(ours)
-        return process.wait(), shown.decode().replace("\r\n", "\n")
+                    watch(t.bytes)
+            return t.end(), t.shown
 
     def json(self, *args, **kw):
         return json.loads(self.ctl("-o", "json", *args, **kw))

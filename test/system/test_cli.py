@@ -76,15 +76,15 @@ class Terminal(unittest.TestCase):
             for line in re.findall(r"\r([^\r\n]*)(?=\r)", shown):
                 self.assertLess(len(line), 50, line)
             self.assertIn("job_", shown)
-            for env in ({"TERM": "dumb"}, {"NO_COLOR": "1"}):
-                self.assertNotIn("\x1b", d.terminal("job", "list", env=env)[1])
+            for how in ({"term": "dumb"}, {"env": {"NO_COLOR": "1"}}):
+                self.assertNotIn("\x1b", d.terminal("job", "list", **how)[1])
 
     def test_a_dumb_terminal_is_not_written_over(self):
         with Daemon(QUICK) as d, Receiver(400) as r:
             d.subscribe(r.url, "--name", "acme")
             d.emit("a.b")
             dead(d, 1)
-            _, shown = d.terminal("dlq", "replay", "--all", "--yes", env={"TERM": "dumb"})
+            _, shown = d.terminal("dlq", "replay", "--all", "--yes", term="dumb")
             self.assertNotIn("\r", shown)
 
 
