@@ -121,12 +121,31 @@ static int job_report(struct cli *cli, const char *id, const struct answer *a,
     return job_exit(j);
 }
 
+/* A look at the job; with the daemon stopped, one that delivers nothing gets on by being looked at:
+ * *step then says that it has more to do. */
+static int job_ask(struct cli *cli, const char *id, bool *step, struct answer *a)
+{
+    if (!*step) {
+        int rc = object_get(cli, "jobs", id, NULL, a);
+
+        *step = rc == 0 && a->in_process && !json_is_true(json_object_get(a->json, "delivers")) &&
+                strcmp(out_string(a->json, "state"), "active") == 0;
+        if (rc != 0 || !*step)
+            return rc;
+        answer_fini(a);
+    }
+    int rc = object_change(cli, "POST", "jobs", id, "step", NULL, a);
+
+    *step = rc == 0 && a->in_process && strcmp(out_string(a->json, "state"), "active") == 0;
+    return rc;
+}
+
 /* One look; -1: not over yet, else the exit code. */
-static int job_look(struct cli *cli, const char *id, int64_t *line_ms)
+static int job_look(struct cli *cli, const char *id, bool *step, int64_t *line_ms)
 {
     struct job_now now = {.state = ""};
     struct answer a;
-    int rc = object_get(cli, "jobs", id, NULL, &a);
+    int rc = job_ask(cli, id, step, &a);
 
     if (rc != 0)
         return rc;
@@ -135,7 +154,7 @@ static int job_look(struct cli *cli, const char *id, int64_t *line_ms)
     if (job_over(&now)) {
         progress_end(cli);
         rc = job_report(cli, id, &a, &now);
-    } else if (a.in_process) {
+    } else if (a.in_process && !*step) {
         progress_end(cli);
         out_note("%s is %s; it goes on when webhookd starts.", id, now.state);
         rc = CLI_LATER;
@@ -155,12 +174,13 @@ int job_follow(struct cli *cli, const char *id, int64_t wait_ms)
     const struct timespec pause = {.tv_sec = 0, .tv_nsec = POLL_NS};
     struct sigaction act = {.sa_handler = on_interrupt}, before;
     int64_t start = clock_mono_ms(), line_ms = start;
+    bool step = false;
     int rc = -1;
 
     sigemptyset(&act.sa_mask);
     sigaction(SIGINT, &act, &before);
     while (rc == -1) {
-        rc = job_look(cli, id, &line_ms);
+        rc = job_look(cli, id, &step, &line_ms);
         if (rc != -1)
             break;
         if (wait_ms >= 0 && clock_mono_ms() - start >= wait_ms) {
@@ -169,7 +189,7 @@ int job_follow(struct cli *cli, const char *id, int64_t wait_ms)
                      "webhookctl job cancel %s",
                      id, id, id);
             rc = CLI_LATER;
-        } else if (!interrupted) {
+        } else if (!interrupted && !step) {
             nanosleep(&pause, NULL);
         }
         if (interrupted) {

@@ -17,8 +17,8 @@ int object_get(struct cli *cli, const char *noun, const char *ref, const char *q
     return rc == 0 ? client_readable(cli, a) : rc;
 }
 
-static int object_change(struct cli *cli, const char *method, const char *noun, const char *ref,
-                         const char *verb, json_t *body, struct answer *a)
+int object_change(struct cli *cli, const char *method, const char *noun, const char *ref,
+                  const char *verb, json_t *body, struct answer *a)
 {
     struct buf path;
 

@@ -11,6 +11,9 @@
 /* GET /api/v1/NOUN/REF. query may be NULL. 0: free *a with answer_fini(). */
 int object_get(struct cli *cli, const char *noun, const char *ref, const char *query,
                struct answer *a);
+/* METHOD /api/v1/NOUN/REF/VERB with a body, which is taken; verb and body may be NULL. As above. */
+int object_change(struct cli *cli, const char *method, const char *noun, const char *ref,
+                  const char *verb, json_t *body, struct answer *a);
 /* Prints what -o json, jsonl and id want: the answer as it came, or its id (ref where it has none).
  * False, and nothing printed, for a table: that is the caller's. */
 bool object_plain(const struct cli *cli, const struct answer *a, const char *ref);

@@ -51,6 +51,7 @@ static const struct api_route ROUTES[] = {
     {"POST" V1 "/jobs/{id}/cancel", WRITES_JSON, h_jobs_cancel},
     {"POST" V1 "/jobs/{id}/pause", WRITES_JSON, h_jobs_pause},
     {"POST" V1 "/jobs/{id}/resume", WRITES_JSON, h_jobs_resume},
+    {"POST" V1 "/jobs/{id}/step", WRITES_JSON, h_jobs_step},
     {"GET" V1 "/outbox-rejects", ROUTE_READS, h_rejects_list},
     {"GET" V1 "/outbox-rejects/{id}", ROUTE_READS, h_rejects_get},
     {"DELETE" V1 "/outbox-rejects/{id}", ROUTE_WRITES, h_rejects_delete},

@@ -42,6 +42,8 @@
  *                              -> 202, the job; or 200 {"count","payload_bytes","excluded",…}
  *   POST /dead-letters/{dlv_… or event id}/replay           the same without "filter"
  *   GET  /jobs                 GET /jobs/{id}   POST /jobs/{id}/cancel|pause|resume
+ *   POST /jobs/{id}/step       without a daemon: runs a few slices of a job that does not "deliver"
+ *                              (there it needs none); else the same as GET
  *   GET  /outbox-rejects       GET|DELETE /outbox-rejects/{id}   POST /outbox-rejects/{id}/retry
  *   GET  /audit                GET /status
  *

@@ -137,7 +137,7 @@ api_handler h_subs_pause, h_subs_resume, h_subs_enable, h_subs_disable, h_subs_r
 api_handler h_deliveries_list, h_deliveries_get, h_attempts_list, h_sub_deliveries;
 api_handler h_dead_list, h_dead_count, h_dead_get, h_dead_purge, h_dead_export, h_dead_import;
 api_handler h_replays_post, h_dead_replay_one, h_jobs_list, h_jobs_get;
-api_handler h_jobs_cancel, h_jobs_pause, h_jobs_resume;
+api_handler h_jobs_cancel, h_jobs_pause, h_jobs_resume, h_jobs_step;
 api_handler h_rejects_list, h_rejects_get, h_rejects_delete, h_rejects_retry;
 api_handler h_audit_list, h_status;
 

@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "engine/api_impl.h"
+#include "engine/job.h"
 
-enum { JOBS_LOOKED_MAX = 1000, IDS_LOOKED_MAX = 256 };
+enum { JOBS_LOOKED_MAX = 1000, IDS_LOOKED_MAX = 256, STEP_US = 200000 };
 
 struct replay {
     struct api_filter f;
@@ -61,7 +63,7 @@ static enum err_code deleted_subs(struct api_call *c, int64_t **out, size_t *n)
     if (!*out)
         return fail(c->err, ERR_NOMEM, "no memory for jobs");
     for (size_t i = 0; rc == OK && i < rows_n; i++)
-        if (!strcmp(rows[i].kind, "subscription_delete"))
+        if (rows[i].kind == JOB_SUBSCRIPTION_DELETE)
             (*out)[(*n)++] = rows[i].sub;
     return rc;
 }
@@ -158,7 +160,7 @@ static enum err_code job_in_the_way(struct api_call *c, const struct replay *r)
     enum err_code rc = c->ops->job_list(c->b, true, 0, JOBS_LOOKED_MAX, c->mem, &rows, &n, c->err);
     for (size_t i = 0; rc == OK && i < n; i++) {
         struct api_filter f;
-        if (strcmp(rows[i].kind, "replay") != 0)
+        if (rows[i].kind != JOB_REPLAY)
             continue;
         rc = subs_of_job(c, &rows[i], &f);
         if (rc == OK && meet(r->f.live, r->f.live_n, f.live, f.live_n))
@@ -176,7 +178,7 @@ static enum err_code job_create(struct api_call *c, struct replay *r, const char
     char id[ID_TEXT_MAX];
     struct buf detail;
     struct job j = {.num = api_new_num(c),
-                    .kind = "replay",
+                    .kind = JOB_REPLAY,
                     .state = JOB_ACTIVE,
                     .filter = filter,
                     .rate_per_s = r->rate,
@@ -317,6 +319,30 @@ enum err_code h_jobs_get(struct api_call *c)
     return OK;
 }
 
+/* A job that delivers nothing needs no daemon: with it stopped, webhookctl runs the slices, as many in
+ * one call as fit into STEP_US. With a daemon, or where only a daemon gets on, it is a look. */
+enum err_code h_jobs_step(struct api_call *c)
+{
+    struct job j;
+    struct job_slice slice = {.b = c->b,
+                              .dead_retention_ms = c->api->conf->dead_retention_ms,
+                              .changes = &c->resp->changes};
+    int64_t until_us = clock_mono_us() + STEP_US;
+    enum err_code rc = job_of_ref(c, &j);
+    if (rc == OK && !c->api->live && !job_work(j.kind)->delivers) {
+        do {
+            slice.now_ms = clock_store_ms();
+            slice.busy = false;
+            rc = job_step(&slice, &j, c->err);
+        } while (rc == OK && j.state == JOB_ACTIVE && clock_mono_us() < until_us);
+    }
+    if (rc != OK)
+        return rc;
+    render_job(&c->resp->body, &j, c->now_ms);
+    c->resp->status = 200;
+    return OK;
+}
+
 /* ACTIVE ⇄ PAUSED, and both to CANCELLED; the same again changes nothing. What a replay has queued
  * goes on its way all the same: it is an ordinary delivery by now. */
 static enum err_code job_move(struct api_call *c, enum job_state to, const char *action)
@@ -324,9 +350,10 @@ static enum err_code job_move(struct api_call *c, enum job_state to, const char 
     struct job j;
     char id[ID_TEXT_MAX];
     enum err_code rc = job_of_ref(c, &j);
-    if (rc == OK && strcmp(j.kind, "replay") != 0)
-        rc = api_refuse(c, 409, "wrong_state", NULL, "a %s job runs to its end", j.kind);
-    if (rc == OK && j.state != to && (j.state == JOB_DONE || j.state == JOB_CANCELLED))
+    if (rc == OK && !job_work(j.kind)->held)
+        rc = api_refuse(c, 409, "wrong_state", NULL, "a %s job runs to its end",
+                        job_kind_name(j.kind));
+    if (rc == OK && j.state != to && job_over(&j))
         rc = api_refuse(c, 409, "wrong_state", NULL, "job %s is %s", id_text(id, "job", j.num),
                         job_state_name(j.state));
     if (rc == OK && j.state != to) {

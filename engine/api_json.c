@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "engine/api_impl.h"
+#include "engine/job.h"
 
 /* ---- members ---- */
 
@@ -372,11 +373,12 @@ void render_job(struct buf *b, const struct job *j, int64_t now_ms)
 {
     int64_t busy = j->queued - j->delivered - j->dead_again;
     int64_t end = j->finished_ms ? j->finished_ms : now_ms;
-    bool replay = !strcmp(j->kind, "replay");
+    bool delivers = job_work(j->kind)->delivers;
     put_open(b, NULL, '{');
     put_id(b, "id", "job", j->num);
-    put_str(b, "kind", j->kind);
+    put_str(b, "kind", job_kind_name(j->kind));
     put_str(b, "state", job_state_name(j->state));
+    put_bool(b, "delivers", delivers);
     put_str(b, "actor", j->actor);
     put_str(b, "note", j->note);
     put_raw(b, "filter", j->filter ? j->filter : "{}", j->filter ? strlen(j->filter) : 2);
@@ -386,7 +388,7 @@ void render_job(struct buf *b, const struct job *j, int64_t now_ms)
     put_int(b, "selected", j->selected);
     put_int(b, "excluded", j->excluded);
     put_int(b, "queued", j->queued);
-    put_int(b, "in_progress", replay && busy > 0 ? busy : 0);
+    put_int(b, "in_progress", delivers && busy > 0 ? busy : 0);
     put_int(b, "delivered", j->delivered);
     put_int(b, "dead_again", j->dead_again);
     buf_addc(b, '}');

@@ -286,7 +286,7 @@ enum err_code h_subs_delete(struct api_call *c)
     s.state_since_ms = c->now_ms;
     s.resume_at_ms = 0;
     struct job job = {.num = api_new_num(c),
-                      .kind = "subscription_delete",
+                      .kind = JOB_SUBSCRIPTION_DELETE,
                       .state = JOB_ACTIVE,
                       .actor = c->req->actor ? c->req->actor : "unknown",
                       .sub = s.num,

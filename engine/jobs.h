@@ -1,9 +1,5 @@
-/* engine/jobs.h: durable jobs: replays (a filter and a watermark, at a rate) and the clearing of
- * deleted subscriptions.
- *
- * One slice a turn on the store thread, at most 64 letters; what is left and how far it came is in
- * the store, so a job goes on after a crash. A replay's outcome counters are kept by settle, in the
- * same commit as the outcome. */
+/* engine/jobs.h: the runner of durable jobs (what each kind does: engine/job.h). One slice of each a
+ * turn, on the store thread. */
 #ifndef ENGINE_JOBS_H
 #define ENGINE_JOBS_H
 

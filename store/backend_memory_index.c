@@ -54,8 +54,8 @@ const struct mem_layout mem_layouts[MEM_TABLES] = {
                   .bytes_n = offsetof(struct dead_letter, event) +
                              offsetof(struct event_rec, payload_bytes)},
     [MEM_JOB] = {.size = sizeof(struct job),
-                 .texts = {offsetof(struct job, kind), offsetof(struct job, filter),
-                           offsetof(struct job, actor), offsetof(struct job, note)}},
+                 .texts = {offsetof(struct job, filter), offsetof(struct job, actor),
+                           offsetof(struct job, note)}},
     [MEM_MARK] = {.size = sizeof(struct mem_mark), .texts = {offsetof(struct mem_mark, outbox)}},
     [MEM_TAKEN] = {.size = sizeof(struct mem_taken), .texts = {offsetof(struct mem_taken, outbox)}},
     [MEM_REJECT] = {.size = sizeof(struct reject),

@@ -17,10 +17,10 @@ enum err_code sq_job_put(struct backend *b, const struct job *j, struct err *err
     return sq_run(sq_of(b), SQ_JOB_PUT, err,
                   "INSERT INTO job VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
                   " ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
-                  "ltitdittlllillllllll", j->num, j->kind, (int)j->state, j->filter, j->rate_per_s,
-                  (int)j->ignore_expiry, j->actor, j->note, j->sub, j->mark_ms, j->mark_num,
-                  (int)j->walked, j->selected, j->excluded, j->queued, j->delivered, j->dead_again,
-                  j->created_ms, j->started_ms, j->finished_ms);
+                  "ltitdittlllillllllll", j->num, job_kind_name(j->kind), (int)j->state, j->filter,
+                  j->rate_per_s, (int)j->ignore_expiry, j->actor, j->note, j->sub, j->mark_ms,
+                  j->mark_num, (int)j->walked, j->selected, j->excluded, j->queued, j->delivered,
+                  j->dead_again, j->created_ms, j->started_ms, j->finished_ms);
 }
 
 enum err_code sq_job_update(struct backend *b, const struct job *j, struct err *err)
@@ -45,7 +45,7 @@ static void read_job(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
     struct job *j = row;
     memset(j, 0, sizeof(*j));
     j->num = sqlite3_column_int64(st, 0);
-    j->kind = sq_text(st, 1, a, bad);
+    (void)job_kind_parse((const char *)sqlite3_column_text(st, 1), &j->kind);
     j->state = (enum job_state)sqlite3_column_int(st, 2);
     j->filter = sq_text(st, 3, a, bad);
     j->rate_per_s = sqlite3_column_double(st, 4);

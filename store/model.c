@@ -202,11 +202,16 @@ static const char *const JOB_STATE_NAMES[] = {
     [JOB_DONE] = "done",
     [JOB_CANCELLED] = "cancelled",
 };
+static const char *const JOB_KIND_NAMES[] = {
+    [JOB_REPLAY] = "replay",
+    [JOB_SUBSCRIPTION_DELETE] = "subscription_delete",
+};
 _Static_assert(COUNT(STATE_NAMES) == DELIVERY_STATES, "a name for every state");
 _Static_assert(COUNT(OUTCOME_NAMES) == OUTCOMES, "a name for every outcome");
 _Static_assert(COUNT(CAUSE_NAMES) == CAUSES, "a name for every cause");
 _Static_assert(COUNT(SUB_STATE_NAMES) == SUB_STATES, "a name for every state");
 _Static_assert(COUNT(JOB_STATE_NAMES) == JOB_STATES, "a name for every state");
+_Static_assert(COUNT(JOB_KIND_NAMES) == JOB_KINDS, "a name for every kind");
 
 static const char *name_of(const char *const *names, size_t n, int value)
 {
@@ -283,4 +288,27 @@ const char *sub_state_name(enum sub_state s)
 const char *job_state_name(enum job_state s)
 {
     return name_of(JOB_STATE_NAMES, COUNT(JOB_STATE_NAMES), (int)s);
+}
+
+bool job_state_parse(const char *word, enum job_state *out)
+{
+    int v = value_of(JOB_STATE_NAMES, COUNT(JOB_STATE_NAMES), word);
+    if (v < 0)
+        return false;
+    *out = (enum job_state)v;
+    return true;
+}
+
+const char *job_kind_name(enum job_kind k)
+{
+    return name_of(JOB_KIND_NAMES, COUNT(JOB_KIND_NAMES), (int)k);
+}
+
+bool job_kind_parse(const char *word, enum job_kind *out)
+{
+    int v = value_of(JOB_KIND_NAMES, COUNT(JOB_KIND_NAMES), word);
+    if (v < 0)
+        return false;
+    *out = (enum job_kind)v;
+    return true;
 }

@@ -61,6 +61,7 @@ enum cause {
 };
 enum sub_state { SUB_ACTIVE, SUB_PAUSED, SUB_DISABLED, SUB_DELETED, SUB_STATES };
 enum job_state { JOB_ACTIVE, JOB_PAUSED, JOB_DONE, JOB_CANCELLED, JOB_STATES };
+enum job_kind { JOB_REPLAY, JOB_SUBSCRIPTION_DELETE, JOB_KINDS }; /* engine/job.c: what they do */
 
 struct partner {
     int64_t num; /* "par_…" */
@@ -225,8 +226,8 @@ struct filter {
 };
 
 struct job {
-    int64_t num;      /* "job_…" */
-    const char *kind; /* "replay" | "subscription_delete" */
+    int64_t num; /* "job_…" */
+    enum job_kind kind;
     enum job_state state;
     const char *filter; /* JSON, as the api wrote it */
     double rate_per_s;  /* 0: unlimited */
@@ -271,5 +272,8 @@ const char *cause_name(enum cause c); /* CAUSE_NONE: NULL */
 bool cause_parse(const char *word, enum cause *out);
 const char *sub_state_name(enum sub_state s);
 const char *job_state_name(enum job_state s);
+bool job_state_parse(const char *word, enum job_state *out);
+const char *job_kind_name(enum job_kind k);
+bool job_kind_parse(const char *word, enum job_kind *out);
 
 #endif

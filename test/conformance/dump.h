@@ -175,7 +175,7 @@ static inline void dump_rest(struct bed *bed, struct buf *out)
     for (size_t i = 0; i < n; i++)
         buf_addf(out, "job %" PRId64 " state%d d%" PRId64 " a%" PRId64 " q%" PRId64 " %s\n",
                  jobs[i].num, (int)jobs[i].state, jobs[i].delivered, jobs[i].dead_again,
-                 jobs[i].queued, jobs[i].kind);
+                 jobs[i].queued, job_kind_name(jobs[i].kind));
     OK_OR_DIE(bed, bed->ops->reject_list(bed->b, 0, 1000, &bed->a, &rejects, &n, &bed->err));
     for (size_t i = 0; i < n; i++)
         buf_addf(out, "reject %" PRId64 " %s %s\n", rejects[i].num, rejects[i].reason,

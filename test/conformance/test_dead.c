@@ -221,7 +221,7 @@ static void job_counts_outcomes(void **state)
 {
     struct bed *bed = *state;
     int64_t sub = bed_sub(bed, "a", 0), d[3];
-    struct job j = {.num = bed_num(bed), .kind = "replay", .created_ms = T0, .queued = 3}, got;
+    struct job j = {.num = bed_num(bed), .kind = JOB_REPLAY, .created_ms = T0, .queued = 3}, got;
     struct filter f = {.limit = 10};
     struct delivery *list;
     size_t n;

@@ -24,7 +24,7 @@ static int64_t some_of_all(struct bed *bed, int64_t sub)
     OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, purged, T0 + 3, &out, &bed->err));
     struct subscription s = bed_sub_get(bed, sub);
     OK_OR_DIE(bed, bed->ops->sub_update(bed->b, &s, &bed->err));
-    struct job j = {.num = bed_num(bed), .kind = "replay"};
+    struct job j = {.num = bed_num(bed), .kind = JOB_REPLAY};
     OK_OR_DIE(bed, bed->ops->job_put(bed->b, &j, &bed->err));
     bed_replay(bed, dead, j.num, T0 + 4);
     struct secret x = {.num = bed_num(bed), .value = "v", .created_ms = T0};

@@ -320,7 +320,7 @@ static void step_small(struct walk *w)
                        .row = "{}",
                        .created_ms = w->now};
     struct audit_entry e = {.num = r.num, .actor = "me", .action = "walk", .created_ms = w->now};
-    struct job j = {.num = r.num, .kind = "replay", .sub = 0, .created_ms = w->now};
+    struct job j = {.num = r.num, .kind = JOB_REPLAY, .sub = 0, .created_ms = w->now};
     struct taken t = {.seq = 1 + x / 10, .digest = {0, 0, 0, (uint8_t)(x % 3)}};
     for (int i = 0; i < PAIR; i++) {
         struct bed *bed = &w->pair[i];

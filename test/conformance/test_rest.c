@@ -5,7 +5,7 @@ static void jobs(void **state)
 {
     struct bed *bed = *state;
     struct job j = {.num = bed_num(bed),
-                    .kind = "replay",
+                    .kind = JOB_REPLAY,
                     .filter = "{\"cause\":\"gone\"}",
                     .rate_per_s = 2.5,
                     .ignore_expiry = true,
@@ -18,7 +18,7 @@ static void jobs(void **state)
     size_t n;
     OK_OR_DIE(bed, bed->ops->job_put(bed->b, &j, &bed->err));
     OK_OR_DIE(bed, bed->ops->job_get(bed->b, j.num, &bed->a, &got, &bed->err));
-    assert_string_equal(got.kind, "replay");
+    assert_int_equal(got.kind, JOB_REPLAY);
     assert_string_equal(got.filter, j.filter);
     assert_true(got.rate_per_s > 2.49 && got.rate_per_s < 2.51);
     assert_true(got.ignore_expiry);
@@ -28,7 +28,7 @@ static void jobs(void **state)
     assert_int_equal(got.selected, 10);
     assert_int_equal(got.state, JOB_ACTIVE);
     struct job change = got;
-    change.kind = "other";
+    change.kind = JOB_SUBSCRIPTION_DELETE;
     change.created_ms = 1;
     change.delivered = change.dead_again = 50;
     change.state = JOB_DONE;
@@ -41,7 +41,7 @@ static void jobs(void **state)
     change.finished_ms = T0 + 9;
     OK_OR_DIE(bed, bed->ops->job_update(bed->b, &change, &bed->err));
     OK_OR_DIE(bed, bed->ops->job_get(bed->b, j.num, &bed->a, &got, &bed->err));
-    assert_string_equal(got.kind, "replay"); /* what it is and when it came stay, */
+    assert_int_equal(got.kind, JOB_REPLAY); /* what it is and when it came stay, */
     assert_int_equal(got.created_ms, T0);
     assert_int_equal(got.delivered, 0); /* and outcomes are counted by settle alone */
     assert_int_equal(got.dead_again, 0);
@@ -58,7 +58,7 @@ static void jobs(void **state)
     assert_int_equal(bed->ops->job_get(bed->b, 4242, &bed->a, &got, &bed->err), ERR_NOT_FOUND);
     for (int i = 0; i < JOB_STATES; i++) {
         struct job more = {
-            .num = bed_num(bed), .kind = "replay", .state = (enum job_state)i, .created_ms = T0};
+            .num = bed_num(bed), .kind = JOB_REPLAY, .state = (enum job_state)i, .created_ms = T0};
         OK_OR_DIE(bed, bed->ops->job_put(bed->b, &more, &bed->err));
     }
     OK_OR_DIE(bed, bed->ops->job_list(bed->b, false, 0, 3, &bed->a, &list, &n, &bed->err));
@@ -299,7 +299,7 @@ static void max_num(void **state)
     OK_OR_DIE(bed, bed->ops->secret_put(bed->b, 501, &s, &bed->err));
     OK_OR_DIE(bed, bed->ops->max_num(bed->b, &max, &bed->err));
     assert_int_equal(max, 900);
-    struct job j = {.num = 901, .kind = "replay"};
+    struct job j = {.num = 901, .kind = JOB_REPLAY};
     OK_OR_DIE(bed, bed->ops->job_put(bed->b, &j, &bed->err));
     struct reject r = {.num = 902, .outbox = "o", .reason = "x", .row = "{}"};
     OK_OR_DIE(bed, bed->ops->reject_put(bed->b, &r, &bed->err));

@@ -241,6 +241,18 @@ class Offline(unittest.TestCase):
             dead(d, 0)
             wait_for(lambda: "offline-1" in r.ids())
 
+    def test_what_needs_no_delivering_runs_with_the_daemon_stopped(self):
+        with Daemon() as d, Receiver(200) as r:
+            d.subscribe(r.url, "--name", "s")
+            d.ctl("subscription", "pause", "s")
+            d.insert(*[dict(type="a.b", event_id=f"e{n}") for n in range(500)])
+            wait_for(lambda: d.counts()["held"] == 500)
+            self.assertEqual(d.stop(), 0)
+            d.ctl("subscription", "delete", "s", "--yes")
+            job = d.ctl("-o", "id", "job", "list").strip()
+            self.assertIn("done", d.ctl("job", "watch", job))
+            self.assertEqual(d.ctl("dlq", "count").strip(), "500")
+
 
 class Manners(unittest.TestCase):
     def test_usage(self):

@@ -148,6 +148,17 @@ static void test_sub_life(void **state)
     EXPECT(404, "DELETE", V1 "/subscriptions/acme", NULL);
     EXPECT(200, "GET", V1 "/jobs", NULL);
     assert_string_equal(text(w, "items.0.kind"), "subscription_delete");
+    assert_true(json_is_false(at(w, "items.0.delivers")));
+    char step[128];
+    (void)snprintf(step, sizeof step, V1 "/jobs/%s/step", text(w, "items.0.id"));
+    struct api_live live = {0};
+    w->api.live = &live;
+    EXPECT(200, "POST", step, NULL); /* the daemon's runner does it */
+    assert_string_equal(text(w, "state"), "active");
+    w->api.live = NULL;
+    EXPECT(200, "POST", step, NULL);
+    assert_string_equal(text(w, "state"), "done");
+    assert_string_not_equal(text(w, "finished_at"), "(none)");
     EXPECT(201, "POST", V1 "/subscriptions", ACME); /* the name is free again */
     EXPECT(200, "GET", V1 "/audit", NULL);
     assert_int_equal(items(w), 10);

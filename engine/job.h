@@ -1,0 +1,50 @@
+/* engine/job.h: what the kinds of durable jobs do: a row for each, and one slice of one job over a
+ * backend.
+ *
+ * A slice is a blocking function within the caller's transaction: on the store thread, asked for by
+ * the runner (engine/jobs.h), or, with the daemon stopped, in webhookctl's own process (POST
+ * /jobs/{id}/step). What is left and how far it came is in the store, so a job goes on after a crash. */
+#ifndef ENGINE_JOB_H
+#define ENGINE_JOB_H
+
+#include "engine/changes.h"
+#include "store/backend.h"
+
+/* A letter is sealed or opened in about 0.1 ms: a slice keeps the writer for some 5 ms. */
+enum { JOB_SLICE = 64 };
+
+struct job_paces; /* what the runner remembers of the rates between two slices */
+struct job_slice {
+    struct backend *b;
+    int64_t now_ms; /* store clock */
+    int64_t dead_retention_ms;
+    struct changes *changes; /* for the loop */
+    struct job_paces *paces; /* NULL: nobody sends, rates do not matter */
+    bool busy;               /* out: there is more to do at once */
+};
+/* Does a slice of *j, counts in it what it did, and sets state JOB_DONE where nothing is left. The
+ * row is written by job_step(), in the same transaction. */
+typedef enum err_code job_step_fn(struct job_slice *s, struct job *j, struct err *err);
+
+struct job_work {
+    job_step_fn *step;
+    bool delivers; /* comes to its end by deliveries, which only a daemon makes */
+    bool held;     /* an operator may pause, resume and cancel it; else it runs to its end */
+};
+const struct job_work *job_work(enum job_kind kind);
+
+/* One slice of an active job (any other is left alone): step, started_at and finished_at, the row
+ * where something changed, a line in the log where it is done. */
+enum err_code job_step(struct job_slice *s, struct job *j, struct err *err);
+static inline bool job_over(const struct job *j)
+{
+    return j->state == JOB_DONE || j->state == JOB_CANCELLED;
+}
+
+struct job_paces *job_paces_new(void); /* NULL: no memory */
+void job_paces_free(struct job_paces *p);
+
+/* ---- the steps, by file ---- */
+job_step_fn job_replay_step; /* job_replay.c */
+
+#endif
