@@ -1,4 +1,5 @@
-/* store/backend_sqlite_dead.c: dead letters: list, count, look, replay, purge, note.
+/* store/backend_sqlite_dead.c: dead letters: list, count, look, replay, note. (Purge and restore:
+ * backend_sqlite_purge.c.)
  *
  * While a delivery is dead its payload lies here, sealed and bound to its number; the event's own
  * copy goes when nothing else needs it, and a replay puts it back. */
@@ -163,9 +164,8 @@ enum err_code sq_dead_get(struct backend *b, int64_t num, struct arena *a, struc
     return code;
 }
 
-/* ---- replay, purge, note ---- */
-static enum err_code load_dead(struct sq *q, int64_t num, struct sq_open_delivery *d,
-                               struct err *err)
+/* ---- replay, note ---- */
+enum err_code sq_dead_load(struct sq *q, int64_t num, struct sq_open_delivery *d, struct err *err)
 {
     enum err_code code = sq_delivery_load(q, num, d, err);
     if (code == OK && d->state != DELIVERY_DEAD)
@@ -182,7 +182,7 @@ static enum err_code sub_lives(struct sq *q, int64_t sub, struct err *err)
     return code;
 }
 
-static enum err_code letter_delete(struct sq *q, int64_t num, struct err *err)
+enum err_code sq_letter_delete(struct sq *q, int64_t num, struct err *err)
 {
     return sq_run(q, SQ_DEAD_DEL, err, "DELETE FROM dead WHERE num = ?1", "l", num);
 }
@@ -231,7 +231,7 @@ static enum err_code reopen(struct sq *q, const struct sq_open_delivery *d, int6
                " WHERE num = ?1 AND state = 5",
                "lillll", d->num, (int)state, now_ms, due_ms, job, expires);
     if (code == OK)
-        code = letter_delete(q, d->num, err);
+        code = sq_letter_delete(q, d->num, err);
     if (code == OK)
         code = sq_ready_put(q, d->sub, due_ms, d->num, now_ms, err);
     if (code == OK && expires != 0)
@@ -244,7 +244,7 @@ enum err_code sq_dead_replay(struct backend *b, int64_t num, int64_t job, int64_
 {
     struct sq *q = sq_of(b);
     struct sq_open_delivery d;
-    enum err_code code = load_dead(q, num, &d, err);
+    enum err_code code = sq_dead_load(q, num, &d, err);
     if (code == OK)
         code = sub_lives(q, d.sub, err);
     if (code == OK)
@@ -252,30 +252,6 @@ enum err_code sq_dead_replay(struct backend *b, int64_t num, int64_t job, int64_
     if (code == OK)
         code = reopen(q, &d, job, due_ms, now_ms, err);
     free(d.line);
-    return code;
-}
-
-enum err_code sq_dead_purge(struct backend *b, int64_t num, int64_t now_ms, struct settled *out,
-                            struct err *err)
-{
-    struct sq *q = sq_of(b);
-    struct sq_open_delivery d;
-    struct settled r = {0};
-    enum err_code code = load_dead(q, num, &d, err);
-    if (code == OK)
-        code = sq_run(q, SQ_DEAD_PURGED, err,
-                      "UPDATE delivery SET state = 6, finished_ms = ?2 WHERE num = ?1"
-                      " AND state = 5",
-                      "ll", num, now_ms);
-    if (code == OK)
-        code = letter_delete(q, num, err);
-    if (code == OK)
-        code = sq_line_leave(q, &d, now_ms, &r.next_due_ms, err);
-    if (code == OK)
-        code = sq_count_move(q, d.sub, DELIVERY_DEAD, DELIVERY_DISCARDED, err);
-    free(d.line);
-    if (code == OK && out != NULL)
-        *out = r;
     return code;
 }
 

@@ -198,6 +198,12 @@ struct dead_letter {
     const char *note;
 };
 
+/* A dead letter that was purged and can be restored. */
+struct purged {
+    int64_t num; /* of its delivery */
+    int64_t sub, until_ms;
+};
+
 /* One filter for every list. Zero value: everything. Fields AND together. */
 struct filter {
     const int64_t *subs;

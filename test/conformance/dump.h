@@ -6,7 +6,8 @@
 #include "base/buf.h"
 #include "test/conformance/bed.h"
 
-enum { DUMP_PAGE = 7 }; /* small, so that cursors are walked */
+enum { DUMP_PURGE_JOB = 77 }; /* whose purged letters are shown */
+enum { DUMP_PAGE = 7 };       /* small, so that cursors are walked */
 
 static inline void dump_text(struct buf *out, const char *name, const char *text)
 {
@@ -163,6 +164,21 @@ static inline void dump_ready(struct bed *bed, int64_t sub, struct buf *out)
     }
 }
 
+static inline void dump_purged(struct bed *bed, struct buf *out)
+{
+    struct purged *list;
+    size_t n;
+    int64_t count, bytes;
+    OK_OR_DIE(bed, bed->ops->purged_list(bed->b, DUMP_PURGE_JOB, 0, 0, 10000, &bed->a, &list, &n,
+                                         &bed->err));
+    for (size_t i = 0; i < n; i++)
+        buf_addf(out, "purged d%" PRId64 " s%" PRId64 " until%" PRId64 "\n", list[i].num,
+                 list[i].sub, list[i].until_ms);
+    OK_OR_DIE(bed, bed->ops->purged_count(bed->b, DUMP_PURGE_JOB, 0, &count, &bytes, &bed->err));
+    assert_int_equal(count, (int64_t)n);
+    buf_addf(out, "purged bytes%" PRId64 "\n", bytes);
+}
+
 static inline void dump_rest(struct bed *bed, struct buf *out)
 {
     struct job *jobs;
@@ -201,6 +217,7 @@ static inline void dump_all(struct bed *bed, const int64_t *subs, size_t subs_n,
     dump_deliveries(bed, out, seen);
     dump_dead(bed, false, out);
     dump_dead(bed, true, out);
+    dump_purged(bed, out);
     for (size_t i = 0; i < subs_n; i++)
         dump_ready(bed, subs[i], out);
     dump_rest(bed, out);

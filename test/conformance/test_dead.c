@@ -263,15 +263,15 @@ static void purge(void **state)
     struct settled out;
     struct attempt *list;
     size_t n;
-    OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, first, T0 + 99, &out, &bed->err));
+    OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, first, 0, 0, T0 + 99, &out, &bed->err));
     assert_int_equal(out.next_due_ms, 0);
     struct delivery d = bed_delivery(bed, first);
     assert_int_equal(d.state, DELIVERY_DISCARDED);
     assert_int_equal(d.cause, CAUSE_RETRIES_EXHAUSTED);
     assert_int_equal(d.finished_ms, T0 + 99);
     assert_int_equal(bed->ops->dead_get(bed->b, first, &bed->a, &l, &bed->err), ERR_NOT_FOUND);
-    assert_int_equal(bed->ops->dead_purge(bed->b, first, T0, &out, &bed->err), ERR_STALE);
-    assert_int_equal(bed->ops->dead_purge(bed->b, 4242, T0, &out, &bed->err), ERR_STALE);
+    assert_int_equal(bed->ops->dead_purge(bed->b, first, 0, 0, T0, &out, &bed->err), ERR_STALE);
+    assert_int_equal(bed->ops->dead_purge(bed->b, 4242, 0, 0, T0, &out, &bed->err), ERR_STALE);
     OK_OR_DIE(bed, bed->ops->attempt_list(bed->b, first, &bed->a, &list, &n, &bed->err));
     assert_int_equal(n, 1); /* until retention */
     OK_OR_DIE(bed, bed->ops->counts(bed->b, counts, &rejects, &bed->err));
@@ -313,7 +313,7 @@ static void import_after_purge(void **state)
     export_letter(bed, first + 4, &l, &attempts, &n);
     assert_int_equal(n, 2);
     assert_int_equal(bed->ops->dead_import(bed->b, &l, attempts, n, &bed->err), ERR_EXISTS);
-    OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, first + 4, T0 + 98, &out, &bed->err));
+    OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, first + 4, 0, 0, T0 + 98, &out, &bed->err));
     l.expires_ms = T0 + 777;
     OK_OR_DIE(bed, bed->ops->dead_import(bed->b, &l, attempts, n, &bed->err));
     OK_OR_DIE(bed, bed->ops->dead_get(bed->b, first + 4, &bed->a, &again, &bed->err));
