@@ -179,6 +179,11 @@ struct backend_ops {
                                struct dead_letter **out, size_t *n, struct err *);
     enum err_code (*dead_count)(struct backend *, const struct filter *, int64_t *count,
                                 int64_t *payload_bytes, struct err *);
+    /* The letters that match (limit and cursor do not count) in groups by what the DEAD_BY_… bits of
+     * `by` say (0: one group of all), the largest first. None matches: *n is 0. ERR_INVALID: more
+     * than DEAD_GROUPS_MAX groups (store/dead_groups.h). */
+    enum err_code (*dead_groups)(struct backend *, const struct filter *, unsigned by,
+                                 struct arena *, struct dead_group **out, size_t *n, struct err *);
     /* Payload opened. */
     enum err_code (*dead_get)(struct backend *, int64_t num, struct arena *, struct dead_letter *,
                               struct err *);

@@ -192,6 +192,7 @@ const struct backend_ops backend_memory = {
     .bring_back = mem_bring_back,
     .dead_list = mem_dead_list,
     .dead_count = mem_dead_count,
+    .dead_groups = mem_dead_groups,
     .dead_get = mem_dead_get,
     .dead_replay = mem_dead_replay,
     .dead_purge = mem_dead_purge,

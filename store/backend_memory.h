@@ -251,6 +251,8 @@ enum err_code mem_dead_list(struct backend *, const struct filter *, struct aren
                             struct dead_letter **, size_t *, struct err *);
 enum err_code mem_dead_count(struct backend *, const struct filter *, int64_t *, int64_t *,
                              struct err *);
+enum err_code mem_dead_groups(struct backend *, const struct filter *, unsigned, struct arena *,
+                              struct dead_group **, size_t *, struct err *);
 enum err_code mem_dead_get(struct backend *, int64_t, struct arena *, struct dead_letter *,
                            struct err *);
 enum err_code mem_dead_replay(struct backend *, int64_t, int64_t, int64_t, int64_t, struct err *);

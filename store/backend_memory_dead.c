@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "store/dead_groups.h"
 
 /* ---- read ---- */
 static void read_dead(const struct mem_db *db, const struct dead_letter *row, bool with_payload,
@@ -106,6 +107,40 @@ enum err_code mem_dead_count(struct backend *b, const struct filter *f, int64_t 
     *count = n;
     *payload_bytes = bytes;
     return OK;
+}
+
+enum err_code mem_dead_groups(struct backend *b, const struct filter *f, unsigned by,
+                              struct arena *a, struct dead_group **out, size_t *n, struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    struct dead_grouping g;
+    struct filter whole = *f;
+    whole.after_ms = whole.after_num = 0;
+    dead_grouping_init(&g, by, clock_store_ms(), a);
+    for (const struct mem_node *i = mem_from(db, MEM_DEAD, mem_num(INT64_MIN)); i != NULL;
+         i = i->next[0]) {
+        const struct dead_letter *l = i->row;
+        const struct mem_delivery *row = mem_get(db, MEM_DELIVERY, mem_num(l->delivery.num));
+        struct dead_facts facts = {.num = l->delivery.num,
+                                   .sub = l->sub_num,
+                                   .died_ms = l->died_ms,
+                                   .expires_ms = l->event.expires_ms,
+                                   .cause = row->d.cause,
+                                   .attempts = row->d.attempts,
+                                   .last_status = row->d.last_status,
+                                   .last_outcome = row->d.last_outcome,
+                                   .payload_bytes = (int64_t)l->event.payload_bytes,
+                                   .type = l->event.type,
+                                   .type_n = strlen(l->event.type)};
+        if (matches(db, &whole, l))
+            dead_grouping_add(&g, &facts);
+    }
+    enum err_code code = dead_grouping_take(&g, out, n, err);
+    for (size_t i = 0; code == OK && (by & DEAD_BY_SUBSCRIPTION) && i < *n; i++) {
+        const struct dead_letter *l = mem_get(db, MEM_DEAD, mem_num((*out)[i].example));
+        (*out)[i].sub_name = arena_copy(a, l->sub_name);
+    }
+    return code;
 }
 
 enum err_code mem_dead_get(struct backend *b, int64_t num, struct arena *a, struct dead_letter *out,

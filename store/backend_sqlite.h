@@ -6,8 +6,9 @@
  *   backend_sqlite_event.c   events: put, get, list; deliveries and attempts as rows to read
  *   backend_sqlite_claim.c   what is due
  *   backend_sqlite_settle.c  the moves of a delivery: settle, kill, the ordering key's line
- *   backend_sqlite_dead.c    dead letters
+ *   backend_sqlite_dead.c    the moves of a dead letter: replay, note
  *   backend_sqlite_purge.c   out of the dead letters, and back while that can be
+ *   backend_sqlite_look.c    dead letters looked at: list, count, groups, one of them
  *   backend_sqlite_import.c  an exported dead letter comes back
  *   backend_sqlite_misc.c    jobs, intake's memory, audit, meta, counts
  *   backend_sqlite_retain.c  what retention deletes */
@@ -83,6 +84,7 @@ enum sq_slot {
     SQ_FUTURE_SCAN,
     SQ_EXPIRED_SCAN,
     SQ_DEAD_PUT,
+    SQ_DEAD_NAME,
     SQ_DEAD_GET,
     SQ_DEAD_PAYLOAD,
     SQ_DEAD_DEL,
@@ -171,6 +173,7 @@ struct sq {
     struct sq_deltas deltas, marked;
     int64_t over_at, event_at, attempt_at; /* where the next slice of retention goes on */
     int64_t expired_ms, expired_num;       /* and of kill_expired */
+    struct dead_grouping *grouping;        /* what a query of dead_groups adds to */
     sqlite3_stmt *stmts[SQ_SLOTS];
 };
 
@@ -298,6 +301,12 @@ enum err_code sq_event_unused(struct sq *q, int64_t event, struct err *err);
 enum err_code sq_attempt_put(struct sq *q, const struct attempt *a, int64_t delivery, int n,
                              int64_t job, struct err *err);
 
+/* ---- looks at dead letters (backend_sqlite_look.c) ---- */
+enum err_code sq_look_init(struct sq *q, struct err *err); /* for each connection */
+/* OK also where the letter has no payload (imported without one): then *out is NULL. */
+enum err_code sq_dead_payload(struct sq *q, int64_t num, struct arena *a, const void **out,
+                              size_t *n, struct err *err);
+
 /* ---- operations, by file ---- */
 enum err_code sq_partner_put(struct backend *, const struct partner *, struct err *);
 enum err_code sq_partner_get(struct backend *, const char *, struct arena *, struct partner *,
@@ -345,6 +354,8 @@ enum err_code sq_dead_list(struct backend *, const struct filter *, struct arena
                            struct dead_letter **, size_t *, struct err *);
 enum err_code sq_dead_count(struct backend *, const struct filter *, int64_t *, int64_t *,
                             struct err *);
+enum err_code sq_dead_groups(struct backend *, const struct filter *, unsigned, struct arena *,
+                             struct dead_group **, size_t *, struct err *);
 enum err_code sq_dead_get(struct backend *, int64_t, struct arena *, struct dead_letter *,
                           struct err *);
 enum err_code sq_dead_replay(struct backend *, int64_t, int64_t, int64_t, int64_t, struct err *);
