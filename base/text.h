@@ -22,6 +22,8 @@ void text_size(char *out, size_t room, int64_t bytes); /* "41.2 MiB" */
 #define TEXT_TIME_MAX 32
 /* RFC 3339 UTC with ms: 2026-11-22T05:07:41.120Z. Returns out. */
 char *text_time(char out[TEXT_TIME_MAX], int64_t wall_ms);
+/* The same moment in the zone of TZ: 2026-11-22T06:07:41.120+01:00. Returns out. */
+char *text_time_local(char out[TEXT_TIME_MAX], int64_t wall_ms);
 int text_days_in_month(int year, int month); /* month 1..12 */
 /* RFC 3339 with any offset or Z. */
 bool text_parse_time(const char *text, int64_t *out_ms);

@@ -3,6 +3,7 @@
 #include "base/text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -98,6 +99,23 @@ char *text_time(char out[TEXT_TIME_MAX], int64_t wall_ms)
     at = put_digits(at, t.tm_min, 2, ':');
     at = put_digits(at, t.tm_sec, 2, '.');
     *put_digits(at, (int)rest, 3, 'Z') = '\0';
+    return out;
+}
+
+char *text_time_local(char out[TEXT_TIME_MAX], int64_t wall_ms)
+{
+    time_t s = (time_t)(wall_ms / 1000);
+    struct tm t = {0};
+    char offset[8];
+
+    tzset();
+    localtime_r(&s, &t);
+    text_time(out, wall_ms + t.tm_gmtoff * 1000);
+    long minutes = labs(t.tm_gmtoff) / 60;
+
+    snprintf(offset, sizeof offset, "%c%02ld:%02ld", t.tm_gmtoff < 0 ? '-' : '+',
+             minutes / 60 % 100, minutes % 60);
+    memcpy(out + strlen("2026-11-22T05:07:41.120"), offset, strlen(offset) + 1);
     return out;
 }
 

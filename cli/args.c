@@ -196,6 +196,23 @@ static int command_find(struct args *a, struct buf *why)
     return 0;
 }
 
+/* A name that a global flag shares with one of the command's own means the latter. */
+static void flags_own(struct args *a)
+{
+    for (size_t i = 0; i < a->given_n; i++) {
+        enum flag_id id = a->given[i].flag;
+
+        for (size_t k = 0; k < FLAGS; k++) {
+            if (k == id || !(a->command->flags & FLAG_BIT(k)) ||
+                strcmp(flags_table[k].name, flags_table[id].name) != 0)
+                continue;
+            a->given[i].flag = (enum flag_id)k;
+            a->values[k] = a->given[i].value;
+            a->values[id] = NULL;
+        }
+    }
+}
+
 static int command_check(const struct args *a, struct buf *why)
 {
     const struct command *c = a->command;
@@ -251,8 +268,10 @@ int args_parse(struct args *a, int argc, char *const *argv, struct buf *why)
     }
     if (rc == 0 && a->words_n > 0)
         rc = command_find(a, why);
-    if (rc == 0 && a->command != NULL)
+    if (rc == 0 && a->command != NULL) {
+        flags_own(a);
         rc = command_check(a, why);
+    }
     return rc;
 }
 

@@ -66,6 +66,13 @@ int cli_conf(struct cli *cli)
     return rc == OK ? 0 : denied ? CLI_DENIED : CLI_CONFIG;
 }
 
+const char *cli_no_asking(const struct cli *cli)
+{
+    return cli_flag(cli, FLAG_NO_INPUT) != NULL ? "--no-input was given"
+           : isatty(STDIN_FILENO) == 1          ? "standard error is not a terminal"
+                                                : "standard input is not a terminal";
+}
+
 bool cli_ask(const char *question, char *out, size_t room)
 {
     fputs(question, stderr);
@@ -83,8 +90,7 @@ int cli_confirm(const struct cli *cli, const char *question)
     if (cli_flag(cli, FLAG_YES) != NULL)
         return 0;
     if (!cli->in_tty)
-        return out_fail(cli, CLI_USAGE, "usage",
-                        "refusing without --yes: standard input is not a terminal");
+        return out_fail(cli, CLI_USAGE, "usage", "refusing without --yes: %s", cli_no_asking(cli));
     if (cli_ask(question, answer, sizeof answer) &&
         (strcmp(answer, "y") == 0 || strcmp(answer, "Y") == 0 || strcmp(answer, "yes") == 0))
         return 0;

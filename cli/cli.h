@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "cli/args.h"
 #include "policy/conf.h"
@@ -40,12 +41,21 @@ extern const struct cli_exit_row cli_exits[]; /* ends with meaning NULL */
 int cli_exit_of_status(int status, const char *code, int on_invalid);
 
 enum out_format { OUT_TABLE, OUT_JSON, OUT_JSONL, OUT_ID };
+enum out_times { OUT_TIMES_AUTO, OUT_TIMES_UTC, OUT_TIMES_LOCAL }; /* auto: ago on a terminal */
 
 struct client;
 struct cli {
     const struct args *args;
     enum out_format format;
-    bool in_tty, out_tty, err_tty;
+    enum out_times times;
+    bool in_tty; /* somebody can be asked: terminals to read from and to ask on, no --no-input */
+    bool out_tty, err_tty;
+    bool out_color, err_color; /* out_style.h */
+    bool headers;
+    const char *columns; /* --columns; NULL: the table's own */
+    bool verbose;
+    int64_t timeout_ms; /* of one request */
+    int *refused; /* exit status of what only a table could see: --columns with a wrong name */
     const char *config_file;
     struct conf *conf;     /* NULL until cli_conf() */
     struct client *client; /* NULL until the first call */
@@ -53,6 +63,10 @@ struct cli {
 
 /* The whole program; returns the exit status. */
 int cli_run(int argc, char **argv);
+/* What the terminals are, and then (globals.c) what the global flags say: 0, or 64 with a message.
+ */
+void globals_terminals(struct cli *cli);
+int globals_read(struct cli *cli);
 
 /* Loads the configuration once; 0, or 78 with every mistake printed. */
 int cli_conf(struct cli *cli);
@@ -60,6 +74,8 @@ int cli_conf(struct cli *cli);
 const char *cli_flag(const struct cli *cli, enum flag_id id);
 /* Asks on the terminal; 0: yes, else CLI_USAGE with a message that names --yes. */
 int cli_confirm(const struct cli *cli, const char *question);
+/* Why nobody can be asked, where !in_tty: for "refusing without --yes: %s". */
+const char *cli_no_asking(const struct cli *cli);
 /* One line from the terminal, without the newline; false: end of input. */
 bool cli_ask(const char *question, char *out, size_t room);
 

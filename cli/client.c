@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "base/url.h"
+#include "cli/client_log.h"
 #include "cli/out.h"
 #include "engine/api.h"
 #include "engine/intake.h"
@@ -26,7 +27,6 @@
 
 #define ANSWER_MAX_BYTES ((size_t)64 << 20)
 #define LOCK_WAIT_MS 2000
-#define CALL_TIMEOUT_MS 60000L
 
 struct client {
     CURL *curl;
@@ -63,15 +63,17 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
 
 enum reach { REACH_ANSWERED, REACH_NO_DAEMON, REACH_LOST, REACH_FAILED };
 
-static void curl_setup(CURL *curl, const char *socket, const struct client_request *r,
-                       struct curl_slist *headers, struct answer *out)
+static void curl_setup(struct cli *cli, const struct client_request *r, struct curl_slist *headers,
+                       struct answer *out)
 {
+    CURL *curl = cli->client->curl;
+
     curl_easy_reset(curl);
-    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
+    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, cli->conf->listen_socket);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "webhookctl/" WEBHOOKD_VERSION);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, CALL_TIMEOUT_MS);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)cli->timeout_ms);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
@@ -88,6 +90,20 @@ static bool connection_lost(CURLcode code)
 {
     return code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR || code == CURLE_GOT_NOTHING ||
            code == CURLE_PARTIAL_FILE;
+}
+
+static int no_answer(const struct cli *cli, const struct client_request *r, CURLcode code)
+{
+    const char *doubt = strcmp(r->method, "GET") == 0 ? "" : "; whether it was done is not known";
+    char waited[32];
+
+    text_duration(waited, sizeof waited, cli->timeout_ms);
+    if (code == CURLE_OPERATION_TIMEDOUT)
+        return out_fail(cli, CLI_UNREACHABLE, "unavailable",
+                        "webhookd at %s did not answer within %s%s; --timeout DUR waits longer",
+                        cli->conf->listen_socket, waited, doubt);
+    return out_fail(cli, CLI_UNREACHABLE, "unavailable", "webhookd at %s did not answer: %s%s",
+                    cli->conf->listen_socket, curl_easy_strerror(code), doubt);
 }
 
 /* Fills out on REACH_ANSWERED; *rc is the exit code of REACH_FAILED, whose reason was printed.
@@ -110,7 +126,7 @@ static enum reach ask_daemon(struct cli *cli, const struct client_request *r, st
     struct curl_slist *more = curl_slist_append(headers, "Expect:");
 
     headers = more ? more : headers;
-    curl_setup(curl, cli->conf->listen_socket, r, headers, out);
+    curl_setup(cli, r, headers, out);
     curl_easy_setopt(curl, CURLOPT_URL, url.data);
     CURLcode code = curl_easy_perform(curl);
 
@@ -132,9 +148,7 @@ static enum reach ask_daemon(struct cli *cli, const struct client_request *r, st
                        "no permission for %s: run as root or as a member of its group",
                        cli->conf->listen_socket);
     else
-        *rc = out_fail(cli, CLI_UNREACHABLE, "unavailable",
-                       "webhookd at %s did not answer: %s; whether it was done is not known",
-                       cli->conf->listen_socket, curl_easy_strerror(code));
+        *rc = no_answer(cli, r, code);
     return REACH_FAILED;
 }
 
@@ -316,10 +330,12 @@ int client_send(struct cli *cli, const struct client_request *r, struct answer *
     int64_t until = clock_mono_ms() + LOCK_WAIT_MS;
     struct err err = {OK, ""};
     bool again = strcmp(r->method, "GET") == 0; /* who only looks may look twice */
+    int64_t start = clock_mono_ms();
     int rc = client_ready(cli);
 
     memset(out, 0, sizeof *out);
     buf_init(&out->raw, ANSWER_MAX_BYTES);
+    client_log_request(cli, r);
     while (rc == 0) {
         enum reach reach = ask_daemon(cli, r, out, again, &rc);
 
@@ -353,6 +369,7 @@ int client_send(struct cli *cli, const struct client_request *r, struct answer *
         answer_fini(out);
         return rc;
     }
+    client_log_answer(cli, out, clock_mono_ms() - start);
     out->json = json_loadb(out->raw.data ? out->raw.data : "", out->raw.len, JSON_ALLOW_NUL, NULL);
     if (out->json == NULL && out->raw.len > 0 && out->raw.data[0] == '{')
         out->json = parse_softened(&out->raw);

@@ -100,7 +100,7 @@ static int replay_preview(struct cli *cli, struct filter_flags *f, double rate, 
 
     pace_text(pace, sizeof pace, rate, *count);
     if (dry && cli->format != OUT_TABLE)
-        printf("%s\n", a.raw.data);
+        out_json_raw(a.raw.data, a.raw.len);
     else if (*count + *left_out > 0 && (dry || (asks && *count > 0)))
         rc = preview_print(cli, f, dry ? stdout : stderr, a.json, pace);
     if (dry)

@@ -94,7 +94,7 @@ int cmd_event_emit(struct cli *cli)
         return rc;
     rc = client_judge(cli, &a, CLI_DATA);
     if (rc == 0 && out_is_json(cli)) {
-        printf("%s\n", a.raw.data);
+        out_json_raw(a.raw.data, a.raw.len);
     } else if (rc == 0) {
         const char *id = out_string(a.json, "id");
         bool duplicate = json_is_true(json_object_get(a.json, "duplicate"));

@@ -125,7 +125,7 @@ static int rejects_each(struct cli *cli, const char *method, const char *verb, c
         if (one == 0) {
             good++;
             if (out_is_json(cli))
-                printf("%s\n", a.raw.data ? a.raw.data : "");
+                out_json_raw(a.raw.data, a.raw.len);
             answer_fini(&a);
         } else {
             last = one;

@@ -44,7 +44,7 @@ int cmd_status(struct cli *cli)
             if (out_integer(a.json, "deliveries.dead") > 0)
                 out_note("Next: webhookctl dlq summary");
         } else {
-            printf("%s\n", a.raw.data ? a.raw.data : "");
+            out_json_raw(a.raw.data, a.raw.len);
         }
         rc = ready ? CLI_OK : CLI_NO;
     }

@@ -7,11 +7,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One name has one meaning (with or without a value) in all commands, so that a flag may stand
- * before the noun. */
+/* One name takes a value in all commands or in none, so that a flag may stand before the noun. Two
+ * may share a name (--timeout): the command's own is meant where it has one, else the global one. */
 enum flag_id {
     FLAG_CONFIG,
     FLAG_OUTPUT,
+    FLAG_JSON,
+    FLAG_QUIET,
+    FLAG_COLUMNS,
+    FLAG_NO_HEADERS,
+    FLAG_UTC,
+    FLAG_LOCAL,
+    FLAG_COLOR,
+    FLAG_NO_INPUT,
+    FLAG_CALL_TIMEOUT, /* --timeout, but where a command has a --timeout of its own */
+    FLAG_VERBOSE,
     FLAG_HELP,
     FLAG_VERSION,
     FLAG_YES,
@@ -77,8 +87,8 @@ struct flag {
     const char *help;
 };
 extern const struct flag flags_table[FLAGS];
-#define FLAGS_GLOBAL                                                                               \
-    (FLAG_BIT(FLAG_CONFIG) | FLAG_BIT(FLAG_OUTPUT) | FLAG_BIT(FLAG_HELP) | FLAG_BIT(FLAG_VERSION))
+/* What every command takes: all that stand before FLAG_YES. */
+#define FLAGS_GLOBAL (FLAG_BIT(FLAG_VERSION + 1) - 1)
 
 struct cli;
 typedef int command_fn(struct cli *cli); /* returns the exit status */

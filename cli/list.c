@@ -133,8 +133,8 @@ int list_print(struct cli *cli, const struct list *l, size_t *shown, bool *more)
     struct printing p = {.cli = cli};
     char cursor[128];
 
-    if (cli->format == OUT_TABLE)
-        p.table = out_table_new(cli, l->columns);
+    if (cli->format == OUT_TABLE && (p.table = out_table_new(cli, l->columns)) == NULL)
+        return *cli->refused ? *cli->refused : CLI_INTERNAL;
     if (cli->format == OUT_JSON)
         p.items = json_array();
     int rc = list_walk(cli, l->path, l->filter, l->limit, cursor, print_item, &p);

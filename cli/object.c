@@ -39,7 +39,7 @@ bool object_plain(const struct cli *cli, const struct answer *a, const char *ref
     if (cli->format == OUT_ID)
         puts(id ? id : ref);
     else if (a->raw.len > 0)
-        printf("%s\n", a->raw.data);
+        out_json_raw(a->raw.data, a->raw.len);
     return true;
 }
 

@@ -8,19 +8,29 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "base/utf8.h"
+#include "cli/out_style.h"
 
 #define CELL_MAX_BYTES ((size_t)64 << 10)
 #define TIME_CHARACTERS strlen("2026-11-22T05:07:41.158Z")
 
 void out_note(const char *fmt, ...)
 {
+    char *text = NULL;
+    struct buf line;
     va_list ap;
 
     fflush(stdout); /* what was said before stands before it on a terminal too */
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    int n = vasprintf(&text, fmt, ap);
+
     va_end(ap);
-    fputc('\n', stderr);
+    buf_init(&line, CELL_MAX_BYTES);
+    if (n > 0)
+        text_escape_terminal(&line, text, (size_t)n, true);
+    fprintf(stderr, "%s\n", line.data ? line.data : "");
+    buf_fini(&line);
+    free(text);
 }
 
 bool out_is_json(const struct cli *cli)
@@ -123,15 +133,21 @@ int64_t out_integer(const json_t *object, const char *path)
 
 static void value_time(const struct cli *cli, const char *text, enum out_kind kind, struct buf *out)
 {
-    char ago[32];
+    char ago[32], local[TEXT_TIME_MAX];
     int64_t ms, now = clock_wall_ms();
+    bool raw = cli->times == OUT_TIMES_UTC || (cli->times == OUT_TIMES_AUTO && !cli->out_tty);
 
-    if (!cli->out_tty || !text_parse_time(text, &ms) || strlen(text) < TIME_CHARACTERS) {
+    if (raw || !text_parse_time(text, &ms) || strlen(text) < TIME_CHARACTERS) {
         text_escape_terminal(out, text, strlen(text), false);
         return;
     }
+    text_time_local(local, ms);
+    if (cli->times == OUT_TIMES_LOCAL) {
+        buf_adds(out, local);
+        return;
+    }
     if (kind == OUT_CLOCK) {
-        buf_add(out, text + strlen("2026-11-22T"), strlen("05:07:41.158"));
+        buf_add(out, local + strlen("2026-11-22T"), strlen("05:07:41.158"));
         return;
     }
     if (ms <= now && now - ms < 1000) {
@@ -162,6 +178,7 @@ static void value_number(const json_t *value, enum out_kind kind, struct buf *ou
     case OUT_LONG:
     case OUT_TIME:
     case OUT_CLOCK:
+    case OUT_STATE:
         break;
     }
     if (json_is_integer(value))
@@ -201,6 +218,19 @@ void out_value(const struct cli *cli, const json_t *value, enum out_kind kind, s
     }
 }
 
+static void out_field(const struct cli *cli, const char *label, enum out_kind kind,
+                      const char *text)
+{
+    enum out_style style = kind == OUT_STATE ? out_style_of(text) : STYLE_PLAIN;
+    struct buf line;
+
+    buf_init(&line, CELL_MAX_BYTES + 256);
+    buf_addf(&line, "%-14s ", label);
+    out_styled(&line, cli->out_color, style, text);
+    puts(line.data ? line.data : "");
+    buf_fini(&line);
+}
+
 void out_fields(const struct cli *cli, const json_t *object, const struct out_column *fields)
 {
     struct buf text;
@@ -212,7 +242,7 @@ void out_fields(const struct cli *cli, const json_t *object, const struct out_co
             continue;
         buf_init(&text, CELL_MAX_BYTES);
         out_value(cli, value, fields[i].kind, &text);
-        printf("%-14s %s\n", fields[i].header, text.data ? text.data : "-");
+        out_field(cli, fields[i].header, fields[i].kind, text.data ? text.data : "-");
         buf_fini(&text);
     }
 }
@@ -239,6 +269,42 @@ void out_escaped(const char *text, size_t n, const char *indent)
     buf_fini(&safe);
 }
 
+/* One hostile character as JSON may write it: in a string, where alone it can stand for itself. */
+static void json_escape(struct buf *out, uint32_t code)
+{
+    if (code < 0x10000)
+        buf_addf(out, "\\u%04x", (unsigned)code);
+    else
+        buf_addf(out, "\\u%04x\\u%04x", 0xd800u + ((code - 0x10000u) >> 10),
+                 0xdc00u + ((code - 0x10000u) & 0x3ffu));
+}
+
+void out_json_raw(const char *json, size_t n)
+{
+    const unsigned char *at = (const unsigned char *)json, *end = at + n;
+    struct buf safe;
+    uint32_t code = 0;
+    size_t step;
+
+    buf_init(&safe, n * 12 + 16);
+    for (; at < end; at += step) {
+        step = utf8_next(at, (size_t)(end - at), &code);
+        if (step == 0)
+            step = 1; /* no JSON of ours; nothing to be kept */
+        else if (code == '\n' || !utf8_is_hostile(code))
+            buf_add(&safe, at, step);
+        else if (code == '\t' || code == '\r') /* between tokens: in strings they are escaped */
+            buf_addc(&safe, ' ');
+        else
+            json_escape(&safe, code);
+    }
+    if (safe.len > 0)
+        fwrite(safe.data, 1, safe.len, stdout);
+    if (safe.len == 0 || safe.data[safe.len - 1] != '\n')
+        putchar('\n');
+    buf_fini(&safe);
+}
+
 void out_json(const json_t *value, bool lines)
 {
     /* 17 digits, as jansson has them, make 0.00036900000000000002 of 0.000369 */
@@ -246,6 +312,6 @@ void out_json(const json_t *value, bool lines)
         json_dumps(value, (lines ? JSON_COMPACT : JSON_INDENT(2)) | JSON_REAL_PRECISION(15));
 
     if (text != NULL)
-        puts(text);
+        out_json_raw(text, strlen(text));
     free(text);
 }

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "cli/cli.h"
 
+/* A line on standard error, harmless whatever is in it. */
 __attribute__((format(printf, 1, 2))) void out_note(const char *fmt, ...);
 /* The error as a line, or with -o json as the API's error object; returns exit_code. */
 __attribute__((format(printf, 4, 5))) int out_fail(const struct cli *cli, int exit_code,
@@ -29,6 +30,7 @@ enum out_kind {
     OUT_SECONDS, /* a number: 0.412s */
     OUT_MS,      /* a number of seconds: 19ms */
     OUT_BYTES,   /* 37.1 KiB */
+    OUT_STATE,   /* a word with a colour (out_style.h) */
 };
 struct out_column {
     const char *header;
@@ -46,6 +48,8 @@ int64_t out_integer(const json_t *object, const char *path);    /* 0: none */
 void out_value(const struct cli *cli, const json_t *value, enum out_kind kind, struct buf *out);
 
 struct out_table;
+/* Of its columns those that --columns names. NULL: it names one that is not there, which was said;
+ * all that follows is nothing then. */
 struct out_table *out_table_new(const struct cli *cli, const struct out_column *columns);
 void out_table_to(struct out_table *t, FILE *to); /* elsewhere than to stdout */
 void out_table_row(struct out_table *t, const json_t *item);
@@ -55,5 +59,8 @@ void out_table_print(struct out_table *t); /* and frees; prints nothing where it
 void out_fields(const struct cli *cli, const json_t *object, const struct out_column *fields);
 void out_escaped(const char *text, size_t n, const char *indent); /* lines, made harmless */
 void out_json(const json_t *value, bool lines);                   /* lines: compact, on one line */
+/* An answer's JSON as it came, numbers of any size included. What a terminal might obey is written
+ * as \\u escapes, which mean the same. */
+void out_json_raw(const char *json, size_t n);
 
 #endif

@@ -1,24 +1,100 @@
 /* cli/out_table.c: tables on a terminal and in a pipe (out.h). libsmartcols is used here alone. */
+#include <ctype.h>
 #include <libsmartcols/libsmartcols.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
-#include <wchar.h>
 
 #include "base/text.h"
 #include "cli/out.h"
+#include "cli/out_fit.h"
+#include "cli/out_style.h"
 
 #define CELL_MAX_BYTES ((size_t)64 << 10)
-#define COLUMNS_MAX 16
-#define LONG_MIN_WIDTH 8
+#define COLUMNS_MAX OUT_FIT_MAX
+#define MIN_WIDTH 8 /* to which a column may be cut */
+#define GAP 2
 
 struct out_table {
     const struct cli *cli;
-    const struct out_column *columns;
+    const struct out_column *columns[COLUMNS_MAX];
+    size_t columns_n;
     struct libscols_table *table;
     size_t rows;
+    FILE *to;
 };
+
+/* A header or a member's name as --columns may have it: "LAST DIED" is last-died and last_died. */
+static void column_key(char out[64], const char *text)
+{
+    text_copy(out, 64, text);
+    for (char *p = out; *p; p++)
+        *p = *p == ' ' || *p == '_' ? '-' : (char)tolower((unsigned char)*p);
+}
+
+static const struct out_column *column_find(const struct out_column *columns, const char *name)
+{
+    char wanted[64], key[64];
+
+    column_key(wanted, name);
+    for (size_t i = 0; columns[i].header; i++) {
+        column_key(key, columns[i].header);
+        if (strcmp(key, wanted) == 0)
+            return &columns[i];
+        column_key(key, columns[i].path);
+        if (strcmp(key, wanted) == 0)
+            return &columns[i];
+    }
+    return NULL;
+}
+
+static void column_unknown(const struct cli *cli, const struct out_column *columns,
+                           const char *name)
+{
+    char keys[COLUMNS_MAX][64], wanted[64];
+    const char *list[COLUMNS_MAX + 1];
+    struct buf all;
+    size_t n = 0;
+
+    buf_init(&all, 4096);
+    for (; columns[n].header && n < COLUMNS_MAX; n++) {
+        column_key(keys[n], columns[n].header);
+        list[n] = keys[n];
+        buf_addf(&all, "%s%s", n ? "," : "", keys[n]);
+    }
+    list[n] = NULL;
+    column_key(wanted, name);
+    const char *near = text_nearest(wanted, list);
+
+    *cli->refused = out_fail(cli, CLI_USAGE, "usage", "no column '%s'; there are %s%s%s%s", name,
+                             all.data ? all.data : "none", near ? "; did you mean '" : "",
+                             near ? near : "", near ? "'?" : "");
+    buf_fini(&all);
+}
+
+/* Which columns, in which order: --columns or all. False: it names one that is not there. */
+static bool columns_choose(struct out_table *t, const struct out_column *columns)
+{
+    const char *at = t->cli->columns;
+    char name[64];
+
+    for (size_t i = 0; at == NULL && columns[i].header && i < COLUMNS_MAX; i++)
+        t->columns[t->columns_n++] = &columns[i];
+    while (at != NULL && *at && t->columns_n < COLUMNS_MAX) {
+        size_t n = strcspn(at, ",");
+
+        text_copy(name, n + 1 < sizeof name ? n + 1 : sizeof name, at);
+        const struct out_column *column = column_find(columns, name);
+
+        if (column == NULL) {
+            column_unknown(t->cli, columns, name);
+            return false;
+        }
+        t->columns[t->columns_n++] = column;
+        at += n + (at[n] == ',');
+    }
+    return true;
+}
 
 struct out_table *out_table_new(const struct cli *cli, const struct out_column *columns)
 {
@@ -27,27 +103,29 @@ struct out_table *out_table_new(const struct cli *cli, const struct out_column *
     if (t == NULL)
         return NULL;
     t->cli = cli;
-    t->columns = columns;
-    t->table = scols_new_table();
-    if (t->table == NULL) {
+    t->to = stdout;
+    if (!columns_choose(t, columns) || (t->table = scols_new_table()) == NULL) {
         free(t);
         return NULL;
     }
     scols_table_set_column_separator(t->table, "  ");
     scols_table_enable_minout(t->table, 1);
+    scols_table_enable_noheadings(t->table, !cli->headers);
     /* Cells are escaped by out_value(); the library's own escapes would double the backslashes. */
     scols_table_enable_noencoding(t->table, 1);
     /* fit() knows what may give way, and marks it; the library would cut without a sign. */
     scols_table_set_termforce(t->table, SCOLS_TERMFORCE_NEVER);
-    for (size_t i = 0; columns[i].header; i++)
-        scols_table_new_column(t->table, columns[i].header, 0, 0);
+    for (size_t i = 0; i < t->columns_n; i++)
+        scols_table_new_column(t->table, t->columns[i]->header, 0, 0);
     return t;
 }
 
 void out_table_to(struct out_table *t, FILE *to)
 {
-    if (t != NULL)
-        scols_table_set_stream(t->table, to);
+    if (t == NULL)
+        return;
+    t->to = to;
+    scols_table_set_stream(t->table, to);
 }
 
 static json_t *column_value(const json_t *item, const char *path)
@@ -70,110 +148,126 @@ void out_table_row(struct out_table *t, const json_t *item)
     if (line == NULL)
         return;
     t->rows++;
-    for (size_t i = 0; t->columns[i].header; i++) {
+    for (size_t i = 0; i < t->columns_n; i++) {
+        const struct out_column *column = t->columns[i];
+
         buf_init(&cell, CELL_MAX_BYTES);
-        out_value(t->cli, column_value(item, t->columns[i].path), t->columns[i].kind, &cell);
+        out_value(t->cli, column_value(item, column->path), column->kind, &cell);
         scols_line_set_data(line, i, cell.data ? cell.data : "-");
+        if (column->kind == OUT_STATE && cell.data != NULL &&
+            out_style_of(cell.data) != STYLE_PLAIN)
+            scols_cell_set_color(scols_line_get_cell(line, i),
+                                 out_style_sequence(out_style_of(cell.data)));
         buf_fini(&cell);
     }
 }
 
-/* Columns that a text takes on the screen. */
-static size_t width_of(const char *text)
+static const char *cell_text(const struct out_table *t, size_t row, size_t column)
 {
-    mbstate_t state = {0};
-    size_t width = 0, n;
-    wchar_t c;
+    struct libscols_line *line = scols_table_get_line(t->table, row);
+    const char *text = scols_cell_get_data(scols_line_get_cell(line, column));
 
-    for (; (n = mbrtowc(&c, text, MB_CUR_MAX, &state)) != 0 && n <= MB_CUR_MAX; text += n)
-        width += wcwidth(c) > 0 ? (size_t)wcwidth(c) : 0;
-    return width;
-}
-
-/* Up to width columns of text, the last of them "…" where there was more. */
-static void cut(const char *text, size_t width, struct buf *out)
-{
-    mbstate_t state = {0};
-    size_t used = 0, n;
-    wchar_t c;
-
-    for (; (n = mbrtowc(&c, text, MB_CUR_MAX, &state)) != 0 && n <= MB_CUR_MAX; text += n) {
-        used += wcwidth(c) > 0 ? (size_t)wcwidth(c) : 0;
-        if (used >= width)
-            break;
-        buf_add(out, text, n);
-    }
-    buf_adds(out, "…");
-}
-
-static struct libscols_line *row(const struct out_table *t, size_t i)
-{
-    return scols_table_get_line(t->table, i);
+    return text ? text : "";
 }
 
 static void cut_column(struct out_table *t, size_t column, size_t width)
 {
     for (size_t i = 0; i < t->rows; i++) {
-        const char *text = scols_cell_get_data(scols_line_get_cell(row(t, i), column));
+        const char *text = cell_text(t, i, column);
         struct buf less;
 
-        if (text == NULL || width_of(text) <= width)
+        if (out_width(text) <= width)
             continue;
         buf_init(&less, CELL_MAX_BYTES);
-        cut(text, width, &less);
-        scols_line_set_data(row(t, i), column, less.data);
+        out_cut(&less, text, width);
+        scols_line_set_data(scols_table_get_line(t->table, i), column, less.data);
         buf_fini(&less);
     }
 }
 
-/* Where the terminal is too narrow, the widest of the long columns gives way, again and again, down
- * to its header or LONG_MIN_WIDTH. Ids and all else stay whole: a line that wraps can still be
- * copied from. */
-static void fit(struct out_table *t)
+/* "dlv_01N8D3VQ0C4T5": worth nothing unless whole. */
+static bool is_id(const char *text)
 {
-    size_t widths[COLUMNS_MAX] = {0}, whole[COLUMNS_MAX], n = 0, total = 0;
-    struct winsize size = {0};
-    size_t room =
-        ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+    return strlen(text) > 12 && text[3] == '_' &&
+           strspn(text + 4, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == strlen(text + 4);
+}
 
-    for (; t->columns[n].header && n < COLUMNS_MAX; n++) {
-        widths[n] = width_of(t->columns[n].header);
+/* How wide each column is, and how narrow it may become: ids, times and numbers stay whole. */
+static void measure(const struct out_table *t, struct out_fit *f)
+{
+    f->columns_n = t->columns_n;
+    f->gap = GAP;
+    for (size_t c = 0; c < t->columns_n; c++) {
+        enum out_kind kind = t->columns[c]->kind;
+        size_t head = out_width(t->columns[c]->header), whole = head;
+        bool ids = false;
+
         for (size_t i = 0; i < t->rows; i++) {
-            size_t w = width_of(scols_cell_get_data(scols_line_get_cell(row(t, i), n)));
+            size_t width = out_width(cell_text(t, i, c));
 
-            widths[n] = w > widths[n] ? w : widths[n];
+            whole = width > whole ? width : whole;
+            ids = ids || is_id(cell_text(t, i, c));
         }
-        whole[n] = widths[n];
-        total += widths[n] + (n > 0 ? 2 : 0);
+        f->columns[c].whole = f->columns[c].least = whole;
+        f->columns[c].first = kind == OUT_LONG;
+        if (!ids && (kind == OUT_LONG || kind == OUT_TEXT) && whole > MIN_WIDTH)
+            f->columns[c].least = head > MIN_WIDTH ? head : MIN_WIDTH;
     }
-    while (total > room) {
-        size_t widest = n;
+}
 
-        for (size_t i = 0; i < n; i++) {
-            if (t->columns[i].kind == OUT_LONG && widths[i] > LONG_MIN_WIDTH &&
-                widths[i] > strlen(t->columns[i].header) &&
-                (widest == n || widths[i] > widths[widest]))
-                widest = i;
-        }
-        if (widest == n)
-            break;
-        widths[widest]--;
-        total--;
+static void tell_hidden(const struct out_table *t, const struct out_fit *f)
+{
+    struct buf names;
+
+    buf_init(&names, 4096);
+    for (size_t c = 0; c < t->columns_n; c++) {
+        if (f->columns[c].hidden)
+            buf_addf(&names, "%s%s", names.len ? ", " : "", t->columns[c]->header);
     }
-    for (size_t i = 0; i < n; i++) {
-        if (widths[i] < whole[i])
-            cut_column(t, i, widths[i]);
+    if (names.len > 0)
+        out_note("(too narrow for %s; --columns chooses)", names.data);
+    buf_fini(&names);
+}
+
+/* A table is never wider than the terminal: long columns are cut, then names and such, then whole
+ * columns are left out, which is said. Ids are whole or not there. */
+static void fit(struct out_table *t, struct out_fit *f)
+{
+    struct winsize size = {0};
+
+    measure(t, f);
+    out_fit(f, ioctl(fileno(t->to), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80);
+    for (size_t c = 0; c < t->columns_n; c++) {
+        if (f->columns[c].hidden)
+            scols_column_set_flags(scols_table_get_column(t->table, c), SCOLS_FL_HIDDEN);
+        else if (f->columns[c].now < f->columns[c].whole)
+            cut_column(t, c, f->columns[c].now);
     }
+}
+
+static void colors(struct out_table *t)
+{
+    if (!(t->to == stderr ? t->cli->err_color : t->cli->out_color))
+        return;
+    scols_table_enable_colors(t->table, 1);
+    for (size_t c = 0; c < t->columns_n; c++)
+        scols_cell_set_color(scols_column_get_header(scols_table_get_column(t->table, c)),
+                             out_style_sequence(STYLE_HEAD));
 }
 
 void out_table_print(struct out_table *t)
 {
+    struct out_fit f = {.columns_n = 0};
+
     if (t == NULL)
         return;
-    if (t->rows > 0 && t->cli->out_tty)
-        fit(t);
-    if (t->rows > 0)
+    if (t->rows > 0) {
+        if (t->to == stderr ? t->cli->err_tty : t->cli->out_tty)
+            fit(t, &f);
+        colors(t);
         scols_print_table(t->table);
+        tell_hidden(t, &f);
+    }
     scols_unref_table(t->table);
     free(t);
 }

@@ -1,0 +1,184 @@
+"""How webhookctl behaves, whatever the command: the global flags, colours, times, widths, pipes whose reader went away, a daemon
+that does not answer."""
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+import unittest
+
+from harness import Daemon, Receiver, WEBHOOKCTL, wait_for
+
+QUICK = "retry: {default: {max_retries: 1, initial_delay: 20ms}}\n"
+RFC3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}"
+LISTS = ("dlq list", "dlq summary", "job list", "subscription list", "event list", "delivery list", "attempt list E-1", "partner list",
+         "outbox rejects list", "audit list", "config reference")
+
+
+class Manners(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.d = cls.enterClassContext(Daemon(QUICK)) if hasattr(cls, "enterClassContext") else cls.enter(Daemon(QUICK))
+        r = cls.enterClassContext(Receiver(503)) if hasattr(cls, "enterClassContext") else cls.enter(Receiver(503))
+        cls.d.subscribe(r.url, "--name", "acme-settlements-of-the-long-name", events="trade.*")
+        cls.d.subscribe(r.url, "--name", "paused", events="z")
+        cls.d.ctl("subscription", "pause", "paused")
+        cls.d.insert(*[dict(type="trade.settled.with.a.long.type", event_id=f"E-{n}", correlation_id="日本" * 20) for n in range(3)])
+        cls.d.insert(dict(type="a bad type"))
+        wait_for(lambda: cls.d.ctl("dlq", "count") == "3\n")
+        cls.d.ctl("dlq", "replay", "E-1", "--yes", check=1)
+
+    @classmethod
+    def enter(cls, what):  # Python before 3.11
+        value = what.__enter__()
+        cls.addClassCleanup(lambda: what.__exit__(None, None, None))
+        return value
+
+    def test_one_thing_said_in_three_ways(self):
+        d = self.d
+        self.assertEqual(d.ctl("--json", "dlq", "list"), d.ctl("-o", "json", "dlq", "list"))
+        self.assertEqual(d.ctl("dlq", "list", "-q"), d.ctl("-o", "id", "dlq", "list"))
+        self.assertEqual(d.ctl("dlq", "list", "--quiet", "--json"), d.ctl("-o", "json", "dlq", "list"))
+        self.assertIn("did you mean 'json'?", d.ctl("-o", "jsno", "dlq", "list", check=64, raw=True).stderr)
+
+    def test_columns(self):
+        d = self.d
+        lines = d.ctl("dlq", "list", "--columns", "cause,type,last_status", check=64, raw=True)
+        self.assertIn("no column 'last_status'; there are delivery,type,", lines.stderr)
+        self.assertEqual(lines.stdout, "")
+        self.assertIn("did you mean 'cause'?", d.ctl("dlq", "list", "--columns", "cuase", check=64, raw=True).stderr)
+        shown = d.ctl("dlq", "list", "--columns", "CAUSE,event_id").splitlines()
+        self.assertEqual(shown[0].split(), ["CAUSE", "EVENT"])
+        self.assertTrue(shown[1].startswith("retries_exhausted  E-"))
+        self.assertEqual(d.ctl("dlq", "list", "--columns=cause", "--no-headers"), "retries_exhausted\n" * 3)
+        self.assertIn("first-died", d.ctl("dlq", "summary", "--columns", "x", check=64, raw=True).stderr)
+
+    def test_times(self):
+        d, zone = self.d, {"TZ": "IST-5:30"}
+        run = lambda *args: subprocess.run([WEBHOOKCTL, "-c", d.conf, "attempt", "list", "E-1", "--columns=started", "--no-headers", *args],
+                                           env={**d.env, **zone}, capture_output=True, text=True, check=True).stdout.split("\n")[0]
+        self.assertRegex(run(), f"^{RFC3339}Z$")
+        self.assertEqual(run("--utc"), run())
+        self.assertRegex(run("--local"), f"^{RFC3339}\\+05:30$")
+        minutes = lambda text: int(text[11:13]) * 60 + int(text[14:16])
+        self.assertEqual((minutes(run("--local")) - minutes(run())) % 1440, 330)
+        shown = lambda *args: d.terminal("attempt", "list", "E-1", "--columns=started", "--no-headers", *args, env=zone)[1].split("\n")[0]
+        self.assertEqual(shown(), run("--local")[11:23])
+        self.assertEqual(shown("--utc"), run())
+        self.assertEqual(shown("--local"), run("--local"))
+        self.assertRegex(d.terminal("dlq", "list", "--columns=died", "--no-headers")[1], r"^(\d+[smh]( \d+[sm])? ago\n){3}$")
+        self.assertIn(f'"died_at":"{d.json("dlq", "list", "--local")["items"][0]["died_at"]}"', d.ctl("-o", "jsonl", "dlq", "list", "--local"))
+        d.ctl("dlq", "list", "--utc", "--local", check=64)
+
+    def test_colours(self):
+        d = self.d
+        with d.screen("sub", "list", columns=250) as t:
+            self.assertEqual(t.end(), 0)
+            self.assertEqual(t.screen.style_of("STATE"), {"bold"})
+            self.assertEqual(t.screen.style_of("NAME"), {"bold"})
+            self.assertEqual(t.screen.style_of("acme-settlements"), set())
+        plain = dict(term="dumb"), dict(env={"NO_COLOR": "1"}), dict(term="")
+        for how in plain:
+            self.assertNotIn("\x1b", d.terminal("sub", "list", **how)[1], how)
+        self.assertNotIn("\x1b", d.terminal("sub", "list", "--color", "never")[1])
+        self.assertIn("\x1b", d.terminal("sub", "list", env={"NO_COLOR": ""})[1])
+        self.assertNotIn("\x1b", d.ctl("sub", "list"))
+        self.assertIn("\x1b[1m", d.ctl("sub", "list", "--color", "always"))
+        self.assertNotIn("\x1b", d.ctl("sub", "list", "--color", "always", "--json"))
+        self.assertIn("did you mean 'always'?", d.ctl("sub", "list", "--color", "alwais", check=64, raw=True).stderr)
+        with open(os.devnull, "w") as nowhere:  # only standard error is a terminal: what goes to it is judged by it alone
+            with d.screen("sub", "list", stdout=nowhere) as t:
+                self.assertEqual(t.end(), 0)
+                self.assertNotIn("\x1b", t.shown)
+
+    def test_nobody_is_asked(self):
+        d = self.d
+        for args, why in ((["--no-input"], "--no-input was given"), ([], "")):
+            with d.screen("dlq", "replay", "--all", *args) as t:
+                if args:
+                    self.assertEqual(t.end(), 64)
+                    self.assertIn(f"refusing without --yes: {why}", t.shown)
+                else:
+                    t.wait("[y/N]")
+                    t.type("n\n")
+                    self.assertEqual(t.end(), 64)
+                    self.assertIn("nothing was changed", t.shown)
+        with open(os.devnull, "w") as nowhere:  # the question could not be seen
+            with d.screen("dlq", "replay", "--all", stderr=nowhere) as t:
+                self.assertEqual(t.end(), 64)
+        with d.screen("dlq", "replay", "--all") as t:
+            t.wait("[y/N]")
+            t.type("\x03")
+            self.assertEqual(t.end(), -signal.SIGINT)
+        self.assertIn("standard input is not a terminal", d.ctl("dlq", "replay", "--all", check=64, raw=True).stderr)
+        self.assertEqual(d.ctl("dlq", "count"), "3\n")
+
+    def test_tables_are_never_wider_than_the_terminal(self):
+        for command in LISTS:
+            whole = self.d.ctl(*command.split())
+            self.assertNotIn("…", whole, command)
+            for width in (40, 47, 60, 80, 133):
+                with self.d.screen(*command.split(), columns=width, rows=200) as t:
+                    self.assertEqual(t.end(), 0, command)
+                    widest = max(len(line) + sum(c in "日本" for c in line) for line in re.sub("\x1b\\[\\d*m", "", t.shown).split("\n")
+                                 if not line.startswith(("(too narrow", "Why:", "Next:", "webhookctl", "Each")))
+                    self.assertLessEqual(widest, width, (command, t.shown))
+
+    def test_what_is_left_out_is_said(self):
+        with self.d.screen("dlq", "list", columns=40) as t:
+            self.assertEqual(t.end(), 0)
+            self.assertRegex(t.shown, r"\(too narrow for .*CAUSE.*; --columns chooses\)")
+            self.assertEqual(len(re.findall("dlv_[0-9A-Z]+", t.shown)), 3)
+
+    def test_a_reader_that_goes_away(self):
+        for ignored in ("", "trap '' PIPE; "):
+            for command in (*LISTS, "dlq export", "dlq show E-1", "help", "help reference", "-o json event list", "-o jsonl dlq list"):
+                done = subprocess.run(["bash", "-c", f'{ignored}"$0" -c "$1" {command} | true; echo "${{PIPESTATUS[0]}}"', WEBHOOKCTL, self.d.conf],
+                                      capture_output=True, text=True)
+                self.assertIn(done.stdout.strip(), ("0", "141"), command)  # 0: it had said all before the reader went
+                self.assertNotRegex(done.stderr, "(?i)pipe|standard output", command)
+
+    def test_a_full_disk(self):
+        with open("/dev/full", "w") as full:
+            for command in ("dlq list", "help reference"):
+                done = subprocess.run([WEBHOOKCTL, "-c", self.d.conf, *command.split()], stdout=full, stderr=subprocess.PIPE, text=True)
+                self.assertEqual(done.returncode, 74)
+                self.assertIn("standard output: ", done.stderr)
+
+    def test_verbose(self):
+        d = self.d
+        with open(f"{d.dir}/bearer", "w") as f:
+            f.write("token-of-the-partner\n")
+        os.chmod(f"{d.dir}/bearer", 0o600)
+        with open(f"{d.dir}/headers", "w") as f:
+            f.write("X-Api-Key: key-of-the-partner\n")
+        done = d.ctl("-v", "sub", "add", "--url", "http://127.0.0.1:9009/", "--events", "never", "--name", "verbose", "--bearer-file", f"{d.dir}/bearer",
+                     "--header-file", f"{d.dir}/headers", raw=True)
+        secret = re.search("whsec_[^ \n]+", done.stdout).group(0)
+        self.assertIn("> POST /api/v1/subscriptions\n> {", done.stderr)
+        self.assertRegex(done.stderr, r'\n< 201, \d+ bytes in \d+ ms\n< \{')
+        self.assertIn('"secret":"***"', done.stderr)
+        for text in (secret, "token-of-the-partner", "key-of-the-partner"):
+            self.assertNotIn(text, done.stderr)
+        self.assertIn("> GET /api/v1/dead-letters?", d.ctl("dlq", "list", "-v", raw=True).stderr)
+        d.ctl("sub", "delete", "verbose", "--yes")
+
+
+class Hung(unittest.TestCase):
+    def test_a_daemon_that_does_not_answer(self):
+        with Daemon(start=False) as d:
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(f"{d.dir}/webhookd.sock")
+            listener.listen()
+            start = time.monotonic()
+            done = d.ctl("--timeout", "300ms", "dlq", "list", check=69, raw=True)
+            self.assertIn("did not answer within 300ms; --timeout DUR waits longer", done.stderr)
+            self.assertIn("whether it was done is not known", d.ctl("partner", "add", "x", "--timeout=200ms", check=69, raw=True).stderr)
+            self.assertLess(time.monotonic() - start, 10)
+            d.ctl("dlq", "list", "--timeout", "soon", check=64)
+            listener.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
