@@ -1,12 +1,10 @@
-/* cli/cmd_config.c: configuration, and the egress rules that are in it. */
+/* cli/cmd_config.c: the configuration: checked, shown, explained. */
 #include <stdio.h>
 #include <string.h>
 
-#include "base/url.h"
 #include "cli/cli.h"
 #include "cli/out.h"
 #include "policy/conf.h"
-#include "policy/egress.h"
 
 int cmd_config_check(struct cli *cli)
 {
@@ -84,42 +82,4 @@ int cmd_config_reference(struct cli *cli)
     json_decref(items);
     buf_fini(&text);
     return CLI_OK;
-}
-
-int cmd_egress_check(struct cli *cli)
-{
-    const char *kind = "policy", *why;
-    struct err err = {OK, ""};
-    struct url url;
-    bool literal = false;
-    int rc = cli_conf(cli);
-
-    if (rc != 0)
-        return rc;
-    enum err_code parsed = url_parse(cli->args->words[0], &url, &err);
-
-    if (parsed == ERR_INVALID) {
-        kind = "syntax";
-        why = err.text;
-    } else if (parsed != OK) {
-        return out_fail_err(cli, &err);
-    } else {
-        why = egress_judge_url(&cli->conf->egress, url.scheme, url.host, url.port, &literal, &kind);
-    }
-    if (out_is_json(cli)) {
-        json_t *json = json_pack("{s:b,s:s?,s:s?}", "allowed", why == NULL, "kind",
-                                 why ? kind : NULL, "reason", why);
-
-        out_json(json, cli->format == OUT_JSONL);
-        json_decref(json);
-    } else if (why == NULL) {
-        puts("allow");
-    } else {
-        printf("deny %s: ", kind ? kind : "policy");
-        out_escaped(why, strlen(why), "");
-    }
-    rc = why == NULL ? CLI_OK : CLI_NO;
-    if (parsed == OK)
-        url_fini(&url);
-    return rc;
 }

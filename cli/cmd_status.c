@@ -25,6 +25,20 @@ static const struct out_column fields[] = {{"Version", "version", OUT_TEXT},
                                            {"Jobs", "jobs_active", OUT_TEXT},
                                            OUT_COLUMNS_END};
 
+static void egress_print(const struct cli *cli, const json_t *egress)
+{
+    static const struct out_column egress_fields[] = {{"Paused", "since", OUT_TIME},
+                                                      {"Resumes", "resume_at", OUT_TIME},
+                                                      {"By", "actor", OUT_TEXT},
+                                                      {"Note", "note", OUT_TEXT},
+                                                      OUT_COLUMNS_END};
+
+    if (!json_is_true(json_object_get(egress, "paused")))
+        return;
+    puts("EGRESS IS PAUSED: nothing is sent to anybody; webhookctl egress resume ends it");
+    out_fields(cli, egress, egress_fields);
+}
+
 int cmd_status(struct cli *cli)
 {
     struct client_request r = {.method = "GET", .path = "/api/v1/status", .daemon_only = true};
@@ -40,6 +54,7 @@ int cmd_status(struct cli *cli)
         if (cli->format == OUT_TABLE) {
             printf("webhookd is %s%s\n", ready ? "ready" : "not ready",
                    json_is_true(json_object_get(a.json, "draining")) ? ", draining" : "");
+            egress_print(cli, json_object_get(a.json, "egress"));
             out_fields(cli, a.json, fields);
             if (out_integer(a.json, "deliveries.dead") > 0)
                 out_note("Next: webhookctl dlq summary");

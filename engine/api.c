@@ -56,6 +56,9 @@ static const struct api_route ROUTES[] = {
     {"GET" V1 "/outbox-rejects/{id}", ROUTE_READS, h_rejects_get},
     {"DELETE" V1 "/outbox-rejects/{id}", ROUTE_WRITES, h_rejects_delete},
     {"POST" V1 "/outbox-rejects/{id}/retry", WRITES_JSON, h_rejects_retry},
+    {"GET" V1 "/egress", ROUTE_READS, h_egress_get},
+    {"POST" V1 "/egress/pause", WRITES_JSON, h_egress_pause},
+    {"POST" V1 "/egress/resume", WRITES_JSON, h_egress_resume},
     {"GET" V1 "/audit", ROUTE_READS, h_audit_list},
     {"GET" V1 "/status", ROUTE_READS, h_status},
 };

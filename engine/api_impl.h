@@ -113,6 +113,8 @@ void render_delivery(struct buf *b, const char *name, const struct delivery *d);
 void render_delivery_item(struct buf *b, const struct delivery *d);
 void render_attempt(struct buf *b, const struct attempt *a);
 void render_letter(struct buf *b, const struct dead_letter *l); /* an item of the list */
+struct egress_pause; /* waiting: deliveries that would be sent otherwise */
+void render_egress(struct buf *b, const char *name, const struct egress_pause *p, int64_t waiting);
 void render_job(struct buf *b, const struct job *j, int64_t now_ms);
 
 /* ---- api_deliveries.c ---- */
@@ -139,6 +141,7 @@ api_handler h_dead_list, h_dead_count, h_dead_get, h_dead_purge, h_dead_export, 
 api_handler h_replays_post, h_dead_replay_one, h_jobs_list, h_jobs_get;
 api_handler h_jobs_cancel, h_jobs_pause, h_jobs_resume, h_jobs_step;
 api_handler h_rejects_list, h_rejects_get, h_rejects_delete, h_rejects_retry;
+api_handler h_egress_get, h_egress_pause, h_egress_resume;
 api_handler h_audit_list, h_status;
 
 /* api_subscriptions.c; ERR_NOT_FOUND is said: 404 */

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "engine/api_impl.h"
+#include "engine/egress_pause.h"
 
 /* ---- rejects ---- */
 
@@ -243,13 +244,17 @@ enum err_code h_status(struct api_call *c)
     const struct api_live *live = c->api->live;
     struct buf *b = &c->resp->body;
     int64_t counts[DELIVERY_STATES] = {0}, rejects = 0;
+    struct egress_pause egress;
     struct job *jobs = NULL;
     size_t jobs_n = 0;
     enum err_code rc = c->ops->counts(c->b, counts, &rejects, c->err);
     if (rc == OK)
         rc = c->ops->job_list(c->b, true, 0, 1000, c->mem, &jobs, &jobs_n, c->err);
+    if (rc == OK)
+        rc = egress_pause_read(c->b, &egress, c->err);
     if (rc != OK)
         return rc;
+    int64_t waiting = counts[DELIVERY_PENDING] + counts[DELIVERY_RETRYING];
     if (live)
         deliveries_in_flight(counts, live->in_flight, live->in_flight_retrying);
     put_open(b, NULL, '{');
@@ -264,6 +269,7 @@ enum err_code h_status(struct api_call *c)
     for (int i = 0; i < DELIVERY_STATES; i++)
         put_int(b, delivery_state_name((enum delivery_state)i), counts[i]);
     buf_addc(b, '}');
+    render_egress(b, "egress", &egress, waiting);
     put_int(b, "rejects", rejects);
     put_int(b, "jobs_active", (int64_t)jobs_n);
     put_live(b, live);

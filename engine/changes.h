@@ -26,6 +26,10 @@ struct changes {
     size_t rows_n, rows_bytes;
     int64_t *subs; /* created, changed, deleted: load the lane anew */
     size_t subs_n, subs_room;
+    struct change_egress { /* the kill switch was thrown */
+        bool told, paused;
+        int64_t resume_at_ms; /* 0: not by itself */
+    } egress;
     bool jobs;  /* a job was made or changed: look at jobs now */
     bool freed; /* ordering keys may go on, in subscriptions that nobody named */
     /* for metrics */

@@ -35,6 +35,7 @@ struct want {
 struct claim {
     struct scheduler *scheduler;
     int64_t now_ms;
+    unsigned pauses; /* of egress, as of its beginning */
     size_t n;
     struct want want[LANES_MAX];
 };
@@ -138,7 +139,8 @@ static enum err_code claim_work(struct backend *b, void *arg, struct err *err)
 }
 
 /* ---- the loop's part ---- */
-static void claim_arrived(struct scheduler *s, struct lane *l, struct want *w, bool ok,
+/* paused: egress was, since the claim began; its rows may be dead by now. */
+static void claim_arrived(struct scheduler *s, struct lane *l, struct want *w, bool ok, bool paused,
                           int64_t now_ms, int64_t generation)
 {
     int64_t woken = l->woken_ms;
@@ -168,7 +170,7 @@ static void claim_arrived(struct scheduler *s, struct lane *l, struct want *w, b
         lane_queue(l, t);
     }
     lane_ghosts_forget(l);
-    if (l->row.state != SUB_ACTIVE)
+    if (l->row.state != SUB_ACTIVE || paused)
         lanes_drop_queue(s, l);
 }
 
@@ -185,7 +187,7 @@ static void claim_done(void *arg, const struct err *err, int64_t generation)
 
         give_back(s, &w->ask);
         if (l != NULL) {
-            claim_arrived(s, l, w, err->code == OK, c->now_ms, generation);
+            claim_arrived(s, l, w, err->code == OK, s->pauses != c->pauses, c->now_ms, generation);
             if (l->row.state == SUB_DELETED && l->busy.n == 0)
                 lanes_reload(s, l->sub); /* it was kept for this answer only */
             else
@@ -229,6 +231,7 @@ static struct claim *claim_open(struct scheduler *s, struct claim *c, int64_t no
     if (c != NULL) {
         c->scheduler = s;
         c->now_ms = now_ms;
+        c->pauses = s->pauses;
     }
     return c;
 }

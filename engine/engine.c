@@ -17,6 +17,7 @@
 #include "base/process.h"
 #include "base/text.h"
 #include "base/url.h"
+#include "engine/egress_pause.h"
 #include "engine/http.h"
 #include "engine/intake.h"
 #include "engine/jobs.h"
@@ -56,7 +57,7 @@ struct engine {
     struct outbox_source *outbox;
     struct http *http;
     struct loop_timer *grace, *second;
-    bool ready, draining, cut;
+    bool ready, draining, cut, egress_paused;
     int status;
     int64_t started_ms, config_loaded_ms;
     int64_t delivered[RATE_WINDOW_S + 1]; /* a ring of the counter, one entry a second */
@@ -64,6 +65,21 @@ struct engine {
 };
 
 /* ---- what others tell us ---- */
+static void egress_changed(struct engine *e, const struct change_egress *ch)
+{
+    char until[TEXT_TIME_MAX];
+
+    if (ch->paused)
+        log_warn("egress_paused", "resume_at=%s effect=%s",
+                 ch->resume_at_ms != 0 ? text_time(until, ch->resume_at_ms) : NULL,
+                 "nothing is sent to anybody; webhookctl egress resume ends it");
+    else if (e->egress_paused)
+        log_info("egress_resumed", "effect=%s", "what waited is sent");
+    e->egress_paused = ch->paused;
+    scheduler_pause(e->scheduler, ch->paused);
+    sweep_wake_at(e->sweep, ch->resume_at_ms);
+}
+
 static void engine_changed(void *arg, const struct changes *ch)
 {
     struct engine *e = arg;
@@ -73,6 +89,8 @@ static void engine_changed(void *arg, const struct changes *ch)
             metrics_completed(e->metrics, DELIVERY_DEAD, (enum cause)c, -1);
     for (int64_t i = 0; i < ch->discarded; i++)
         metrics_completed(e->metrics, DELIVERY_DISCARDED, CAUSE_NONE, -1);
+    if (ch->egress.told)
+        egress_changed(e, &ch->egress);
     scheduler_changed(e->scheduler, ch);
 }
 
@@ -169,6 +187,7 @@ static void fill_metrics(void *arg, struct metrics_now *out)
     out->in_flight_retrying = now.in_flight_retrying;
     out->in_flight_limit = e->conf->max_in_flight;
     out->breakers_open = now.breakers_open;
+    out->egress_paused = e->egress_paused;
     out->oldest_due_ms = now.oldest_due_ms;
     for (int i = 0; i < SUB_STATES; i++)
         out->subscriptions[i] = now.lanes[i];
@@ -327,6 +346,7 @@ static void on_term(void *arg)
 /* ---- construction ---- */
 struct prime {
     struct intake *intake;
+    struct egress_pause egress;
     bool done;
     struct err err;
 };
@@ -335,7 +355,8 @@ static enum err_code prime_work(struct backend *b, void *arg, struct err *err)
 {
     struct prime *p = arg;
 
-    return intake_prime(p->intake, b, err);
+    enum err_code rc = intake_prime(p->intake, b, err);
+    return rc == OK ? egress_pause_read(b, &p->egress, err) : rc;
 }
 
 static void prime_done(void *arg, const struct err *err, int64_t generation)
@@ -349,7 +370,7 @@ static void prime_done(void *arg, const struct err *err, int64_t generation)
 
 /* The store thread owns intake, so it is primed there; before the loop runs it is enough to wait.
  */
-static enum err_code engine_prime(struct engine *e, struct err *err)
+static enum err_code engine_prime(struct engine *e, struct change_egress *egress, struct err *err)
 {
     struct prime p = {.intake = e->intake};
 
@@ -363,6 +384,8 @@ static enum err_code engine_prime(struct engine *e, struct err *err)
     }
     if (p.err.code != OK)
         *err = p.err;
+    *egress =
+        (struct change_egress){.paused = p.egress.paused, .resume_at_ms = p.egress.resume_at_ms};
     return p.err.code;
 }
 
@@ -434,7 +457,8 @@ static enum err_code engine_build(struct engine *e, struct err *err)
     e->metrics = metrics_new();
     if (e->loop == NULL || e->intake == NULL || e->metrics == NULL)
         return fail(err, ERR_NOMEM, "start: out of memory");
-    rc = engine_prime(e, err);
+    struct change_egress egress;
+    rc = engine_prime(e, &egress, err);
     if (rc != OK)
         return rc;
     e->transport = transport_new(e->loop, e->conf, err);
@@ -452,7 +476,7 @@ static enum err_code engine_build(struct engine *e, struct err *err)
                                     .arg = e};
     e->scheduler = scheduler_new(&parts);
     e->jobs = jobs_new(e->loop, e->store, e->conf->dead_retention_ms, engine_changed, e);
-    e->sweep = sweep_new(e->loop, e->store, e->conf, engine_changed, e);
+    e->sweep = sweep_new(e->loop, e->store, e->conf, e->scheduler, engine_changed, e);
     e->grace = loop_timer_new(e->loop, grace_over, e);
     e->second = loop_timer_new(e->loop, every_second, e);
     e->store_watch = loop_watch_new(e->loop, store_fd(e->store), store_readable, e);
@@ -463,6 +487,7 @@ static enum err_code engine_build(struct engine *e, struct err *err)
         e->second == NULL || e->store_watch == NULL || e->on_term == NULL || e->on_int == NULL ||
         e->on_hup == NULL)
         return fail(err, ERR_NOMEM, "start: out of memory");
+    egress_changed(e, &egress);
     hup_wait(false);
     return OK;
 }

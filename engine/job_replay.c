@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "engine/api_filter.h"
+#include "engine/egress_pause.h"
 #include "engine/job.h"
 
 enum { FIRST_TICK_MS = 200, PACED_MAX = 64 };
@@ -121,7 +122,11 @@ static enum err_code replay_walk(struct job_slice *s, struct job *job, struct er
 
 enum err_code job_replay_step(struct job_slice *s, struct job *job, struct err *err)
 {
-    enum err_code rc = job->walked ? OK : replay_walk(s, job, err);
+    struct egress_pause egress;
+    enum err_code rc = egress_pause_read(s->b, &egress, err);
+    /* What was queued while egress is paused would go out in one burst. */
+    if (rc == OK && !egress.paused && !job->walked)
+        rc = replay_walk(s, job, err);
     if (rc == OK && job->walked && job->queued <= job->delivered + job->dead_again)
         job->state = JOB_DONE;
     return rc;

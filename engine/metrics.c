@@ -256,6 +256,8 @@ static void write_now(const struct metrics *m, const struct metrics_now *now, st
                now->subscriptions[s]);
     plain(out, "webhookd_circuits_open", "gauge", "Subscriptions whose breaker is not closed.",
           (double)now->breakers_open);
+    plain(out, "webhookd_egress_paused", "gauge",
+          "1: the kill switch is on, nothing is sent to anybody.", now->egress_paused ? 1 : 0);
     plain(out, "webhookd_jobs", "gauge", "Active jobs.", (double)now->jobs_active);
     plain(out, "webhookd_rejects", "gauge", "Outbox rejects that wait for an operator.",
           (double)now->rejects);

@@ -44,6 +44,7 @@ struct metrics_now {
     int64_t free_bytes;
     int64_t connections_opened, connections_reused, request_bytes, response_bytes;
     int64_t breakers_open;
+    bool egress_paused;
 };
 void metrics_write(const struct metrics *m, const struct metrics_now *now, struct buf *out);
 

@@ -18,7 +18,7 @@ enum { QUANTUM = 8 };
 /* ---- the run ---- */
 static bool run_may_start(const struct scheduler *s)
 {
-    return !s->draining && s->in_flight < s->conf->max_in_flight;
+    return !s->draining && !s->paused && s->in_flight < s->conf->max_in_flight;
 }
 
 /* The last eighth is for lanes that have nothing in flight: slow endpoints, however many, leave the
@@ -61,7 +61,7 @@ static void scheduler_run(void *arg)
     struct heap_node *top;
 
     s->run_planned = false;
-    if (s->draining || !s->loaded)
+    if (s->draining || s->paused || !s->loaded)
         return;
     while ((top = heap_top(&s->heap)) != NULL && top->key <= now_ms) {
         struct lane *l = (struct lane *)top; /* wake is its first member */
@@ -101,7 +101,7 @@ static void row_arrived(struct scheduler *s, struct claimed **row)
 
     if (l == NULL)
         return; /* its load, which comes after this commit, asks for its head */
-    if (lane_accepts(l, d->num, now_ms) && claim_accepts(s, l, (*row)->bytes, now_ms))
+    if (!s->paused && lane_accepts(l, d->num, now_ms) && claim_accepts(s, l, (*row)->bytes, now_ms))
         t = task_new(&s->tasks, *row);
     if (t != NULL) {
         *row = NULL;
@@ -195,6 +195,20 @@ void scheduler_configure(struct scheduler *s, const struct conf *conf)
             continue;
         lane_configure(s->lanes[i], conf, now_ms);
         lanes_check_retry(s->lanes[i]);
+        scheduler_touch(s, s->lanes[i]);
+    }
+}
+
+/* What is queued goes back, it is ready in the store still: the sweep may bury it there meanwhile. */
+void scheduler_pause(struct scheduler *s, bool paused)
+{
+    if (s->paused == paused)
+        return;
+    s->paused = paused;
+    s->pauses += paused;
+    for (size_t i = 0; i < s->lanes_n; i++) {
+        if (paused)
+            lanes_drop_queue(s, s->lanes[i]);
         scheduler_touch(s, s->lanes[i]);
     }
 }

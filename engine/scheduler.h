@@ -41,7 +41,11 @@ void scheduler_free(struct scheduler *s);
 void scheduler_start(struct scheduler *s);
 void scheduler_changed(struct scheduler *s, const struct changes *ch);
 void scheduler_configure(struct scheduler *s, const struct conf *conf);
+/* The kill switch (engine/egress_pause.h): while it is on nothing is claimed and nothing starts. */
+void scheduler_pause(struct scheduler *s, bool paused);
 void scheduler_drain(struct scheduler *s);
+/* Nothing is in flight, and nothing waits to be settled. */
+bool scheduler_is_quiet(const struct scheduler *s);
 
 struct scheduler_now {
     int in_flight, in_flight_retrying, breakers_open, lanes[SUB_STATES];

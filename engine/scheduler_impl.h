@@ -21,7 +21,8 @@ struct scheduler {
     loop_fn *run; /* what a kick brings about: scheduler.c's */
     struct loop_timer *timer, *again_timer;
     int64_t again_ms; /* mono, when again_timer fires; 0: it is not set */
-    bool run_planned, draining, loaded, told_ready;
+    bool run_planned, draining, paused, loaded, told_ready;
+    unsigned pauses;              /* so far: what was claimed before one is not sent after it */
     int in_flight;                /* over all lanes */
     int in_flight_retrying;       /* of those: not the first try */
     int settling;                 /* settlements on their way to the store */

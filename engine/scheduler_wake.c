@@ -40,8 +40,13 @@ void scheduler_try_again(struct scheduler *s, int64_t in_ms)
     loop_timer_at(s->again_timer, at_ms);
 }
 
+bool scheduler_is_quiet(const struct scheduler *s)
+{
+    return s->in_flight == 0 && s->settling == 0 && s->unsettled_n == 0;
+}
+
 void scheduler_maybe_idle(struct scheduler *s)
 {
-    if (s->draining && s->in_flight == 0 && s->settling == 0 && s->unsettled_n == 0)
+    if (s->draining && scheduler_is_quiet(s))
         s->parts.idle(s->parts.arg);
 }

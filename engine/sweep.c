@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/egress_pause.h"
 
 enum { SLICE = 256, EVERY_MS = 5000, RETENTION_EVERY_MS = 60000, SUBS_PAGE = 256, TURN_US = 5000 };
 /* Twice the longest delay of any policy: no retry is planned later than that. */
@@ -17,12 +18,16 @@ struct sweep {
     struct loop_timer *timer;
     struct store *store;
     const struct conf *conf;
+    const struct scheduler *scheduler;
     sweep_changes_fn *changed;
     void *arg;
-    bool running, stopped;
-    int64_t next_retention_ms; /* mono */
+    bool running, stopped, again; /* again: there is more to do */
+    int64_t next_retention_ms;    /* mono */
+    int64_t wake_ms;              /* store clock: something ends then; 0: nothing */
     /* While running, these belong to the store thread. */
     int64_t dead_retention_ms, max_hold_ms;
+    struct egress_pause egress;
+    bool quiet;                 /* nothing is in flight */
     int64_t retain_ms[RETAINS]; /* how long; -1: not this time */
     struct changes changes;
     int64_t after_sub; /* where the walk over subscriptions stands; 0: at the start */
@@ -43,6 +48,10 @@ static enum err_code kill_held(struct sweep *w, struct backend *b, const struct 
     enum cause cause = broken ? CAUSE_ENDPOINT_DOWN : CAUSE_EXPIRED;
     size_t n = 0;
 
+    if (broken && w->egress.paused)
+        return OK; /* no probe could say that it is back */
+    if (broken && w->egress.since_ms > held_since)
+        held_since = w->egress.since_ms;
     if (held_since + age_ms > now_ms)
         return OK;
     enum err_code rc = b->ops->kill(b, row->num, now_ms - age_ms, cause, SLICE, now_ms,
@@ -181,6 +190,28 @@ static enum err_code mind_clock(struct sweep *w, struct backend *b, int64_t now_
     return rc;
 }
 
+/* ---- the kill switch ---- */
+static enum err_code sweep_egress(struct sweep *w, struct backend *b, int64_t now_ms,
+                                  struct err *err)
+{
+    struct egress_pause *p = &w->egress;
+    enum err_code rc = egress_pause_read(b, p, err);
+
+    if (rc != OK || !p->paused || p->resume_at_ms == 0)
+        return rc;
+    if (p->since_ms > now_ms) { /* by a clock that was ahead */
+        p->resume_at_ms -= p->since_ms - now_ms;
+        p->since_ms = now_ms;
+    } else if (p->resume_at_ms <= now_ms) {
+        *p = (struct egress_pause){.since_ms = now_ms, .actor = "webhookd", .note = "pause over"};
+    } else {
+        return OK;
+    }
+    w->changes.egress =
+        (struct change_egress){.told = true, .paused = p->paused, .resume_at_ms = p->resume_at_ms};
+    return egress_pause_write(b, p, err);
+}
+
 static enum err_code sweep_work(struct backend *b, void *arg, struct err *err)
 {
     struct sweep *w = arg;
@@ -188,11 +219,14 @@ static enum err_code sweep_work(struct backend *b, void *arg, struct err *err)
     size_t n = 0;
 
     w->more = false;
-    enum err_code rc = w->clock_minded ? OK : mind_clock(w, b, now_ms, err);
+    enum err_code rc = sweep_egress(w, b, now_ms, err);
+    if (rc == OK && !w->clock_minded)
+        rc = mind_clock(w, b, now_ms, err);
     if (rc == OK)
         rc = sweep_subs(w, b, now_ms, err);
     if (rc == OK)
-        rc = b->ops->kill_expired(b, SLICE, now_ms, now_ms + w->dead_retention_ms, &n, err);
+        rc = b->ops->kill_expired(b, w->egress.paused && w->quiet, SLICE, now_ms,
+                                  now_ms + w->dead_retention_ms, &n, err);
     if (rc == OK) {
         w->changes.dead[CAUSE_EXPIRED] += (int64_t)n;
         w->changes.freed = w->changes.freed || n > 0;
@@ -211,6 +245,16 @@ static enum err_code sweep_work(struct backend *b, void *arg, struct err *err)
     return rc;
 }
 
+static void plan(struct sweep *w)
+{
+    int64_t in_ms = w->again ? 20 : EVERY_MS;
+
+    if (w->wake_ms != 0 && w->wake_ms - clock_store_ms() < in_ms)
+        in_ms = w->wake_ms > clock_store_ms() ? w->wake_ms - clock_store_ms() : 0;
+    if (!w->stopped)
+        loop_timer_at(w->timer, clock_mono_ms() + in_ms);
+}
+
 static void sweep_done(void *arg, const struct err *err, int64_t generation)
 {
     struct sweep *w = arg;
@@ -224,10 +268,15 @@ static void sweep_done(void *arg, const struct err *err, int64_t generation)
     changes_clear(&w->changes);
     if (w->more && err->code == OK)
         w->next_retention_ms = 0;
-    if (!w->stopped)
-        loop_timer_at(w->timer,
-                      clock_mono_ms() +
-                          ((w->more || w->after_sub != 0) && err->code == OK ? 20 : EVERY_MS));
+    w->again = (w->more || w->after_sub != 0) && err->code == OK;
+    plan(w);
+}
+
+void sweep_wake_at(struct sweep *w, int64_t store_ms)
+{
+    w->wake_ms = store_ms;
+    if (!w->running)
+        plan(w);
 }
 
 static void sweep_tick(void *arg)
@@ -238,6 +287,9 @@ static void sweep_tick(void *arg)
 
     if (w->running || w->stopped)
         return;
+    if (w->wake_ms != 0 && w->wake_ms <= clock_store_ms())
+        w->wake_ms = 0;
+    w->quiet = scheduler_is_quiet(w->scheduler);
     w->dead_retention_ms = c->dead_retention_ms;
     w->max_hold_ms = c->breaker_max_hold_ms;
     const int64_t keep_ms[RETAINS] = {
@@ -262,7 +314,7 @@ static void sweep_tick(void *arg)
 }
 
 struct sweep *sweep_new(struct loop *l, struct store *store, const struct conf *conf,
-                        sweep_changes_fn *changed, void *arg)
+                        const struct scheduler *scheduler, sweep_changes_fn *changed, void *arg)
 {
     struct sweep *w = calloc(1, sizeof *w);
 
@@ -270,6 +322,7 @@ struct sweep *sweep_new(struct loop *l, struct store *store, const struct conf *
         return NULL;
     w->store = store;
     w->conf = conf;
+    w->scheduler = scheduler;
     w->changed = changed;
     w->arg = arg;
     changes_init(&w->changes);

@@ -1,5 +1,5 @@
 /* engine/sweep.h: what time alone brings about: retention, expiry of what is held, the end of a
- * pause, max_hold of a broken endpoint; and, once after the start, what a clock that was set back made
+ * pause (of a subscription, of egress), max_hold of a broken endpoint; and, once after the start, what a clock that was set back made
  * late.
  *
  * One slice at a time on the store thread (at most 256 rows of each kind), every few seconds,
@@ -9,13 +9,17 @@
 
 #include "engine/changes.h"
 #include "engine/loop.h"
+#include "engine/scheduler.h"
 #include "policy/conf.h"
 #include "store/store.h"
 
 struct sweep;
 typedef void sweep_changes_fn(void *arg, const struct changes *ch);
 struct sweep *sweep_new(struct loop *l, struct store *store, const struct conf *conf,
-                        sweep_changes_fn *changed, void *arg); /* NULL: no memory */
+                        const struct scheduler *scheduler, sweep_changes_fn *changed,
+                        void *arg); /* NULL: no memory */
+/* Something ends then, in the store's time: look at once. 0: nothing does. */
+void sweep_wake_at(struct sweep *w, int64_t store_ms);
 void sweep_configure(struct sweep *w, const struct conf *conf);
 void sweep_stop(struct sweep *w);
 void sweep_free(struct sweep *w); /* after store_close */

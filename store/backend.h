@@ -160,9 +160,9 @@ struct backend_ops {
                           size_t limit, int64_t now_ms, int64_t dead_expires_ms, size_t *n,
                           struct err *);
     /* The same, cause expired, for deliveries whose event's expires_ms <= now and that cannot be
-     * claimed now: of paused, disabled or broken subscriptions, or waiting behind a key. Index on
-     * expiry. */
-    enum err_code (*kill_expired)(struct backend *, size_t limit, int64_t now_ms,
+     * claimed now: of paused, disabled or broken subscriptions, or waiting behind a key. everyone:
+     * nobody claims at all, so those that could be are among them. Index on expiry. */
+    enum err_code (*kill_expired)(struct backend *, bool everyone, size_t limit, int64_t now_ms,
                                   int64_t dead_expires_ms, size_t *n, struct err *);
 
     /* Deliveries from the future, where the clock was set back: of sub's ready ones those whose

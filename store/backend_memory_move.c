@@ -263,7 +263,7 @@ enum err_code mem_kill(struct backend *b, int64_t sub, int64_t before_ms, enum c
     return OK;
 }
 
-enum err_code mem_kill_expired(struct backend *b, size_t limit, int64_t now_ms,
+enum err_code mem_kill_expired(struct backend *b, bool everyone, size_t limit, int64_t now_ms,
                                int64_t dead_expires_ms, size_t *n, struct err *err)
 {
     struct mem_db *db = mem_db(b);
@@ -277,7 +277,7 @@ enum err_code mem_kill_expired(struct backend *b, size_t limit, int64_t now_ms,
         const struct subscription *s = mem_get(db, MEM_SUB, mem_num(d.d.sub));
         int64_t ignored = 0;
         at = (struct mem_key){.a = i->key.a, .b = i->key.b + 1};
-        if (s != NULL && !mem_held(s) && d.ready)
+        if (!everyone && s != NULL && !mem_held(s) && d.ready)
             continue;
         mem_die(db, &d, CAUSE_EXPIRED, now_ms, dead_expires_ms, &ignored);
         killed++;

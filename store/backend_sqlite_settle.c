@@ -398,20 +398,20 @@ enum err_code sq_kill(struct backend *b, int64_t sub, int64_t before_ms, enum ca
 
 /* Walks a slice of what has expired, from where the last slice ended: those that a lane will claim
  * by itself are passed over, however many they are. */
-static enum err_code expired_slice(struct sq *q, size_t limit, int64_t now_ms, int64_t *nums,
-                                   size_t *n, struct err *err)
+static enum err_code expired_slice(struct sq *q, bool everyone, size_t limit, int64_t now_ms,
+                                   int64_t *nums, size_t *n, struct err *err)
 {
     sqlite3_stmt *st;
     size_t looked = 0;
     *n = 0;
-    enum err_code code =
-        sq_open(q, SQ_EXPIRED_SCAN, &st, err,
-                "SELECT x.expires_ms, x.num, s.num IS NULL OR " SQ_HELD " OR (d.line IS NOT NULL"
-                " AND NOT EXISTS (SELECT 1 FROM ready r WHERE r.sub = d.sub AND r.due = d.due_ms"
-                " AND r.num = d.num)) FROM expiring x CROSS JOIN delivery d ON d.num = x.num"
-                " LEFT JOIN subscription s ON s.num = d.sub WHERE x.expires_ms <= ?1"
-                " AND (x.expires_ms, x.num) > (?2, ?3) ORDER BY x.expires_ms, x.num",
-                "lll", now_ms, q->expired_ms, q->expired_num);
+    enum err_code code = sq_open(
+        q, SQ_EXPIRED_SCAN, &st, err,
+        "SELECT x.expires_ms, x.num, ?4 OR s.num IS NULL OR " SQ_HELD " OR (d.line IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM ready r WHERE r.sub = d.sub AND r.due = d.due_ms"
+        " AND r.num = d.num)) FROM expiring x CROSS JOIN delivery d ON d.num = x.num"
+        " LEFT JOIN subscription s ON s.num = d.sub WHERE x.expires_ms <= ?1"
+        " AND (x.expires_ms, x.num) > (?2, ?3) ORDER BY x.expires_ms, x.num",
+        "llli", now_ms, q->expired_ms, q->expired_num, (int)everyone);
     while (code == OK && *n < limit && looked < EXPIRED_SCAN_MAX &&
            (code = sq_next(q, st, err)) == OK) {
         looked++;
@@ -427,7 +427,7 @@ static enum err_code expired_slice(struct sq *q, size_t limit, int64_t now_ms, i
     return code == ERR_NOT_FOUND ? OK : code;
 }
 
-enum err_code sq_kill_expired(struct backend *b, size_t limit, int64_t now_ms,
+enum err_code sq_kill_expired(struct backend *b, bool everyone, size_t limit, int64_t now_ms,
                               int64_t dead_expires_ms, size_t *n, struct err *err)
 {
     struct sq *q = sq_of(b);
@@ -436,9 +436,9 @@ enum err_code sq_kill_expired(struct backend *b, size_t limit, int64_t now_ms,
     if (nums == NULL)
         return fail(err, ERR_NOMEM, "no memory to kill");
     bool middle = q->expired_ms != 0;
-    enum err_code code = expired_slice(q, limit, now_ms, nums, &got, err);
+    enum err_code code = expired_slice(q, everyone, limit, now_ms, nums, &got, err);
     if (code == OK && got == 0 && middle && q->expired_ms == 0)
-        code = expired_slice(q, limit, now_ms, nums, &got, err);
+        code = expired_slice(q, everyone, limit, now_ms, nums, &got, err);
     if (code == OK)
         code = kill_all(q, nums, got, CAUSE_EXPIRED, now_ms, dead_expires_ms, &killed, err);
     free(nums);

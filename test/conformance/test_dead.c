@@ -203,10 +203,10 @@ static void replay_of_an_expired_one_lives(void **state)
     size_t n;
     s.state = SUB_PAUSED;
     OK_OR_DIE(bed, bed->ops->sub_update(bed->b, &s, &bed->err));
-    OK_OR_DIE(bed, bed->ops->kill_expired(bed->b, 9, T0 + 10, T0 + 99, &n, &bed->err));
+    OK_OR_DIE(bed, bed->ops->kill_expired(bed->b, false, 9, T0 + 10, T0 + 99, &n, &bed->err));
     assert_int_equal(n, 1);
     bed_replay(bed, d, 0, T0 + 20);
-    OK_OR_DIE(bed, bed->ops->kill_expired(bed->b, 9, T0 + 30, T0 + 99, &n, &bed->err));
+    OK_OR_DIE(bed, bed->ops->kill_expired(bed->b, false, 9, T0 + 30, T0 + 99, &n, &bed->err));
     assert_int_equal(n, 0);
     struct claimed *c;
     struct claim_got got;

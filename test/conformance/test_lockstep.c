@@ -245,13 +245,13 @@ static void step_kill(struct walk *w)
 {
     int64_t sub = roll_sub(w), before = roll(w, 12) == 0 ? INT64_MAX : w->now - 2500;
     int64_t all[PAIR] = {0};
-    bool expired = roll(w, 2) != 0;
+    bool expired = roll(w, 2) != 0, everyone = roll(w, 4) == 0;
     for (int i = 0; i < PAIR; i++) {
         struct bed *bed = &w->pair[i];
         size_t n;
         do {
-            OK_OR_DIE(bed, expired ? bed->ops->kill_expired(bed->b, 3, w->now, w->now + 9000, &n,
-                                                            &bed->err)
+            OK_OR_DIE(bed, expired ? bed->ops->kill_expired(bed->b, everyone, 3, w->now,
+                                                            w->now + 9000, &n, &bed->err)
                                    : bed->ops->kill(bed->b, sub, before, CAUSE_ENDPOINT_DOWN, 3,
                                                     w->now, w->now + 9000, &n, &bed->err));
             all[i] += (int64_t)n;

@@ -348,9 +348,9 @@ static void kill_expired(void **state)
     }
     s.broken_since_ms = T0 + 1;
     OK_OR_DIE(bed, bed->ops->sub_update(bed->b, &s, &bed->err));
-    OK_OR_DIE(bed, bed->ops->kill_expired(bed->b, 9, T0 + 99, T0 + 999, &n, &bed->err));
+    OK_OR_DIE(bed, bed->ops->kill_expired(bed->b, false, 9, T0 + 99, T0 + 999, &n, &bed->err));
     assert_int_equal(n, 0);
-    OK_OR_DIE(bed, bed->ops->kill_expired(bed->b, 9, T0 + 100, T0 + 999, &n, &bed->err));
+    OK_OR_DIE(bed, bed->ops->kill_expired(bed->b, false, 9, T0 + 100, T0 + 999, &n, &bed->err));
     assert_int_equal(n, 2); /* one behind the key, one of the broken subscription */
     assert_int_equal(bed_delivery(bed, d[1]).cause, CAUSE_EXPIRED);
     assert_int_equal(bed_delivery(bed, d[4]).cause, CAUSE_EXPIRED);
@@ -358,6 +358,11 @@ static void kill_expired(void **state)
     ASSERT_CLAIMS(bed, live, T0 + 200, d[0], d[3]);
     bed_settle(bed, d[0], SETTLE_DELIVERED, T0 + 200);
     ASSERT_CLAIMS(bed, live, T0 + 200, d[2], d[3]);
+    /* where nobody claims, nobody judges it either */
+    OK_OR_DIE(bed, bed->ops->kill_expired(bed->b, true, 9, T0 + 200, T0 + 999, &n, &bed->err));
+    assert_int_equal(n, 1);
+    assert_int_equal(bed_delivery(bed, d[3]).cause, CAUSE_EXPIRED);
+    ASSERT_CLAIMS(bed, live, T0 + 200, d[2]);
 }
 
 int main(void)

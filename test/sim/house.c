@@ -14,6 +14,8 @@ static void changed(void *arg, const struct changes *ch)
 {
     struct house *h = arg;
 
+    if (ch->egress.told)
+        scheduler_pause(h->scheduler, ch->egress.paused);
     scheduler_changed(h->scheduler, ch);
 }
 
@@ -144,7 +146,7 @@ void house_open(struct house *h, const char *conf_text)
                                                            .ready = nothing,
                                                            .idle = nothing,
                                                            .arg = h});
-    h->sweep = sweep_new(h->loop, h->store, h->conf, changed, h);
+    h->sweep = sweep_new(h->loop, h->store, h->conf, h->scheduler, changed, h);
     write_now(h, prime, &(struct request){0});
     world_endpoint(answer, h);
     scheduler_start(h->scheduler);

@@ -45,7 +45,7 @@ struct request { /* one write by hand */
     const char *name, *url, *type, *key;
     const char *patterns; /* NULL: everything */
     const char *payload;  /* NULL: a small one */
-    bool ordered, keyless;
+    bool ordered, keyless, paused;
     int64_t expires_ms;
     struct changes changes;
 };

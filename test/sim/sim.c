@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/egress_pause.h"
 #include "test/sim/house.h"
 
 /* The plain schedule, to the millisecond: 1, 2, 4, 8, 16 s after the end of the attempt before
@@ -118,6 +119,103 @@ static void max_hold_buries(void **state)
     struct tally t = tally(&h);
     assert_int_equal(t.states[DELIVERY_DEAD], 500);
     assert_true(h.attempts < 500 * 4);
+    house_close(&h);
+}
+
+/* ---- the kill switch ---- */
+static enum err_code throw_switch(struct backend *b, void *arg, struct err *err)
+{
+    struct request *r = arg;
+    struct egress_pause p = {.paused = r->paused, .since_ms = world_now_ms()};
+
+    if (r->expires_ms > 0)
+        p.resume_at_ms = r->expires_ms;
+    return egress_pause_write(b, &p, err);
+}
+
+static void pause_egress(struct house *h, bool paused)
+{
+    write_now(h, throw_switch, &(struct request){.paused = paused});
+    scheduler_pause(h->scheduler, paused);
+}
+
+/* Hours of pause: nobody is sent to, nothing dies of the open breaker, no attempt is burnt; what
+ * expires, does. Afterwards all goes out, in order of their keys. */
+static void a_pause_holds_everything(void **state)
+{
+    struct house h;
+
+    (void)state;
+    house_open(&h, "breaker: {min_failures: 5, min_period: 1s, probe_interval: 10s, max_hold: 1h}\n"
+                   "retry: {default: {max_retries: 1000, max_delay: 5m}}\n");
+    h.down_to_ms = START + 10 * MINUTE;
+    write_now(&h, add_sub, &(struct request){.name = "bad", .url = "https://bad.example/"});
+    write_now(&h, add_sub, &(struct request){.name = "good", .url = "https://good.example/"});
+    world_run(h.loop, h.store, SECOND);
+    post(&h, 20, "order.executed");
+    world_run(h.loop, h.store, 5 * MINUTE);
+    assert_int_equal(h.good_attempts, 20);
+    pause_egress(&h, true); /* the breaker of bad is open */
+    int64_t attempts = h.attempts;
+    post(&h, 300, "order.executed");
+    write_now(&h, add_event,
+              &(struct request){.type = "a.b", .expires_ms = world_now_ms() + MINUTE});
+    world_run(h.loop, h.store, 5 * HOUR);
+    assert_in_range(h.attempts, attempts, attempts + 1); /* one was in flight, perhaps */
+    assert_int_equal(h.good_attempts, 20);
+    struct tally t = tally(&h);
+    assert_int_equal(t.states[DELIVERY_DEAD], 2); /* the one that expired, for both */
+    assert_int_equal(world_most_in_flight() > 0, 1);
+    pause_egress(&h, false);
+    world_run(h.loop, h.store, 10 * MINUTE);
+    t = tally(&h);
+    assert_int_equal(t.states[DELIVERY_DELIVERED], 2 * 320);
+    assert_int_equal(t.states[DELIVERY_DEAD], 2);
+    house_close(&h);
+}
+
+/* What a claim brings that was out when the pause began is not sent after it: it may have been
+ * buried meanwhile. And who thrashes the switch loses nothing. */
+static void a_pause_at_every_moment(void **state)
+{
+    struct house h;
+
+    (void)state;
+    house_open(&h, "{}\n");
+    write_now(&h, add_sub, &(struct request){.name = "good", .url = "https://good.example/"});
+    world_run(h.loop, h.store, SECOND);
+    for (int i = 0; i < 200; i++) {
+        post(&h, 3, "order.executed");
+        if (i % 3 == 0)
+            loop_sim_step(h.loop, world_now_ms() + 1);
+        pause_egress(&h, i % 2 == 0);
+        if (i % 5 == 0)
+            world_run(h.loop, h.store, 7);
+    }
+    pause_egress(&h, false);
+    world_run(h.loop, h.store, MINUTE);
+    assert_int_equal(tally(&h).states[DELIVERY_DELIVERED], 600);
+    assert_int_equal(h.good_attempts, 600);
+    house_close(&h);
+}
+
+/* It ends by itself, at its time; across a start as well (the sweep reads the store). */
+static void a_pause_ends_by_itself(void **state)
+{
+    struct house h;
+
+    (void)state;
+    house_open(&h, "{}\n");
+    write_now(&h, add_sub, &(struct request){.name = "good", .url = "https://good.example/"});
+    write_now(&h, throw_switch,
+              &(struct request){.paused = true, .expires_ms = world_now_ms() + HOUR});
+    scheduler_pause(h.scheduler, true);
+    sweep_wake_at(h.sweep, world_now_ms() + HOUR);
+    post(&h, 5, "order.executed");
+    world_run(h.loop, h.store, HOUR - SECOND);
+    assert_int_equal(h.good_attempts, 0);
+    world_run(h.loop, h.store, SECOND + 100);
+    assert_int_equal(h.good_attempts, 5);
     house_close(&h);
 }
 
@@ -375,6 +473,9 @@ int main(void)
         cmocka_unit_test(ordering_holds),
         cmocka_unit_test(expiry_ends_retries),
         cmocka_unit_test(max_hold_buries),
+        cmocka_unit_test(a_pause_holds_everything),
+        cmocka_unit_test(a_pause_at_every_moment),
+        cmocka_unit_test(a_pause_ends_by_itself),
         cmocka_unit_test(a_fresh_row_needs_no_claim),
         cmocka_unit_test(a_row_comes_once),
         cmocka_unit_test(who_stood_behind_the_buried_goes),

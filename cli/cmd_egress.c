@@ -1,0 +1,158 @@
+/* cli/cmd_egress.c: who may be sent to (check), and whether anybody is (show, pause, resume). */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "base/url.h"
+#include "cli/client.h"
+#include "cli/filter.h"
+#include "cli/object.h"
+#include "cli/out.h"
+#include "policy/egress.h"
+
+int cmd_egress_check(struct cli *cli)
+{
+    const char *kind = "policy", *why;
+    struct err err = {OK, ""};
+    struct url url;
+    bool literal = false;
+    int rc = cli_conf(cli);
+
+    if (rc != 0)
+        return rc;
+    enum err_code parsed = url_parse(cli->args->words[0], &url, &err);
+
+    if (parsed == ERR_INVALID) {
+        kind = "syntax";
+        why = err.text;
+    } else if (parsed != OK) {
+        return out_fail_err(cli, &err);
+    } else {
+        why = egress_judge_url(&cli->conf->egress, url.scheme, url.host, url.port, &literal, &kind);
+    }
+    if (out_is_json(cli)) {
+        json_t *json = json_pack("{s:b,s:s?,s:s?}", "allowed", why == NULL, "kind",
+                                 why ? kind : NULL, "reason", why);
+
+        out_json(json, cli->format == OUT_JSONL);
+        json_decref(json);
+    } else if (why == NULL) {
+        puts("allow");
+    } else {
+        printf("deny %s: ", kind ? kind : "policy");
+        out_escaped(why, strlen(why), "");
+    }
+    rc = why == NULL ? CLI_OK : CLI_NO;
+    if (parsed == OK)
+        url_fini(&url);
+    return rc;
+}
+
+/* ---- the kill switch ---- */
+static const struct out_column fields[] = {
+    {"Since", "since", OUT_TIME}, {"Resumes", "resume_at", OUT_TIME}, {"By", "actor", OUT_TEXT},
+    {"Note", "note", OUT_TEXT},   {"Waiting", "waiting", OUT_TEXT},   OUT_COLUMNS_END};
+
+static void switch_print(const struct cli *cli, const struct answer *a)
+{
+    if (cli->format == OUT_ID)
+        puts(json_is_true(json_object_get(a->json, "paused")) ? "paused" : "open");
+    if (cli->format != OUT_TABLE) {
+        if (cli->format != OUT_ID)
+            printf("%s\n", a->raw.data ? a->raw.data : "");
+        return;
+    }
+    puts(json_is_true(json_object_get(a->json, "paused")) ? "egress is paused" : "egress is open");
+    out_fields(cli, a->json, fields);
+}
+
+static int switch_get(struct cli *cli, struct answer *a)
+{
+    int rc = client_call(cli, "GET", "/api/v1/egress", NULL, NULL, a);
+
+    return rc == 0 ? client_readable(cli, a) : rc;
+}
+
+int cmd_egress_show(struct cli *cli)
+{
+    struct answer a;
+    int rc = switch_get(cli, &a);
+
+    if (rc != 0)
+        return rc;
+    switch_print(cli, &a);
+    if (json_is_true(json_object_get(a.json, "paused")))
+        out_note("Next: webhookctl egress resume");
+    answer_fini(&a);
+    return CLI_OK;
+}
+
+static int switch_throw(struct cli *cli, const char *path, json_t *body)
+{
+    struct answer a;
+    int rc = client_call_json(cli, "POST", path, body, &a);
+
+    if (rc == 0)
+        rc = client_readable(cli, &a);
+    if (rc != 0)
+        return rc;
+    bool paused = json_is_true(json_object_get(a.json, "paused")), waits = a.in_process;
+
+    switch_print(cli, &a);
+    answer_fini(&a);
+    if (paused)
+        out_note("%s Events are taken in, nothing dies of it but what expires. Next: webhookctl "
+                 "egress resume",
+                 waits ? "webhookd is not running; it will start paused."
+                       : "Nothing is sent any more; what was in flight ends.");
+    else
+        out_note(waits ? "webhookd is not running; it will send when it starts."
+                       : "What waited is sent now. Next: webhookctl status");
+    return CLI_OK;
+}
+
+static json_t *switch_body(struct cli *cli, int64_t for_ms)
+{
+    json_t *body = json_object();
+
+    if (cli_flag(cli, FLAG_NOTE) != NULL)
+        json_object_set_new(body, "note", json_string(cli_flag(cli, FLAG_NOTE)));
+    if (for_ms > 0)
+        json_object_set_new(body, "for_seconds", json_real((double)for_ms / 1000.0));
+    return body;
+}
+
+int cmd_egress_pause(struct cli *cli)
+{
+    int64_t for_ms = 0;
+    char question[200], span[32] = "until egress resume";
+    int rc = filter_duration(cli, FLAG_FOR, &for_ms);
+
+    if (rc != 0)
+        return rc;
+    if (for_ms > 0) {
+        text_duration(question, sizeof question, for_ms);
+        snprintf(span, sizeof span, "for %.20s", question);
+    }
+    if (cli_flag(cli, FLAG_DRY_RUN) != NULL) {
+        struct answer a;
+
+        rc = switch_get(cli, &a);
+        if (rc != 0)
+            return rc;
+        switch_print(cli, &a);
+        out_note("Would stop all sending, to every subscription, %s. Nothing was changed.", span);
+        answer_fini(&a);
+        return CLI_OK;
+    }
+    snprintf(question, sizeof question,
+             "Stop all sending, to every subscription, %s? Events are taken in and wait. [y/N] ",
+             span);
+    rc = cli_confirm(cli, question);
+    return rc == 0 ? switch_throw(cli, "/api/v1/egress/pause", switch_body(cli, for_ms)) : rc;
+}
+
+int cmd_egress_resume(struct cli *cli)
+{
+    return switch_throw(cli, "/api/v1/egress/resume", switch_body(cli, 0));
+}
