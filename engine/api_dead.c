@@ -270,7 +270,7 @@ enum err_code h_dead_purge(struct api_call *c)
         rc = c->ops->dead_list(c->b, &p.f.f, c->mem, &rows, &n, c->err);
     for (size_t i = 0; rc == OK && i < n; i++) {
         struct settled out = {0};
-        rc = c->ops->dead_purge(c->b, rows[i].delivery.num, c->now_ms, &out, c->err);
+        rc = c->ops->dead_purge(c->b, rows[i].delivery.num, 0, 0, c->now_ms, &out, c->err);
         purged += rc == OK;
         if (rc == OK && out.next_due_ms)
             changes_wake(&c->resp->changes, rows[i].sub_num, out.next_due_ms);

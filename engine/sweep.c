@@ -296,6 +296,7 @@ static void sweep_tick(void *arg)
         [RETAIN_DELIVERED] = c->retain_delivered_ms,
         [RETAIN_ATTEMPTS] = c->retain_attempts_ms,
         [RETAIN_DEAD] = 0,
+        [RETAIN_PURGED] = 0,
         [RETAIN_AUDIT] = c->retain_audit_ms,
         [RETAIN_SEEN] = 0,
         [RETAIN_SECRETS] = 0,

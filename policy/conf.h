@@ -50,7 +50,7 @@ struct conf {
     int64_t breaker_max_hold_ms;
     struct egress_rules egress;
     char *source_address;
-    int64_t dead_retention_ms;
+    int64_t dead_retention_ms, purge_grace_ms;
     int64_t retain_delivered_ms, retain_attempts_ms, retain_audit_ms, retain_dedupe_ms;
     int log_format, log_level; /* enum log_format, enum log_level */
     int64_t max_payload_bytes; /* api.max_payload_bytes: events over HTTP and CLI */

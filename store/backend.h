@@ -32,9 +32,11 @@ struct event_put_result {
 enum retain_what {
     RETAIN_DELIVERED, /* delivered and discarded deliveries that ended before before_ms, with their
                          attempts, then events without deliveries; an event that only dead letters
-                         are left of gives up its payload */
-    RETAIN_ATTEMPTS,  /* attempts, begun before before_ms, of delivered and discarded deliveries */
-    RETAIN_DEAD,      /* dead letters whose expires_ms <= before_ms: purged at that time */
+                         are left of gives up its payload. What can be restored stays */
+    RETAIN_ATTEMPTS,  /* attempts, begun before before_ms, of delivered and discarded deliveries;
+                         those of what can be restored stay */
+    RETAIN_DEAD,      /* dead letters whose expires_ms <= before_ms: purged at that time, erased */
+    RETAIN_PURGED,    /* what was purged and whose until_ms <= before_ms: erased */
     RETAIN_AUDIT,     /* written before before_ms */
     RETAIN_SEEN,      /* remembered ids whose seen_until_ms <= before_ms */
     RETAIN_SECRETS,   /* secrets that expire and whose expires_ms <= before_ms */
@@ -177,6 +179,11 @@ struct backend_ops {
                                struct dead_letter **out, size_t *n, struct err *);
     enum err_code (*dead_count)(struct backend *, const struct filter *, int64_t *count,
                                 int64_t *payload_bytes, struct err *);
+    /* The letters that match (limit and cursor do not count) in groups by what the DEAD_BY_… bits of
+     * `by` say (0: one group of all), the largest first. None matches: *n is 0. ERR_INVALID: more
+     * than DEAD_GROUPS_MAX groups (store/dead_groups.h). */
+    enum err_code (*dead_groups)(struct backend *, const struct filter *, unsigned by,
+                                 struct arena *, struct dead_group **out, size_t *n, struct err *);
     /* Payload opened. */
     enum err_code (*dead_get)(struct backend *, int64_t num, struct arena *, struct dead_letter *,
                               struct err *);
@@ -186,10 +193,21 @@ struct backend_ops {
      * subscription is deleted or unknown, or the sealed payload is missing or does not open. */
     enum err_code (*dead_replay)(struct backend *, int64_t num, int64_t job, int64_t due_ms,
                                  int64_t now_ms, struct err *);
-    /* State discarded; a key that it blocked goes on (out->next_due_ms). ERR_STALE: not dead, or
-     * unknown. */
-    enum err_code (*dead_purge)(struct backend *, int64_t num, int64_t now_ms, struct settled *out,
-                                struct err *);
+    /* State discarded; a key that it blocked goes on (out->next_due_ms). The letter lies in
+     * `purged` under that job until until_ms, or until its delivery is anything but discarded
+     * again; until_ms <= now_ms: it is erased. ERR_STALE: not dead, or unknown. out may be NULL. */
+    enum err_code (*dead_purge)(struct backend *, int64_t num, int64_t job, int64_t until_ms,
+                                int64_t now_ms, struct settled *out, struct err *);
+    /* Purged by that job and not restored, resent or imported since, with until_ms > now_ms; in
+     * order of num. */
+    enum err_code (*purged_list)(struct backend *, int64_t job, int64_t now_ms, int64_t after_num,
+                                 size_t limit, struct arena *, struct purged **out, size_t *n,
+                                 struct err *);
+    enum err_code (*purged_count)(struct backend *, int64_t job, int64_t now_ms, int64_t *count,
+                                  int64_t *payload_bytes, struct err *);
+    /* A dead letter again, as it was; kept until its until_ms at least. It holds no ordering key: that
+     * went on at the purge. ERR_STALE: not purged, or its until_ms <= now_ms. */
+    enum err_code (*dead_restore)(struct backend *, int64_t num, int64_t now_ms, struct err *);
     /* Puts an exported letter (with its attempts) back, delivery number and all. ERR_EXISTS: it is
      * here and dead already. A discarded delivery of that number becomes dead again. ERR_INVALID:
      * the number is another, open delivery. sub_num 0 or unknown: bind by sub_name; a name

@@ -71,6 +71,7 @@ enum mem_table {
     MEM_DELIVERY, /* num: struct mem_delivery */
     MEM_ATTEMPT,  /* delivery, n */
     MEM_DEAD,     /* num: struct dead_letter */
+    MEM_PURGED,   /* num: struct mem_purged */
     MEM_JOB,      /* num */
     MEM_MARK,     /* outbox name: struct mem_mark */
     MEM_TAKEN,    /* outbox name, seq, digest: struct mem_taken */
@@ -96,6 +97,10 @@ struct mem_delivery {
     bool ready;        /* may be claimed when due */
     bool in_line;      /* stands in the line of (sub, ordering key) */
     int64_t expires_ms;
+};
+struct mem_purged {
+    struct dead_letter letter;
+    int64_t job, until_ms;
 };
 struct mem_mark {
     int64_t mark;
@@ -247,10 +252,18 @@ enum err_code mem_dead_list(struct backend *, const struct filter *, struct aren
                             struct dead_letter **, size_t *, struct err *);
 enum err_code mem_dead_count(struct backend *, const struct filter *, int64_t *, int64_t *,
                              struct err *);
+enum err_code mem_dead_groups(struct backend *, const struct filter *, unsigned, struct arena *,
+                              struct dead_group **, size_t *, struct err *);
 enum err_code mem_dead_get(struct backend *, int64_t, struct arena *, struct dead_letter *,
                            struct err *);
 enum err_code mem_dead_replay(struct backend *, int64_t, int64_t, int64_t, int64_t, struct err *);
-enum err_code mem_dead_purge(struct backend *, int64_t, int64_t, struct settled *, struct err *);
+enum err_code mem_dead_purge(struct backend *, int64_t, int64_t, int64_t, int64_t, struct settled *,
+                             struct err *);
+enum err_code mem_purged_list(struct backend *, int64_t, int64_t, int64_t, size_t, struct arena *,
+                              struct purged **, size_t *, struct err *);
+enum err_code mem_purged_count(struct backend *, int64_t, int64_t, int64_t *, int64_t *,
+                               struct err *);
+enum err_code mem_dead_restore(struct backend *, int64_t, int64_t, struct err *);
 enum err_code mem_dead_import(struct backend *, const struct dead_letter *, const struct attempt *,
                               size_t, struct err *);
 enum err_code mem_dead_note(struct backend *, int64_t, const char *, struct err *);

@@ -1,4 +1,5 @@
-/* store/backend_memory_dead.c: dead letters: list, count, look, replay, purge, note, import.
+/* store/backend_memory_dead.c: dead letters: list, count, look, replay, purge, restore, note,
+ * import.
  *
  * A letter lies plain in memory here: there is no file that it could be read from. */
 #include "store/backend_memory.h"
@@ -6,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "store/dead_groups.h"
 
 /* ---- read ---- */
 static void read_dead(const struct mem_db *db, const struct dead_letter *row, bool with_payload,
@@ -107,6 +109,40 @@ enum err_code mem_dead_count(struct backend *b, const struct filter *f, int64_t 
     return OK;
 }
 
+enum err_code mem_dead_groups(struct backend *b, const struct filter *f, unsigned by,
+                              struct arena *a, struct dead_group **out, size_t *n, struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    struct dead_grouping g;
+    struct filter whole = *f;
+    whole.after_ms = whole.after_num = 0;
+    dead_grouping_init(&g, by, clock_store_ms(), a);
+    for (const struct mem_node *i = mem_from(db, MEM_DEAD, mem_num(INT64_MIN)); i != NULL;
+         i = i->next[0]) {
+        const struct dead_letter *l = i->row;
+        const struct mem_delivery *row = mem_get(db, MEM_DELIVERY, mem_num(l->delivery.num));
+        struct dead_facts facts = {.num = l->delivery.num,
+                                   .sub = l->sub_num,
+                                   .died_ms = l->died_ms,
+                                   .expires_ms = l->event.expires_ms,
+                                   .cause = row->d.cause,
+                                   .attempts = row->d.attempts,
+                                   .last_status = row->d.last_status,
+                                   .last_outcome = row->d.last_outcome,
+                                   .payload_bytes = (int64_t)l->event.payload_bytes,
+                                   .type = l->event.type,
+                                   .type_n = strlen(l->event.type)};
+        if (matches(db, &whole, l))
+            dead_grouping_add(&g, &facts);
+    }
+    enum err_code code = dead_grouping_take(&g, out, n, err);
+    for (size_t i = 0; code == OK && (by & DEAD_BY_SUBSCRIPTION) && i < *n; i++) {
+        const struct dead_letter *l = mem_get(db, MEM_DEAD, mem_num((*out)[i].example));
+        (*out)[i].sub_name = arena_copy(a, l->sub_name);
+    }
+    return code;
+}
+
 enum err_code mem_dead_get(struct backend *b, int64_t num, struct arena *a, struct dead_letter *out,
                            struct err *err)
 {
@@ -117,7 +153,7 @@ enum err_code mem_dead_get(struct backend *b, int64_t num, struct arena *a, stru
     return OK;
 }
 
-/* ---- replay, purge, note ---- */
+/* ---- replay, purge, restore, note ---- */
 static enum err_code load_dead(const struct mem_db *db, int64_t num, struct mem_delivery *out,
                                struct err *err)
 {
@@ -164,8 +200,8 @@ enum err_code mem_dead_replay(struct backend *b, int64_t num, int64_t job, int64
     return OK;
 }
 
-enum err_code mem_dead_purge(struct backend *b, int64_t num, int64_t now_ms, struct settled *out,
-                             struct err *err)
+enum err_code mem_dead_purge(struct backend *b, int64_t num, int64_t job, int64_t until_ms,
+                             int64_t now_ms, struct settled *out, struct err *err)
 {
     struct mem_db *db = mem_db(b);
     struct mem_delivery d;
@@ -176,10 +212,80 @@ enum err_code mem_dead_purge(struct backend *b, int64_t num, int64_t now_ms, str
     d.d.state = DELIVERY_DISCARDED;
     d.d.finished_ms = now_ms;
     mem_put(db, MEM_DELIVERY, mem_num(num), &d);
+    if (until_ms > now_ms) {
+        struct mem_purged p = {.job = job, .until_ms = until_ms};
+        p.letter = *(const struct dead_letter *)mem_get(db, MEM_DEAD, mem_num(num));
+        mem_put(db, MEM_PURGED, mem_num(num), &p);
+    }
     mem_drop(db, MEM_DEAD, mem_num(num));
     mem_line_leave(db, &d, now_ms, &r.next_due_ms);
     if (out != NULL)
         *out = r;
+    return OK;
+}
+
+/* ---- what was purged ---- */
+/* The next one of that job after num that can be restored; NULL: none. */
+static const struct mem_purged *next_purged(const struct mem_db *db, int64_t job, int64_t now_ms,
+                                            int64_t num)
+{
+    for (const struct mem_node *i = mem_from(db, MEM_PURGED, mem_num(num + 1)); i != NULL;
+         i = i->next[0]) {
+        const struct mem_purged *p = i->row;
+        if (p->job == job && p->until_ms > now_ms)
+            return p;
+    }
+    return NULL;
+}
+
+enum err_code mem_purged_list(struct backend *b, int64_t job, int64_t now_ms, int64_t after_num,
+                              size_t limit, struct arena *a, struct purged **out, size_t *n,
+                              struct err *err)
+{
+    const struct mem_purged *p;
+    void *rows = NULL;
+    (void)err;
+    *n = 0;
+    while (*n < limit && (p = next_purged(mem_db(b), job, now_ms, after_num)) != NULL) {
+        after_num = p->letter.delivery.num;
+        *(struct purged *)mem_push(a, &rows, n, sizeof(**out)) =
+            (struct purged){after_num, p->letter.sub_num, p->until_ms};
+    }
+    *out = rows;
+    return OK;
+}
+
+enum err_code mem_purged_count(struct backend *b, int64_t job, int64_t now_ms, int64_t *count,
+                               int64_t *payload_bytes, struct err *err)
+{
+    const struct mem_purged *p;
+    int64_t after_num = INT64_MIN;
+    (void)err;
+    *count = *payload_bytes = 0;
+    while ((p = next_purged(mem_db(b), job, now_ms, after_num)) != NULL) {
+        after_num = p->letter.delivery.num;
+        (*count)++;
+        *payload_bytes += (int64_t)p->letter.event.payload_bytes;
+    }
+    return OK;
+}
+
+enum err_code mem_dead_restore(struct backend *b, int64_t num, int64_t now_ms, struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    const struct mem_purged *p = mem_get(db, MEM_PURGED, mem_num(num));
+    const struct mem_delivery *row = mem_get(db, MEM_DELIVERY, mem_num(num));
+    if (p == NULL || p->until_ms <= now_ms || row == NULL || row->d.state != DELIVERY_DISCARDED)
+        return fail(err, ERR_STALE, "it was not purged, or its grace is over");
+    struct mem_delivery d = *row;
+    struct dead_letter l = p->letter;
+    d.d.state = DELIVERY_DEAD;
+    d.d.finished_ms = l.died_ms;
+    if (l.expires_ms < p->until_ms)
+        l.expires_ms = p->until_ms;
+    mem_put(db, MEM_DELIVERY, mem_num(num), &d);
+    mem_put(db, MEM_DEAD, mem_num(num), &l);
+    mem_drop(db, MEM_PURGED, mem_num(num));
     return OK;
 }
 
@@ -309,6 +415,7 @@ enum err_code mem_dead_import(struct backend *b, const struct dead_letter *lette
     }
     put_delivery(db, &l, l.sub_num, event);
     mem_put(db, MEM_DEAD, mem_num(num), &l);
+    mem_drop(db, MEM_PURGED, mem_num(num));
     put_attempts(db, num, attempts, attempts_n);
     return OK;
 }

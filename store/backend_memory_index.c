@@ -53,6 +53,17 @@ const struct mem_layout mem_layouts[MEM_TABLES] = {
                       offsetof(struct dead_letter, event) + offsetof(struct event_rec, payload),
                   .bytes_n = offsetof(struct dead_letter, event) +
                              offsetof(struct event_rec, payload_bytes)},
+    [MEM_PURGED] =
+        {.size = sizeof(struct mem_purged),
+         .texts = {EVENT_TEXTS(offsetof(struct mem_purged, letter) +
+                               offsetof(struct dead_letter, event)),
+                   offsetof(struct mem_purged, letter) + offsetof(struct dead_letter, sub_name),
+                   offsetof(struct mem_purged, letter) + offsetof(struct dead_letter, sub_url),
+                   offsetof(struct mem_purged, letter) + offsetof(struct dead_letter, note)},
+         .bytes = offsetof(struct mem_purged, letter) + offsetof(struct dead_letter, event) +
+                  offsetof(struct event_rec, payload),
+         .bytes_n = offsetof(struct mem_purged, letter) + offsetof(struct dead_letter, event) +
+                    offsetof(struct event_rec, payload_bytes)},
     [MEM_JOB] = {.size = sizeof(struct job),
                  .texts = {offsetof(struct job, filter), offsetof(struct job, actor),
                            offsetof(struct job, note)}},

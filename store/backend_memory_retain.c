@@ -18,11 +18,15 @@ static bool is_over(enum delivery_state s)
     return s == DELIVERY_DELIVERED || s == DELIVERY_DISCARDED;
 }
 
+static bool restorable(const struct mem_db *db, int64_t num)
+{
+    return mem_get(db, MEM_PURGED, mem_num(num)) != NULL;
+}
+
 static bool delivery_doomed(const struct mem_db *db, const void *row, int64_t before_ms)
 {
     const struct mem_delivery *d = row;
-    (void)db;
-    return is_over(d->d.state) && d->d.finished_ms < before_ms;
+    return is_over(d->d.state) && d->d.finished_ms < before_ms && !restorable(db, d->d.num);
 }
 
 static void event_drop(struct backend *b, struct mem_key key, int64_t before_ms)
@@ -57,7 +61,8 @@ static bool attempt_doomed(const struct mem_db *db, const void *row, int64_t bef
 {
     const struct attempt *x = row;
     const struct mem_delivery *d = mem_get(db, MEM_DELIVERY, mem_num(x->delivery));
-    return x->started_ms < before_ms && (d == NULL || is_over(d->d.state));
+    return x->started_ms < before_ms &&
+           (d == NULL || (is_over(d->d.state) && !restorable(db, d->d.num)));
 }
 
 static bool dead_doomed(const struct mem_db *db, const void *row, int64_t before_ms)
@@ -68,7 +73,13 @@ static bool dead_doomed(const struct mem_db *db, const void *row, int64_t before
 
 static void dead_drop(struct backend *b, struct mem_key key, int64_t before_ms)
 {
-    (void)mem_dead_purge(b, key.a, before_ms, NULL, NULL);
+    (void)mem_dead_purge(b, key.a, 0, 0, before_ms, NULL, NULL);
+}
+
+static bool purged_doomed(const struct mem_db *db, const void *row, int64_t before_ms)
+{
+    (void)db;
+    return ((const struct mem_purged *)row)->until_ms <= before_ms;
 }
 
 static bool audit_doomed(const struct mem_db *db, const void *row, int64_t before_ms)
@@ -99,6 +110,7 @@ static const struct rule RULES[RETAINS] = {
     [RETAIN_DELIVERED] = {MEM_DELIVERY, delivery_doomed, delivery_drop},
     [RETAIN_ATTEMPTS] = {MEM_ATTEMPT, attempt_doomed, NULL},
     [RETAIN_DEAD] = {MEM_DEAD, dead_doomed, dead_drop},
+    [RETAIN_PURGED] = {MEM_PURGED, purged_doomed, NULL},
     [RETAIN_AUDIT] = {MEM_AUDIT, audit_doomed, NULL},
     [RETAIN_SEEN] = {MEM_SEEN, seen_doomed, NULL},
     [RETAIN_SECRETS] = {MEM_SECRET, secret_doomed, NULL},

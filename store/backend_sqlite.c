@@ -161,6 +161,9 @@ static enum err_code connect(struct sq *q, struct err *err)
     }
     sqlite3_busy_timeout(q->db, 5000);
     sqlite3_db_config(q->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    enum err_code code = sq_look_init(q, err);
+    if (code != OK)
+        return code;
     return sq_exec(q,
                    "PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = OFF;"
                    "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;",
@@ -432,9 +435,13 @@ const struct backend_ops backend_sqlite = {
     .bring_back = sq_bring_back,
     .dead_list = sq_dead_list,
     .dead_count = sq_dead_count,
+    .dead_groups = sq_dead_groups,
     .dead_get = sq_dead_get,
     .dead_replay = sq_dead_replay,
     .dead_purge = sq_dead_purge,
+    .purged_list = sq_purged_list,
+    .purged_count = sq_purged_count,
+    .dead_restore = sq_dead_restore,
     .dead_import = sq_dead_import,
     .dead_note = sq_dead_note,
     .job_put = sq_job_put,

@@ -6,7 +6,9 @@
  *   backend_sqlite_event.c   events: put, get, list; deliveries and attempts as rows to read
  *   backend_sqlite_claim.c   what is due
  *   backend_sqlite_settle.c  the moves of a delivery: settle, kill, the ordering key's line
- *   backend_sqlite_dead.c    dead letters
+ *   backend_sqlite_dead.c    the moves of a dead letter: replay, note
+ *   backend_sqlite_purge.c   out of the dead letters, and back while that can be
+ *   backend_sqlite_look.c    dead letters looked at: list, count, groups, one of them
  *   backend_sqlite_import.c  an exported dead letter comes back
  *   backend_sqlite_misc.c    jobs, intake's memory, audit, meta, counts
  *   backend_sqlite_retain.c  what retention deletes */
@@ -82,11 +84,20 @@ enum sq_slot {
     SQ_FUTURE_SCAN,
     SQ_EXPIRED_SCAN,
     SQ_DEAD_PUT,
+    SQ_DEAD_NAME,
     SQ_DEAD_GET,
     SQ_DEAD_PAYLOAD,
     SQ_DEAD_DEL,
     SQ_DEAD_NOTE,
     SQ_DEAD_PURGED,
+    SQ_PURGED_PUT,
+    SQ_PURGED_GET,
+    SQ_PURGED_DEL,
+    SQ_PURGED_LIST,
+    SQ_PURGED_COUNT,
+    SQ_RESTORE,
+    SQ_RESTORE_DEAD,
+    SQ_RESTORE_NOW,
     SQ_DEAD_SUB_STATE,
     SQ_REPLAY,
     SQ_IMPORT_STATE,
@@ -132,6 +143,7 @@ enum sq_slot {
     SQ_RETAIN_ATTEMPTS,
     SQ_RETAIN_ATTEMPT_DEL,
     SQ_RETAIN_DEAD,
+    SQ_RETAIN_PURGED,
     SQ_RETAIN_AUDIT,
     SQ_RETAIN_SEEN,
     SQ_RETAIN_SEEN_EVENT,
@@ -161,6 +173,7 @@ struct sq {
     struct sq_deltas deltas, marked;
     int64_t over_at, event_at, attempt_at; /* where the next slice of retention goes on */
     int64_t expired_ms, expired_num;       /* and of kill_expired */
+    struct dead_grouping *grouping;        /* what a query of dead_groups adds to */
     sqlite3_stmt *stmts[SQ_SLOTS];
 };
 
@@ -273,6 +286,11 @@ enum err_code sq_due_now(struct sq *q, const struct sq_open_delivery *d, int64_t
 /* Takes it out of its line; where its successor may go now, *next_due_ms is set. */
 enum err_code sq_line_leave(struct sq *q, const struct sq_open_delivery *d, int64_t now_ms,
                             int64_t *next_due_ms, struct err *err);
+/* The letter of a dead delivery, or of a purged one, goes (it is sent again, say). */
+enum err_code sq_letter_delete(struct sq *q, int64_t num, struct err *err);
+enum err_code sq_purged_delete(struct sq *q, int64_t num, struct err *err);
+/* ERR_STALE: not dead, or unknown. */
+enum err_code sq_dead_load(struct sq *q, int64_t num, struct sq_open_delivery *d, struct err *err);
 /* An open delivery dies: row, ready, line, expiry, dead letter, counts, job. */
 enum err_code sq_die(struct sq *q, const struct sq_open_delivery *d, enum cause cause,
                      int64_t now_ms, int64_t dead_expires_ms, struct settled *out, struct err *err);
@@ -282,6 +300,12 @@ enum err_code sq_event_payload(struct sq *q, int64_t event, sqlite3_stmt **out, 
 enum err_code sq_event_unused(struct sq *q, int64_t event, struct err *err);
 enum err_code sq_attempt_put(struct sq *q, const struct attempt *a, int64_t delivery, int n,
                              int64_t job, struct err *err);
+
+/* ---- looks at dead letters (backend_sqlite_look.c) ---- */
+enum err_code sq_look_init(struct sq *q, struct err *err); /* for each connection */
+/* OK also where the letter has no payload (imported without one): then *out is NULL. */
+enum err_code sq_dead_payload(struct sq *q, int64_t num, struct arena *a, const void **out,
+                              size_t *n, struct err *err);
 
 /* ---- operations, by file ---- */
 enum err_code sq_partner_put(struct backend *, const struct partner *, struct err *);
@@ -331,10 +355,18 @@ enum err_code sq_dead_list(struct backend *, const struct filter *, struct arena
                            struct dead_letter **, size_t *, struct err *);
 enum err_code sq_dead_count(struct backend *, const struct filter *, int64_t *, int64_t *,
                             struct err *);
+enum err_code sq_dead_groups(struct backend *, const struct filter *, unsigned, struct arena *,
+                             struct dead_group **, size_t *, struct err *);
 enum err_code sq_dead_get(struct backend *, int64_t, struct arena *, struct dead_letter *,
                           struct err *);
 enum err_code sq_dead_replay(struct backend *, int64_t, int64_t, int64_t, int64_t, struct err *);
-enum err_code sq_dead_purge(struct backend *, int64_t, int64_t, struct settled *, struct err *);
+enum err_code sq_dead_purge(struct backend *, int64_t, int64_t, int64_t, int64_t, struct settled *,
+                            struct err *);
+enum err_code sq_purged_list(struct backend *, int64_t, int64_t, int64_t, size_t, struct arena *,
+                             struct purged **, size_t *, struct err *);
+enum err_code sq_purged_count(struct backend *, int64_t, int64_t, int64_t *, int64_t *,
+                              struct err *);
+enum err_code sq_dead_restore(struct backend *, int64_t, int64_t, struct err *);
 enum err_code sq_dead_import(struct backend *, const struct dead_letter *, const struct attempt *,
                              size_t, struct err *);
 enum err_code sq_dead_note(struct backend *, int64_t, const char *, struct err *);

@@ -191,5 +191,7 @@ enum err_code sq_dead_import(struct backend *b, const struct dead_letter *l,
         code = put_delivery(q, &im, err);
     if (code == OK)
         code = put_letter(q, &im, err);
+    if (code == OK && im.was_here)
+        code = sq_purged_delete(q, im.num, err);
     return code == OK ? put_attempts(q, im.num, attempts, attempts_n, err) : code;
 }

@@ -97,7 +97,8 @@ static enum err_code retain_deliveries(struct sq *q, int64_t before_ms, size_t l
 {
     const struct walk over = {
         SQ_RETAIN_OVER,
-        "SELECT num, state IN (4, 6) AND finished_ms < ?2 FROM delivery WHERE num > ?1"
+        "SELECT num, state IN (4, 6) AND finished_ms < ?2 AND (state = 4 OR NOT EXISTS"
+        " (SELECT 1 FROM purged p WHERE p.num = delivery.num)) FROM delivery WHERE num > ?1"
         " ORDER BY num",
         &q->over_at};
     const struct walk lonely = {
@@ -124,7 +125,8 @@ static enum err_code retain_attempts(struct sq *q, int64_t before_ms, size_t lim
 {
     const struct walk old = {
         SQ_RETAIN_ATTEMPTS,
-        "SELECT a.row, a.started_ms < ?2 AND ifnull((SELECT d.state IN (4, 6) FROM delivery d"
+        "SELECT a.row, a.started_ms < ?2 AND ifnull((SELECT d.state = 4 OR (d.state = 6"
+        " AND NOT EXISTS (SELECT 1 FROM purged p WHERE p.num = d.num)) FROM delivery d"
         " WHERE d.num = a.delivery), 1) FROM attempt a WHERE a.row > ?1 ORDER BY a.row",
         &q->attempt_at};
     enum err_code code = walk(q, &old, before_ms, limit, nums, done, err);
@@ -147,7 +149,7 @@ static enum err_code retain_dead(struct sq *q, int64_t before_ms, size_t limit, 
     if (code == OK)
         code = sq_take_nums(q, st, limit, nums, &n, err);
     for (size_t i = 0; code == OK && i < n; i++)
-        code = sq_dead_purge(&q->base, nums[i], before_ms, NULL, err);
+        code = sq_dead_purge(&q->base, nums[i], 0, 0, before_ms, NULL, err);
     *done = n;
     return code;
 }
@@ -187,6 +189,11 @@ static enum err_code retain(struct sq *q, enum retain_what what, int64_t before_
         return retain_attempts(q, before_ms, limit, nums, done, err);
     case RETAIN_DEAD:
         return retain_dead(q, before_ms, limit, nums, done, err);
+    case RETAIN_PURGED:
+        return delete_some(q, SQ_RETAIN_PURGED,
+                           "DELETE FROM purged WHERE num IN (SELECT num FROM purged"
+                           " WHERE until_ms <= ?1 ORDER BY until_ms LIMIT ?2)",
+                           before_ms, limit, done, err);
     case RETAIN_AUDIT: /* numbers are in the order of time: no index on created_ms is needed */
         return delete_some(q, SQ_RETAIN_AUDIT,
                            "DELETE FROM audit WHERE num IN (SELECT num FROM (SELECT num,"

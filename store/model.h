@@ -198,6 +198,32 @@ struct dead_letter {
     const char *note;
 };
 
+/* A dead letter that was purged and can be restored. */
+struct purged {
+    int64_t num; /* of its delivery */
+    int64_t sub, until_ms;
+};
+
+/* Dead letters that have something in common: what DEAD_BY_… bits say; the rest of the members above
+ * count is zero. */
+#define DEAD_BY_SUBSCRIPTION 1u
+#define DEAD_BY_CAUSE 2u
+#define DEAD_BY_STATUS 4u /* last_status and last_outcome */
+#define DEAD_BY_TYPE 8u
+struct dead_group {
+    int64_t sub;
+    enum cause cause;
+    bool tried; /* there was an attempt: last_outcome means something */
+    int last_status;
+    enum outcome last_outcome;
+    const char *type;
+    int64_t count, payload_bytes;
+    int64_t expired;           /* of count: past their event's expires_at */
+    int64_t first_ms, last_ms; /* of death */
+    int64_t example;           /* number of the one that died last */
+    const char *sub_name;      /* DEAD_BY_SUBSCRIPTION: the example's */
+};
+
 /* One filter for every list. Zero value: everything. Fields AND together. */
 struct filter {
     const int64_t *subs;

@@ -6,7 +6,8 @@
  *
  *   event ──< delivery ──< attempt          ready     what may be sent: (sub, due, num)
  *                 │                         lineup    what stands in line: (sub, key, num)
- *                 └── dead (while dead)     expiring  open deliveries that can expire
+ *                 ├── dead (while dead)     expiring  open deliveries that can expire
+ *                 └── purged (discarded, while it can be restored)
  *
  * delivery.line is the ordering key while the delivery stands in `lineup`, else NULL: the head of
  * (sub, line) is the only one that may be in `ready`. `seen` remembers the ids of events whose row
@@ -112,10 +113,31 @@ static const char SCHEMA_2_DELIVERY[] =
     "ALTER TABLE delivery ADD COLUMN trial INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE delivery ADD COLUMN original INTEGER NOT NULL DEFAULT 0;";
 
+/* Purged dead letters until their grace is over: the columns of `dead`, which job, how long. */
+static const char SCHEMA_2_PURGED[] =
+    "CREATE TABLE purged(num INTEGER PRIMARY KEY, sub INTEGER NOT NULL, sub_name TEXT,"
+    "  sub_url TEXT, event_id TEXT NOT NULL, partner INTEGER NOT NULL, partner_name TEXT,"
+    "  type TEXT NOT NULL, ordering_key TEXT, correlation_id TEXT, source TEXT, version TEXT,"
+    "  attributes TEXT, deliver_after_ms INTEGER NOT NULL, event_expires_ms INTEGER NOT NULL,"
+    "  created_ms INTEGER NOT NULL, accepted_ms INTEGER NOT NULL, outbox TEXT,"
+    "  seq INTEGER NOT NULL, payload_bytes INTEGER NOT NULL, cause INTEGER NOT NULL,"
+    "  attempts INTEGER NOT NULL, last_status INTEGER NOT NULL, last_outcome INTEGER NOT NULL,"
+    "  died_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, note TEXT, payload BLOB,"
+    "  job INTEGER NOT NULL, until_ms INTEGER NOT NULL);"
+    "CREATE INDEX purged_job ON purged(job, num, until_ms, payload_bytes);"
+    "CREATE INDEX purged_until ON purged(until_ms);";
+/* Everything that dead letters are listed, counted and grouped by, in the order of their deaths: one
+ * look at a million letters reads this index alone, front to back. It takes the place of the one on
+ * died_ms, so that a death writes no more entries than before, at the end of it. */
+static const char SCHEMA_2_DEAD_FACTS[] =
+    "DROP INDEX dead_died;"
+    "CREATE INDEX dead_facts ON dead(died_ms, num, sub, cause, last_status, last_outcome, attempts,"
+    "  event_expires_ms, payload_bytes, type);";
+
 /* Each migration: its parts, NULL-terminated. */
 static const char *const MIGRATIONS[SCHEMA_VERSION][8] = {
     {SCHEMA_1_CONFIGURED, SCHEMA_1_HOT, SCHEMA_1_COLD, NULL},
-    {SCHEMA_2_DELIVERY, NULL},
+    {SCHEMA_2_DELIVERY, SCHEMA_2_PURGED, SCHEMA_2_DEAD_FACTS, NULL},
 };
 
 #endif

@@ -6,7 +6,8 @@
 #include "base/buf.h"
 #include "test/conformance/bed.h"
 
-enum { DUMP_PAGE = 7 }; /* small, so that cursors are walked */
+enum { DUMP_PURGE_JOB = 77 }; /* whose purged letters are shown */
+enum { DUMP_PAGE = 7 };       /* small, so that cursors are walked */
 
 static inline void dump_text(struct buf *out, const char *name, const char *text)
 {
@@ -145,6 +146,26 @@ static inline void dump_dead(struct bed *bed, bool newest_first, struct buf *out
     } while (n == f.limit);
 }
 
+static inline void dump_dead_groups(struct bed *bed, struct buf *out)
+{
+    struct filter f = {.with_expired = true};
+    struct dead_group *g;
+    size_t n;
+    for (unsigned by = 0; by < 16; by++) {
+        OK_OR_DIE(bed, bed->ops->dead_groups(bed->b, &f, by, &bed->a, &g, &n, &bed->err));
+        for (size_t i = 0; i < n; i++) {
+            buf_addf(out, "group %u: s%" PRId64 " c%d %d/%d t%d n%" PRId64 " b%" PRId64, by,
+                     g[i].sub, (int)g[i].cause, g[i].last_status, (int)g[i].last_outcome,
+                     g[i].tried, g[i].count, g[i].payload_bytes);
+            buf_addf(out, " e%" PRId64 " %" PRId64 "-%" PRId64 " x%" PRId64, g[i].expired,
+                     g[i].first_ms, g[i].last_ms, g[i].example);
+            dump_text(out, "type", g[i].type);
+            dump_text(out, "name", g[i].sub_name);
+            buf_addc(out, '\n');
+        }
+    }
+}
+
 static inline void dump_ready(struct bed *bed, int64_t sub, struct buf *out)
 {
     struct claimed *list[256];
@@ -161,6 +182,21 @@ static inline void dump_ready(struct bed *bed, int64_t sub, struct buf *out)
         buf_addc(out, '\n');
         claimed_free(list[i]);
     }
+}
+
+static inline void dump_purged(struct bed *bed, struct buf *out)
+{
+    struct purged *list;
+    size_t n;
+    int64_t count, bytes;
+    OK_OR_DIE(bed, bed->ops->purged_list(bed->b, DUMP_PURGE_JOB, 0, 0, 10000, &bed->a, &list, &n,
+                                         &bed->err));
+    for (size_t i = 0; i < n; i++)
+        buf_addf(out, "purged d%" PRId64 " s%" PRId64 " until%" PRId64 "\n", list[i].num,
+                 list[i].sub, list[i].until_ms);
+    OK_OR_DIE(bed, bed->ops->purged_count(bed->b, DUMP_PURGE_JOB, 0, &count, &bytes, &bed->err));
+    assert_int_equal(count, (int64_t)n);
+    buf_addf(out, "purged bytes%" PRId64 "\n", bytes);
 }
 
 static inline void dump_rest(struct bed *bed, struct buf *out)
@@ -201,6 +237,8 @@ static inline void dump_all(struct bed *bed, const int64_t *subs, size_t subs_n,
     dump_deliveries(bed, out, seen);
     dump_dead(bed, false, out);
     dump_dead(bed, true, out);
+    dump_purged(bed, out);
+    dump_dead_groups(bed, out);
     for (size_t i = 0; i < subs_n; i++)
         dump_ready(bed, subs[i], out);
     dump_rest(bed, out);

@@ -82,6 +82,68 @@ static void lists_and_counts(void **state)
     }
 }
 
+/* One line a group: count, and what it is told by. */
+static void groups_text(struct bed *bed, const struct filter *f, unsigned by, const int64_t subs[2],
+                        int64_t first, struct buf *out)
+{
+    struct dead_group *g;
+    size_t n;
+    OK_OR_DIE(bed, bed->ops->dead_groups(bed->b, f, by, &bed->a, &g, &n, &bed->err));
+    buf_clear(out);
+    for (size_t i = 0; i < n; i++)
+        buf_addf(out, "%lld:%s%s%s%s%d/%d%s b%lld e%lld %lld-%lld x%lld|", (long long)g[i].count,
+                 g[i].sub == 0         ? ""
+                 : g[i].sub == subs[0] ? "0"
+                                       : "1",
+                 g[i].sub_name ? g[i].sub_name : "-",
+                 g[i].cause == CAUSE_GONE   ? "gone"
+                 : g[i].cause == CAUSE_NONE ? "-"
+                                            : "tries",
+                 g[i].type ? g[i].type : "-", g[i].last_status, (int)g[i].last_outcome,
+                 g[i].tried ? "" : "?", (long long)g[i].payload_bytes, (long long)g[i].expired,
+                 (long long)(g[i].first_ms - T0), (long long)(g[i].last_ms - T0),
+                 (long long)(g[i].example - first));
+}
+
+static void groups(void **state)
+{
+    struct bed *bed = *state;
+    int64_t subs[2], first = six(bed, subs);
+    struct buf got;
+    const struct {
+        struct filter f;
+        unsigned by;
+        const char *want;
+    } table[] = {
+        {{.with_expired = true}, 0, "6:---0/0? b42 e1 10-30 x5|"},
+        {{.with_expired = true, .limit = 1, .after_ms = T0 + 20}, 0, "6:---0/0? b42 e1 10-30 x5|"},
+        {{0}, 0, "5:---0/0? b35 e0 10-30 x4|"},
+        {{.with_expired = true},
+         DEAD_BY_SUBSCRIPTION,
+         "3:0a--0/0? b21 e0 10-30 x4|3:1b--0/0? b21 e1 10-30 x5|"},
+        {{.with_expired = true},
+         DEAD_BY_TYPE,
+         "3:--x.high0/0? b21 e1 20-30 x5|3:--x.low0/0? b21 e0 10-20 x2|"},
+        {{.with_expired = true},
+         DEAD_BY_CAUSE | DEAD_BY_STATUS,
+         "4:-tries-503/4 b28 e1 10-30 x5|1:-tries-0/0? b7 e0 20-20 x2|"
+         "1:-gone-410/2 b7 e0 10-10 x1|"},
+        {{.with_expired = true, .subs = &subs[1], .subs_n = 1},
+         DEAD_BY_SUBSCRIPTION | DEAD_BY_CAUSE | DEAD_BY_STATUS | DEAD_BY_TYPE,
+         "2:1btriesx.high503/4 b14 e1 20-30 x5|"
+         "1:1bgonex.low410/2 b7 e0 10-10 x1|"},
+        {{.type = "nothing.here"}, DEAD_BY_CAUSE, ""},
+    };
+    buf_init(&got, 4096);
+    for (size_t t = 0; t < sizeof(table) / sizeof(table[0]); t++) {
+        groups_text(bed, &table[t].f, table[t].by, subs, first, &got);
+        if (strcmp(got.data ? got.data : "", table[t].want) != 0)
+            print_error("row %zu\n", t);
+        assert_string_equal(got.data ? got.data : "", table[t].want);
+    }
+    buf_fini(&got);
+}
+
 static void listed_without_payload(void **state)
 {
     struct bed *bed = *state;
@@ -263,15 +325,15 @@ static void purge(void **state)
     struct settled out;
     struct attempt *list;
     size_t n;
-    OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, first, T0 + 99, &out, &bed->err));
+    OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, first, 0, 0, T0 + 99, &out, &bed->err));
     assert_int_equal(out.next_due_ms, 0);
     struct delivery d = bed_delivery(bed, first);
     assert_int_equal(d.state, DELIVERY_DISCARDED);
     assert_int_equal(d.cause, CAUSE_RETRIES_EXHAUSTED);
     assert_int_equal(d.finished_ms, T0 + 99);
     assert_int_equal(bed->ops->dead_get(bed->b, first, &bed->a, &l, &bed->err), ERR_NOT_FOUND);
-    assert_int_equal(bed->ops->dead_purge(bed->b, first, T0, &out, &bed->err), ERR_STALE);
-    assert_int_equal(bed->ops->dead_purge(bed->b, 4242, T0, &out, &bed->err), ERR_STALE);
+    assert_int_equal(bed->ops->dead_purge(bed->b, first, 0, 0, T0, &out, &bed->err), ERR_STALE);
+    assert_int_equal(bed->ops->dead_purge(bed->b, 4242, 0, 0, T0, &out, &bed->err), ERR_STALE);
     OK_OR_DIE(bed, bed->ops->attempt_list(bed->b, first, &bed->a, &list, &n, &bed->err));
     assert_int_equal(n, 1); /* until retention */
     OK_OR_DIE(bed, bed->ops->counts(bed->b, counts, &rejects, &bed->err));
@@ -313,7 +375,7 @@ static void import_after_purge(void **state)
     export_letter(bed, first + 4, &l, &attempts, &n);
     assert_int_equal(n, 2);
     assert_int_equal(bed->ops->dead_import(bed->b, &l, attempts, n, &bed->err), ERR_EXISTS);
-    OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, first + 4, T0 + 98, &out, &bed->err));
+    OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, first + 4, 0, 0, T0 + 98, &out, &bed->err));
     l.expires_ms = T0 + 777;
     OK_OR_DIE(bed, bed->ops->dead_import(bed->b, &l, attempts, n, &bed->err));
     OK_OR_DIE(bed, bed->ops->dead_get(bed->b, first + 4, &bed->a, &again, &bed->err));
@@ -421,6 +483,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_BOTH(lists_and_counts),
+        ON_BOTH(groups),
         ON_BOTH(listed_without_payload),
         ON_BOTH(pages_of_a_thousand),
         ON_BOTH(replay_starts_a_fresh_budget),

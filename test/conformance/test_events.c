@@ -191,7 +191,7 @@ static int64_t six(struct bed *bed, int64_t subs[2])
     bed_settle(bed, first + 2, SETTLE_DEAD, T0 + 10);
     bed_settle(bed, first + 3, SETTLE_RETRY, T0 + 10);
     bed_settle(bed, first + 5, SETTLE_DEAD, T0 + 10);
-    OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, first + 5, T0 + 11, &out, &bed->err));
+    OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, first + 5, 0, 0, T0 + 11, &out, &bed->err));
     return first;
 }
 

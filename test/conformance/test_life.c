@@ -21,7 +21,7 @@ static int64_t some_of_all(struct bed *bed, int64_t sub)
     snprintf(id, sizeof(id), "g%" PRId64, bed->last);
     int64_t purged = bed_emit(bed, sub, id, NULL, T0);
     bed_settle(bed, purged, SETTLE_DEAD, T0 + 2);
-    OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, purged, T0 + 3, &out, &bed->err));
+    OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, purged, 0, 0, T0 + 3, &out, &bed->err));
     struct subscription s = bed_sub_get(bed, sub);
     OK_OR_DIE(bed, bed->ops->sub_update(bed->b, &s, &bed->err));
     struct job j = {.num = bed_num(bed), .kind = JOB_REPLAY};
@@ -93,7 +93,7 @@ static void a_domain_answer_changes_nothing(void **state)
     bed_settle(bed, d, SETTLE_DELIVERED, T0 + 1);
     dump_all(bed, &sub, 1, &before);
     assert_int_equal(bed->ops->settle(bed->b, &late, T0, &out, &bed->err), ERR_STALE);
-    assert_int_equal(bed->ops->dead_purge(bed->b, d, T0, &out, &bed->err), ERR_STALE);
+    assert_int_equal(bed->ops->dead_purge(bed->b, d, 0, 0, T0, &out, &bed->err), ERR_STALE);
     assert_int_equal(bed->ops->dead_replay(bed->b, d, 0, T0, T0, &bed->err), ERR_STALE);
     dump_all(bed, &sub, 1, &after);
     assert_string_equal(before.data, after.data);

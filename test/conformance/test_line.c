@@ -74,7 +74,7 @@ static void a_dead_one_holds_its_key(void **state)
     int64_t k4 = bed_emit(bed, sub, "k4", "k", T0 + 4); /* new ones wait too */
     ASSERT_CLAIMS(bed, sub, T0 + 9, j1);
     /* purged: goes on */
-    OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, k1, T0 + 10, &out, &bed->err));
+    OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, k1, 0, 0, T0 + 10, &out, &bed->err));
     assert_int_equal(out.next_due_ms, T0 + 1);
     ASSERT_CLAIMS(bed, sub, T0 + 10, k2, j1);
     /* replayed: it goes first, and holds until it is delivered */

@@ -190,10 +190,12 @@ static void step_dead(struct walk *w)
     struct settled out[PAIR] = {{0}};
     enum err_code code[PAIR];
     uint32_t what = roll(w, 4);
+    int64_t until = roll(w, 3) != 0 ? w->now + 5000 : 0;
     for (int i = 0; i < PAIR; i++) {
         struct bed *bed = &w->pair[i];
         if (what == 0)
-            code[i] = bed->ops->dead_purge(bed->b, num, w->now, &out[i], &bed->err);
+            code[i] = bed->ops->dead_purge(bed->b, num, DUMP_PURGE_JOB, until, w->now, &out[i],
+                                           &bed->err);
         else if (what == 1)
             code[i] = bed->ops->dead_note(bed->b, num, "looked at", &bed->err);
         else
@@ -202,6 +204,23 @@ static void step_dead(struct walk *w)
     }
     if (agreed(w, "dead", code) && what == 0)
         same(w, "purge next", out[0].next_due_ms, out[1].next_due_ms);
+}
+
+/* Of what the two show as purged, or any number at all. */
+static void step_restore(struct walk *w)
+{
+    struct bed *bed = &w->pair[0];
+    struct purged *list;
+    enum err_code code[PAIR];
+    size_t n;
+    OK_OR_DIE(bed, bed->ops->purged_list(bed->b, DUMP_PURGE_JOB, w->now, 0, 50, &bed->a, &list, &n,
+                                         &bed->err));
+    int64_t num = n > 0 && roll(w, 10) != 0
+                      ? list[roll(w, (uint32_t)n)].num
+                      : w->first + roll(w, (uint32_t)(w->last_delivery - w->first + 1));
+    for (int i = 0; i < PAIR; i++)
+        code[i] = w->pair[i].ops->dead_restore(w->pair[i].b, num, w->now, &w->pair[i].err);
+    (void)agreed(w, "restore", code);
 }
 
 static void step_export(struct walk *w)
@@ -374,6 +393,8 @@ static void step(struct walk *w)
         settle(w, w->first + roll(w, (uint32_t)(w->last_delivery - w->first + 1)));
     else if (x < 74)
         step_dead(w);
+    else if (x < 75)
+        step_restore(w);
     else if (x < 77)
         step_export(w);
     else if (x < 80)

@@ -251,7 +251,7 @@ static void late_answers_are_stale(void **state)
     bed_settle(bed, d[0], SETTLE_DELIVERED, T0 + 1);
     bed_settle(bed, d[1], SETTLE_DEAD, T0 + 1);
     bed_settle(bed, d[2], SETTLE_DEAD, T0 + 1);
-    OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, d[2], T0 + 2, &out, &bed->err));
+    OK_OR_DIE(bed, bed->ops->dead_purge(bed->b, d[2], 0, 0, T0 + 2, &out, &bed->err));
     for (int i = 0; i < 3; i++) {
         struct delivery before = bed_delivery(bed, d[i]);
         for (int to = SETTLE_DELIVERED; to <= SETTLE_DEAD; to++) {

@@ -1,0 +1,373 @@
+"""Documents whose console blocks are played, so that they cannot rot: each command is typed again on a terminal before a daemon of
+today, and what it shows must be what the document says but for what differs from run to run (ids, times, ports, sizes).
+
+A section (a heading `## …`) of the document has a *scene*, a generator that brings the trouble of the section about with real
+receivers and real faults. It yields once for each console block of its section: what stands before the first yield happens before
+the first block, and so on; what stands after the last one is the proof that the block did what the section says.
+
+    SCENES = Scenes("docs/runbook.md", every_section=True)
+
+    @SCENES.of("A partner was down")
+    def partner_was_down(stage):
+        with stage.machine(QUICK) as m, m.partner("acme", 503) as acme:
+            ...                                     # dead letters come to be
+            yield
+            assert len(acme.requests) == 3          # what the block's replay did
+
+In a block, a line `$ …` is what somebody types into a shell; `$ echo $?` shows the status of the command before it, and a command
+without one must have ended with 0. What the document shows as typed behind a question (`[y/N] y`) is typed when that question is
+asked; `^C` when a bar is to be seen. An id in a command stands for today's id that was shown in the same place. In a command that is
+written for the first time, dlv_1 is the first dlv_ id that the section has shown.
+
+Paths and endpoints of the test's machine are shown as those of an installation (Machine.names), and taken back in commands.
+"""
+import concurrent.futures
+import contextlib
+import difflib
+import os
+import pwd
+import re
+import shlex
+import signal
+import sys
+import time
+import traceback
+import unittest
+
+import harness
+from harness import Daemon, Receiver, wait_for
+from terminal import Terminal
+
+ROOT = os.path.join(os.path.dirname(__file__), "../..")
+COLUMNS = 120
+PLAYERS = 4  # scenes at a time: they wait more than they work
+IDS = r"\b(?:dlv|sub|job|evt|rej|par|att|aud|key|req)_[0-9A-Z]{6,}"
+QUESTION = re.compile(r"(\[y/N\]|to confirm:) (\S+)$", re.M)
+BAR = re.compile(r"\[[=#>. -]{8,}\]|[▁▂▃▄▅▆▇█]{3,}")
+SPAN = r"\d+(?:\.\d+)? ?(?:us|µs|ms|s|m|h|d)\b(?: \d+[smhd]\b)*"
+MASKS = [
+    (re.compile(IDS), lambda m: m.group(0).split("_")[0] + "_ID"),
+    (re.compile(r"\bwhsec_[A-Za-z0-9+/=]+"), "SECRET"),
+    (re.compile(r"\b[0-9a-f]{8,}\b(?:…[0-9a-f]+)?"), "HEX"),
+    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?"), "TIME"),
+    (re.compile(r"\b\d{1,2} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b( \d{4}\b)?( \d\d:\d\d(:\d\d)?)?"), "TIME"),
+    (re.compile(r"\b\d\d:\d\d(:\d\d(\.\d+)?)?\b"), "TIME"),
+    (re.compile(rf"\bjust now\b|{SPAN} ago\b|\bin {SPAN}(?= |$)"), "AGO"),
+    (re.compile(rf"[+-]?{SPAN}"), "SPAN"),
+    (re.compile(r"\b\d+(\.\d+)? ?([KMGT]i?B|bytes|B)\b"), "SIZE"),
+    (BAR, "BAR"),
+    (re.compile(r"\S*…"), "…"),  # cut where the width of the columns before it left no room
+    (re.compile(r"\bpid[ =]+\d+"), "pid N"),
+    (re.compile(r"(?<=[a-z0-9]):\d{4,5}\b"), ":PORT"),
+    (re.compile(r"(?<![\d.])\d+\.\d+(?![\d.])"), "N"),
+    (re.compile(r"(?<![\d.])\d{5,}(?![\d.])"), "N"),
+]
+QUICK = "retry: {default: {max_retries: 2, initial_delay: 20ms}}\n"  # dead in no time
+CONF = """\
+store: {url: "sqlite://{dir}/store/webhookd.db", encryption_key_file: "{dir}/key"}
+outbox: [{url: "sqlite://{dir}/outbox/outbox.db", name: trading}]
+listen: {socket: "{dir}/webhookd.sock", http: "127.0.0.1:{port}"}
+egress: {allow_http: true, allow: [127.0.0.0/8]}
+"""
+
+
+def masked(text):
+    """Without what differs from run to run; widths of columns follow it."""
+    for pattern, by in MASKS:
+        text = pattern.sub(by, text)
+    return re.sub(r"[ \t]+", " ", re.sub(r"-{4,}|─{4,}", "-", text)).strip()
+
+
+def seen(text):
+    """What is to be seen of a terminal's bytes: without colours, and without what was written over."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    lines = [line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in text.split("\n")]
+    return "\n".join(lines).removesuffix("\n") + "\n" if text else ""
+
+
+class Block:
+    """One console block: its commands, each with the output that the document shows."""
+
+    def __init__(self, text):
+        self.text = text
+        self.steps = []  # [command, output]
+        for line in text.splitlines(keepends=True):
+            if line.startswith("$ "):
+                self.steps.append([line[2:].rstrip("\n"), ""])
+            elif line.startswith("> ") and self.steps and self.steps[-1][0].endswith("\\"):
+                self.steps[-1][0] += "\n" + line[2:].rstrip("\n")
+            else:
+                assert self.steps, f"a console block begins with a command: {text!r}"
+                self.steps[-1][1] += line
+
+
+def sections(text):
+    """[(heading, [Block])] of a document, in its order; what stands before the first heading has None."""
+    found = [(None, [])]
+    for heading, block in re.findall(r"^## (.*?) *$|^```console\n(.*?)^```$", text, re.M | re.S):
+        if heading:
+            found.append((heading, []))
+        else:
+            found[-1][1].append(Block(block))
+    return found
+
+
+class Machine(Daemon):
+    """A daemon whose paths and partners are shown as those of an installation."""
+
+    def __init__(self, conf="", start=True, replace=None):
+        self.names = []  # (here, in the document)
+        super().__init__(conf, start=False, replace=replace or CONF)
+        os.makedirs(f"{self.dir}/bin")
+        os.makedirs(f"{self.dir}/desk")  # where somebody works
+        for program in (harness.WEBHOOKD, harness.WEBHOOKCTL):
+            os.symlink(os.path.abspath(program), f"{self.dir}/bin/{os.path.basename(program)}")
+        self.tool("sudo", 'while [ "$1" = -u ]; do shift 2; done; exec "$@"')
+        self.tool("journalctl", 'n=10; while [ $# -gt 0 ]; do [ "$1" = -n ] && n=$2; shift; done; tail -n "$n" ' + self.log_path)
+        self.name(f"{self.dir}/store", "/var/lib/webhookd")
+        self.name(f"{self.dir}/outbox/outbox.db", "/var/lib/trading/trades.db")
+        self.name(f"{self.dir}/outbox", "/var/lib/trading")
+        self.name(f"{self.dir}/webhookd.sock", "/run/webhookd/webhookd.sock")
+        self.name(f"{self.dir}/webhookd.conf", "/etc/webhookd/webhookd.conf")
+        self.name(f"{self.dir}/key", "/etc/webhookd/key")
+        self.name(f"127.0.0.1:{self.port}", "127.0.0.1:8420")
+        self.name(f"uid:{os.getuid()} {pwd.getpwuid(os.getuid()).pw_name}", "uid:1000 ana")
+        if start:
+            try:
+                self.start()
+            except BaseException:
+                self.kill()
+                raise
+
+    def name(self, here, there):
+        self.names = sorted([*self.names, (here, there)], key=lambda pair: -len(pair[0]))
+
+    def tool(self, name, script):
+        with open(f"{self.dir}/bin/{name}", "w", encoding="utf-8") as f:
+            f.write(f"#!/bin/sh\n{script}\n")
+        os.chmod(f"{self.dir}/bin/{name}", 0o755)
+
+    def shown(self, text):
+        """Text of this machine as the document has it."""
+        for here, there in self.names:
+            text = text.replace(here, there)
+        return text
+
+    def typed(self, command):
+        """A command of the document for this machine."""
+        for here, there in sorted(self.names, key=lambda pair: -len(pair[1])):
+            command = command.replace(there, here)
+        return command
+
+    @contextlib.contextmanager
+    def partner(self, name, answer=200, *flags, url=None, events="*", port=0, tls=None):
+        """A receiver with a subscription of that name, shown under an address of its own."""
+        with Receiver(answer, port=port, tls=tls) as r:
+            r.url = self.address(r.url, url or f"https://hooks.{name}.example/settle")
+            r.subscription = self.subscribe(r.url, "--name", name, *flags, events=events)
+            yield r
+
+    def address(self, here, there):
+        """A URL of this machine for that of the document, of the same length where it can be: tables stay in line."""
+        host = lambda url: url.split("/")[2]
+        here += "-" * (len(there) - len(here))
+        self.name(here, there)
+        self.name(host(here), host(there))
+        return here
+
+    def dead(self, n, what=None):
+        """Waits until so many letters are dead."""
+        wait_for(lambda: self.counts()["dead"] == n, what=what or f"{n} dead letters")
+
+    def service(self, verb):
+        """systemctl VERB webhookd."""
+        if verb in ("stop", "restart"):
+            status = self.stop()
+            assert status == 0, f"webhookd ended with {status}"
+        if verb in ("start", "restart"):
+            self.start()
+        if verb == "reload":
+            before = self.log().count("event=config_reload")
+            self.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: self.log().count("event=config_reload") > before, what="the reload is over")
+
+
+class Stage:
+    """One section being played. today: what its blocks are today; faults: where they differ from the document."""
+
+    def __init__(self, heading, blocks, writing=False):
+        self.heading, self.blocks, self.writing = heading, blocks, writing
+        self.today, self.faults = [], []
+        self.ids, self.order = {}, []  # document's id -> today's; today's in the order of their showing
+        self.on = None
+        self.status = 0
+
+    def machine(self, *args, **kw):
+        self.on = Machine(*args, **kw)
+        return self.on
+
+    def age(self, seconds=12):
+        """Nothing for a test. What is written into a document reads better where not everything happened "just now"."""
+        if self.writing:
+            time.sleep(seconds)
+
+    def play(self, scene):
+        """Plays every block; the scene's own asserts are part of it."""
+        steps = scene(self)
+        for block in self.blocks:
+            if next(steps, steps) is steps:
+                raise AssertionError(f"the scene of '{self.heading}' ends before the section's block\n{block.text}")
+            self.today.append("".join(self.step(command, output) for command, output in block.steps))
+        if next(steps, steps) is not steps:
+            steps.close()
+            raise AssertionError(f"the section '{self.heading}' has {len(self.blocks)} console blocks, its scene has more")
+
+    def step(self, command, output):
+        if command == "echo $?":
+            shown = f"{self.status}\n"
+            self.status = 0
+        else:
+            if self.status != 0:
+                self.fault(f"$ {command}\n  comes after a command that ended with {self.status}, which no `echo $?` shows\n{self.last}")
+            shown = self.typed(command, output)
+        wanted, got = masked(output).splitlines(), masked(shown).splitlines()
+        if wanted != got:
+            self.fault(f"$ {command}\n" + "\n".join(difflib.unified_diff(wanted, got, "document", "today", n=20, lineterm="")))
+        theirs, ours = re.findall(IDS, output), re.findall(IDS, shown)
+        self.order += [i for i in dict.fromkeys(ours) if i not in self.order]
+        for a, b in zip(theirs, ours):
+            if self.ids.setdefault(a, b) != b and wanted == got:
+                self.fault(f"$ {command}\n  {a} of the document was {self.ids[a]} before and is {b} now")
+        return "$ " + self.with_ids(command).replace("\n", "\n> ") + "\n" + shown
+
+    def fault(self, text):
+        self.faults.append(text)
+
+    def with_ids(self, command):
+        """The command with today's ids."""
+        def of_today(found):
+            kind, number = found.group(1), int(found.group(2))
+            known = [i for i in self.order if i.startswith(kind)]
+            return known[number - 1] if number <= len(known) else found.group(0)
+        command = re.sub(IDS, lambda m: self.ids.get(m.group(0), m.group(0)), command)
+        return re.sub(r"\b(dlv_|sub_|job_|evt_|rej_|par_)(\d{1,2})\b", of_today, command)
+
+    def typed(self, command, output):
+        """Types the command and what the document shows as typed behind it; what is shown, as the document would."""
+        m = self.on
+        service = re.fullmatch(r"(?:sudo )?systemctl (start|stop|restart|reload) webhookd", command)
+        if service:
+            m.service(service.group(1))
+            return ""
+        env = dict(m.env, PATH=f"{m.dir}/bin:{m.env['PATH']}", WEBHOOKD_CONFIG=m.conf, HOME=f"{m.dir}/desk", LC_ALL="C.UTF-8", TZ="UTC")
+        with Terminal(["bash", "-c", m.typed(self.with_ids(command))], columns=COLUMNS, env=env, cwd=f"{m.dir}/desk") as t:
+            self.answer(t, output)
+            self.status = t.end()
+            shown = m.shown(seen(t.shown))
+        self.last = shown
+        return shown
+
+    def answer(self, t, output):
+        for question, answer in QUESTION.findall(output):
+            asked = len(re.findall(re.escape(question), t.shown))
+            t.wait(lambda t: len(re.findall(re.escape(question) + " $", t.shown, re.M)) > asked or t.closed)
+            t.type(answer + "\n")
+        if "^C" in output:
+            t.wait(lambda t: BAR.search(t.shown) or t.closed)
+            t.type("\x03")
+
+
+class Scenes:
+    """The scenes of one document."""
+
+    def __init__(self, path, every_section=False):
+        self.path = os.path.join(ROOT, path)
+        self.every_section = every_section  # else only those that have a console block
+        self.scenes = {}
+
+    def of(self, heading):
+        def known(scene):
+            assert heading not in self.scenes, f"two scenes for '{heading}'"
+            self.scenes[heading] = scene
+            return scene
+        return known
+
+    def text(self):
+        with open(self.path, encoding="utf-8") as f:
+            return f.read()
+
+    def misfits(self):
+        """Sections without a scene, scenes without a section."""
+        blocks = dict(sections(self.text()))
+        for heading, found in blocks.items():
+            if heading not in self.scenes and (found or self.every_section and heading):
+                yield f"the section '{heading}' has no scene"
+            elif heading in self.scenes and not found:
+                yield f"the section '{heading}' has no console block"
+        yield from (f"there is a scene for '{heading}', which is no section" for heading in self.scenes if heading not in blocks)
+
+    def played(self, heading, writing=False):
+        """(blocks of today, faults) of one section."""
+        stage = Stage(heading, dict(sections(self.text()))[heading], writing)
+        try:
+            stage.play(self.scenes[heading])
+        except Exception:
+            stage.fault(traceback.format_exc())
+        return stage.today, stage.faults
+
+    def write(self, chosen):
+        """The blocks of the chosen sections as they are today, into the document."""
+        text = self.text()
+        headings = [h for h, _ in sections(text) if h in self.scenes and re.search(chosen, h)]
+        with concurrent.futures.ProcessPoolExecutor(PLAYERS) as pool:
+            results = dict(zip(headings, pool.map(self.played, headings, [True] * len(headings))))
+        for heading, blocks in sections(text):
+            today, faults = results.get(heading, ([], []))
+            if len(today) < len(blocks) and heading in results:
+                print(f"## {heading}\n" + "\n".join(faults))
+            start = text.index(f"## {heading}") if heading else 0
+            for old, new in zip(blocks, today):
+                start = text.index(f"```console\n{old.text}```", start)
+                whole = f"```console\n{new}"
+                text = text[:start] + whole + text[start + len("```console\n" + old.text):]
+                start += len(whole)
+        with open(self.path, "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def tests(self):
+        """A TestCase with a test for each scene; they are played side by side."""
+        scenes = self
+
+        class Played(unittest.TestCase):
+            maxDiff = None
+
+            @classmethod
+            def setUpClass(cls):
+                wanted = [a for a in sys.argv[1:] if a.startswith("Played.")]
+                pool = concurrent.futures.ProcessPoolExecutor(PLAYERS)
+                cls.results = {h: pool.submit(scenes.played, h) for h in scenes.scenes
+                               if not wanted or f"Played.{test_name(h)}" in wanted}
+                pool.shutdown(wait=False)
+
+            def test_every_section_is_played(self):
+                self.assertEqual(list(scenes.misfits()), [])
+
+        for heading in self.scenes:
+            def test(self, heading=heading):
+                _, faults = self.results[heading].result()
+                if faults:
+                    self.fail(f"## {heading}\n" + "\n".join(faults)
+                              + f"\n(to take today's output over: python3 {shlex.quote(sys.argv[0])} --write '{heading}')")
+            setattr(Played, test_name(heading), test)
+        return Played
+
+
+def test_name(heading):
+    return "test_" + re.sub(r"\W+", "_", heading.lower()).strip("_")
+
+
+def main(scenes):
+    if sys.argv[1:2] == ["--write"]:
+        scenes.write(sys.argv[2] if len(sys.argv) > 2 else "")
+    else:
+        unittest.main()

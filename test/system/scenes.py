@@ -1,0 +1,25 @@
+"""What the runbook's scenes share (console.py says what a scene is). The scenes: scenes_partner.py, trouble on a partner's side;
+scenes_letter.py, dead letters and what is done with them; scenes_machine.py, trouble of our own."""
+from console import QUICK, Scenes
+
+RUNBOOK = Scenes("docs/runbook.md", every_section=True)
+scene = RUNBOOK.of
+
+PATIENT = "retry: {default: {max_retries: 5, initial_delay: 1s}}\n"  # still trying while somebody looks
+
+
+def trades(m, first, last, type="trade.settled"):
+    """Events TRD-first to TRD-last, committed together."""
+    m.insert(*[dict(type=type, event_id=f"TRD-{n}", payload={"trade_id": f"TRD-{n}", "qty": 100 * n}) for n in range(first, last + 1)])
+
+
+def dead_trades(m, first, last, type="trade.settled"):
+    """They die one after the other, so that lists of them are the same every time."""
+    dead = m.counts()["dead"]
+    for n in range(first, last + 1):
+        trades(m, n, n, type)
+        dead += 1
+        m.dead(dead)
+
+
+__all__ = ["PATIENT", "QUICK", "RUNBOOK", "dead_trades", "scene", "trades"]
