@@ -106,6 +106,7 @@ void put_list_end(struct api_call *c, bool more, int64_t ms, int64_t num); /* ],
 /* ---- api_json.c: objects ---- */
 void render_subscription(struct buf *b, const char *name, const struct subscription *s,
                          int64_t now_ms, const char *secret);
+void put_health(struct buf *b, const struct subscription *s); /* last_success_at … failing_since */
 void render_accepted(struct buf *b, const struct intake_result *r); /* of POST /events */
 void render_event(struct buf *b, const char *name, const struct event_rec *e);
 void render_payload(struct buf *b, const struct event_rec *e); /* payload or payload_base64 */

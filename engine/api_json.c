@@ -199,6 +199,18 @@ static void put_secrets(struct buf *b, const struct subscription *s, int64_t now
     buf_addc(b, ']');
 }
 
+/* failing_since is what judges: null where the endpoint does not fail. */
+void put_health(struct buf *b, const struct subscription *s)
+{
+    const struct health *h = &s->health;
+    bool failed = h->last_failure_ms != 0;
+    put_time(b, "last_success_at", h->last_success_ms);
+    put_time(b, "last_failure_at", h->last_failure_ms);
+    put_int_or_null(b, "last_failure_status", h->last_failure_status);
+    put_str(b, "last_failure_outcome", failed ? outcome_name(h->last_failure_outcome) : NULL);
+    put_time(b, "failing_since", sub_failing_since(s));
+}
+
 static void put_counts(struct buf *b, const int64_t counts[DELIVERY_STATES])
 {
     put_open(b, "counts", '{');
@@ -235,6 +247,7 @@ void render_subscription(struct buf *b, const char *name, const struct subscript
     put_header_names(b, s->headers);
     put_secrets(b, s, now_ms);
     put_time(b, "broken_since", s->broken_since_ms);
+    put_health(b, s);
     put_int(b, "revision", s->revision);
     put_time(b, "created_at", s->created_ms);
     put_time(b, "updated_at", s->updated_ms);

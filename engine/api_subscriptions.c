@@ -261,8 +261,10 @@ enum err_code h_subs_patch(struct api_call *c)
         rc = sub_input(c, &s, false);
     if (rc == OK)
         rc = sub_profile_secrets(c, &s);
-    if (rc == OK && json_object_get(c->body, "url"))
+    if (rc == OK && json_object_get(c->body, "url")) {
         s.broken_since_ms = 0; /* that was another endpoint's trouble */
+        rc = c->ops->health_clear(c->b, s.num, c->err);
+    }
     if (rc == OK)
         rc = store_sub(c, &s);
     if (rc != OK)

@@ -50,6 +50,7 @@ struct engine {
     struct loop_watch *store_watch, *on_term, *on_int, *on_hup;
     struct intake *intake;
     struct metrics *metrics;
+    struct traffic_log *traffic;
     struct transport *transport;
     struct scheduler *scheduler;
     struct jobs *jobs;
@@ -84,9 +85,11 @@ static void engine_changed(void *arg, const struct changes *ch)
 {
     struct engine *e = arg;
 
-    for (int c = 0; c < CAUSES; c++)
+    for (int c = 0; c < CAUSES; c++) {
         for (int64_t i = 0; i < ch->dead[c]; i++)
             metrics_completed(e->metrics, DELIVERY_DEAD, (enum cause)c, -1);
+        traffic_died(e->traffic, ch->dead[c]);
+    }
     for (int64_t i = 0; i < ch->discarded; i++)
         metrics_completed(e->metrics, DELIVERY_DISCARDED, CAUSE_NONE, -1);
     if (ch->egress.told)
@@ -455,7 +458,8 @@ static enum err_code engine_build(struct engine *e, struct err *err)
     e->loop = loop_new();
     e->intake = intake_new(e->keys);
     e->metrics = metrics_new();
-    if (e->loop == NULL || e->intake == NULL || e->metrics == NULL)
+    e->traffic = e->loop != NULL ? traffic_new(e->loop, e->store) : NULL;
+    if (e->loop == NULL || e->intake == NULL || e->metrics == NULL || e->traffic == NULL)
         return fail(err, ERR_NOMEM, "start: out of memory");
     struct change_egress egress;
     rc = engine_prime(e, &egress, err);
@@ -468,6 +472,7 @@ static enum err_code engine_build(struct engine *e, struct err *err)
                                     .store = e->store,
                                     .transport = e->transport,
                                     .metrics = e->metrics,
+                                    .traffic = e->traffic,
                                     .conf = e->conf,
                                     .intake = e->intake,
                                     .ready = on_lanes_ready,
@@ -503,11 +508,13 @@ static void engine_tear_down(struct engine *e)
     transport_free(e->transport);
     e->transport = NULL;
     loop_watch_free(e->store_watch);
+    traffic_stop(e->traffic);
     store_close(e->store);
     outbox_source_free(e->outbox);
     sweep_free(e->sweep);
     jobs_free(e->jobs);
     scheduler_free(e->scheduler);
+    traffic_free(e->traffic);
     loop_watch_free(e->on_term);
     loop_watch_free(e->on_int);
     loop_watch_free(e->on_hup);

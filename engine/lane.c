@@ -43,6 +43,7 @@ void lane_free(struct lane *l)
     task_list_free(&l->busy);
     lane_wipe_secrets(&l->row);
     arena_fini(&l->arena);
+    traffic_forget(l->traffic);
     free(l->ghosts);
     free(l);
 }

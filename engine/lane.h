@@ -19,6 +19,7 @@
 
 #include "base/heap.h"
 #include "engine/task.h"
+#include "engine/traffic.h"
 #include "policy/breaker.h"
 #include "policy/conf.h"
 #include "policy/profile.h"
@@ -63,6 +64,7 @@ struct lane {
     struct task_list queue; /* claimed, not started */
     struct task_list busy;  /* sending or settling */
     int in_flight;
+    struct traffic_lane *traffic; /* NULL: it had no attempt yet */
     struct ghost *ghosts;
     size_t ghosts_n, ghosts_room;
 };

@@ -181,8 +181,11 @@ static bool row_arrived(struct scheduler *s, struct arena *arena, struct subscri
         arena_fini(arena);
         return false;
     }
-    if (lane_load(l, s->conf, arena, row, now_ms) && !s->draining)
-        transport_forget_lane(s->parts.transport, l->sub);
+    if (lane_load(l, s->conf, arena, row, now_ms)) {
+        traffic_moved(l->traffic);
+        if (!s->draining)
+            transport_forget_lane(s->parts.transport, l->sub);
+    }
     lanes_check_retry(l);
     if (l->row.state != SUB_ACTIVE)
         lanes_drop_queue(s, l);

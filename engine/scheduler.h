@@ -15,6 +15,7 @@
 #include "engine/intake.h"
 #include "engine/loop.h"
 #include "engine/metrics.h"
+#include "engine/traffic.h"
 #include "engine/transport.h"
 #include "policy/conf.h"
 #include "store/store.h"
@@ -30,6 +31,7 @@ struct scheduler_parts {
     struct store *store;
     struct transport *transport;
     struct metrics *metrics;
+    struct traffic_log *traffic;
     const struct conf *conf;
     struct intake *intake; /* numbers for the audit log; used on the store thread only */
     scheduler_fn *ready, *idle, *jobs_changed;

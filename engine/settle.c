@@ -290,6 +290,9 @@ static void settled_metrics(struct scheduler *s, const struct task *t)
                         t->row->delivery.attempts == 0 ? METRICS_FIRST
                         : st->attempt.job != 0         ? METRICS_REPLAY
                                                        : METRICS_RETRY);
+    traffic_settled(s->parts.traffic, &t->lane->traffic, st->sub,
+                    st->has_attempt ? &st->attempt : NULL, t->moves == t->lane->moves,
+                    !t->late && st->to == SETTLE_DEAD);
     if (t->late)
         return;
     if (st->to == SETTLE_DELIVERED) {

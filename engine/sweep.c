@@ -300,6 +300,7 @@ static void sweep_tick(void *arg)
         [RETAIN_AUDIT] = c->retain_audit_ms,
         [RETAIN_SEEN] = 0,
         [RETAIN_SECRETS] = 0,
+        [RETAIN_TRAFFIC] = TRAFFIC_KEPT_MS,
     };
     for (int what = 0; what < RETAINS; what++)
         w->retain_ms[what] = retention ? keep_ms[what] : -1;

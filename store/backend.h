@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "store/model.h"
+#include "store/traffic.h"
 
 struct backend;
 struct keyring; /* store/seal.h */
@@ -40,6 +41,8 @@ enum retain_what {
     RETAIN_AUDIT,     /* written before before_ms */
     RETAIN_SEEN,      /* remembered ids whose seen_until_ms <= before_ms */
     RETAIN_SECRETS,   /* secrets that expire and whose expires_ms <= before_ms */
+    RETAIN_TRAFFIC,   /* minutes that began before before_ms, or so long after it that only a clock
+                         that was ahead can have written them */
     RETAINS
 };
 
@@ -173,6 +176,24 @@ struct backend_ops {
      * last due time down, until one is right; at->due_ms 0: that was the last. *n: how many. */
     enum err_code (*bring_back)(struct backend *, int64_t sub, int64_t now_ms, int64_t far_ms,
                                 size_t limit, struct ready_at *at, size_t *n, struct err *);
+
+    /* ---- traffic ---- */
+    /* Minutes are added to those of the same (sub, minute_ms), healths to their subscription's. */
+    enum err_code (*traffic_add)(struct backend *, const struct traffic_delta *, size_t n,
+                                 struct err *);
+    /* One row for each subscription that had any since then, minute_ms 0, in order of sub. */
+    enum err_code (*traffic_sum)(struct backend *, int64_t since_ms, struct arena *,
+                                 struct traffic **out, size_t *n, struct err *);
+    /* The minutes of one, from that of since_ms to that of until_ms, in order; those without
+     * traffic are left out. */
+    enum err_code (*traffic_minutes)(struct backend *, int64_t sub, int64_t since_ms,
+                                     int64_t until_ms, struct arena *, struct traffic **out,
+                                     size_t *n, struct err *);
+    /* Another endpoint: the old one's failures are not its own. Totals stay. */
+    enum err_code (*health_clear)(struct backend *, int64_t sub, struct err *);
+    /* Ready deliveries of sub with due <= now, those in flight included; counts up to max. */
+    enum err_code (*due_count)(struct backend *, int64_t sub, int64_t now_ms, int64_t max,
+                               int64_t *n, struct err *);
 
     /* ---- dead letters: their own table ---- */
     enum err_code (*dead_list)(struct backend *, const struct filter *, struct arena *,

@@ -9,6 +9,7 @@
  *   backend_memory_dead.c   dead letters
  *   backend_memory_misc.c   jobs, intake's memory, audit, meta, counts
  *   backend_memory_retain.c what retention deletes
+ *   backend_memory_traffic.c traffic by minute, health of endpoints, how much is due
  *
  * Rows never change: a changed row is a new one in the place of the old, which the journal keeps
  * until commit. The indexes are a function of the rows and follow through one hook, forwards and
@@ -78,6 +79,8 @@ enum mem_table {
     MEM_REJECT,   /* num */
     MEM_AUDIT,    /* num */
     MEM_META,     /* key: struct mem_meta */
+    MEM_TRAFFIC,  /* minute_ms, sub */
+    MEM_HEALTH,   /* sub */
     MEM_TABLES
 };
 struct mem_secret {
@@ -296,5 +299,12 @@ enum err_code mem_counts(struct backend *, int64_t[DELIVERY_STATES], int64_t *, 
 enum err_code mem_retain(struct backend *, enum retain_what, int64_t, size_t, size_t *,
                          struct err *);
 enum err_code mem_max_num(struct backend *, int64_t *, struct err *);
+enum err_code mem_traffic_add(struct backend *, const struct traffic_delta *, size_t, struct err *);
+enum err_code mem_traffic_sum(struct backend *, int64_t, struct arena *, struct traffic **,
+                              size_t *, struct err *);
+enum err_code mem_traffic_minutes(struct backend *, int64_t, int64_t, int64_t, struct arena *,
+                                  struct traffic **, size_t *, struct err *);
+enum err_code mem_health_clear(struct backend *, int64_t, struct err *);
+enum err_code mem_due_count(struct backend *, int64_t, int64_t, int64_t, int64_t *, struct err *);
 
 #endif

@@ -79,6 +79,8 @@ const struct mem_layout mem_layouts[MEM_TABLES] = {
                              offsetof(struct audit_entry, detail)}},
     [MEM_META] = {.size = sizeof(struct mem_meta),
                   .texts = {offsetof(struct mem_meta, key), offsetof(struct mem_meta, value)}},
+    [MEM_TRAFFIC] = {.size = sizeof(struct traffic)},
+    [MEM_HEALTH] = {.size = sizeof(struct health)},
 };
 
 static void set(struct mem_db *db, enum mem_index x, bool in, struct mem_key key)

@@ -101,6 +101,13 @@ static bool secret_doomed(const struct mem_db *db, const void *row, int64_t befo
     return expires != 0 && expires <= before_ms;
 }
 
+static bool traffic_doomed(const struct mem_db *db, const void *row, int64_t before_ms)
+{
+    const struct traffic *t = row;
+    (void)db;
+    return t->minute_ms < before_ms || t->minute_ms > before_ms + 2 * TRAFFIC_KEPT_MS;
+}
+
 struct rule {
     enum mem_table table;
     doomed_fn *doomed;
@@ -114,6 +121,7 @@ static const struct rule RULES[RETAINS] = {
     [RETAIN_AUDIT] = {MEM_AUDIT, audit_doomed, NULL},
     [RETAIN_SEEN] = {MEM_SEEN, seen_doomed, NULL},
     [RETAIN_SECRETS] = {MEM_SECRET, secret_doomed, NULL},
+    [RETAIN_TRAFFIC] = {MEM_TRAFFIC, traffic_doomed, NULL},
 };
 static const struct rule LONELY_EVENTS = {MEM_EVENT, event_doomed, event_drop};
 

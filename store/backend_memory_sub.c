@@ -96,6 +96,7 @@ static void sub_store(struct mem_db *db, struct subscription s)
     s.secrets = NULL;
     s.secrets_n = 0;
     memset(s.counts, 0, sizeof(s.counts));
+    memset(&s.health, 0, sizeof(s.health));
     mem_put(db, MEM_SUB, mem_num(s.num), &s);
 }
 
@@ -213,6 +214,9 @@ static void read_sub(const struct mem_db *db, const struct subscription *row, bo
         read_secrets(db, a, out);
     if (counts != NULL)
         memcpy(out->counts, counts, sizeof(out->counts));
+    const struct health *health = mem_get(db, MEM_HEALTH, mem_num(s.num));
+    if (health != NULL)
+        out->health = *health;
     if (mem_held(row)) {
         out->counts[DELIVERY_HELD] = out->counts[DELIVERY_PENDING] + out->counts[DELIVERY_RETRYING];
         out->counts[DELIVERY_PENDING] = out->counts[DELIVERY_RETRYING] = 0;

@@ -11,7 +11,8 @@
  *   backend_sqlite_look.c    dead letters looked at: list, count, groups, one of them
  *   backend_sqlite_import.c  an exported dead letter comes back
  *   backend_sqlite_misc.c    jobs, intake's memory, audit, meta, counts
- *   backend_sqlite_retain.c  what retention deletes */
+ *   backend_sqlite_retain.c  what retention deletes
+ *   backend_sqlite_traffic.c traffic by minute, health of endpoints, how much is due */
 #ifndef STORE_BACKEND_SQLITE_H
 #define STORE_BACKEND_SQLITE_H
 
@@ -148,6 +149,13 @@ enum sq_slot {
     SQ_RETAIN_SEEN,
     SQ_RETAIN_SEEN_EVENT,
     SQ_RETAIN_SECRETS,
+    SQ_RETAIN_TRAFFIC,
+    SQ_TRAFFIC_ADD,
+    SQ_TRAFFIC_SUM,
+    SQ_TRAFFIC_MINUTE,
+    SQ_HEALTH_ADD,
+    SQ_HEALTH_CLEAR,
+    SQ_DUE_COUNT,
     SQ_SLOTS
 };
 
@@ -399,5 +407,12 @@ enum err_code sq_counts(struct backend *, int64_t[DELIVERY_STATES], int64_t *, s
 enum err_code sq_retain(struct backend *, enum retain_what, int64_t, size_t, size_t *,
                         struct err *);
 enum err_code sq_max_num(struct backend *, int64_t *, struct err *);
+enum err_code sq_traffic_add(struct backend *, const struct traffic_delta *, size_t, struct err *);
+enum err_code sq_traffic_sum(struct backend *, int64_t, struct arena *, struct traffic **, size_t *,
+                             struct err *);
+enum err_code sq_traffic_minutes(struct backend *, int64_t, int64_t, int64_t, struct arena *,
+                                 struct traffic **, size_t *, struct err *);
+enum err_code sq_health_clear(struct backend *, int64_t, struct err *);
+enum err_code sq_due_count(struct backend *, int64_t, int64_t, int64_t, int64_t *, struct err *);
 
 #endif

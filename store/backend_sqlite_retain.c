@@ -179,6 +179,21 @@ static enum err_code retain_seen(struct sq *q, int64_t before_ms, size_t limit, 
                        before_ms, limit - *done, done, err);
 }
 
+/* Only a clock that was ahead can have written what is after before_ms by more than is ever kept. */
+static enum err_code retain_traffic(struct sq *q, int64_t before_ms, size_t limit, size_t *done,
+                                    struct err *err)
+{
+    enum err_code code =
+        sq_run(q, SQ_RETAIN_TRAFFIC, err,
+               "DELETE FROM traffic WHERE (minute_ms, sub) IN (SELECT minute_ms, sub FROM traffic"
+               " WHERE minute_ms < ?1 UNION ALL SELECT minute_ms, sub FROM traffic"
+               " WHERE minute_ms > ?2 LIMIT ?3)",
+               "lll", before_ms, before_ms + 2 * TRAFFIC_KEPT_MS, (int64_t)limit);
+    if (code == OK)
+        *done += (size_t)sq_changes(q);
+    return code;
+}
+
 static enum err_code retain(struct sq *q, enum retain_what what, int64_t before_ms, size_t limit,
                             int64_t *nums, size_t *done, struct err *err)
 {
@@ -206,6 +221,8 @@ static enum err_code retain(struct sq *q, enum retain_what what, int64_t before_
                            "DELETE FROM secret WHERE num IN (SELECT num FROM secret"
                            " WHERE expires_ms <> 0 AND expires_ms <= ?1 LIMIT ?2)",
                            before_ms, limit, done, err);
+    case RETAIN_TRAFFIC:
+        return retain_traffic(q, before_ms, limit, done, err);
     case RETAINS:
         break;
     }

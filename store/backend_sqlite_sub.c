@@ -203,8 +203,23 @@ enum err_code sq_secret_expire(struct backend *b, int64_t sub, int64_t except, i
     "SELECT s.num, s.name, s.partner, s.url, s.patterns, s.profile, s.retry, s.rate_per_s,"        \
     " s.concurrency, s.timeout_ms, s.ordered, s.on_dead_block, s.state, s.state_cause,"            \
     " s.state_since_ms, s.resume_at_ms, s.broken_since_ms, s.bearer, s.headers, s.created_ms,"     \
-    " s.updated_ms, s.revision, p.name FROM subscription s LEFT JOIN partner p"                    \
-    " ON p.num = s.partner "
+    " s.updated_ms, s.revision, p.name, h.ok_total, h.failed_total, h.last_success_ms,"            \
+    " h.last_failure_ms, h.last_failure_status, h.last_failure_outcome, h.in_row,"                 \
+    " h.failing_since_ms FROM subscription s LEFT JOIN partner p ON p.num = s.partner"             \
+    " LEFT JOIN health h ON h.sub = s.num "
+
+/* NULLs, where there was no attempt yet, read as 0. */
+static void read_health(sqlite3_stmt *st, int col, struct health *h)
+{
+    h->ok_total = sqlite3_column_int64(st, col);
+    h->failed_total = sqlite3_column_int64(st, col + 1);
+    h->last_success_ms = sqlite3_column_int64(st, col + 2);
+    h->last_failure_ms = sqlite3_column_int64(st, col + 3);
+    h->last_failure_status = sqlite3_column_int(st, col + 4);
+    h->last_failure_outcome = (enum outcome)sqlite3_column_int(st, col + 5);
+    h->in_row = sqlite3_column_int64(st, col + 6);
+    h->failing_since_ms = sqlite3_column_int64(st, col + 7);
+}
 
 static enum err_code read_sub(struct sq *q, sqlite3_stmt *st, struct arena *a,
                               struct subscription *s, struct err *err)
@@ -234,6 +249,7 @@ static enum err_code read_sub(struct sq *q, sqlite3_stmt *st, struct arena *a,
     s->updated_ms = sqlite3_column_int64(st, 20);
     s->revision = sqlite3_column_int64(st, 21);
     s->partner_name = sq_text(st, 22, a, &bad);
+    read_health(st, 23, &s->health);
     if (bad)
         return fail(err, ERR_NOMEM, "no memory for a subscription");
     enum err_code code = sq_unseal(q, "bearer", s->num, st, 17, a, &bytes, &n, err);

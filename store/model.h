@@ -76,6 +76,16 @@ struct secret {
     int64_t expires_ms; /* 0: does not expire */
 };
 
+/* What a subscription's attempts so far say about its endpoint. */
+struct health {
+    int64_t ok_total, failed_total; /* attempts, ever */
+    int64_t last_success_ms, last_failure_ms;
+    int last_failure_status; /* 0: no answer */
+    enum outcome last_failure_outcome;
+    int64_t in_row;           /* failures since the last success */
+    int64_t failing_since_ms; /* the first of them; 0: the last attempt succeeded */
+};
+
 struct subscription {
     int64_t num;      /* "sub_…" */
     const char *name; /* unique among those not deleted */
@@ -102,6 +112,7 @@ struct subscription {
     struct secret *secrets; /* newest first, expired ones included until swept; read only */
     size_t secrets_n;
     int64_t counts[DELIVERY_STATES]; /* filled by sub_get and sub_list; HELD is derived */
+    struct health health;            /* filled by sub_get and sub_list; traffic_add changes it */
 };
 
 struct event_rec {

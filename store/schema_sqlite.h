@@ -134,10 +134,28 @@ static const char SCHEMA_2_DEAD_FACTS[] =
     "CREATE INDEX dead_facts ON dead(died_ms, num, sub, cause, last_status, last_outcome, attempts,"
     "  event_expires_ms, payload_bytes, type);";
 
+/* Traffic by minute, kept for two hours; b0… are the steps of store/traffic.h. health: what the
+ * attempts so far say about the endpoint. */
+static const char SCHEMA_2_TRAFFIC[] =
+    "CREATE TABLE traffic(minute_ms INTEGER, sub INTEGER, ok INTEGER NOT NULL,"
+    "  failed INTEGER NOT NULL, retries INTEGER NOT NULL, dead INTEGER NOT NULL,"
+    "  b0 INTEGER NOT NULL, b1 INTEGER NOT NULL, b2 INTEGER NOT NULL, b3 INTEGER NOT NULL,"
+    "  b4 INTEGER NOT NULL, b5 INTEGER NOT NULL, b6 INTEGER NOT NULL, b7 INTEGER NOT NULL,"
+    "  b8 INTEGER NOT NULL, b9 INTEGER NOT NULL, b10 INTEGER NOT NULL, b11 INTEGER NOT NULL,"
+    "  b12 INTEGER NOT NULL, b13 INTEGER NOT NULL, b14 INTEGER NOT NULL, b15 INTEGER NOT NULL,"
+    "  b16 INTEGER NOT NULL, b17 INTEGER NOT NULL, b18 INTEGER NOT NULL, b19 INTEGER NOT NULL,"
+    "  b20 INTEGER NOT NULL, b21 INTEGER NOT NULL, b22 INTEGER NOT NULL, b23 INTEGER NOT NULL,"
+    "  PRIMARY KEY(minute_ms, sub)) WITHOUT ROWID;"
+    "CREATE TABLE health(sub INTEGER PRIMARY KEY, ok_total INTEGER NOT NULL,"
+    "  failed_total INTEGER NOT NULL, last_success_ms INTEGER NOT NULL,"
+    "  last_failure_ms INTEGER NOT NULL, last_failure_status INTEGER NOT NULL,"
+    "  last_failure_outcome INTEGER NOT NULL, in_row INTEGER NOT NULL,"
+    "  failing_since_ms INTEGER NOT NULL);";
+
 /* Each migration: its parts, NULL-terminated. */
 static const char *const MIGRATIONS[SCHEMA_VERSION][8] = {
     {SCHEMA_1_CONFIGURED, SCHEMA_1_HOT, SCHEMA_1_COLD, NULL},
-    {SCHEMA_2_DELIVERY, SCHEMA_2_PURGED, SCHEMA_2_DEAD_FACTS, NULL},
+    {SCHEMA_2_DELIVERY, SCHEMA_2_PURGED, SCHEMA_2_DEAD_FACTS, SCHEMA_2_TRAFFIC, NULL},
 };
 
 #endif

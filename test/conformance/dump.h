@@ -80,8 +80,38 @@ static inline void dump_subs(struct bed *bed, struct buf *out)
         for (int s = 0; s < DELIVERY_STATES; s++)
             buf_addf(out, " %" PRId64, list[i].counts[s]);
         dump_text(out, "name", list[i].name);
+        const struct health *h = &list[i].health;
+        buf_addf(out, " ok%" PRId64 " failed%" PRId64 " %" PRId64 "/%" PRId64 " %d/%d row%" PRId64,
+                 h->ok_total, h->failed_total, h->last_success_ms, h->last_failure_ms,
+                 h->last_failure_status, (int)h->last_failure_outcome, h->in_row);
+        buf_addf(out, " since%" PRId64 "\n", h->failing_since_ms);
+    }
+}
+
+static inline void dump_minutes(struct buf *out, const struct traffic *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        buf_addf(out, "traffic s%" PRId64 " %" PRId64 " ok%" PRId64 " failed%" PRId64, list[i].sub,
+                 list[i].minute_ms, list[i].ok, list[i].failed);
+        buf_addf(out, " retries%" PRId64 " dead%" PRId64, list[i].retries, list[i].dead);
+        for (int k = 0; k < TRAFFIC_BUCKETS; k++)
+            buf_addf(out, " %" PRId64, list[i].buckets[k]);
         buf_addc(out, '\n');
     }
+}
+
+static inline void dump_traffic(struct bed *bed, int64_t sub, struct buf *out)
+{
+    struct traffic *list;
+    size_t n;
+    int64_t due;
+    OK_OR_DIE(bed, bed->ops->traffic_sum(bed->b, T0, &bed->a, &list, &n, &bed->err));
+    dump_minutes(out, list, n);
+    OK_OR_DIE(bed, bed->ops->traffic_minutes(bed->b, sub, T0, T0 + 10 * TRAFFIC_MINUTE_MS, &bed->a,
+                                             &list, &n, &bed->err));
+    dump_minutes(out, list, n);
+    OK_OR_DIE(bed, bed->ops->due_count(bed->b, sub, T0 + 60000, 50, &due, &bed->err));
+    buf_addf(out, "due s%" PRId64 " %" PRId64 "\n", sub, due);
 }
 
 static inline void dump_events(struct bed *bed, struct buf *out)
@@ -239,8 +269,10 @@ static inline void dump_all(struct bed *bed, const int64_t *subs, size_t subs_n,
     dump_dead(bed, true, out);
     dump_purged(bed, out);
     dump_dead_groups(bed, out);
-    for (size_t i = 0; i < subs_n; i++)
+    for (size_t i = 0; i < subs_n; i++) {
         dump_ready(bed, subs[i], out);
+        dump_traffic(bed, subs[i], out);
+    }
     dump_rest(bed, out);
     OK_OR_DIE(bed, bed->ops->counts(bed->b, counts, &rejects, &bed->err));
     for (int s = 0; s < DELIVERY_STATES; s++) {

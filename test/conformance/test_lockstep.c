@@ -360,6 +360,31 @@ static void step_small(struct walk *w)
         w->job = j.num;
 }
 
+static void step_traffic(struct walk *w)
+{
+    struct traffic_delta list[3] = {0};
+    size_t n = 1 + roll(w, 3);
+    for (size_t i = 0; i < n; i++) {
+        list[i].traffic.sub = w->subs[i];
+        list[i].traffic.minute_ms = traffic_minute(w->now);
+        list[i].traffic.dead = roll(w, 2);
+        for (uint32_t k = roll(w, 4); k > 0; k--) {
+            struct attempt a = {.n = (int)roll(w, 3), .duration_us = 1 << roll(w, 28)};
+            a.outcome = roll(w, 2) == 0 ? OUTCOME_SUCCESS : OUTCOME_HTTP_5XX;
+            a.status = a.outcome == OUTCOME_SUCCESS ? 200 : 500 + (int)roll(w, 4);
+            traffic_count(&list[i].traffic, &a);
+            health_count(&list[i].health, &a, w->now);
+        }
+    }
+    bool clear = roll(w, 5) == 0;
+    int64_t sub = roll_sub(w);
+    for (int i = 0; i < PAIR; i++) {
+        struct bed *bed = &w->pair[i];
+        OK_OR_DIE(bed, clear ? bed->ops->health_clear(bed->b, sub, &bed->err)
+                             : bed->ops->traffic_add(bed->b, list, n, &bed->err));
+    }
+}
+
 static void step_transaction(struct walk *w)
 {
     uint32_t what = roll(w, 6);
@@ -409,6 +434,8 @@ static void step(struct walk *w)
         step_small(w);
     else if (x < 94)
         step_clock(w);
+    else if (x < 96)
+        step_traffic(w);
     else
         step_transaction(w);
 }

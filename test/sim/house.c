@@ -137,10 +137,12 @@ void house_open(struct house *h, const char *conf_text)
     h->intake = intake_new(h->keys);
     h->transport = transport_new(h->loop, h->conf, &err);
     h->metrics = metrics_new();
+    h->traffic = traffic_new(h->loop, h->store);
     h->scheduler = scheduler_new(&(struct scheduler_parts){.loop = h->loop,
                                                            .store = h->store,
                                                            .transport = h->transport,
                                                            .metrics = h->metrics,
+                                                           .traffic = h->traffic,
                                                            .conf = h->conf,
                                                            .intake = h->intake,
                                                            .ready = nothing,
@@ -163,7 +165,9 @@ void house_close(struct house *h)
     scheduler_free(h->scheduler);
     transport_free(h->transport);
     metrics_free(h->metrics);
+    traffic_stop(h->traffic);
     store_close(h->store);
+    traffic_free(h->traffic);
     intake_free(h->intake);
     loop_free(h->loop);
     keyring_free(h->keys);

@@ -27,6 +27,7 @@ struct house {
     struct intake *intake;
     struct transport *transport;
     struct metrics *metrics;
+    struct traffic_log *traffic;
     struct scheduler *scheduler;
     struct sweep *sweep;
     int64_t attempts, down_from_ms, down_to_ms; /* of "bad" */

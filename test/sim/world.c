@@ -144,6 +144,21 @@ void loop_defer(struct loop *l, loop_fn *fn, void *arg)
     l->last = &d->next;
 }
 
+void loop_defer_cancel(struct loop *l, loop_fn *fn, void *arg)
+{
+    struct deferred **at = &l->first, *d;
+
+    while ((d = *at) != NULL) {
+        if (d->fn == fn && d->arg == arg) {
+            *at = d->next;
+            free(d);
+        } else {
+            at = &d->next;
+        }
+    }
+    l->last = at;
+}
+
 bool loop_sim_step(struct loop *l, int64_t until_ms)
 {
     struct deferred *d = l->first;
