@@ -142,6 +142,13 @@ struct backend_ops {
                                   struct err *);
     enum err_code (*attempt_list)(struct backend *, int64_t delivery, struct arena *,
                                   struct attempt **out, size_t *n, struct err *);
+    /* Attempts of all deliveries in the order of attempt.row, which is after_num's number here (0
+     * with newest_first: from the last one down). filter: subs, ids, event_id, type, outcome,
+     * status, since and until (of the attempt's start), job (that made it). No index says which
+     * attempts match, so a page looks at about `looks` rows at most: it may hold less than limit,
+     * even nothing, and there may be more all the same. */
+    enum err_code (*attempt_find)(struct backend *, const struct filter *, size_t looks,
+                                  struct arena *, struct attempt_page *, struct err *);
 
     /* ---- the hot path ---- */
     /* Ready deliveries of sub with due <= now, in order of (due, num), as many as ask allows; out[]

@@ -183,6 +183,7 @@ const struct backend_ops backend_memory = {
     .delivery_list = mem_delivery_list,
     .delivery_get = mem_delivery_get,
     .attempt_list = mem_attempt_list,
+    .attempt_find = mem_attempt_find,
     .claim = mem_claim,
     .heads = mem_heads,
     .settle = mem_settle,

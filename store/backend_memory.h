@@ -4,7 +4,8 @@
  *   backend_memory_set.c    an ordered set; rows; the journal that takes changes back
  *   backend_memory_index.c  what follows from the rows: ready, lines, expiry, counts
  *   backend_memory_sub.c    partners, subscriptions, secrets
- *   backend_memory_event.c  events, deliveries, attempts: put and read
+ *   backend_memory_event.c  events, deliveries: put and read
+ *   backend_memory_attempt.c attempts: put and read
  *   backend_memory_move.c   claim, heads, settle, kill: the moves of a delivery
  *   backend_memory_dead.c   dead letters
  *   backend_memory_misc.c   jobs, intake's memory, audit, meta, counts
@@ -129,6 +130,7 @@ enum mem_index {
     MEM_BY_EVENT,  /* event, num: deliveries */
     MEM_EVENT_ID,  /* id; num */
     MEM_DEAD_TIME, /* died, num */
+    MEM_STORED,    /* row, delivery, n: attempts in the order in which they were stored */
     MEM_COUNTS,    /* sub: int64_t[DELIVERY_STATES] */
     MEM_INDEXES
 };
@@ -149,6 +151,7 @@ struct mem_db {
     struct mem_set tables[MEM_TABLES], indexes[MEM_INDEXES];
     struct mem_change *journal;
     size_t journal_n, journal_room;
+    int64_t attempts_ever; /* the row of the last one; not taken back, since only its order counts */
 };
 struct mem {
     struct backend base;
@@ -237,6 +240,8 @@ enum err_code mem_delivery_get(struct backend *, int64_t, struct arena *, struct
                                struct err *);
 enum err_code mem_attempt_list(struct backend *, int64_t, struct arena *, struct attempt **,
                                size_t *, struct err *);
+enum err_code mem_attempt_find(struct backend *, const struct filter *, size_t, struct arena *,
+                               struct attempt_page *, struct err *);
 
 enum err_code mem_claim(struct backend *, int64_t, int64_t, const struct claim_ask *,
                         struct claimed **, struct claim_got *, struct err *);

@@ -1,5 +1,5 @@
-/* store/backend_memory_event.c: events come in, are looked up and listed; deliveries and attempts
- * are read. */
+/* store/backend_memory_event.c: events come in, are looked up and listed; deliveries are
+ * read. */
 #include "store/backend_memory.h"
 
 #include <string.h>
@@ -254,30 +254,5 @@ enum err_code mem_delivery_get(struct backend *b, int64_t num, struct arena *a,
     if (d == NULL)
         return fail(err, ERR_NOT_FOUND, "no such delivery");
     mem_read_delivery(mem_db(b), d, a, out);
-    return OK;
-}
-
-/* ---- attempts ---- */
-void mem_attempt_put(struct mem_db *db, const struct attempt *from, int64_t delivery, int n,
-                     int64_t job)
-{
-    struct attempt row = *from;
-    row.delivery = delivery;
-    row.n = n;
-    row.job = job;
-    mem_put(db, MEM_ATTEMPT, (struct mem_key){.a = delivery, .b = n}, &row);
-}
-
-enum err_code mem_attempt_list(struct backend *b, int64_t delivery, struct arena *a,
-                               struct attempt **out, size_t *n, struct err *err)
-{
-    void *rows = NULL;
-    size_t rows_n = 0;
-    (void)err;
-    for (const struct mem_node *i = mem_from(mem_db(b), MEM_ATTEMPT, mem_num(delivery));
-         i != NULL && i->key.a == delivery; i = i->next[0])
-        mem_read(&mem_layouts[MEM_ATTEMPT], i->row, mem_push(a, &rows, &rows_n, sizeof(**out)), a);
-    *out = rows;
-    *n = rows_n;
     return OK;
 }

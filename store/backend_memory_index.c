@@ -129,6 +129,9 @@ static void index_row(struct mem_db *db, enum mem_table t, const void *row, bool
     } else if (t == MEM_DEAD) {
         const struct dead_letter *l = row;
         set(db, MEM_DEAD_TIME, in, (struct mem_key){.a = l->died_ms, .b = l->delivery.num});
+    } else if (t == MEM_ATTEMPT) {
+        const struct attempt *x = row;
+        set(db, MEM_STORED, in, (struct mem_key){.a = x->row, .b = x->delivery, .c = x->n});
     }
 }
 

@@ -426,6 +426,7 @@ const struct backend_ops backend_sqlite = {
     .delivery_list = sq_delivery_list,
     .delivery_get = sq_delivery_get,
     .attempt_list = sq_attempt_list,
+    .attempt_find = sq_attempt_find,
     .claim = sq_claim,
     .heads = sq_heads,
     .settle = sq_settle,

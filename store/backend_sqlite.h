@@ -3,7 +3,8 @@
  *   backend_sqlite.c         life: open, lock, migrate, begin, commit, checkpoint; the table of ops
  *   backend_sqlite_stmt.c    statements: prepare once, bind, step, reset; counts; filters
  *   backend_sqlite_sub.c     partners, subscriptions, secrets
- *   backend_sqlite_event.c   events: put, get, list; deliveries and attempts as rows to read
+ *   backend_sqlite_event.c   events: put, get, list; deliveries as rows to read
+ *   backend_sqlite_attempt.c attempts as rows to read: of one delivery, of all
  *   backend_sqlite_claim.c   what is due
  *   backend_sqlite_settle.c  the moves of a delivery: settle, kill, the ordering key's line
  *   backend_sqlite_dead.c    the moves of a dead letter: replay, note
@@ -68,6 +69,7 @@ enum sq_slot {
     SQ_EXPIRING_DEL,
     SQ_ATTEMPT_PUT,
     SQ_ATTEMPT_LIST,
+    SQ_ATTEMPT_GET,
     SQ_DELIVERY_GET,
     SQ_CLAIM_SCAN,
     SQ_CLAIM_GET,
@@ -345,6 +347,8 @@ enum err_code sq_delivery_get(struct backend *, int64_t, struct arena *, struct 
                               struct err *);
 enum err_code sq_attempt_list(struct backend *, int64_t, struct arena *, struct attempt **,
                               size_t *, struct err *);
+enum err_code sq_attempt_find(struct backend *, const struct filter *, size_t, struct arena *,
+                              struct attempt_page *, struct err *);
 
 enum err_code sq_claim(struct backend *, int64_t, int64_t, const struct claim_ask *,
                        struct claimed **, struct claim_got *, struct err *);

@@ -1,5 +1,5 @@
-/* store/backend_sqlite_event.c: events come in, are looked up and listed; deliveries and attempts
- * are read.
+/* store/backend_sqlite_event.c: events come in, are looked up and listed; deliveries are
+ * read.
  *
  * What of an id is remembered stands in the event's own row; only of an event whose row is gone it
  * stands in `seen` (retention moves it there). So an accepted event costs one index by id, which
@@ -295,49 +295,5 @@ enum err_code sq_delivery_get(struct backend *b, int64_t num, struct arena *a, s
         code = sq_take(st, read_delivery, a, &d, err);
     if (code == OK)
         *out = d;
-    return code;
-}
-
-/* ---- attempts ---- */
-static void read_attempt(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
-{
-    struct attempt *x = row;
-    memset(x, 0, sizeof(*x));
-    x->delivery = sqlite3_column_int64(st, 0);
-    x->n = sqlite3_column_int(st, 1);
-    x->started_ms = sqlite3_column_int64(st, 2);
-    x->duration_us = sqlite3_column_int64(st, 3);
-    x->dns_us = sqlite3_column_int(st, 4);
-    x->connect_us = sqlite3_column_int(st, 5);
-    x->tls_us = sqlite3_column_int(st, 6);
-    x->wait_us = sqlite3_column_int(st, 7);
-    x->transfer_us = sqlite3_column_int(st, 8);
-    x->outcome = (enum outcome)sqlite3_column_int(st, 9);
-    x->status = sqlite3_column_int(st, 10);
-    x->job = sqlite3_column_int64(st, 11);
-    x->response_truncated = sqlite3_column_int(st, 12) != 0;
-    x->next_ms = sqlite3_column_int64(st, 13);
-    x->address = sq_text(st, 14, a, bad);
-    x->error = sq_text(st, 15, a, bad);
-    x->response_head = sq_text(st, 16, a, bad);
-    x->response_body = sq_bytes(st, 17, a, &x->response_body_bytes, bad);
-}
-
-enum err_code sq_attempt_list(struct backend *b, int64_t delivery, struct arena *a,
-                              struct attempt **out, size_t *n, struct err *err)
-{
-    struct sq *q = sq_of(b);
-    sqlite3_stmt *st;
-    void *rows;
-    enum err_code code =
-        sq_open(q, SQ_ATTEMPT_LIST, &st, err,
-                "SELECT delivery, n, started_ms, duration_us, dns_us, connect_us, tls_us, wait_us,"
-                " transfer_us, outcome, status, job, response_truncated, next_ms, address, error,"
-                " response_head, response_body FROM attempt WHERE delivery = ?1 ORDER BY n",
-                "l", delivery);
-    if (code == OK)
-        code = sq_take_all(q, st, read_attempt, sizeof(**out), a, &rows, n, err);
-    if (code == OK)
-        *out = rows;
     return code;
 }

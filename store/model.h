@@ -163,6 +163,21 @@ struct attempt {
     size_t response_body_bytes;
     bool response_truncated;
     int64_t next_ms; /* when the next attempt was planned; 0: none */
+    int64_t row;     /* grows in the order in which attempts are stored; filled on read */
+};
+
+/* One of a list over all deliveries: whose it is; without its answer's head and body. */
+struct attempt_found {
+    struct attempt attempt;
+    int64_t sub;
+    const char *event_id, *type, *sub_name;
+};
+struct attempt_page {
+    struct attempt_found *rows;
+    size_t n;
+    int64_t at; /* where the next page begins (filter.after_num): all up to there was looked at */
+    bool more;  /* there may be others behind it */
+    int64_t last; /* the greatest row of the store */
 };
 
 /* What claim returns: everything that sending needs. event.expires_ms is the delivery's own: 0 where

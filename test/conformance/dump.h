@@ -69,6 +69,26 @@ static inline void dump_attempts(struct bed *bed, int64_t delivery, struct buf *
     }
 }
 
+/* All attempts from either end, a few looks a page. */
+static inline void dump_found(struct bed *bed, bool newest_first, struct buf *out)
+{
+    struct filter f = {.limit = DUMP_PAGE, .newest_first = newest_first};
+    struct attempt_page page;
+    do {
+        OK_OR_DIE(bed, bed->ops->attempt_find(bed->b, &f, 5, &bed->a, &page, &bed->err));
+        for (size_t i = 0; i < page.n; i++) {
+            const struct attempt_found *x = &page.rows[i];
+            buf_addf(out, "found d%" PRId64 " n%d o%d s%" PRId64, x->attempt.delivery, x->attempt.n,
+                     (int)x->attempt.outcome, x->sub);
+            dump_text(out, "event", x->event_id);
+            dump_text(out, "type", x->type);
+            dump_text(out, "sub", x->sub_name);
+            buf_addc(out, '\n');
+        }
+        f.after_num = page.at;
+    } while (page.more);
+}
+
 static inline void dump_subs(struct bed *bed, struct buf *out)
 {
     struct subscription *list;
@@ -265,6 +285,8 @@ static inline void dump_all(struct bed *bed, const int64_t *subs, size_t subs_n,
     dump_subs(bed, out);
     dump_events(bed, out);
     dump_deliveries(bed, out, seen);
+    dump_found(bed, false, out);
+    dump_found(bed, true, out);
     dump_dead(bed, false, out);
     dump_dead(bed, true, out);
     dump_purged(bed, out);

@@ -311,12 +311,126 @@ static void attempts_are_kept(void **state)
     assert_int_equal(n, 0);
 }
 
+/* Ten attempts a to j: of deliveries 0, 1 and 2 of sub a (types x.low, x.high), and 3 of sub b. */
+static int64_t ten(struct bed *bed, int64_t subs[2])
+{
+    static const struct {
+        int delivery, status;
+        enum outcome outcome;
+        int64_t job;
+    } made[] = {
+        {0, 503, OUTCOME_HTTP_5XX, 0}, {1, 0, OUTCOME_TIMEOUT, 0},    {0, 503, OUTCOME_HTTP_5XX, 0},
+        {2, 404, OUTCOME_HTTP_4XX, 0}, {3, 500, OUTCOME_HTTP_5XX, 0}, {1, 502, OUTCOME_HTTP_5XX, 0},
+        {0, 200, OUTCOME_SUCCESS, 9},  {3, 0, OUTCOME_DNS, 0},        {1, 200, OUTCOME_SUCCESS, 0},
+        {3, 200, OUTCOME_SUCCESS, 9},
+    };
+    int64_t d[4];
+    subs[0] = bed_sub(bed, "a", 0);
+    subs[1] = bed_sub(bed, "b", 0);
+    for (int i = 0; i < 4; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "e%d", i);
+        struct event_rec e = bed_event_of(bed, id, T0);
+        e.type = i < 2 ? "x.low" : "x.high";
+        d[i] = bed_put_at(bed, &e, &subs[i == 3], 1, false, NULL);
+    }
+    for (int i = 0; i < 10; i++) {
+        struct settlement s = bed_settlement(d[made[i].delivery], SETTLE_RETRY, T0 + 10 * i + 10);
+        s.attempt.status = made[i].status;
+        s.attempt.outcome = made[i].outcome;
+        s.attempt.job = made[i].job;
+        bed_settle_as(bed, &s);
+    }
+    return d[0];
+}
+
+static void attempts_are_found(void **state)
+{
+    struct bed *bed = *state;
+    int64_t subs[2], first = ten(bed, subs), ids[] = {first, 4242}, nobody[] = {4242};
+    const struct {
+        struct filter f;
+        const char *want;
+    } table[] = {
+        {{.limit = 3}, "abcdefghij"},
+        {{.limit = 3, .newest_first = true}, "jihgfedcba"},
+        {{.limit = 100, .newest_first = true}, "jihgfedcba"},
+        {{.limit = 2, .subs = &subs[1], .subs_n = 1, .newest_first = true}, "jhe"},
+        {{.limit = 2, .subs = subs, .subs_n = 2}, "abcdefghij"},
+        {{.limit = 2, .ids = ids, .ids_n = 2, .newest_first = true}, "gca"},
+        {{.limit = 2, .ids = nobody, .ids_n = 1}, ""},
+        {{.limit = 2, .event_id = "e1"}, "bfi"},
+        {{.limit = 2, .event_id = "nobody"}, ""},
+        {{.limit = 2, .type = "x.low"}, "abcfgi"},
+        {{.limit = 2, .type = "x.*", .newest_first = true}, "jihgfedcba"},
+        {{.limit = 2, .outcome_set = true, .outcome = OUTCOME_TIMEOUT}, "b"},
+        {{.limit = 2, .outcome_set = true, .outcome = OUTCOME_SUCCESS}, "gij"},
+        {{.limit = 2, .status_min = 500, .status_max = 599, .newest_first = true}, "feca"},
+        {{.limit = 2, .since_ms = T0 + 85, .newest_first = true}, "ji"},
+        {{.limit = 2, .until_ms = T0 + 25}, "ab"},
+        {{.limit = 2, .job = 9}, "gj"},
+        {{.limit = 2, .type = "x.low", .subs = &subs[1], .subs_n = 1}, ""},
+    };
+    for (size_t t = 0; t < sizeof(table) / sizeof(table[0]); t++) {
+        for (size_t looks = 1; looks < 12; looks += 5) {
+            struct filter f = table[t].f;
+            struct attempt_page page;
+            char got[16] = "";
+            size_t n = 0;
+            do {
+                OK_OR_DIE(bed,
+                          bed->ops->attempt_find(bed->b, &f, looks, &bed->a, &page, &bed->err));
+                assert_true(page.n <= f.limit);
+                for (size_t i = 0; i < page.n; i++)
+                    got[n++] = (char)('a' + (page.rows[i].attempt.started_ms - T0 - 5) / 10);
+                f.after_num = page.at;
+            } while (page.more && n < 11);
+            if (strcmp(got, table[t].want) != 0)
+                print_error("row %zu, %zu looks\n", t, looks);
+            assert_string_equal(got, table[t].want);
+        }
+    }
+}
+
+/* Who has seen all goes on from the end, and finds what comes after it alone. */
+static void attempts_are_followed(void **state)
+{
+    struct bed *bed = *state;
+    int64_t subs[2], first = ten(bed, subs);
+    struct filter f = {.limit = 5, .subs = &subs[1], .subs_n = 1, .newest_first = true};
+    struct attempt_page page;
+    OK_OR_DIE(bed, bed->ops->attempt_find(bed->b, &f, 100, &bed->a, &page, &bed->err));
+    assert_int_equal(page.n, 3);
+    assert_string_equal(page.rows[0].event_id, "e3");
+    assert_string_equal(page.rows[0].type, "x.high");
+    assert_string_equal(page.rows[0].sub_name, "b");
+    assert_int_equal(page.rows[0].sub, subs[1]);
+    assert_int_equal(page.rows[0].attempt.n, 3);
+    assert_null(page.rows[0].attempt.response_body);
+    f.newest_first = false;
+    f.after_num = page.last;
+    for (int i = 0; i < 4; i++) {
+        int64_t of = i % 2 == 0 ? first : first + 6;
+        bed_settle(bed, of, SETTLE_RETRY, T0 + 1000 + i);
+        OK_OR_DIE(bed, bed->ops->attempt_find(bed->b, &f, 100, &bed->a, &page, &bed->err));
+        assert_int_equal(page.n, i % 2);
+        assert_int_equal(page.at, page.last);
+        assert_false(page.more);
+        f.after_num = page.at;
+    }
+    /* Retention took the end away, and numbers come again: nobody waits for one that is past. */
+    f.after_num = INT64_MAX;
+    OK_OR_DIE(bed, bed->ops->attempt_find(bed->b, &f, 100, &bed->a, &page, &bed->err));
+    assert_int_equal(page.n, 0);
+    assert_int_equal(page.at, page.last);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_BOTH(put_and_get),       ON_BOTH(duplicate_and_conflict), ON_BOTH(fan_out),
         ON_BOTH(event_lists),       ON_BOTH(delivery_lists),         ON_BOTH(counts_follow),
-        ON_BOTH(attempts_are_kept),
+        ON_BOTH(attempts_are_kept), ON_BOTH(attempts_are_found),     ON_BOTH(attempts_are_followed),
     };
     return cmocka_run_group_tests_name("conformance: events", tests, NULL, NULL);
 }

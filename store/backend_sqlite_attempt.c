@@ -1,0 +1,230 @@
+/* store/backend_sqlite_attempt.c: attempts are read: those of one delivery, and those of all.
+ *
+ * No index says whose an attempt is or how it ended: it would cost every attempt a write. Rows grow
+ * with time, so a list over all walks from the end, and a page is over after so many rows looked
+ * at. Where the filter names few deliveries it goes by them instead, whatever lies in between. */
+#include "store/backend_sqlite.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BY_DELIVERY_MAX 50000 /* so many deliveries of a subscription are asked one by one */
+
+/* ---- of one delivery ---- */
+#define ATTEMPT_COLS                                                                               \
+    "a.delivery, a.n, a.started_ms, a.duration_us, a.dns_us, a.connect_us, a.tls_us, a.wait_us,"   \
+    " a.transfer_us, a.outcome, a.status, a.job, a.response_truncated, a.next_ms, a.row,"          \
+    " a.address, a.error"
+
+static void read_plain(sqlite3_stmt *st, struct arena *a, struct attempt *x, bool *bad)
+{
+    memset(x, 0, sizeof(*x));
+    x->delivery = sqlite3_column_int64(st, 0);
+    x->n = sqlite3_column_int(st, 1);
+    x->started_ms = sqlite3_column_int64(st, 2);
+    x->duration_us = sqlite3_column_int64(st, 3);
+    x->dns_us = sqlite3_column_int(st, 4);
+    x->connect_us = sqlite3_column_int(st, 5);
+    x->tls_us = sqlite3_column_int(st, 6);
+    x->wait_us = sqlite3_column_int(st, 7);
+    x->transfer_us = sqlite3_column_int(st, 8);
+    x->outcome = (enum outcome)sqlite3_column_int(st, 9);
+    x->status = sqlite3_column_int(st, 10);
+    x->job = sqlite3_column_int64(st, 11);
+    x->response_truncated = sqlite3_column_int(st, 12) != 0;
+    x->next_ms = sqlite3_column_int64(st, 13);
+    x->row = sqlite3_column_int64(st, 14);
+    x->address = sq_text(st, 15, a, bad);
+    x->error = sq_text(st, 16, a, bad);
+}
+
+static void read_attempt(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
+{
+    struct attempt *x = row;
+    read_plain(st, a, x, bad);
+    x->response_head = sq_text(st, 17, a, bad);
+    x->response_body = sq_bytes(st, 18, a, &x->response_body_bytes, bad);
+}
+
+enum err_code sq_attempt_list(struct backend *b, int64_t delivery, struct arena *a,
+                              struct attempt **out, size_t *n, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    sqlite3_stmt *st;
+    void *rows;
+    enum err_code code = sq_open(q, SQ_ATTEMPT_LIST, &st, err,
+                                 "SELECT " ATTEMPT_COLS ", a.response_head, a.response_body"
+                                 " FROM attempt a WHERE a.delivery = ?1 ORDER BY a.n",
+                                 "l", delivery);
+    if (code == OK)
+        code = sq_take_all(q, st, read_attempt, sizeof(**out), a, &rows, n, err);
+    if (code == OK)
+        *out = rows;
+    return code;
+}
+
+/* ---- of all ---- */
+#define SUB_OF "(SELECT d.sub FROM delivery d WHERE d.num = a.delivery)"
+#define TYPE_OF                                                                                    \
+    "(SELECT e.type FROM delivery d JOIN event e ON e.num = d.event WHERE d.num = a.delivery)"
+
+/* The cheap ones first: SQLite looks no further where one of them says no. */
+static void and_wanted(struct sq_query *s, const struct filter *f)
+{
+    if (f->outcome_set)
+        sq_and(s, "a.outcome = %d", f->outcome);
+    if (f->status_min != 0 || f->status_max != 0)
+        sq_and(s, "a.status BETWEEN %d AND %d", f->status_min, f->status_max);
+    if (f->since_ms != 0)
+        sq_and(s, "a.started_ms >= %lld", (long long)f->since_ms);
+    if (f->until_ms != 0)
+        sq_and(s, "a.started_ms < %lld", (long long)f->until_ms);
+    if (f->job != 0)
+        sq_and(s, "a.job = %lld", (long long)f->job);
+    sq_and_in(s, SUB_OF, f->subs, f->subs_n);
+    sq_and_type(s, TYPE_OF, f->type);
+}
+
+static void and_after(struct sq_query *s, const struct filter *f)
+{
+    if (f->after_num != 0)
+        sq_and(s, "a.row %c %lld", f->newest_first ? '<' : '>', (long long)f->after_num);
+}
+
+static enum err_code one_number(struct sq *q, struct sq_query *s, int64_t *out, struct err *err)
+{
+    sqlite3_stmt *st;
+    enum err_code code = sq_query_open(q, s, &st, err);
+    if (code != OK)
+        return code;
+    code = sq_next(q, st, err);
+    if (code == OK)
+        *out = sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    return code;
+}
+
+/* Are the deliveries in question so few that they can be asked one by one? */
+static enum err_code are_few(struct sq *q, const struct filter *f, bool *few, struct err *err)
+{
+    struct sq_query s;
+    int64_t n = 0;
+    *few = f->ids_n > 0 || f->event_id != NULL;
+    if (*few || f->subs_n == 0)
+        return OK;
+    sq_query_init(&s, "SELECT ifnull(sum(n), 0) FROM counts");
+    sq_and_in(&s, "sub", f->subs, f->subs_n);
+    enum err_code code = one_number(q, &s, &n, err);
+    *few = n <= BY_DELIVERY_MAX;
+    return code;
+}
+
+static enum err_code by_delivery(struct sq *q, const struct filter *f, struct attempt_page *page,
+                                 int64_t *found, struct err *err)
+{
+    struct sq_query s;
+    sqlite3_stmt *st;
+    sq_query_init(&s, "SELECT a.row FROM delivery d CROSS JOIN attempt a ON a.delivery = d.num");
+    sq_and_in(&s, "d.num", f->ids, f->ids_n);
+    if (f->event_id != NULL) {
+        sq_and(&s, "d.event IN (SELECT num FROM event WHERE id = ?)");
+        sq_param(&s, f->event_id);
+    }
+    sq_and_in(&s, "d.sub", f->subs, f->subs_n);
+    and_wanted(&s, f);
+    and_after(&s, f);
+    buf_addf(&s.sql, " ORDER BY a.row %s LIMIT %zu", f->newest_first ? "DESC" : "ASC", f->limit);
+    enum err_code code = sq_query_open(q, &s, &st, err);
+    if (code != OK)
+        return code;
+    code = sq_take_nums(q, st, f->limit, found, &page->n, err);
+    sqlite3_finalize(st);
+    page->more = page->n == f->limit;
+    if (page->n > 0)
+        page->at = found[page->n - 1];
+    return code;
+}
+
+static enum err_code by_row(struct sq *q, const struct filter *f, size_t looks,
+                            struct attempt_page *page, int64_t *found, struct err *err)
+{
+    struct sq_query s;
+    sqlite3_stmt *st;
+    size_t looked = 0;
+    sq_query_init(&s, "SELECT a.row, CASE WHEN 1");
+    s.where = true;
+    and_wanted(&s, f);
+    buf_adds(&s.sql, " THEN 1 ELSE 0 END FROM attempt a");
+    s.where = false;
+    and_after(&s, f);
+    buf_addf(&s.sql, " ORDER BY a.row %s LIMIT %zu", f->newest_first ? "DESC" : "ASC", looks);
+    enum err_code code = sq_query_open(q, &s, &st, err);
+    if (code != OK)
+        return code;
+    while (page->n < f->limit && (code = sq_next(q, st, err)) == OK) {
+        looked++;
+        page->at = sqlite3_column_int64(st, 0);
+        if (sqlite3_column_int(st, 1) != 0)
+            found[page->n++] = page->at;
+    }
+    sqlite3_finalize(st);
+    page->more = page->n == f->limit || looked == looks;
+    return code == ERR_NOT_FOUND ? OK : code;
+}
+
+static void read_found(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
+{
+    struct attempt_found *x = row;
+    read_plain(st, a, &x->attempt, bad);
+    x->sub = sqlite3_column_int64(st, 17);
+    x->event_id = sq_text(st, 18, a, bad);
+    x->type = sq_text(st, 19, a, bad);
+    x->sub_name = sq_text(st, 20, a, bad);
+}
+
+static enum err_code take_found(struct sq *q, const int64_t *found, struct arena *a,
+                                struct attempt_page *page, struct err *err)
+{
+    page->rows = arena_alloc(a, (page->n + 1) * sizeof(*page->rows));
+    if (page->rows == NULL)
+        return fail(err, ERR_NOMEM, "no memory for attempts");
+    enum err_code code = OK;
+    for (size_t i = 0; code == OK && i < page->n; i++) {
+        sqlite3_stmt *st;
+        code = sq_row(q, SQ_ATTEMPT_GET, &st, err,
+                      "SELECT " ATTEMPT_COLS ", d.sub, e.id, e.type, s.name FROM attempt a"
+                      " LEFT JOIN delivery d ON d.num = a.delivery"
+                      " LEFT JOIN event e ON e.num = d.event"
+                      " LEFT JOIN subscription s ON s.num = d.sub WHERE a.row = ?1",
+                      "l", found[i]);
+        if (code == OK)
+            code = sq_take(st, read_found, a, &page->rows[i], err);
+    }
+    return code;
+}
+
+enum err_code sq_attempt_find(struct backend *b, const struct filter *f, size_t looks,
+                              struct arena *a, struct attempt_page *out, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    struct sq_query last;
+    struct attempt_page page = {.at = f->after_num};
+    bool few = false;
+    int64_t *found = arena_alloc(a, f->limit * sizeof(*found));
+    if (found == NULL)
+        return fail(err, ERR_NOMEM, "no memory for attempts");
+    sq_query_init(&last, "SELECT ifnull(max(row), 0) FROM attempt");
+    enum err_code code = one_number(q, &last, &page.last, err);
+    if (code == OK)
+        code = are_few(q, f, &few, err);
+    if (code == OK)
+        code = few ? by_delivery(q, f, &page, found, err) : by_row(q, f, looks, &page, found, err);
+    if (code == OK)
+        code = take_found(q, found, a, &page, err);
+    if (code != OK)
+        return code;
+    if (!page.more && !f->newest_first)
+        page.at = page.last;
+    *out = page;
+    return OK;
+}
