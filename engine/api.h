@@ -28,6 +28,9 @@
  *   GET  /subscriptions/{ref}/deliveries                    ?FILTER
  *   GET  /deliveries           ?FILTER   GET /deliveries/{id}: with "attempt_log"
  *   GET  /deliveries/{id}/attempts
+ *   GET  /attempts             ?FILTER -> of all deliveries, newest first; without the answers' heads
+ *                              and bodies; a page may be short and have a next_cursor. end_cursor:
+ *                              from where order=oldest finds what comes next
  *   GET  /dead-letters         ?FILTER   GET /dead-letters/{dlv_… or event id}: with "request",
  *                              "attempt_log", "event"; ?payload=1
  *   GET  /dead-letters/count   ?FILTER -> {"count","payload_bytes"}

@@ -1,4 +1,4 @@
-/* engine/api_deliveries.c: deliveries and their attempts, looked at. */
+/* engine/api_deliveries.c: deliveries, looked at. */
 #include <stdlib.h>
 
 #include "engine/api_impl.h"
@@ -122,7 +122,7 @@ static enum err_code delivery_of_event(struct api_call *c, struct delivery *d)
     return rc == OK && n == 0 ? ERR_NOT_FOUND : rc;
 }
 
-static enum err_code delivery_of_ref(struct api_call *c, struct delivery *d)
+enum err_code delivery_of_ref(struct api_call *c, struct delivery *d)
 {
     int64_t num;
     enum err_code rc = id_parse(c->ref, "dlv", &num)
@@ -150,24 +150,6 @@ enum err_code h_deliveries_get(struct api_call *c)
     for (size_t i = 0; i < n; i++)
         render_attempt(b, &log[i]);
     buf_adds(b, "]}");
-    c->resp->status = 200;
-    return OK;
-}
-
-enum err_code h_attempts_list(struct api_call *c)
-{
-    struct delivery d;
-    struct attempt *rows = NULL;
-    size_t n = 0;
-    enum err_code rc = delivery_of_ref(c, &d);
-    if (rc == OK)
-        rc = c->ops->attempt_list(c->b, d.num, c->mem, &rows, &n, c->err);
-    if (rc != OK)
-        return rc;
-    buf_adds(&c->resp->body, "{\"items\":[");
-    for (size_t i = 0; i < n; i++)
-        render_attempt(&c->resp->body, &rows[i]);
-    put_list_end(c, false, 0, 0);
     c->resp->status = 200;
     return OK;
 }

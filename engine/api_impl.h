@@ -64,7 +64,12 @@ enum err_code api_member_bool(struct api_call *c, const char *name, bool *out);
 bool api_time_of(const json_t *value, int64_t *out_ms);
 
 /* ---- api_filter.c ---- */
-enum api_filter_of { API_FILTER_DEAD, API_FILTER_DELIVERIES, API_FILTER_EVENTS };
+enum api_filter_of {
+    API_FILTER_DEAD,
+    API_FILTER_DELIVERIES,
+    API_FILTER_EVENTS,
+    API_FILTER_ATTEMPTS
+};
 struct api_filter {
     struct filter f;
     bool all;      /* "all": true was said */
@@ -113,6 +118,7 @@ void render_payload(struct buf *b, const struct event_rec *e); /* payload or pay
 void render_delivery(struct buf *b, const char *name, const struct delivery *d); /* no last brace */
 void render_delivery_item(struct buf *b, const struct delivery *d);
 void render_attempt(struct buf *b, const struct attempt *a);
+void render_attempt_found(struct buf *b, const struct attempt_found *x); /* an item of the list */
 void render_letter(struct buf *b, const struct dead_letter *l); /* an item of the list */
 struct egress_pause; /* waiting: deliveries that would be sent otherwise */
 void render_egress(struct buf *b, const char *name, const struct egress_pause *p, int64_t waiting);
@@ -120,6 +126,8 @@ void render_job(struct buf *b, const struct job *j, int64_t now_ms);
 
 /* ---- api_deliveries.c ---- */
 void delivery_see(const struct api_call *c, struct delivery *d); /* in flight, where it is so now */
+/* By its id, or its event's where that has only one; what is refused is said. */
+enum err_code delivery_of_ref(struct api_call *c, struct delivery *d);
 
 /* ---- api_scan.c ---- */
 struct scanned {
@@ -137,7 +145,8 @@ api_handler h_events_post, h_events_list, h_events_get;
 api_handler h_partners_post, h_partners_list;
 api_handler h_subs_post, h_subs_list, h_subs_get, h_subs_patch, h_subs_delete;
 api_handler h_subs_pause, h_subs_resume, h_subs_enable, h_subs_disable, h_subs_rotate;
-api_handler h_deliveries_list, h_deliveries_get, h_attempts_list, h_sub_deliveries;
+api_handler h_deliveries_list, h_deliveries_get, h_sub_deliveries;
+api_handler h_attempts_of, h_attempts_list;
 api_handler h_dead_list, h_dead_count, h_dead_get, h_dead_purge, h_dead_export, h_dead_import;
 api_handler h_replays_post, h_dead_replay_one, h_jobs_list, h_jobs_get;
 api_handler h_jobs_cancel, h_jobs_pause, h_jobs_resume, h_jobs_step;

@@ -335,10 +335,8 @@ void render_delivery_item(struct buf *b, const struct delivery *d)
     buf_addc(b, '}');
 }
 
-/* Also a part of the export: api_import.c reads every member back. */
-void render_attempt(struct buf *b, const struct attempt *a)
+static void put_attempt_facts(struct buf *b, const struct attempt *a)
 {
-    put_open(b, NULL, '{');
     put_int(b, "n", a->n);
     put_time(b, "started_at", a->started_ms);
     put_str(b, "outcome", outcome_name(a->outcome));
@@ -351,13 +349,41 @@ void render_attempt(struct buf *b, const struct attempt *a)
     put_seconds(b, "transfer_seconds", a->transfer_us);
     put_str(b, "address", a->address);
     put_str(b, "error", a->error);
-    put_str(b, "response_head", a->response_head);
-    put_bytes(b, "response_body", a->response_body, a->response_body_bytes);
-    put_bool(b, "response_truncated", a->response_truncated);
+}
+
+static void put_attempt_cause(struct buf *b, const struct attempt *a)
+{
     put_time(b, "next_attempt_at", a->next_ms);
     put_str(b, "trigger", a->job ? "replay" : "schedule");
     put_id(b, "job", "job", a->job);
     buf_addc(b, '}');
+}
+
+/* Also a part of the export: api_import.c reads every member back. */
+void render_attempt(struct buf *b, const struct attempt *a)
+{
+    put_open(b, NULL, '{');
+    put_attempt_facts(b, a);
+    put_str(b, "response_head", a->response_head);
+    put_bytes(b, "response_body", a->response_body, a->response_body_bytes);
+    put_bool(b, "response_truncated", a->response_truncated);
+    put_attempt_cause(b, a);
+}
+
+void render_attempt_found(struct buf *b, const struct attempt_found *x)
+{
+    char delivery[ID_TEXT_MAX], id[ID_TEXT_MAX + 12];
+    id_text(delivery, "dlv", x->attempt.delivery);
+    (void)snprintf(id, sizeof id, "%s/%d", delivery, x->attempt.n);
+    put_open(b, NULL, '{');
+    put_str(b, "id", id);
+    put_str(b, "delivery", delivery);
+    put_str(b, "event_id", x->event_id);
+    put_str(b, "type", x->type);
+    put_str(b, "subscription", x->sub_name);
+    put_id(b, "subscription_id", "sub", x->sub);
+    put_attempt_facts(b, &x->attempt);
+    put_attempt_cause(b, &x->attempt);
 }
 
 /* Leaves the object open: dlq show adds to it. */
