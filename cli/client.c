@@ -147,6 +147,8 @@ static enum reach ask_daemon(struct cli *cli, const struct client_request *r, st
         *rc = out_fail(cli, CLI_DENIED, "forbidden",
                        "no permission for %s: run as root or as a member of its group",
                        cli->conf->listen_socket);
+    else if (r->quiet)
+        *rc = CLI_UNREACHABLE;
     else
         *rc = no_answer(cli, r, code);
     return REACH_FAILED;
@@ -348,9 +350,11 @@ int client_send(struct cli *cli, const struct client_request *r, struct answer *
         if (reach != REACH_NO_DAEMON)
             break;
         if (r->daemon_only) {
-            rc = out_fail(cli, CLI_UNREACHABLE, "unavailable",
-                          "no webhookd listens at %s; start it with webhookd -c %s",
-                          cli->conf->listen_socket, cli->config_file);
+            rc = CLI_UNREACHABLE;
+            if (!r->quiet)
+                out_fail(cli, rc, "unavailable",
+                         "no webhookd listens at %s; start it with webhookd -c %s",
+                         cli->conf->listen_socket, cli->config_file);
             break;
         }
         if (ask_store(cli, r, out, &err) == OK)

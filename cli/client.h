@@ -17,6 +17,7 @@ struct client_request {
     size_t body_bytes;
     const char *content_type; /* NULL: application/json */
     bool daemon_only;         /* status: never touch the store */
+    bool quiet;               /* an unreachable daemon is no news: nothing is printed */
 };
 struct answer {
     int status;

@@ -77,7 +77,7 @@ static void headers_print(const json_t *headers)
     }
 }
 
-static void request_print(const json_t *letter)
+void show_request(const json_t *letter)
 {
     const json_t *request = json_object_get(letter, "request");
     const char *method = out_string(request, "method"), *url = out_string(request, "url");
@@ -93,20 +93,31 @@ static void request_print(const json_t *letter)
     buf_fini(&line);
 }
 
+void show_response(const json_t *a)
+{
+    if (out_string(a, "response_head") == NULL)
+        return;
+    printf("\nAnswer to attempt %lld%s\n", (long long)out_integer(a, "n"),
+           json_is_true(json_object_get(a, "response_truncated")) ? " (cut)" : "");
+    text_print(a, "response_head", "response_head_base64", "  ");
+    if (out_string(a, "response_body") || out_string(a, "response_body_base64"))
+        putchar('\n');
+    text_print(a, "response_body", "response_body_base64", "  ");
+}
+
+bool show_body(const json_t *a)
+{
+    text_print(a, "response_body", "response_body_base64", "");
+    return out_string(a, "response_body") || out_string(a, "response_body_base64");
+}
+
 /* The newest attempt that was answered. */
 static void response_print(const json_t *attempts)
 {
     for (size_t i = json_array_size(attempts); i-- > 0;) {
-        const json_t *a = json_array_get(attempts, i);
-
-        if (out_string(a, "response_head") == NULL)
+        if (out_string(json_array_get(attempts, i), "response_head") == NULL)
             continue;
-        printf("\nAnswer to attempt %lld%s\n", (long long)out_integer(a, "n"),
-               json_is_true(json_object_get(a, "response_truncated")) ? " (cut)" : "");
-        text_print(a, "response_head", "response_head_base64", "  ");
-        if (out_string(a, "response_body") || out_string(a, "response_body_base64"))
-            putchar('\n');
-        text_print(a, "response_body", "response_body_base64", "  ");
+        show_response(json_array_get(attempts, i));
         return;
     }
 }
@@ -209,7 +220,7 @@ int cmd_dlq_show(struct cli *cli)
         out_fields(cli, a.json, fields);
         putchar('\n');
         attempts_print(cli, attempts);
-        request_print(a.json);
+        show_request(a.json);
         response_print(attempts);
         if (body)
             rc = payload_show(cli, "dead-letters", ref);
@@ -318,21 +329,4 @@ int cmd_delivery_list(struct cli *cli)
                                                 OUT_COLUMNS_END};
 
     return list_command(cli, "/api/v1/deliveries", columns, "No deliveries match.");
-}
-
-int cmd_attempt_list(struct cli *cli)
-{
-    struct buf path;
-    size_t i;
-
-    buf_init(&path, 16384);
-    client_path(&path, "deliveries", cli->args->words[0], "attempts");
-    struct list l = {.path = path.data,
-                     .limit = SIZE_MAX,
-                     .columns = attempt_columns,
-                     .empty = "No attempts yet."};
-    int rc = list_print(cli, &l, &i, NULL);
-
-    buf_fini(&path);
-    return rc;
 }

@@ -36,10 +36,11 @@ const struct flag flags_table[FLAGS] = {
                     "expired subscription_deleted operator",
                     "cause of death"},
     [FLAG_STATUS] = {"status", 0, "503|5xx", false, NULL, "status of the last answer"},
-    [FLAG_OUTCOME] = {"outcome", 0, "OUTCOME", false,
-                      "http_3xx http_4xx http_429 http_5xx timeout dns connect tls reset blocked "
-                      "internal",
-                      "outcome of the last attempt"},
+    [FLAG_OUTCOME] =
+        {"outcome", 0, "OUTCOME", false,
+         "success http_3xx http_4xx http_429 http_5xx timeout dns connect tls reset blocked "
+         "internal",
+         "outcome of the last attempt"},
     [FLAG_SINCE] = {"since", 0, "T", false, NULL, "not before: 2h, 3d (ago), today, or RFC 3339"},
     [FLAG_UNTIL] = {"until", 0, "T", false, NULL, "before: 2h, 3d (ago), today, or RFC 3339"},
     [FLAG_MIN_ATTEMPTS] = {"min-attempts", 0, "N", false, NULL, "with at least N attempts"},
@@ -60,6 +61,7 @@ const struct flag flags_table[FLAGS] = {
     [FLAG_FILE] = {"file", 'f', "FILE", false, NULL, "file ('-': standard input or output)"},
     [FLAG_FORCE] = {"force", 0, NULL, false, NULL, "replace a file that is there"},
     [FLAG_BODY] = {"body", 0, NULL, false, NULL, "print the payload too"},
+    [FLAG_RAW] = {"raw", 0, NULL, false, NULL, "the stored bytes as they are (no terminal)"},
     [FLAG_URL] = {"url", 0, "URL", false, NULL, "the partner's endpoint"},
     [FLAG_EVENTS] = {"events", 0, "PATTERN[,PATTERN]", true, NULL,
                      "event types: 'order.executed', 'order.*' or '*'"},
@@ -99,6 +101,9 @@ const struct flag flags_table[FLAGS] = {
 #define FILTERS                                                                                    \
     (F(SUBSCRIPTION) | F(EVENT) | F(TYPE) | F(CAUSE) | F(STATUS) | F(OUTCOME) | F(SINCE) |         \
      F(UNTIL) | F(MIN_ATTEMPTS) | F(LIMIT) | F(IDS_FROM) | F(ALL))
+#define ATTEMPT_FILTERS                                                                            \
+    (F(SUBSCRIPTION) | F(EVENT) | F(TYPE) | F(STATUS) | F(OUTCOME) | F(SINCE) | F(UNTIL) |         \
+     F(JOB) | F(LIMIT) | F(ALL))
 #define IDS "[ID...]"
 #define READS "0 4 64 66 69 70 74 75 77 78"
 #define WRITES "0 1 4 64 69 70 73 74 75 77 78"
@@ -182,8 +187,15 @@ const struct command commands_table[] = {
      cmd_delivery_list},
     {"delivery show", 0, "ID", 1, 1, "one delivery and its attempts",
      "webhookctl delivery show dlv_01N8D3VQ0C4T5", READS, cmd_delivery_show},
-    {"attempt list", 0, "ID", 1, 1, "the attempts of a delivery",
-     "webhookctl attempt list dlv_01N8D3VQ0C4T5", READS, cmd_attempt_list},
+    {"attempt list", ATTEMPT_FILTERS | F(IDS_FROM), IDS, 0, COMMAND_ANY,
+     "the latest attempts, or those of a delivery",
+     "webhookctl attempt list -s acme-settle --limit 5", READS, cmd_attempt_list},
+    {"attempt show", F(BODY) | F(RAW) | F(FORCE), "DELIVERY[/N] [N]", 1, 2,
+     "one attempt: its phases and what was answered (default: the last)",
+     "webhookctl attempt show dlv_01N8D3VQ0C4T5/3", "0 1 4 64 69 70 74 75 77 78", cmd_attempt_show},
+    {"attempt tail", ATTEMPT_FILTERS & ~F(ALL), IDS, 0, COMMAND_ANY,
+     "follow attempts as they happen", "webhookctl attempt tail -s acme-settle --status 5xx",
+     "0 4 64 69 70 74 75 77 78 130 141", cmd_attempt_tail},
     {"partner add", F(NAME), "[NAME]", 0, 1, "add a partner", "webhookctl partner add acme", WRITES,
      cmd_partner_add},
     {"partner list", F(LIMIT) | F(ALL), "", 0, 0, "list partners", "webhookctl partner list", READS,

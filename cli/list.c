@@ -56,7 +56,7 @@ static int walk_query(struct walk *w, const struct buf *base)
         const char *next = out_string(a.json, "next_cursor");
 
         text_copy(w->cursor, 128, next ? next : "");
-        more = w->cursor[0] != '\0' && i > 0;
+        more = w->cursor[0] != '\0'; /* also after an empty page: it has looked at enough */
         answer_fini(&a);
     }
     return rc;
@@ -100,6 +100,7 @@ int list_ids(struct cli *cli, const char *path, const struct filter_flags *f, si
 
 struct printing {
     const struct cli *cli;
+    const struct list *list;
     struct out_table *table;
     json_t *items; /* -o json */
     size_t n;
@@ -111,6 +112,8 @@ static bool print_item(void *arg, const json_t *item)
     const char *id = out_string(item, "id");
 
     p->n++;
+    if (p->list->seen != NULL)
+        p->list->seen(p->list->seen_arg, item);
     switch (p->cli->format) {
     case OUT_TABLE:
         out_table_row(p->table, item);
@@ -130,7 +133,7 @@ static bool print_item(void *arg, const json_t *item)
 
 int list_print(struct cli *cli, const struct list *l, size_t *shown, bool *more)
 {
-    struct printing p = {.cli = cli};
+    struct printing p = {.cli = cli, .list = l};
     char cursor[128];
 
     if (cli->format == OUT_TABLE && (p.table = out_table_new(cli, l->columns)) == NULL)

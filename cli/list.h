@@ -25,6 +25,9 @@ struct list {
     size_t limit;
     const struct out_column *columns;
     const char *empty; /* "No dead letters match." */
+    /* Looks on, item by item; may be NULL. */
+    void (*seen)(void *arg, const json_t *item);
+    void *seen_arg;
 };
 /* *shown: how many; *more: there are others. Both may be NULL. */
 int list_print(struct cli *cli, const struct list *l, size_t *shown, bool *more);

@@ -144,8 +144,13 @@ enum err_code h_deliveries_get(struct api_call *c)
         rc = c->ops->attempt_list(c->b, d.num, c->mem, &log, &n, c->err);
     if (rc != OK)
         return rc;
+    struct subscription s = {0};
+    rc = c->ops->sub_get_num(c->b, d.sub, c->mem, &s, c->err);
+    if (rc != OK && rc != ERR_NOT_FOUND)
+        return rc;
     delivery_see(c, &d);
     render_delivery(b, NULL, &d);
+    put_str(b, "url", s.url);
     put_open(b, "attempt_log", '[');
     for (size_t i = 0; i < n; i++)
         render_attempt(b, &log[i]);

@@ -151,7 +151,8 @@ struct mem_db {
     struct mem_set tables[MEM_TABLES], indexes[MEM_INDEXES];
     struct mem_change *journal;
     size_t journal_n, journal_room;
-    int64_t attempts_ever; /* the row of the last one; not taken back, since only its order counts */
+    int64_t
+        attempts_ever; /* the row of the last one; not taken back, since only its order counts */
 };
 struct mem {
     struct backend base;

@@ -175,8 +175,8 @@ struct attempt_found {
 struct attempt_page {
     struct attempt_found *rows;
     size_t n;
-    int64_t at; /* where the next page begins (filter.after_num): all up to there was looked at */
-    bool more;  /* there may be others behind it */
+    int64_t at;   /* where the next page begins (filter.after_num): all up to there was looked at */
+    bool more;    /* there may be others behind it */
     int64_t last; /* the greatest row of the store */
 };
 

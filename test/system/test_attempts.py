@@ -1,0 +1,219 @@
+"""Attempts, looked at: `attempt list` over all and of one, `attempt show`, `attempt tail`; with the daemon up, down and restarted."""
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+from harness import Daemon, Receiver, WEBHOOKCTL, wait_for
+
+QUICK = "retry:\n  default: {max_retries: 2, initial_delay: 10ms, multiplier: 1, jitter: 0}\n"
+HOSTILE = b"\x1b[31mred \x9b1m \xe2\x80\xae end\n"
+
+
+def lines(text):
+    return text.splitlines()
+
+
+class House:
+    """A daemon, a partner that works and one that does not."""
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            self.d = stack.enter_context(Daemon(QUICK))
+            self.good = stack.enter_context(Receiver())
+            self.bad = stack.enter_context(Receiver(lambda *_: (503, {"X-Why": "maintenance"}, HOSTILE)))
+            self.d.subscribe(self.good.url, "--name", "globex", events="trade.*")
+            self.d.subscribe(self.bad.url, "--name", "acme", events="trade.settled")
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *why):
+        return self.stack.__exit__(*why)
+
+    def emit(self, id, type="trade.settled"):
+        self.d.ctl("event", "emit", "--type", type, "--id", id)
+
+    def idle(self):
+        wait_for(lambda: self.d.unsettled() == 0, what="all is delivered or dead")
+
+
+class Lists(unittest.TestCase):
+    def test_why_does_it_fail(self):
+        with House() as h:
+            for i in range(3):
+                h.emit(f"T-{i}")
+            h.emit("T-new", "trade.opened")
+            h.idle()
+            d = h.d
+            done = d.ctl("attempt", "list", "-s", "acme", "--limit", "5", raw=True)
+            rows = lines(done.stdout)
+            self.assertEqual(rows[0].split(), ["TIME", "SUBSCRIPTION", "EVENT", "TYPE", "#", "RESULT", "TOOK", "ADDRESS", "ERROR"])
+            self.assertEqual(len(rows), 6)
+            for row in rows[1:]:
+                self.assertIn("acme", row)
+                self.assertIn("503", row)
+                self.assertIn(f"127.0.0.1:{h.bad.port}", row)
+            self.assertRegex(done.stderr, r"All 5 failed the same way: 503.*webhookctl attempt show dlv_\w{13}/[123]\n")
+            next_command = done.stderr.split("The newest answer: webhookctl ")[1].splitlines()[0].split()
+            self.assertIn("503", d.ctl(*next_command))
+            # A mixed lot says nothing of the kind.
+            self.assertNotIn("same way", d.ctl("attempt", "list", raw=True).stderr)
+            items = d.json("attempt", "list", "--all")["items"]
+            self.assertEqual(len(items), 4 + 9)
+            starts = [x["started_at"] for x in items]
+            self.assertEqual({x["subscription"] for x in items}, {"acme", "globex"})
+            self.assertEqual(starts, sorted(starts, reverse=True))
+            for filters, n in ((("--outcome", "success"), 4), (("--outcome", "http_5xx"), 9), (("--status", "5xx"), 9), (("--status", "200"), 4),
+                               (("--type", "trade.opened"), 1), (("--event", "T-1"), 4), (("--since", "1h"), 13), (("--until", "1h"), 0),
+                               (("--type", "trade.*", "-s", "globex"), 4), (("-s", "acme", "-s", "globex"), 13), (("T-1", "T-2"), 8),
+                               (("--outcome", "timeout"), 0)):
+                self.assertEqual(len(d.json("attempt", "list", "--limit", "100", *filters)["items"]), n, filters)
+            one = items[0]
+            self.assertEqual(one["id"], f"{one['delivery']}/{one['n']}")
+            self.assertEqual(d.ctl("-o", "id", "attempt", "list", "--limit", "1").strip(), one["id"])
+            # Page by page, as the API gives them.
+            seen, cursor = [], ""
+            while cursor is not None:
+                page = d.api("GET", f"/attempts?limit=4{cursor}")[1]
+                seen += page["items"]
+                cursor = page["next_cursor"] and f"&cursor={page['next_cursor']}"
+            self.assertEqual([x["id"] for x in seen], [x["id"] for x in items])
+
+    def test_of_one(self):
+        with House() as h:
+            h.emit("T-1")
+            h.idle()
+            d = h.d
+            acme = next(x for x in d.json("delivery", "list", "-s", "acme")["items"])["id"]
+            rows = lines(d.ctl("attempt", "list", acme))
+            self.assertEqual([row.split()[0] for row in rows], ["#", "1", "2", "3"])
+            self.assertEqual(len(lines(d.ctl("attempt", "list", "T-1"))), 5)
+            self.assertEqual([x["n"] for x in d.json("attempt", "list", acme)["items"]], [1, 2, 3])
+            self.assertIn("no delivery or event 'T-none'", d.ctl("attempt", "list", "T-none", check=4, raw=True).stderr)
+            self.assertEqual(d.ctl("attempt", "list", "-s", "nobody", check=4, raw=True).stdout, "")
+            self.assertEqual(d.json("attempt", "list", "--outcome", "dns"), {"items": [], "next_cursor": None})
+            self.assertEqual(d.api("GET", "/attempts?state=dead")[0], 422)
+            d.stop()  # and the same with the daemon down
+            self.assertEqual([x["n"] for x in d.json("attempt", "list", acme)["items"]], [1, 2, 3])
+
+
+class Show(unittest.TestCase):
+    def test_one(self):
+        with House() as h:
+            h.emit("T-1")
+            h.emit("T-2", "trade.opened")
+            h.idle()
+            d = h.d
+            acme = next(x for x in d.json("delivery", "list", "-s", "acme")["items"])["id"]
+            last = d.ctl("attempt", "show", acme)
+            for words in ("Attempt        3", "Outcome        http_5xx", "Status         503", f"URL            {h.bad.url}", "HTTP/1.1 503",
+                          "X-Why: maintenance", "  wait", f"Address        127.0.0.1:{h.bad.port}", "Trigger        schedule"):
+                self.assertIn(words, last)
+            self.assertIn(r"\x1b[31mred", last)
+            self.assertFalse(set(last) & {"\x1b", "\x9b", "\u202e"})
+            self.assertIn("Attempt        1", d.ctl("attempt", "show", acme, "1"))
+            self.assertEqual(d.ctl("attempt", "show", f"{acme}/2"), d.ctl("attempt", "show", acme, "2"))
+            self.assertIn("Attempt        1", d.ctl("attempt", "show", "T-2"))  # an event with one delivery
+            self.assertIn("several deliveries", d.ctl("attempt", "show", "T-1", check=1, raw=True).stderr)
+            self.assertIn(f"has no attempt 9: see webhookctl attempt list {acme}", d.ctl("attempt", "show", acme, "9", check=4, raw=True).stderr)
+            for wrong in ((f"{acme}/x",), (acme, "0"), (f"{acme}/1", "2")):
+                d.ctl("attempt", "show", *wrong, check=64)
+            self.assertEqual(d.json("attempt", "show", f"{acme}/2")["n"], 2)
+            self.assertIn(r"\x1b[31mred", d.ctl("attempt", "show", acme, "--body"))
+            raw = subprocess.run([WEBHOOKCTL, "-c", d.conf, "attempt", "show", acme, "--raw"], capture_output=True, env=d.env, timeout=60)
+            self.assertTrue(raw.stdout.startswith(b"HTTP/1.1 503"))
+            self.assertTrue(raw.stdout.endswith(HOSTILE))
+            raw = subprocess.run([WEBHOOKCTL, "-c", d.conf, "attempt", "show", acme, "--raw", "--body"], capture_output=True, env=d.env)
+            self.assertEqual(raw.stdout, HOSTILE)
+            status, shown = d.terminal("attempt", "show", acme, "--raw")
+            self.assertEqual(status, 64)
+            self.assertIn("--force", shown)
+            self.assertNotIn("\x1b[31m", shown)
+            self.assertIn("\x1b[31m", d.terminal("attempt", "show", acme, "--raw", "--force")[1])
+
+
+class Tail:
+    def __init__(self, d, *args):
+        self.process = subprocess.Popen([WEBHOOKCTL, "-c", d.conf, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=d.env,
+                                        stdin=subprocess.DEVNULL)
+        self.out = self.err = b""
+        os.set_blocking(self.process.stdout.fileno(), False)
+        os.set_blocking(self.process.stderr.fileno(), False)
+
+    def look(self):
+        self.out += self.process.stdout.read() or b""
+        self.err += self.process.stderr.read() or b""
+        return lines(self.out.decode())
+
+    def wait(self, n):
+        return wait_for(lambda: len(self.look()) >= n and self.look(), what=f"{n} lines")
+
+    def end(self, how=signal.SIGINT):
+        self.process.send_signal(how)
+        status = self.process.wait(30)
+        self.look()
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return status
+
+
+class Follows(unittest.TestCase):
+    def test_tail(self):
+        with House() as h:
+            d = h.d
+            for i in range(4):
+                h.emit(f"T-{i}", "trade.opened")
+                h.idle()
+            tail = Tail(d, "attempt", "tail", "--limit", "2")
+            self.assertEqual([x.split()[2] for x in tail.wait(2)], ["T-2", "T-3"])
+            acme = Tail(d, "-o", "jsonl", "attempt", "tail", "-s", "acme", "--outcome", "http_5xx")
+            wait_for(lambda: d.log().count("admin_request route=\"GET /api/v1/attempts") >= 4 or d.log().count("/attempts") >= 4)
+            begun = time.monotonic()
+            h.emit("T-4")
+            rows = acme.wait(3)
+            self.assertLess(time.monotonic() - begun, 10)
+            self.assertEqual([json.loads(x)["n"] for x in rows], [1, 2, 3])
+            rows = tail.wait(2 + 4)
+            self.assertEqual(sum("503 http_5xx" in x for x in rows), 3)
+            self.assertEqual(sum("200 success" in x for x in rows), 3)
+            # A restart under it.
+            d.stop()
+            wait_for(lambda: tail.look() and b"webhookd does not answer" in tail.err)
+            d.start()
+            h.emit("T-5", "trade.opened")
+            rows = tail.wait(2 + 4 + 1)
+            self.assertIn("T-5", rows[-1])
+            self.assertEqual(tail.err.decode(), "webhookd does not answer (a restart?); waiting for it\nwebhookd is back\n")
+            h.idle()
+            self.assertEqual(tail.end(), 130)
+            self.assertEqual(len(lines(tail.out.decode())), 7)
+            self.assertEqual(acme.end(), 130)
+            self.assertEqual(len(lines(acme.out.decode())), 3)
+
+    def test_ends(self):
+        with House() as h:
+            d = h.d
+            h.emit("T-1", "trade.opened")
+            h.idle()
+            quiet = Tail(d, "attempt", "tail")
+            quiet.wait(1)
+            self.assertEqual(quiet.end(), 130)
+            self.assertEqual(quiet.err, b"")
+            # Whoever reads it goes away: no word about it.
+            gone = Tail(d, "attempt", "tail")
+            gone.wait(1)
+            gone.process.stdout.close()
+            h.emit("T-2", "trade.opened")
+            self.assertEqual(gone.process.wait(30), -signal.SIGPIPE)
+            self.assertEqual(gone.process.stderr.read() or b"", b"")
+            gone.process.stderr.close()
+            self.assertIn("use -o jsonl", d.ctl("-o", "json", "attempt", "tail", check=64, raw=True).stderr)
+            d.stop()
+            self.assertIn("no webhookd listens", d.ctl("attempt", "tail", check=69, raw=True).stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
