@@ -119,13 +119,9 @@ void render_delivery(struct buf *b, const char *name, const struct delivery *d);
 void render_delivery_item(struct buf *b, const struct delivery *d);
 void render_attempt(struct buf *b, const struct attempt *a);
 void render_attempt_found(struct buf *b, const struct attempt_found *x); /* an item of the list */
-<<<<<<< HEAD
-void render_letter(struct buf *b, const struct dead_letter *l); /* an item of the list */
+void render_letter(struct buf *b, const struct dead_letter *l);          /* an item of the list */
 struct egress_pause; /* waiting: deliveries that would be sent otherwise */
 void render_egress(struct buf *b, const char *name, const struct egress_pause *p, int64_t waiting);
-=======
-void render_letter(struct buf *b, const struct dead_letter *l);          /* an item of the list */
->>>>>>> 2881743 (attempt list over all, attempt show, attempt tail)
 void render_job(struct buf *b, const struct job *j, int64_t now_ms);
 
 /* ---- api_deliveries.c ---- */
