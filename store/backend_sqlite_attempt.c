@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BY_DELIVERY_MAX 50000 /* so many deliveries of a subscription are asked one by one */
+#define FEW 50000 /* deliveries of a subscription, or events of a type, are asked one by one */
 
 /* ---- of one delivery ---- */
 #define ATTEMPT_COLS                                                                               \
@@ -104,27 +104,54 @@ static enum err_code one_number(struct sq *q, struct sq_query *s, int64_t *out, 
     return code;
 }
 
-/* Are the deliveries in question so few that they can be asked one by one? */
-static enum err_code are_few(struct sq *q, const struct filter *f, bool *few, struct err *err)
+enum way { BY_ROW, BY_DELIVERY, BY_EVENT };
+
+static enum err_code at_most(struct sq *q, struct sq_query *s, bool *few, struct err *err)
 {
-    struct sq_query s;
     int64_t n = 0;
-    *few = f->ids_n > 0 || f->event_id != NULL;
-    if (*few || f->subs_n == 0)
-        return OK;
-    sq_query_init(&s, "SELECT ifnull(sum(n), 0) FROM counts");
-    sq_and_in(&s, "sub", f->subs, f->subs_n);
-    enum err_code code = one_number(q, &s, &n, err);
-    *few = n <= BY_DELIVERY_MAX;
+    enum err_code code = one_number(q, s, &n, err);
+    *few = code == OK && n <= FEW;
     return code;
 }
 
-static enum err_code by_delivery(struct sq *q, const struct filter *f, struct attempt_page *page,
-                                 int64_t *found, struct err *err)
+/* Where few deliveries are in question, however far apart, they are asked one by one. Who follows
+ * the end has a few rows to look at, whoever's they are. */
+static enum err_code way_of(struct sq *q, const struct filter *f, int64_t rows, size_t looks,
+                            enum way *way, struct err *err)
+{
+    struct sq_query s;
+    bool few = false;
+    enum err_code code = OK;
+    *way = f->ids_n > 0 || f->event_id != NULL ? BY_DELIVERY : BY_ROW;
+    if (*way != BY_ROW || rows <= (int64_t)looks)
+        return OK;
+    if (f->subs_n > 0) {
+        sq_query_init(&s, "SELECT ifnull(sum(n), 0) FROM counts");
+        sq_and_in(&s, "sub", f->subs, f->subs_n);
+        code = at_most(q, &s, &few, err);
+        *way = few ? BY_DELIVERY : BY_ROW;
+    } else if (f->type != NULL && strcmp(f->type, "*") != 0) {
+        sq_query_init(&s, "SELECT count(*) FROM (SELECT 1 FROM event e");
+        sq_and_type(&s, "e.type", f->type);
+        buf_addf(&s.sql, " LIMIT %d)", FEW + 1);
+        code = at_most(q, &s, &few, err);
+        *way = few ? BY_EVENT : BY_ROW;
+    }
+    return code;
+}
+
+static enum err_code one_by_one(struct sq *q, const struct filter *f, enum way way,
+                                struct attempt_page *page, int64_t *found, struct err *err)
 {
     struct sq_query s;
     sqlite3_stmt *st;
-    sq_query_init(&s, "SELECT a.row FROM delivery d CROSS JOIN attempt a ON a.delivery = d.num");
+    sq_query_init(&s, way == BY_EVENT
+                          ? "SELECT a.row FROM event e CROSS JOIN delivery d ON d.event = e.num"
+                            " CROSS JOIN attempt a ON a.delivery = d.num"
+                          : "SELECT a.row FROM delivery d CROSS JOIN attempt a"
+                            " ON a.delivery = d.num");
+    if (way == BY_EVENT)
+        sq_and_type(&s, "e.type", f->type);
     sq_and_in(&s, "d.num", f->ids, f->ids_n);
     if (f->event_id != NULL) {
         sq_and(&s, "d.event IN (SELECT num FROM event WHERE id = ?)");
@@ -209,16 +236,18 @@ enum err_code sq_attempt_find(struct backend *b, const struct filter *f, size_t 
     struct sq *q = sq_of(b);
     struct sq_query last;
     struct attempt_page page = {.at = f->after_num};
-    bool few = false;
+    enum way way = BY_ROW;
     int64_t *found = arena_alloc(a, f->limit * sizeof(*found));
     if (found == NULL)
         return fail(err, ERR_NOMEM, "no memory for attempts");
     sq_query_init(&last, "SELECT ifnull(max(row), 0) FROM attempt");
     enum err_code code = one_number(q, &last, &page.last, err);
     if (code == OK)
-        code = are_few(q, f, &few, err);
+        code =
+            way_of(q, f, f->newest_first ? page.last : page.last - f->after_num, looks, &way, err);
     if (code == OK)
-        code = few ? by_delivery(q, f, &page, found, err) : by_row(q, f, looks, &page, found, err);
+        code = way == BY_ROW ? by_row(q, f, looks, &page, found, err)
+                             : one_by_one(q, f, way, &page, found, err);
     if (code == OK)
         code = take_found(q, found, a, &page, err);
     if (code != OK)
