@@ -24,7 +24,7 @@
 #define TAIL_BYTES 32 /* kept free for truncated=true and the end */
 
 /* Set at start and at a reload, read by every thread. */
-static _Atomic int log_level_now = LOG_LEVEL_INFO;
+static _Atomic int level_now = LOG_LEVEL_INFO;
 static _Atomic int log_format_now = LOG_FORMAT_LOGFMT;
 static _Atomic int log_to_journal = 0;
 
@@ -46,13 +46,28 @@ static int is_journal(void)
 void log_setup(enum log_format format, enum log_level level)
 {
     atomic_store(&log_format_now, (int)format);
-    atomic_store(&log_level_now, (int)level);
+    atomic_store(&level_now, (int)level);
     atomic_store(&log_to_journal, is_journal());
+}
+
+void log_set_level(enum log_level level)
+{
+    atomic_store(&level_now, (int)level);
+}
+
+enum log_level log_level_now(void)
+{
+    return (enum log_level)atomic_load(&level_now);
+}
+
+const char *log_level_name(enum log_level level)
+{
+    return level_names[level];
 }
 
 bool log_wants(enum log_level level)
 {
-    return (int)level >= atomic_load_explicit(&log_level_now, memory_order_relaxed);
+    return (int)level >= atomic_load_explicit(&level_now, memory_order_relaxed);
 }
 
 struct value {

@@ -15,6 +15,9 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERRO
 enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 
 void log_setup(enum log_format format, enum log_level level);
+void log_set_level(enum log_level level); /* from any thread */
+enum log_level log_level_now(void);
+const char *log_level_name(enum log_level level); /* "debug" "info" "warn" "error" */
 bool log_wants(enum log_level level);
 
 __attribute__((format(printf, 3, 4))) void log_line(enum log_level level, const char *event,

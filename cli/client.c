@@ -440,6 +440,21 @@ int client_call_json(struct cli *cli, const char *method, const char *path, json
     return rc;
 }
 
+int client_ask_daemon(struct cli *cli, const char *path, json_t *body, struct answer *out)
+{
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    struct client_request r = {.method = body != NULL ? "POST" : "GET",
+                               .path = path,
+                               .body = text,
+                               .body_bytes = text != NULL ? strlen(text) : 0,
+                               .daemon_only = true};
+    int rc = client_send(cli, &r, out);
+
+    free(text);
+    json_decref(body);
+    return rc == 0 ? client_readable(cli, out) : rc;
+}
+
 void answer_fini(struct answer *a)
 {
     json_decref(a->json);

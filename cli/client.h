@@ -37,6 +37,9 @@ int client_call(struct cli *cli, const char *method, const char *path, const cha
 /* The same with JSON; takes the reference of body. */
 int client_call_json(struct cli *cli, const char *method, const char *path, json_t *body,
                      struct answer *out);
+/* The same of a running daemon alone: never touches the store; 69 where none listens. body NULL: a
+ * GET. Not judged: see client_judge(). */
+int client_ask_daemon(struct cli *cli, const char *path, json_t *body, struct answer *out);
 /* Prints the error of an answer that is not 2xx; its exit code, 0 for 2xx. */
 int client_judge(struct cli *cli, const struct answer *a, int on_invalid);
 void answer_fini(struct answer *a);

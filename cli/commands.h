@@ -125,6 +125,7 @@ command_fn cmd_partner_add, cmd_partner_list, cmd_audit_list;
 command_fn cmd_outbox_init, cmd_outbox_check, cmd_rejects_list, cmd_rejects_show, cmd_rejects_retry,
     cmd_rejects_purge;
 command_fn cmd_status, cmd_config_check, cmd_config_show, cmd_config_reference;
+command_fn cmd_config_diff, cmd_config_reload, cmd_log_level;
 command_fn cmd_egress_check, cmd_egress_show, cmd_egress_pause, cmd_egress_resume;
 command_fn cmd_completion, cmd_help;
 

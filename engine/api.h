@@ -50,6 +50,10 @@
  *   GET  /outbox-rejects       GET|DELETE /outbox-rejects/{id}   POST /outbox-rejects/{id}/retry
  *   GET  /egress               -> {"paused","since","resume_at","actor","note","waiting"}: the kill switch
  *   POST /egress/pause         {"note","for_seconds"}   POST /egress/resume   {"note"} -> the same
+ *   GET  /config               -> {"file","loaded_at","config":{…}}: what runs
+ *   POST /config/reload        -> {"applied","path","changed":[{"key","running","file","reloadable"}]};
+ *                              422 with every mistake in "details", 409 where a restart is needed
+ *   GET  /log                  -> {"level","configured","until"}   POST /log {"level","for_seconds"}
  *   GET  /audit                GET /status
  *
  * FILTER, in the query or as members of "filter": subscription ({ref}, several), id (dlv_… or event
@@ -95,6 +99,9 @@ struct api_live {
     int breakers_open;
     double delivered_per_s; /* over the last ten seconds */
     int64_t config_loaded_ms;
+    const char *config_file; /* absolute */
+    bool may_reload;
+    int64_t log_until_ms; /* store clock: the log's level is another one until then; 0: it is not */
 };
 struct api {
     const struct conf *conf;

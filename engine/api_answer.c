@@ -2,6 +2,8 @@
  * log, a new number. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "engine/api_impl.h"
@@ -21,8 +23,27 @@ void api_response_fini(struct api_response *resp)
     changes_fini(&resp->changes);
 }
 
-void api_fail(struct api_response *resp, int status, const char *code, const char *target,
-              const char *message)
+/* An array of the lines; null where there are none. */
+static void put_lines(struct buf *b, const char *name, const struct buf *lines)
+{
+    const char *at = lines ? lines->data : NULL;
+    if (!at) {
+        put_null(b, name);
+        return;
+    }
+    put_open(b, name, '[');
+    while (*at) {
+        size_t n = strcspn(at, "\n");
+        char *line = strndup(at, n);
+        put_str(b, NULL, line);
+        free(line);
+        at += n + (at[n] == '\n');
+    }
+    buf_addc(b, ']');
+}
+
+static void put_failure(struct api_response *resp, int status, const char *code, const char *target,
+                        const char *message, const struct buf *lines)
 {
     struct buf *b = &resp->body;
     buf_clear(b);
@@ -33,13 +54,25 @@ void api_fail(struct api_response *resp, int status, const char *code, const cha
     put_open(b, "error", '{');
     put_str(b, "code", code);
     put_str(b, "message", message);
-    put_null(b, "details");
+    put_lines(b, "details", lines);
     put_str(b, "target", target);
     put_int(b, "status", status);
     put_time(b, "timestamp", clock_wall_ms());
     put_str(b, "correlation_id", resp->correlation_id[0] ? resp->correlation_id : NULL);
     put_null(b, "documentation");
     buf_adds(b, "}}");
+}
+
+void api_fail(struct api_response *resp, int status, const char *code, const char *target,
+              const char *message)
+{
+    put_failure(resp, status, code, target, message, NULL);
+}
+
+void api_fail_lines(struct api_response *resp, int status, const char *code, const char *message,
+                    const struct buf *lines)
+{
+    put_failure(resp, status, code, NULL, message, lines);
 }
 
 static enum err_code code_of_status(int status)

@@ -41,6 +41,9 @@ __attribute__((format(printf, 5, 6))) enum err_code api_refuse(struct api_call *
 /* An entry of the audit log; detail: a JSON object without secrets, or NULL. */
 enum err_code api_audit(struct api_call *c, const char *action, const char *target,
                         const char *detail);
+/* api_fail() with the lines as its "details". */
+void api_fail_lines(struct api_response *resp, int status, const char *code, const char *message,
+                    const struct buf *lines);
 int64_t api_new_num(struct api_call *c); /* on the writing thread */
 
 /* ---- api_util.c: members of a body, parameters of a query ---- */
@@ -91,6 +94,7 @@ enum err_code api_filter_of_call(struct api_call *c, const json_t *object, enum 
 void api_filter_write(const struct api_filter *f, const char *name, struct buf *out);
 
 /* ---- api_json.c: members. Each puts the comma before itself. ---- */
+void put_name(struct buf *b, const char *name);                   /* a value of any kind follows */
 void put_open(struct buf *b, const char *name, char bracket);     /* name NULL: in an array */
 void put_str(struct buf *b, const char *name, const char *value); /* NULL: null */
 void put_int(struct buf *b, const char *name, int64_t value);
@@ -151,6 +155,7 @@ api_handler h_dead_list, h_dead_count, h_dead_get, h_dead_purge, h_dead_export, 
 api_handler h_replays_post, h_dead_replay_one, h_jobs_list, h_jobs_get;
 api_handler h_jobs_cancel, h_jobs_pause, h_jobs_resume, h_jobs_step;
 api_handler h_rejects_list, h_rejects_get, h_rejects_delete, h_rejects_retry;
+api_handler h_config_get, h_config_reload, h_log_get, h_log_set;
 api_handler h_egress_get, h_egress_pause, h_egress_resume;
 api_handler h_audit_list, h_status;
 

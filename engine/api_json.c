@@ -13,7 +13,7 @@
 
 /* ---- members ---- */
 
-static void put_name(struct buf *b, const char *name)
+void put_name(struct buf *b, const char *name)
 {
     char last = b->len > 0 ? b->data[b->len - 1] : '{';
     if (last != '{' && last != '[')

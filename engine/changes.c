@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/reload.h"
+
 void changes_init(struct changes *c)
 {
     *c = (struct changes){0};
@@ -23,6 +25,7 @@ static void free_rows(struct changes *c)
 void changes_fini(struct changes *c)
 {
     free_rows(c);
+    reload_free(c->reload);
     free(c->rows);
     free(c->wakes);
     free(c->subs);
@@ -32,6 +35,7 @@ void changes_fini(struct changes *c)
 void changes_clear(struct changes *c)
 {
     free_rows(c);
+    reload_free(c->reload);
     struct changes kept = {.rows = c->rows,
                            .wakes = c->wakes,
                            .wakes_room = c->wakes_room,

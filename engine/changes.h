@@ -11,6 +11,8 @@
 
 #include "store/model.h"
 
+struct reload; /* engine/reload.h */
+
 /* More than a handful is no event that somebody waits for, it is a load: claims are better at it.
  */
 enum { CHANGES_ROWS_MAX = 16, CHANGES_ROWS_BYTES = 65536 };
@@ -30,8 +32,14 @@ struct changes {
         bool told, paused;
         int64_t resume_at_ms; /* 0: not by itself */
     } egress;
-    bool jobs;  /* a job was made or changed: look at jobs now */
-    bool freed; /* ordering keys may go on, in subscriptions that nobody named */
+    struct change_log { /* how much is logged, until_ms 0: until told otherwise */
+        bool told;
+        int level; /* enum log_level */
+        int64_t until_ms;
+    } log;
+    struct reload *reload; /* the configuration was read anew; owned */
+    bool jobs;             /* a job was made or changed: look at jobs now */
+    bool freed;            /* ordering keys may go on, in subscriptions that nobody named */
     /* for metrics */
     int64_t accepted, duplicates, unrouted, rejected;
     int64_t dead[CAUSES], discarded; /* deaths without an attempt, by enum cause */

@@ -66,6 +66,13 @@ enum err_code conf_parse(struct conf **out, const char *file, const char *text, 
 enum err_code conf_load(struct conf **out, const char *file, struct buf *problems);
 void conf_free(struct conf *c);
 
+/* Calls fn for each key that differs, in the order of the table; returns how many. Values as
+ * conf_show() writes them; NULL: the outbox or the retry policy is not there at all. reloadable: it
+ * takes effect without a restart. */
+typedef void conf_diff_fn(void *arg, const char *key, const char *now, const char *next,
+                          bool reloadable);
+size_t conf_diff(const struct conf *now, const struct conf *next, conf_diff_fn *fn, void *arg);
+
 /* A new configuration may only differ in reloadable keys: each other that changed is a line in
  * problems. */
 bool conf_reload_check(const struct conf *now, const struct conf *next, struct buf *problems);

@@ -1,5 +1,4 @@
-/* policy/conf_show.c: the effective configuration as text that conf_parse() accepts again, and what
- * may change under a running daemon.
+/* policy/conf_show.c: the effective configuration as text that conf_parse() accepts again.
  *
  * Every key is written, in the order of the table; nothing in it is secret (keys and passwords are
  * in files that it only names). */
@@ -241,53 +240,4 @@ void conf_show(const struct conf *c, bool json, struct buf *out)
         text_copy(before, sizeof(before), section);
     }
     buf_adds(out, json ? "\n}\n" : "");
-}
-
-/* ---- reload ---- */
-
-static bool row_unchanged(const struct conf_key *k, const void *now, const void *next,
-                          const char *where, struct buf *problems)
-{
-    struct buf a, b;
-    bool same;
-
-    buf_init(&a, 1 << 16);
-    buf_init(&b, 1 << 16);
-    conf_value_text(k, now, false, &a);
-    conf_value_text(k, next, false, &b);
-    same = !a.failed && !b.failed && a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
-    if (!same)
-        buf_addf(problems,
-                 "error: %s%s cannot change while running (it is %s, the file says %s): restart "
-                 "webhookd\n",
-                 where, k->owner == CONF_OF_ROOT ? k->name : conf_key_leaf(k), a.data, b.data);
-    buf_fini(&a);
-    buf_fini(&b);
-    return same;
-}
-
-bool conf_reload_check(const struct conf *now, const struct conf *next, struct buf *problems)
-{
-    bool fine = true;
-    char where[32];
-
-    if (now->outbox_n != next->outbox_n) {
-        buf_adds(problems, "error: outboxes cannot be added or removed while running: restart "
-                           "webhookd\n");
-        fine = false;
-    }
-    for (size_t i = 0; i < conf_keys_n; i++) {
-        const struct conf_key *k = &conf_keys[i];
-
-        if (k->reloadable)
-            continue;
-        if (k->owner == CONF_OF_ROOT)
-            fine = row_unchanged(k, now, next, "", problems) && fine;
-        for (size_t o = 0; k->owner == CONF_OF_OUTBOX && o < now->outbox_n && o < next->outbox_n;
-             o++) {
-            snprintf(where, sizeof(where), "outbox[%zu].", o);
-            fine = row_unchanged(k, &now->outbox[o], &next->outbox[o], where, problems) && fine;
-        }
-    }
-    return fine;
 }
