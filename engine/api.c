@@ -41,6 +41,7 @@ static const struct api_route ROUTES[] = {
     {"GET" V1 "/attempts", ROUTE_READS, h_attempts_list},
     {"GET" V1 "/dead-letters", ROUTE_READS, h_dead_list},
     {"GET" V1 "/dead-letters/count", ROUTE_READS, h_dead_count},
+    {"GET" V1 "/dead-letters/summary", ROUTE_READS, h_dead_summary},
     {"GET" V1 "/dead-letters/export", ROUTE_READS, h_dead_export},
     {"POST" V1 "/dead-letters/import", ROUTE_WRITES, h_dead_import},
     {"POST" V1 "/dead-letters/purge", WRITES_JSON, h_dead_purge},

@@ -33,7 +33,11 @@
  *                              from where order=oldest finds what comes next
  *   GET  /dead-letters         ?FILTER   GET /dead-letters/{dlv_… or event id}: with "request",
  *                              "attempt_log", "event"; ?payload=1
- *   GET  /dead-letters/count   ?FILTER -> {"count","payload_bytes"}
+ *   GET  /dead-letters/count   ?FILTER -> {"count","payload_bytes","next_cursor"}
+ *   GET  /dead-letters/summary ?FILTER&by=subscription,cause,status,type (default: the first three)
+ *                              -> {"total","payload_bytes","groups","first_died_at",
+ *                              "last_died_at","by","items":[{what by names,"count",…,"example",
+ *                              "subscription_now"}],"next_cursor"}; limit: the largest so many
  *   GET  /dead-letters/export  ?FILTER&cursor= -> JSON Lines, one page; header X-Next-Cursor while
  *                              there is more
  *   POST /dead-letters/import  JSON Lines, a chunk -> {"imported","skipped","errors":[{"line",
@@ -56,10 +60,15 @@
  *   GET  /log                  -> {"level","configured","until"}   POST /log {"level","for_seconds"}
  *   GET  /audit                GET /status
  *
- * FILTER, in the query or as members of "filter": subscription ({ref}, several), id (dlv_… or event
- * id, several), event_id, type, cause, status ("503" or "5xx"), outcome, state, job, since, until,
- * min_attempts, limit, cursor, order ("oldest" or "newest" first); "all":true where nothing else is
- * given and something changes. Every spelling is the CLI's. */
+ * FILTER, in the query or as members of "filter": subscription ({ref}), id (dlv_… or event id),
+ * event_id, type, cause, status ("503" or "5xx"), outcome, state, job, since, until, min_attempts,
+ * max_attempts, contains, limit, cursor, order ("oldest" or "newest" first); "all":true where nothing
+ * else is given and something changes. Up to state, several values (repeated, or an array) mean any
+ * of them. Every spelling is the CLI's. Lists, counts and summaries that were given ids say "unmatched":
+ * those of them that are nobody's here.
+ *
+ * contains (bytes of the payload, as they stand; dead letters, and only to look) opens one sealed
+ * payload after the other: such an answer may be short, or partial, and still have a next_cursor. */
 #ifndef ENGINE_API_H
 #define ENGINE_API_H
 

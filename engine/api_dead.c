@@ -1,5 +1,5 @@
-/* engine/api_dead.c: dead letters: list, count, one of them with all that is known, purge. (Replay:
- * api_jobs.c. Export and import: api_transfer.c.) */
+/* engine/api_dead.c: one dead letter with all that is known; purge. (Lists, counts, groups: api_look.c.
+ * Replay: api_jobs.c. Export and import: api_transfer.c.) */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,50 +9,12 @@
 
 enum { RENDERED_MAX_BYTES = 64 << 20 };
 
-enum err_code h_dead_list(struct api_call *c)
-{
-    struct api_filter f;
-    struct dead_letter *rows = NULL;
-    size_t n = 0;
-    enum err_code rc = api_filter_of_call(c, c->query, API_FILTER_DEAD, &f);
-    if (rc == OK)
-        rc = c->ops->dead_list(c->b, &f.f, c->mem, &rows, &n, c->err);
-    if (rc != OK)
-        return rc;
-    buf_adds(&c->resp->body, "{\"items\":[");
-    for (size_t i = 0; i < n; i++) {
-        render_letter(&c->resp->body, &rows[i]);
-        buf_addc(&c->resp->body, '}');
-    }
-    bool more = n == f.f.limit;
-    put_list_end(c, more, n ? rows[n - 1].died_ms : 0, n ? rows[n - 1].delivery.num : 0);
-    c->resp->status = 200;
-    return OK;
-}
-
-enum err_code h_dead_count(struct api_call *c)
-{
-    struct api_filter f;
-    int64_t count = 0, bytes = 0;
-    enum err_code rc = api_filter_of_call(c, c->query, API_FILTER_DEAD, &f);
-    if (rc == OK)
-        rc = c->ops->dead_count(c->b, &f.f, &count, &bytes, c->err);
-    if (rc != OK)
-        return rc;
-    put_open(&c->resp->body, NULL, '{');
-    put_int(&c->resp->body, "count", count);
-    put_int(&c->resp->body, "payload_bytes", bytes);
-    buf_addc(&c->resp->body, '}');
-    c->resp->status = 200;
-    return OK;
-}
-
 /* ---- one letter ---- */
 
 /* Whoever looks for a letter that was replayed wants to know what became of it. */
 static enum err_code not_dead(struct api_call *c, int64_t num)
 {
-    struct filter f = {.event_id = c->ref, .limit = 1};
+    struct filter f = {.event_ids = &c->ref, .event_ids_n = 1, .limit = 1};
     struct delivery *rows = NULL, d;
     char id[ID_TEXT_MAX];
     size_t n = 0;
@@ -72,7 +34,8 @@ static enum err_code letter_of_ref(struct api_call *c, struct dead_letter *l)
 {
     int64_t num;
     if (!id_parse(c->ref, "dlv", &num)) {
-        struct filter f = {.event_id = c->ref, .limit = 2, .with_expired = true};
+        struct filter f = {
+            .event_ids = &c->ref, .event_ids_n = 1, .limit = 2, .with_expired = true};
         struct dead_letter *rows = NULL;
         char a[ID_TEXT_MAX], b[ID_TEXT_MAX];
         size_t n = 0;
@@ -176,10 +139,8 @@ enum err_code h_dead_get(struct api_call *c)
     for (size_t i = 0; i < n; i++)
         render_attempt(b, &log[i]);
     buf_addc(b, ']');
-    put_open(b, "subscription_now", '{');
-    put_str(b, "state", known ? sub_state_name(s.state) : NULL);
-    put_str(b, "url", known ? s.url : NULL);
-    buf_adds(b, "}}");
+    render_subscription_now(b, known ? &s : NULL);
+    buf_addc(b, '}');
     c->resp->status = 200;
     return OK;
 }

@@ -43,7 +43,7 @@ static enum err_code ask_by_number(struct api_call *c, struct filter *f)
         nums[kept++] = 0; /* nobody's: an empty list would mean any */
     f->ids = nums;
     f->ids_n = kept;
-    f->state_set = false;
+    f->states = 0;
     return OK;
 }
 
@@ -56,7 +56,7 @@ static enum err_code list_page(struct api_call *c, const struct filter *asked,
     for (size_t i = 0; rc == OK && i < *n; i++) {
         delivery_see(c, &rows[i]);
         *last = rows[i].num;
-        if (wanted->state_set && (int)rows[i].state != wanted->state)
+        if (wanted->states && !(wanted->states & FILTER_BIT(rows[i].state)))
             continue;
         render_delivery_item(&c->resp->body, &rows[i]);
         ++*shown;
@@ -70,8 +70,11 @@ static enum err_code list(struct api_call *c, const struct api_filter *f)
     size_t n = 0, shown = 0;
     int64_t last = 0;
     enum err_code rc = OK;
-    if (asked.state_set && asked.state == DELIVERY_IN_FLIGHT)
+    if (asked.states == FILTER_BIT(DELIVERY_IN_FLIGHT))
         rc = ask_by_number(c, &asked);
+    else if (asked.states & FILTER_BIT(DELIVERY_IN_FLIGHT)) /* what may be it; list_page() knows */
+        asked.states |= FILTER_BIT(DELIVERY_PENDING) | FILTER_BIT(DELIVERY_RETRYING) |
+                        FILTER_BIT(DELIVERY_HELD);
     buf_adds(&c->resp->body, "{\"items\":[");
     do {
         if (rc == OK)
@@ -107,7 +110,7 @@ enum err_code h_sub_deliveries(struct api_call *c)
 /* An event's id stands for its delivery, where it has only one. */
 static enum err_code delivery_of_event(struct api_call *c, struct delivery *d)
 {
-    struct filter f = {.event_id = c->ref, .limit = 2};
+    struct filter f = {.event_ids = &c->ref, .event_ids_n = 1, .limit = 2};
     struct delivery *rows = NULL;
     char a[ID_TEXT_MAX], b[ID_TEXT_MAX];
     size_t n = 0;

@@ -272,7 +272,8 @@ enum err_code h_events_get(struct api_call *c)
     bool payload = api_param_true(c, "payload");
     struct filter f = {.limit = DELIVERIES_SHOWN_MAX};
     enum err_code rc = event_of_ref(c, payload, &e);
-    f.event_id = e.id;
+    f.event_ids = &e.id;
+    f.event_ids_n = 1;
     if (rc == OK)
         rc = c->ops->delivery_list(c->b, &f, c->mem, &rows, &n, c->err);
     if (rc == OK && payload)

@@ -69,6 +69,7 @@ bool api_time_of(const json_t *value, int64_t *out_ms);
 /* ---- api_filter.c ---- */
 enum api_filter_of {
     API_FILTER_DEAD,
+    API_FILTER_LOOK, /* dead letters that are only looked at: "contains" is allowed */
     API_FILTER_DELIVERIES,
     API_FILTER_EVENTS,
     API_FILTER_ATTEMPTS
@@ -79,9 +80,11 @@ struct api_filter {
     bool narrows;  /* something else than limit, cursor and order was said */
     bool ids;      /* ids were said (f.ids is then never empty) */
     bool paged;    /* limit or cursor was said */
+    bool limited;  /* limit was said */
     bool deleted;  /* of the named subscriptions one at least is deleted */
     int64_t *live; /* the named subscriptions that are not deleted */
     size_t live_n;
+    const char *contains; /* bytes of the payload; the store knows nothing of it (api_look.c) */
 };
 /* object: of strings (a query) or of JSON's own types (a body). *target: the member at fault. */
 enum err_code api_filter_read(struct backend *b, const json_t *object, enum api_filter_of of,
@@ -92,6 +95,8 @@ enum err_code api_filter_of_call(struct api_call *c, const json_t *object, enum 
                                  struct api_filter *out);
 /* As JSON that api_filter_read accepts again: names and times are resolved. */
 void api_filter_write(const struct api_filter *f, const char *name, struct buf *out);
+/* Puts "unmatched": those of the query's ids that are nobody's here. Nothing where none were given. */
+enum err_code put_unmatched(struct api_call *c, const struct api_filter *f, enum api_filter_of of);
 
 /* ---- api_json.c: members. Each puts the comma before itself. ---- */
 void put_name(struct buf *b, const char *name);                   /* a value of any kind follows */
@@ -126,12 +131,17 @@ void render_attempt_found(struct buf *b, const struct attempt_found *x); /* an i
 void render_letter(struct buf *b, const struct dead_letter *l);          /* an item of the list */
 struct egress_pause; /* waiting: deliveries that would be sent otherwise */
 void render_egress(struct buf *b, const char *name, const struct egress_pause *p, int64_t waiting);
+/* What the subscription is doing now; NULL: it is unknown. */
+void render_subscription_now(struct buf *b, const struct subscription *s);
 void render_job(struct buf *b, const struct job *j, int64_t now_ms);
 
 /* ---- api_deliveries.c ---- */
 void delivery_see(const struct api_call *c, struct delivery *d); /* in flight, where it is so now */
 /* By its id, or its event's where that has only one; what is refused is said. */
 enum err_code delivery_of_ref(struct api_call *c, struct delivery *d);
+
+/* ---- api_look.c ---- */
+bool letter_contains(const struct dead_letter *l, const char *text); /* text NULL: true */
 
 /* ---- api_scan.c ---- */
 struct scanned {
@@ -151,7 +161,8 @@ api_handler h_subs_post, h_subs_list, h_subs_get, h_subs_patch, h_subs_delete;
 api_handler h_subs_pause, h_subs_resume, h_subs_enable, h_subs_disable, h_subs_rotate;
 api_handler h_deliveries_list, h_deliveries_get, h_sub_deliveries;
 api_handler h_attempts_of, h_attempts_list;
-api_handler h_dead_list, h_dead_count, h_dead_get, h_dead_purge, h_dead_export, h_dead_import;
+api_handler h_dead_list, h_dead_count, h_dead_summary, h_dead_get, h_dead_purge, h_dead_export,
+    h_dead_import;
 api_handler h_replays_post, h_dead_replay_one, h_jobs_list, h_jobs_get;
 api_handler h_jobs_cancel, h_jobs_pause, h_jobs_resume, h_jobs_step;
 api_handler h_rejects_list, h_rejects_get, h_rejects_delete, h_rejects_retry;

@@ -408,6 +408,19 @@ void render_letter(struct buf *b, const struct dead_letter *l)
     put_str(b, "note", l->note);
 }
 
+void render_subscription_now(struct buf *b, const struct subscription *s)
+{
+    bool known = s && s->state != SUB_DELETED;
+    put_open(b, "subscription_now", '{');
+    put_str(b, "state", s ? sub_state_name(s->state) : NULL);
+    put_str(b, "state_cause", known ? s->state_cause : NULL);
+    put_time(b, "state_since", s ? s->state_since_ms : 0);
+    put_time(b, "resume_at", known ? s->resume_at_ms : 0);
+    put_time(b, "broken_since", known ? s->broken_since_ms : 0);
+    put_str(b, "url", s ? s->url : NULL);
+    buf_addc(b, '}');
+}
+
 void render_job(struct buf *b, const struct job *j, int64_t now_ms)
 {
     int64_t busy = j->queued - j->delivered - j->dead_again;

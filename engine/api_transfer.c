@@ -64,7 +64,7 @@ static void put_line(struct buf *b, const struct dead_letter *l, const struct at
     buf_adds(b, "]}\n");
 }
 
-static enum err_code export_one(struct api_call *c, int64_t num)
+static enum err_code export_one(struct api_call *c, int64_t num, const char *contains)
 {
     struct arena mem;
     struct dead_letter l;
@@ -74,7 +74,7 @@ static enum err_code export_one(struct api_call *c, int64_t num)
     enum err_code rc = c->ops->dead_get(c->b, num, &mem, &l, c->err);
     if (rc == OK)
         rc = c->ops->attempt_list(c->b, num, &mem, &attempts, &n, c->err);
-    if (rc == OK)
+    if (rc == OK && letter_contains(&l, contains))
         put_line(&c->resp->body, &l, attempts, n);
     arena_fini(&mem);
     return rc;
@@ -85,13 +85,13 @@ enum err_code h_dead_export(struct api_call *c)
     struct api_filter f;
     struct dead_letter *rows = NULL;
     size_t n = 0, done = 0;
-    enum err_code rc = api_filter_of_call(c, c->query, API_FILTER_DEAD, &f);
+    enum err_code rc = api_filter_of_call(c, c->query, API_FILTER_LOOK, &f);
     if (rc == OK && f.f.limit > LINES_MAX)
         f.f.limit = LINES_MAX;
     if (rc == OK)
         rc = c->ops->dead_list(c->b, &f.f, c->mem, &rows, &n, c->err);
     while (rc == OK && done < n && c->resp->body.len < PAGE_BYTES)
-        rc = export_one(c, rows[done++].delivery.num);
+        rc = export_one(c, rows[done++].delivery.num, f.contains);
     if (rc != OK)
         return rc;
     if (done < n || n == f.f.limit)

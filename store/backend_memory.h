@@ -192,7 +192,10 @@ static inline bool mem_is_open(enum delivery_state s)
 {
     return s == DELIVERY_PENDING || s == DELIVERY_RETRYING;
 }
-bool mem_type_matches(const char *pattern, const char *type);
+bool mem_event_matches(const struct filter *f, const char *id, const char *type);
+bool mem_status_matches(const struct filter *f, int status);
+/* cause, last answer, last outcome, attempts and job */
+bool mem_end_matches(const struct filter *f, const struct delivery *d);
 bool mem_has(const int64_t *nums, size_t n, int64_t num); /* true where n is 0 */
 /* As readers see it: names filled, held derived. */
 void mem_read_delivery(const struct mem_db *db, const struct mem_delivery *d, struct arena *a,

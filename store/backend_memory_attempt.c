@@ -32,10 +32,9 @@ enum err_code mem_attempt_list(struct backend *b, int64_t delivery, struct arena
 static bool is_wanted(const struct mem_db *db, const struct filter *f, const struct attempt *x)
 {
     const struct mem_delivery *r = mem_get(db, MEM_DELIVERY, mem_num(x->delivery));
-    bool any_status = f->status_min == 0 && f->status_max == 0;
-    if (f->outcome_set && (int)x->outcome != f->outcome)
+    if (f->outcomes != 0 && !(f->outcomes & FILTER_BIT(x->outcome)))
         return false;
-    if (!any_status && (x->status < f->status_min || x->status > f->status_max))
+    if (!mem_status_matches(f, x->status))
         return false;
     if (f->since_ms != 0 && x->started_ms < f->since_ms)
         return false;
@@ -43,9 +42,7 @@ static bool is_wanted(const struct mem_db *db, const struct filter *f, const str
         return false;
     if (!mem_has(f->ids, f->ids_n, x->delivery) || !mem_has(f->subs, f->subs_n, r ? r->d.sub : 0))
         return false;
-    if (f->event_id != NULL && (r == NULL || strcmp(f->event_id, r->d.event_id) != 0))
-        return false;
-    return mem_type_matches(f->type, r != NULL ? r->d.type : "");
+    return mem_event_matches(f, r != NULL ? r->d.event_id : "", r != NULL ? r->d.type : "");
 }
 
 static void read_found(const struct mem_db *db, const struct attempt *x, struct arena *a,

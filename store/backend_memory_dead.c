@@ -32,18 +32,7 @@ static bool matches(const struct mem_db *db, const struct filter *f, const struc
     const struct delivery *d = &row->d;
     if (!mem_has(f->subs, f->subs_n, l->sub_num) || !mem_has(f->ids, f->ids_n, d->num))
         return false;
-    if (f->event_id != NULL && strcmp(f->event_id, l->event.id) != 0)
-        return false;
-    if (!mem_type_matches(f->type, l->event.type))
-        return false;
-    if (f->cause != CAUSE_NONE && d->cause != f->cause)
-        return false;
-    bool any_status = f->status_min == 0 && f->status_max == 0;
-    if (!any_status && (d->last_status < f->status_min || d->last_status > f->status_max))
-        return false;
-    if (f->outcome_set && (d->attempts == 0 || (int)d->last_outcome != f->outcome))
-        return false;
-    if (d->attempts < f->min_attempts || (f->job != 0 && d->job != f->job))
+    if (!mem_event_matches(f, l->event.id, l->event.type) || !mem_end_matches(f, d))
         return false;
     if (f->since_ms != 0 && l->died_ms < f->since_ms)
         return false;

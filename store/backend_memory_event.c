@@ -109,14 +109,44 @@ enum err_code mem_event_get(struct backend *b, const char *id, bool with_payload
     return OK;
 }
 
-bool mem_type_matches(const char *pattern, const char *type)
+static bool type_matches(const char *pattern, const char *type)
 {
-    if (pattern == NULL || strcmp(pattern, "*") == 0)
-        return true;
     size_t n = strlen(pattern);
+    if (strcmp(pattern, "*") == 0)
+        return true;
     if (n >= 2 && strcmp(pattern + n - 2, ".*") == 0)
         return strncmp(type, pattern, n - 1) == 0;
     return strcmp(type, pattern) == 0;
+}
+
+bool mem_event_matches(const struct filter *f, const char *id, const char *type)
+{
+    bool of_id = f->event_ids_n == 0, of_type = f->types_n == 0;
+    for (size_t i = 0; i < f->event_ids_n; i++)
+        of_id = of_id || strcmp(f->event_ids[i], id) == 0;
+    for (size_t i = 0; i < f->types_n; i++)
+        of_type = of_type || type_matches(f->types[i], type);
+    return of_id && of_type;
+}
+
+bool mem_status_matches(const struct filter *f, int status)
+{
+    bool found = f->statuses_n == 0;
+    for (size_t i = 0; i < f->statuses_n; i++)
+        found = found || (status >= f->statuses[i].min && status <= f->statuses[i].max);
+    return found;
+}
+
+bool mem_end_matches(const struct filter *f, const struct delivery *d)
+{
+    if (!mem_status_matches(f, d->last_status) ||
+        (f->causes != 0 && !(f->causes & FILTER_BIT(d->cause))))
+        return false;
+    if (f->outcomes != 0 && (d->attempts == 0 || !(f->outcomes & FILTER_BIT(d->last_outcome))))
+        return false;
+    if (f->max_attempts_set && d->attempts > f->max_attempts)
+        return false;
+    return d->attempts >= f->min_attempts && (f->job == 0 || d->job == f->job);
 }
 
 bool mem_has(const int64_t *nums, size_t n, int64_t num)
@@ -141,9 +171,7 @@ static bool in_range(const struct filter *f, int64_t num, int64_t created_ms)
 
 static bool event_matches(const struct filter *f, const struct event_rec *e)
 {
-    if (f->event_id != NULL && strcmp(f->event_id, e->id) != 0)
-        return false;
-    return mem_type_matches(f->type, e->type) && in_range(f, e->num, e->created_ms);
+    return mem_event_matches(f, e->id, e->type) && in_range(f, e->num, e->created_ms);
 }
 
 /* Rows are found in ascending order: of the newest first only the last `limit` matter, so all are
@@ -214,20 +242,9 @@ static bool match_delivery(const struct mem_db *db, const struct filter *f, cons
     const struct delivery *d = &((const struct mem_delivery *)row)->d;
     if (!mem_has(f->subs, f->subs_n, d->sub) || !mem_has(f->ids, f->ids_n, d->num))
         return false;
-    if (f->event_id != NULL && strcmp(f->event_id, d->event_id) != 0)
+    if (!mem_event_matches(f, d->event_id, d->type) || !mem_end_matches(f, d))
         return false;
-    if (!mem_type_matches(f->type, d->type))
-        return false;
-    if (f->cause != CAUSE_NONE && d->cause != f->cause)
-        return false;
-    bool any_status = f->status_min == 0 && f->status_max == 0;
-    if (!any_status && (d->last_status < f->status_min || d->last_status > f->status_max))
-        return false;
-    if (f->outcome_set && (d->attempts == 0 || (int)d->last_outcome != f->outcome))
-        return false;
-    if (f->state_set && (int)shown_state(db, d) != f->state)
-        return false;
-    if (d->attempts < f->min_attempts || (f->job != 0 && d->job != f->job))
+    if (f->states != 0 && !(f->states & FILTER_BIT(shown_state(db, d))))
         return false;
     return in_range(f, d->num, d->created_ms);
 }

@@ -1,7 +1,8 @@
 /* store/backend_sqlite.h: what the files of the SQLite backend share. Nobody else includes it.
  *
  *   backend_sqlite.c         life: open, lock, migrate, begin, commit, checkpoint; the table of ops
- *   backend_sqlite_stmt.c    statements: prepare once, bind, step, reset; counts; filters
+ *   backend_sqlite_stmt.c    statements: prepare once, bind, step, reset; counts
+ *   backend_sqlite_query.c   lists: a filter as a WHERE
  *   backend_sqlite_sub.c     partners, subscriptions, secrets
  *   backend_sqlite_event.c   events: put, get, list; deliveries as rows to read
  *   backend_sqlite_attempt.c attempts as rows to read: of one delivery, of all
@@ -229,18 +230,24 @@ enum err_code sq_take_all(struct sq *q, sqlite3_stmt *st, sq_read_fn *read, size
 enum err_code sq_take_nums(struct sq *q, sqlite3_stmt *st, size_t limit, int64_t *nums, size_t *n,
                            struct err *err);
 
-/* A list's WHERE, put together: numbers are written, texts are bound in order. */
+/* A list's WHERE, put together (backend_sqlite_query.c): numbers are written, texts are bound in order. */
 struct sq_query {
     struct buf sql;
-    const char *texts[16];
+    const char *texts[256];
     int texts_n;
     bool where;
 };
 void sq_query_init(struct sq_query *s, const char *select);
 __attribute__((format(printf, 2, 3))) void sq_and(struct sq_query *s, const char *fmt, ...);
 void sq_and_in(struct sq_query *s, const char *column, const int64_t *nums, size_t n);
-void sq_and_type(struct sq_query *s, const char *column, const char *pattern);
-void sq_param(struct sq_query *s, const char *text); /* bound to the ? just written */
+/* What all lists may ask: one of these texts, patterns, ranges, members of a set. */
+void sq_and_texts(struct sq_query *s, const char *before, const char *const *texts, size_t n,
+                  const char *after);
+void sq_and_types(struct sq_query *s, const char *column, const struct filter *f);
+void sq_and_statuses(struct sq_query *s, const char *column, const struct filter *f);
+void sq_and_set(struct sq_query *s, const char *column, unsigned set);
+/* attempts, last_outcome, last_status, cause of table t. */
+void sq_and_ends(struct sq_query *s, const char *t, const struct filter *f);
 /* Prepares and frees s; the caller steps with sq_next and ends with sqlite3_finalize. */
 enum err_code sq_query_open(struct sq *q, struct sq_query *s, sqlite3_stmt **out, struct err *err);
 /* The whole list: sq_query_open and sq_take_all. */

@@ -71,10 +71,8 @@ enum err_code sq_attempt_list(struct backend *b, int64_t delivery, struct arena 
 /* The cheap ones first: SQLite looks no further where one of them says no. */
 static void and_wanted(struct sq_query *s, const struct filter *f)
 {
-    if (f->outcome_set)
-        sq_and(s, "a.outcome = %d", f->outcome);
-    if (f->status_min != 0 || f->status_max != 0)
-        sq_and(s, "a.status BETWEEN %d AND %d", f->status_min, f->status_max);
+    sq_and_set(s, "a.outcome", f->outcomes);
+    sq_and_statuses(s, "a.status", f);
     if (f->since_ms != 0)
         sq_and(s, "a.started_ms >= %lld", (long long)f->since_ms);
     if (f->until_ms != 0)
@@ -82,7 +80,7 @@ static void and_wanted(struct sq_query *s, const struct filter *f)
     if (f->job != 0)
         sq_and(s, "a.job = %lld", (long long)f->job);
     sq_and_in(s, SUB_OF, f->subs, f->subs_n);
-    sq_and_type(s, TYPE_OF, f->type);
+    sq_and_types(s, TYPE_OF, f);
 }
 
 static void and_after(struct sq_query *s, const struct filter *f)
@@ -122,7 +120,7 @@ static enum err_code way_of(struct sq *q, const struct filter *f, int64_t rows, 
     struct sq_query s;
     bool few = false;
     enum err_code code = OK;
-    *way = f->ids_n > 0 || f->event_id != NULL ? BY_DELIVERY : BY_ROW;
+    *way = f->ids_n > 0 || f->event_ids_n > 0 ? BY_DELIVERY : BY_ROW;
     if (*way != BY_ROW || rows <= (int64_t)looks)
         return OK;
     if (f->subs_n > 0) {
@@ -130,9 +128,9 @@ static enum err_code way_of(struct sq *q, const struct filter *f, int64_t rows, 
         sq_and_in(&s, "sub", f->subs, f->subs_n);
         code = at_most(q, &s, &few, err);
         *way = few ? BY_DELIVERY : BY_ROW;
-    } else if (f->type != NULL && strcmp(f->type, "*") != 0) {
+    } else if (f->types_n > 0) {
         sq_query_init(&s, "SELECT count(*) FROM (SELECT 1 FROM event e");
-        sq_and_type(&s, "e.type", f->type);
+        sq_and_types(&s, "e.type", f);
         buf_addf(&s.sql, " LIMIT %d)", FEW + 1);
         code = at_most(q, &s, &few, err);
         *way = few ? BY_EVENT : BY_ROW;
@@ -151,12 +149,10 @@ static enum err_code one_by_one(struct sq *q, const struct filter *f, enum way w
                           : "SELECT a.row FROM delivery d CROSS JOIN attempt a"
                             " ON a.delivery = d.num");
     if (way == BY_EVENT)
-        sq_and_type(&s, "e.type", f->type);
+        sq_and_types(&s, "e.type", f);
     sq_and_in(&s, "d.num", f->ids, f->ids_n);
-    if (f->event_id != NULL) {
-        sq_and(&s, "d.event IN (SELECT num FROM event WHERE id = ?)");
-        sq_param(&s, f->event_id);
-    }
+    sq_and_texts(&s, "d.event IN (SELECT num FROM event WHERE id", f->event_ids, f->event_ids_n,
+                 ")");
     sq_and_in(&s, "d.sub", f->subs, f->subs_n);
     and_wanted(&s, f);
     and_after(&s, f);

@@ -187,11 +187,8 @@ enum err_code sq_event_list(struct backend *b, const struct filter *f, struct ar
     struct sq_query s;
     void *rows;
     sq_query_init(&s, "SELECT " EVENT_COLS EVENT_FROM);
-    if (f->event_id != NULL) {
-        sq_and(&s, "e.id = ?");
-        sq_param(&s, f->event_id);
-    }
-    sq_and_type(&s, "e.type", f->type);
+    sq_and_texts(&s, "e.id", f->event_ids, f->event_ids_n, "");
+    sq_and_types(&s, "e.type", f);
     and_range(&s, "e", f);
     order_by(&s, "e", f);
     enum err_code code = sq_query_all(q, &s, read_event, sizeof(**out), a, &rows, n, err);
@@ -230,14 +227,12 @@ static void read_delivery(sqlite3_stmt *st, struct arena *a, void *row, bool *ba
     d->ordering_key = sq_text(st, 17, a, bad);
 }
 
-static void and_state(struct sq_query *s, int state)
+static void and_states(struct sq_query *s, unsigned states)
 {
-    if (state == DELIVERY_HELD)
-        sq_and(s, "d.state IN (0, 2) AND " SQ_HELD);
-    else if (state == DELIVERY_PENDING || state == DELIVERY_RETRYING)
-        sq_and(s, "d.state = %d AND NOT ifnull(" SQ_HELD ", 0)", state);
-    else
-        sq_and(s, "d.state = %d", state);
+    if (states == 0)
+        return;
+    sq_and(s, "(1 << (CASE WHEN d.state IN (0, 2) AND " SQ_HELD " THEN 3 ELSE d.state END)) & %u",
+           states);
 }
 
 static void delivery_where(struct sq_query *s, const struct filter *f)
@@ -245,21 +240,11 @@ static void delivery_where(struct sq_query *s, const struct filter *f)
     /* One subscription: its index gives the order; of several the table's own order is walked. */
     sq_and_in(s, f->subs_n == 1 ? "d.sub" : "+d.sub", f->subs, f->subs_n);
     sq_and_in(s, "d.num", f->ids, f->ids_n);
-    if (f->event_id != NULL) {
-        sq_and(s, "d.event IN (SELECT num FROM event WHERE id = ?)");
-        sq_param(s, f->event_id);
-    }
-    sq_and_type(s, "e.type", f->type);
-    if (f->cause != CAUSE_NONE)
-        sq_and(s, "d.cause = %d", (int)f->cause);
-    if (f->status_min != 0 || f->status_max != 0)
-        sq_and(s, "d.last_status BETWEEN %d AND %d", f->status_min, f->status_max);
-    if (f->outcome_set)
-        sq_and(s, "d.attempts > 0 AND d.last_outcome = %d", f->outcome);
-    if (f->state_set)
-        and_state(s, f->state);
-    if (f->min_attempts > 0)
-        sq_and(s, "d.attempts >= %d", f->min_attempts);
+    sq_and_texts(s, "d.event IN (SELECT num FROM event WHERE id", f->event_ids, f->event_ids_n,
+                 ")");
+    sq_and_types(s, "e.type", f);
+    sq_and_ends(s, "d", f);
+    and_states(s, f->states);
     if (f->job != 0)
         sq_and(s, "d.job = %lld AND d.job <> 0", (long long)f->job);
     and_range(s, "d", f);

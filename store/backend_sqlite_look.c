@@ -66,19 +66,9 @@ static void dead_where(struct sq_query *s, const struct filter *f)
 {
     sq_and_in(s, f->subs_n == 1 ? "x.sub" : "+x.sub", f->subs, f->subs_n);
     sq_and_in(s, "x.num", f->ids, f->ids_n);
-    if (f->event_id != NULL) {
-        sq_and(s, "x.event_id = ?");
-        sq_param(s, f->event_id);
-    }
-    sq_and_type(s, "x.type", f->type);
-    if (f->cause != CAUSE_NONE)
-        sq_and(s, "x.cause = %d", (int)f->cause);
-    if (f->status_min != 0 || f->status_max != 0)
-        sq_and(s, "x.last_status BETWEEN %d AND %d", f->status_min, f->status_max);
-    if (f->outcome_set)
-        sq_and(s, "x.attempts > 0 AND x.last_outcome = %d", f->outcome);
-    if (f->min_attempts > 0)
-        sq_and(s, "x.attempts >= %d", f->min_attempts);
+    sq_and_texts(s, "x.event_id", f->event_ids, f->event_ids_n, "");
+    sq_and_types(s, "x.type", f);
+    sq_and_ends(s, "x", f);
     if (f->job != 0)
         sq_and(s, "x.num IN (SELECT num FROM delivery WHERE job = %lld AND job <> 0)",
                (long long)f->job);
@@ -97,9 +87,9 @@ static void dead_where(struct sq_query *s, const struct filter *f)
 /* Which of the indexes: the planner knows nothing of how many letters a value has. */
 static void from_dead(struct sq_query *s, const char *select, const struct filter *f, bool all)
 {
-    bool facts = f->cause != CAUSE_NONE || f->status_min != 0 || f->outcome_set ||
-                 f->type != NULL || f->min_attempts > 0 || f->subs_n > 1 || !f->with_expired;
-    bool few = f->ids_n > 0 || f->event_id != NULL || f->job != 0;
+    bool facts = f->causes != 0 || f->statuses_n > 0 || f->outcomes != 0 || f->types_n > 0 ||
+                 f->min_attempts > 0 || f->max_attempts_set || f->subs_n > 1 || !f->with_expired;
+    bool few = f->ids_n > 0 || f->event_ids_n > 0 || f->job != 0;
     sq_query_init(s, select);
     buf_adds(&s->sql, " FROM dead x");
     if (!few && (all || facts || f->subs_n == 0))

@@ -1,5 +1,5 @@
 /* store/backend_sqlite_stmt.c: statements of the SQLite backend: prepare once, bind, step, reset;
- * the counts' deltas; list queries.
+ * the counts' deltas.
  *
  * A statement that is not reset holds a snapshot and would stop the WAL from ever being reset:
  * hence every function here resets before it returns. */
@@ -239,91 +239,6 @@ enum err_code sq_take_nums(struct sq *q, sqlite3_stmt *st, size_t limit, int64_t
     if (code == OK)
         sq_done(st);
     return code == ERR_NOT_FOUND ? OK : code;
-}
-
-/* ---- list queries ---- */
-void sq_query_init(struct sq_query *s, const char *select)
-{
-    memset(s, 0, sizeof(*s));
-    buf_init(&s->sql, 1024 * 1024);
-    buf_adds(&s->sql, select);
-}
-
-void sq_and(struct sq_query *s, const char *fmt, ...)
-{
-    char part[512];
-    va_list ap;
-    va_start(ap, fmt);
-    int n = vsnprintf(part, sizeof(part), fmt, ap);
-    va_end(ap);
-    if (n < 0 || (size_t)n >= sizeof(part))
-        s->sql.failed = true;
-    buf_adds(&s->sql, s->where ? " AND " : " WHERE ");
-    buf_adds(&s->sql, part);
-    s->where = true;
-}
-
-void sq_param(struct sq_query *s, const char *text)
-{
-    if (s->texts_n == (int)(sizeof(s->texts) / sizeof(s->texts[0])))
-        s->sql.failed = true;
-    else
-        s->texts[s->texts_n++] = text;
-}
-
-void sq_and_in(struct sq_query *s, const char *column, const int64_t *nums, size_t n)
-{
-    if (n == 0)
-        return;
-    sq_and(s, "%s IN (", column);
-    for (size_t i = 0; i < n; i++)
-        buf_addf(&s->sql, "%s%lld", i > 0 ? "," : "", (long long)nums[i]);
-    buf_addc(&s->sql, ')');
-}
-
-void sq_and_type(struct sq_query *s, const char *column, const char *pattern)
-{
-    if (pattern == NULL || strcmp(pattern, "*") == 0)
-        return;
-    size_t n = strlen(pattern);
-    if (n >= 2 && strcmp(pattern + n - 2, ".*") == 0) {
-        sq_and(s, "substr(%s, 1, %zu) = substr(?, 1, %zu)", column, n - 1, n - 1);
-    } else {
-        sq_and(s, "%s = ?", column);
-    }
-    sq_param(s, pattern);
-}
-
-enum err_code sq_query_open(struct sq *q, struct sq_query *s, sqlite3_stmt **out, struct err *err)
-{
-    enum err_code code = OK;
-    sqlite3_stmt *st = NULL;
-    if (s->sql.failed)
-        code = fail(err, ERR_INVALID, "the filter is too large");
-    else if (sqlite3_prepare_v3(q->db, s->sql.data, -1, 0, &st, NULL) != SQLITE_OK)
-        code = sq_fail(q, "list", err);
-    for (int i = 0; code == OK && i < s->texts_n; i++)
-        if (sqlite3_bind_text(st, i + 1, s->texts[i], -1, SQLITE_TRANSIENT) != SQLITE_OK)
-            code = sq_fail(q, "bind", err);
-    buf_fini(&s->sql);
-    if (code != OK) {
-        sqlite3_finalize(st);
-        return code;
-    }
-    *out = st;
-    return OK;
-}
-
-enum err_code sq_query_all(struct sq *q, struct sq_query *s, sq_read_fn *read, size_t size,
-                           struct arena *a, void **rows, size_t *n, struct err *err)
-{
-    sqlite3_stmt *st;
-    enum err_code code = sq_query_open(q, s, &st, err);
-    if (code != OK)
-        return code;
-    code = sq_take_all(q, st, read, size, a, rows, n, err);
-    sqlite3_finalize(st);
-    return code;
 }
 
 /* ---- counts ---- */

@@ -250,23 +250,31 @@ struct dead_group {
     const char *sub_name;      /* DEAD_BY_SUBSCRIPTION: the example's */
 };
 
-/* One filter for every list. Zero value: everything. Fields AND together. */
+/* One filter for every list. Zero value: everything. Fields AND together, the values of one field OR.
+ * A set is a mask of FILTER_BIT(value); 0: any. */
+#define FILTER_BIT(value) (1u << (value))
+struct status_range {
+    int min, max;
+};
 struct filter {
     const int64_t *subs;
     size_t subs_n;
     const int64_t *ids;
     size_t ids_n; /* delivery numbers */
-    const char *event_id;
-    const char *type;           /* pattern: exact, "a.*" or "*" */
-    enum cause cause;           /* CAUSE_NONE: any */
-    int status_min, status_max; /* 0,0: any */
-    int outcome;                /* -1 or 0-initialised + outcome_set false: any */
-    bool outcome_set;
-    int state; /* deliveries; with state_set */
-    bool state_set;
+    const char *const *event_ids;
+    size_t event_ids_n;
+    const char *const *types; /* patterns: exact, "a.*" or "*" */
+    size_t types_n;
+    const struct status_range *statuses; /* of the last answer */
+    size_t statuses_n;
+    unsigned causes;
+    unsigned outcomes; /* of the last attempt: one that was never tried has none */
+    unsigned states;   /* deliveries */
     int64_t since_ms,
         until_ms; /* dead letters: of death, else of creation; until is exclusive; 0: open */
     int min_attempts;
+    int max_attempts; /* with max_attempts_set, since 0 is: never tried */
+    bool max_attempts_set;
     int64_t job;       /* deliveries: touched by that replay; 0: any */
     bool with_expired; /* dead letters: also those past their event's expires_at (replay excludes
                           them) */

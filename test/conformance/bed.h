@@ -35,6 +35,11 @@ struct bed {
     int64_t last;              /* number given out last */
 };
 
+/* Members of a struct filter. */
+#define ONE_EVENT(id) .event_ids = (const char *const[]){id}, .event_ids_n = 1
+#define ONE_TYPE(pattern) .types = (const char *const[]){pattern}, .types_n = 1
+#define ONE_STATUS(from, to) .statuses = (const struct status_range[]){{from, to}}, .statuses_n = 1
+
 #define OK_OR_DIE(bed, call) bed_ok((bed), (call), #call, __FILE__, __LINE__)
 #define ON_BOTH(f)                                                                                 \
     {"memory " #f, f, bed_setup, bed_teardown, bed_memory},                                        \

@@ -109,10 +109,10 @@ static void fan_out(void **state)
     assert_int_equal(out.kind, EVENT_NEW);
     OK_OR_DIE(bed, bed->ops->event_get(bed->b, "none", true, &bed->a, &got, &bed->err));
     assert_non_null(got.payload);
-    struct filter f = {.event_id = "three", .limit = 10};
+    struct filter f = {ONE_EVENT("three"), .limit = 10};
     OK_OR_DIE(bed, bed->ops->delivery_list(bed->b, &f, &bed->a, &list, &n, &bed->err));
     assert_int_equal(n, 3);
-    f.event_id = "none";
+    f.event_ids = (const char *const[]){"none"};
     OK_OR_DIE(bed, bed->ops->delivery_list(bed->b, &f, &bed->a, &list, &n, &bed->err));
     assert_int_equal(n, 0);
 }
@@ -137,14 +137,14 @@ static void event_lists(void **state)
         {{.limit = 2}, "01"},
         {{.limit = 10, .newest_first = true}, "543210"},
         {{.limit = 3, .newest_first = true}, "543"},
-        {{.limit = 10, .type = "order.*"}, "024"},
-        {{.limit = 10, .type = "orders"}, "135"},
-        {{.limit = 10, .type = "order"}, ""},
-        {{.limit = 10, .type = "*"}, "012345"},
+        {{.limit = 10, ONE_TYPE("order.*")}, "024"},
+        {{.limit = 10, ONE_TYPE("orders")}, "135"},
+        {{.limit = 10, ONE_TYPE("order")}, ""},
+        {{.limit = 10, ONE_TYPE("*")}, "012345"},
         {{.limit = 10, .since_ms = T0 + 2}, "2345"},
         {{.limit = 10, .until_ms = T0 + 2}, "01"},
-        {{.limit = 10, .event_id = "e4"}, "4"},
-        {{.limit = 10, .event_id = "e4", .type = "orders"}, ""},
+        {{.limit = 10, ONE_EVENT("e4")}, "4"},
+        {{.limit = 10, ONE_EVENT("e4"), ONE_TYPE("orders")}, ""},
     };
     for (size_t t = 0; t < sizeof(table) / sizeof(table[0]); t++) {
         char got[16] = "";
@@ -153,7 +153,7 @@ static void event_lists(void **state)
             got[i] = list[i].id[1];
         assert_string_equal(got, table[t].want);
     }
-    struct filter f = {.limit = 10, .event_id = "e2"};
+    struct filter f = {.limit = 10, ONE_EVENT("e2")};
     OK_OR_DIE(bed, bed->ops->event_list(bed->b, &f, &bed->a, &list, &n, &bed->err));
     struct filter after = {.limit = 2, .after_num = list[0].num};
     OK_OR_DIE(bed, bed->ops->event_list(bed->b, &after, &bed->a, &list, &n, &bed->err));
@@ -208,27 +208,28 @@ static void delivery_lists(void **state)
         {{.limit = 10, .subs = &subs[1], .subs_n = 1}, "4"},
         {{.limit = 10, .subs = subs, .subs_n = 2}, "012345"},
         {{.limit = 10, .ids = ids, .ids_n = 2}, "14"},
-        {{.limit = 10, .event_id = "e3"}, "3"},
-        {{.limit = 10, .type = "x.high"}, "345"},
-        {{.limit = 10, .type = "x.*"}, "012345"},
-        {{.limit = 10, .cause = CAUSE_RETRIES_EXHAUSTED}, "25"},
-        {{.limit = 10, .status_min = 500, .status_max = 599}, "235"},
-        {{.limit = 10, .status_min = 200, .status_max = 200}, "1"},
-        {{.limit = 10, .outcome_set = true, .outcome = OUTCOME_SUCCESS}, "1"},
-        {{.limit = 10, .outcome_set = true, .outcome = OUTCOME_HTTP_5XX}, "235"},
-        {{.limit = 10, .state_set = true, .state = DELIVERY_PENDING}, "0"},
-        {{.limit = 10, .state_set = true, .state = DELIVERY_RETRYING}, "3"},
-        {{.limit = 10, .state_set = true, .state = DELIVERY_HELD}, "4"},
-        {{.limit = 10, .state_set = true, .state = DELIVERY_DELIVERED}, "1"},
-        {{.limit = 10, .state_set = true, .state = DELIVERY_DEAD}, "2"},
-        {{.limit = 10, .state_set = true, .state = DELIVERY_DISCARDED}, "5"},
-        {{.limit = 10, .state_set = true, .state = DELIVERY_IN_FLIGHT}, ""},
+        {{.limit = 10, ONE_EVENT("e3")}, "3"},
+        {{.limit = 10, ONE_TYPE("x.high")}, "345"},
+        {{.limit = 10, ONE_TYPE("x.*")}, "012345"},
+        {{.limit = 10, .causes = FILTER_BIT(CAUSE_RETRIES_EXHAUSTED)}, "25"},
+        {{.limit = 10, ONE_STATUS(500, 599)}, "235"},
+        {{.limit = 10, ONE_STATUS(200, 200)}, "1"},
+        {{.limit = 10, .outcomes = FILTER_BIT(OUTCOME_SUCCESS)}, "1"},
+        {{.limit = 10, .outcomes = FILTER_BIT(OUTCOME_HTTP_5XX)}, "235"},
+        {{.limit = 10, .states = FILTER_BIT(DELIVERY_PENDING)}, "0"},
+        {{.limit = 10, .states = FILTER_BIT(DELIVERY_RETRYING)}, "3"},
+        {{.limit = 10, .states = FILTER_BIT(DELIVERY_HELD)}, "4"},
+        {{.limit = 10, .states = FILTER_BIT(DELIVERY_HELD) | FILTER_BIT(DELIVERY_PENDING)}, "04"},
+        {{.limit = 10, .states = FILTER_BIT(DELIVERY_DELIVERED)}, "1"},
+        {{.limit = 10, .states = FILTER_BIT(DELIVERY_DEAD)}, "2"},
+        {{.limit = 10, .states = FILTER_BIT(DELIVERY_DISCARDED)}, "5"},
+        {{.limit = 10, .states = FILTER_BIT(DELIVERY_IN_FLIGHT)}, ""},
         {{.limit = 10, .since_ms = T0 + 1, .until_ms = T0 + 3}, "12"},
         {{.limit = 10, .min_attempts = 1}, "1235"},
         {{.limit = 2, .newest_first = true}, "54"},
         {{.limit = 2, .after_num = first + 2}, "34"},
         {{.limit = 2, .newest_first = true, .after_num = first + 2}, "10"},
-        {{.limit = 10, .type = "x.high", .subs = subs, .subs_n = 1}, "35"},
+        {{.limit = 10, ONE_TYPE("x.high"), .subs = subs, .subs_n = 1}, "35"},
     };
     for (size_t t = 0; t < sizeof(table) / sizeof(table[0]); t++) {
         struct delivery *list;
@@ -359,17 +360,17 @@ static void attempts_are_found(void **state)
         {{.limit = 2, .subs = subs, .subs_n = 2}, "abcdefghij"},
         {{.limit = 2, .ids = ids, .ids_n = 2, .newest_first = true}, "gca"},
         {{.limit = 2, .ids = nobody, .ids_n = 1}, ""},
-        {{.limit = 2, .event_id = "e1"}, "bfi"},
-        {{.limit = 2, .event_id = "nobody"}, ""},
-        {{.limit = 2, .type = "x.low"}, "abcfgi"},
-        {{.limit = 2, .type = "x.*", .newest_first = true}, "jihgfedcba"},
-        {{.limit = 2, .outcome_set = true, .outcome = OUTCOME_TIMEOUT}, "b"},
-        {{.limit = 2, .outcome_set = true, .outcome = OUTCOME_SUCCESS}, "gij"},
-        {{.limit = 2, .status_min = 500, .status_max = 599, .newest_first = true}, "feca"},
+        {{.limit = 2, ONE_EVENT("e1")}, "bfi"},
+        {{.limit = 2, ONE_EVENT("nobody")}, ""},
+        {{.limit = 2, ONE_TYPE("x.low")}, "abcfgi"},
+        {{.limit = 2, ONE_TYPE("x.*"), .newest_first = true}, "jihgfedcba"},
+        {{.limit = 2, .outcomes = FILTER_BIT(OUTCOME_TIMEOUT)}, "b"},
+        {{.limit = 2, .outcomes = FILTER_BIT(OUTCOME_SUCCESS)}, "gij"},
+        {{.limit = 2, ONE_STATUS(500, 599), .newest_first = true}, "feca"},
         {{.limit = 2, .since_ms = T0 + 85, .newest_first = true}, "ji"},
         {{.limit = 2, .until_ms = T0 + 25}, "ab"},
         {{.limit = 2, .job = 9}, "gj"},
-        {{.limit = 2, .type = "x.low", .subs = &subs[1], .subs_n = 1}, ""},
+        {{.limit = 2, ONE_TYPE("x.low"), .subs = &subs[1], .subs_n = 1}, ""},
     };
     for (size_t t = 0; t < sizeof(table) / sizeof(table[0]); t++) {
         for (size_t looks = 1; looks < 12; looks += 5) {
