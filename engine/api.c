@@ -9,7 +9,14 @@
 #include "base/text.h"
 #include "engine/api_impl.h"
 
-enum { ROUTE_READS = 0, ROUTE_WRITES = 1, ROUTE_JSON = 2, ROUTE_INGESTS = 4, ROUTE_DELIVERIES = 8 };
+enum {
+    ROUTE_READS = 0,
+    ROUTE_WRITES = 1,
+    ROUTE_JSON = 2,
+    ROUTE_INGESTS = 4,
+    ROUTE_DELIVERIES = 8,
+    ROUTE_LIVE = 16
+};
 
 struct api_route {
     const char *name; /* "METHOD /path", with one {…} at most */
@@ -25,8 +32,8 @@ static const struct api_route ROUTES[] = {
     {"POST" V1 "/partners", WRITES_JSON, h_partners_post},
     {"GET" V1 "/partners", ROUTE_READS, h_partners_list},
     {"POST" V1 "/subscriptions", WRITES_JSON, h_subs_post},
-    {"GET" V1 "/subscriptions", ROUTE_READS, h_subs_list},
-    {"GET" V1 "/subscriptions/{id}", ROUTE_READS, h_subs_get},
+    {"GET" V1 "/subscriptions", ROUTE_LIVE, h_subs_list},
+    {"GET" V1 "/subscriptions/{id}", ROUTE_LIVE, h_subs_get},
     {"PATCH" V1 "/subscriptions/{id}", WRITES_JSON, h_subs_patch},
     {"DELETE" V1 "/subscriptions/{id}", ROUTE_WRITES, h_subs_delete},
     {"POST" V1 "/subscriptions/{id}/pause", WRITES_JSON, h_subs_pause},
@@ -34,6 +41,7 @@ static const struct api_route ROUTES[] = {
     {"POST" V1 "/subscriptions/{id}/enable", WRITES_JSON, h_subs_enable},
     {"POST" V1 "/subscriptions/{id}/disable", WRITES_JSON, h_subs_disable},
     {"POST" V1 "/subscriptions/{id}/rotate-secret", WRITES_JSON, h_subs_rotate},
+    {"GET" V1 "/subscriptions/{id}/stats", ROUTE_LIVE, h_sub_stats},
     {"GET" V1 "/subscriptions/{id}/deliveries", ROUTE_DELIVERIES, h_sub_deliveries},
     {"GET" V1 "/deliveries", ROUTE_DELIVERIES, h_deliveries_list},
     {"GET" V1 "/deliveries/{id}", ROUTE_DELIVERIES, h_deliveries_get},
@@ -66,7 +74,8 @@ static const struct api_route ROUTES[] = {
     {"POST" V1 "/egress/pause", WRITES_JSON, h_egress_pause},
     {"POST" V1 "/egress/resume", WRITES_JSON, h_egress_resume},
     {"GET" V1 "/audit", ROUTE_READS, h_audit_list},
-    {"GET" V1 "/status", ROUTE_READS, h_status},
+    {"GET" V1 "/status", ROUTE_LIVE, h_status},
+    {"GET" V1 "/stats", ROUTE_LIVE, h_stats},
 };
 enum { ROUTES_N = sizeof ROUTES / sizeof ROUTES[0] };
 
@@ -122,6 +131,11 @@ bool api_route_ingests(const struct api_route *r)
 bool api_route_shows_deliveries(const struct api_route *r)
 {
     return (r->flags & ROUTE_DELIVERIES) != 0;
+}
+
+bool api_route_shows_lanes(const struct api_route *r)
+{
+    return (r->flags & ROUTE_LIVE) != 0;
 }
 
 const char *api_route_name(const struct api_route *r)

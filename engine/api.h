@@ -22,7 +22,10 @@
  *                              "bearer","headers":{},"retry","rate_per_second","concurrency",
  *                              "timeout_seconds","ordering":"none|key","on_dead":"skip|block"}
  *                              -> 201, the subscription and, once, its "secret"
- *   GET  /subscriptions        GET|PATCH|DELETE /subscriptions/{ref}
+ *   GET  /subscriptions        ?state=active|paused|disabled|failing partner=; with "last_hour" and
+ *                              what waits. "failing" is no state of its own: the active ones whose
+ *                              "failing_since" is set
+ *   GET|PATCH|DELETE /subscriptions/{ref}       GET: with its "retry_policy" too
  *   POST /subscriptions/{ref}/pause|resume|enable|disable   {"note","for_seconds"}
  *   POST /subscriptions/{ref}/rotate-secret                 {"overlap_seconds":86400,"secret"}
  *   GET  /subscriptions/{ref}/deliveries                    ?FILTER
@@ -58,7 +61,16 @@
  *   POST /config/reload        -> {"applied","path","changed":[{"key","running","file","reloadable"}]};
  *                              422 with every mistake in "details", 409 where a restart is needed
  *   GET  /log                  -> {"level","configured","until"}   POST /log {"level","for_seconds"}
- *   GET  /audit                GET /status
+ *   GET  /audit
+ *   GET  /status               the whole on one screen: readiness, store, deliveries by state, what
+ *                              waits ("backlog", "due", "oldest_due_at"), who is "failing", "jobs",
+ *                              "outboxes", "last_5m", "attempts" since the start
+ *   GET  /stats                ?window=5m (1m..1h) subscription= all=1 limit= cursor= -> {"window_seconds",
+ *                              "since","as_of","total":{…},"items":[{"id","subscription","state","ok",
+ *                              "failed","ok_per_second","success_ratio","p50_seconds","in_flight",
+ *                              "backlog","due","oldest_due_at","dead","failing_since",…}]}: those with
+ *                              traffic in the window, backlog, dead letters, or not active; all=1: all
+ *   GET  /subscriptions/{ref}/stats  ?window=1h -> the same of one, and its "minutes"
  *
  * FILTER, in the query or as members of "filter": subscription ({ref}), id (dlv_… or event id),
  * event_id, type, cause, status ("503" or "5xx"), outcome, state, job, since, until, min_attempts,
@@ -79,6 +91,7 @@
 #include "base/err.h"
 #include "engine/changes.h"
 #include "engine/intake.h"
+#include "engine/outbox.h"
 #include "policy/conf.h"
 #include "store/backend.h"
 
@@ -97,6 +110,10 @@ struct api_response {
     struct buf body;
     struct changes changes;
 };
+struct api_lane { /* a subscription that has something in flight */
+    int64_t sub;
+    int in_flight;
+};
 /* What only the running loop knows, as of the request; NULL with the daemon stopped. */
 struct api_live {
     long pid;
@@ -111,6 +128,15 @@ struct api_live {
     const char *config_file; /* absolute */
     bool may_reload;
     int64_t log_until_ms; /* store clock: the log's level is another one until then; 0: it is not */
+    int64_t config_reloads,
+        config_failed_ms; /* how many were taken over; the last one was not: when */
+    /* For routes that show them (api_route_shows_lanes): */
+    struct api_lane *lanes; /* in order of sub */
+    size_t lanes_n;
+    struct outbox_state *outboxes;
+    size_t outboxes_n;
+    int64_t log_bytes;
+    struct traffic attempts; /* since the start */
 };
 struct api {
     const struct conf *conf;
@@ -124,8 +150,9 @@ const struct api_route *api_route_find(const char *method, const char *path, boo
 bool api_route_writes(const struct api_route *r);
 bool api_route_ingests(const struct api_route *r);          /* it brings events */
 bool api_route_shows_deliveries(const struct api_route *r); /* wants api_live's sending */
-const char *api_route_name(const struct api_route *r);      /* "POST /api/v1/events": for logs */
-const struct api_route *api_route_at(size_t i); /* the whole table, row by row; NULL: end */
+bool api_route_shows_lanes(const struct api_route *r); /* wants api_live's lanes and outboxes */
+const char *api_route_name(const struct api_route *r); /* "POST /api/v1/events": for logs */
+const struct api_route *api_route_at(size_t i);        /* the whole table, row by row; NULL: end */
 
 void api_response_init(struct api_response *resp);
 void api_response_fini(struct api_response *resp);

@@ -118,8 +118,8 @@ bool api_cursor_read(const char *text, int64_t *ms, int64_t *num);
 void put_list_end(struct api_call *c, bool more, int64_t ms, int64_t num); /* ],"next_cursor"} */
 
 /* ---- api_json.c: objects ---- */
-void render_subscription(struct buf *b, const char *name, const struct subscription *s,
-                         int64_t now_ms, const char *secret);
+void render_subscription(struct buf *b, const struct subscription *s, int64_t now_ms,
+                         const char *secret);                 /* no last brace */
 void put_health(struct buf *b, const struct subscription *s); /* last_success_at … failing_since */
 void render_accepted(struct buf *b, const struct intake_result *r); /* of POST /events */
 void render_event(struct buf *b, const char *name, const struct event_rec *e);
@@ -168,7 +168,7 @@ api_handler h_jobs_cancel, h_jobs_pause, h_jobs_resume, h_jobs_step;
 api_handler h_rejects_list, h_rejects_get, h_rejects_delete, h_rejects_retry;
 api_handler h_config_get, h_config_reload, h_log_get, h_log_set;
 api_handler h_egress_get, h_egress_pause, h_egress_resume;
-api_handler h_audit_list, h_status;
+api_handler h_audit_list, h_status, h_stats, h_sub_stats;
 
 /* api_subscriptions.c; ERR_NOT_FOUND is said: 404 */
 enum err_code sub_of_ref(struct api_call *c, struct subscription *s);

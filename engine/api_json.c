@@ -220,10 +220,11 @@ static void put_counts(struct buf *b, const int64_t counts[DELIVERY_STATES])
     buf_addc(b, '}');
 }
 
-void render_subscription(struct buf *b, const char *name, const struct subscription *s,
-                         int64_t now_ms, const char *secret)
+/* Leaves the object open: whoever looks at it is told more. */
+void render_subscription(struct buf *b, const struct subscription *s, int64_t now_ms,
+                         const char *secret)
 {
-    put_open(b, name, '{');
+    put_open(b, NULL, '{');
     put_id(b, "id", "sub", s->num);
     put_str(b, "name", s->name);
     put_str(b, "partner", s->partner_name);
@@ -254,10 +255,8 @@ void render_subscription(struct buf *b, const char *name, const struct subscript
     put_counts(b, s->counts);
     if (secret)
         put_str(b, "secret", secret);
-    buf_addc(b, '}');
 }
 
-/* Leaves the object open: payload or deliveries may follow. */
 void render_accepted(struct buf *b, const struct intake_result *r)
 {
     put_open(b, NULL, '{');
@@ -267,6 +266,7 @@ void render_accepted(struct buf *b, const struct intake_result *r)
     buf_addc(b, '}');
 }
 
+/* Leaves the object open: payload or deliveries may follow. */
 void render_event(struct buf *b, const char *name, const struct event_rec *e)
 {
     put_open(b, name, '{');

@@ -1,11 +1,8 @@
-/* engine/api_misc.c: what does not fit elsewhere: outbox rejects, the audit log, the status. */
-#include <stdio.h>
+/* engine/api_misc.c: what does not fit elsewhere: outbox rejects, the audit log. */
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/text.h"
 #include "engine/api_impl.h"
-#include "engine/egress_pause.h"
 
 /* ---- rejects ---- */
 
@@ -208,72 +205,6 @@ enum err_code h_audit_list(struct api_call *c)
         buf_addc(b, '}');
     }
     put_list_end(c, n == page.limit, 0, n ? rows[n - 1].num : 0);
-    c->resp->status = 200;
-    return OK;
-}
-
-/* ---- status ---- */
-
-/* Without "user:password@", where the URL has one. */
-static void put_store_url(struct buf *b, const char *url)
-{
-    char text[1024];
-    const char *host = url ? strstr(url, "://") : NULL;
-    const char *at = host ? strchr(host, '@') : NULL;
-    if (at)
-        (void)snprintf(text, sizeof text, "%.*s***%s", (int)(host + 3 - url), url, at);
-    put_str(b, "url", at ? text : url);
-}
-
-static void put_live(struct buf *b, const struct api_live *live)
-{
-    int64_t up_ms = live ? clock_wall_ms() - live->started_ms : 0;
-    put_int(b, "in_flight", live ? live->in_flight : 0);
-    put_int(b, "in_flight_limit", live ? live->in_flight_limit : 0);
-    buf_addf(b, ",\"delivered_per_second\":%.1f", live ? live->delivered_per_s : 0.0);
-    put_int(b, "breakers_open", live ? live->breakers_open : 0);
-    put_seconds(b, "uptime_seconds", live ? (up_ms > 0 ? up_ms * 1000 : 0) : -1);
-    put_time(b, "started_at", live ? live->started_ms : 0);
-    put_time(b, "config_loaded_at", live ? live->config_loaded_ms : 0);
-    put_bool(b, "draining", live && live->draining);
-    put_bool(b, "daemon", live != NULL);
-}
-
-enum err_code h_status(struct api_call *c)
-{
-    const struct api_live *live = c->api->live;
-    struct buf *b = &c->resp->body;
-    int64_t counts[DELIVERY_STATES] = {0}, rejects = 0;
-    struct egress_pause egress;
-    struct job *jobs = NULL;
-    size_t jobs_n = 0;
-    enum err_code rc = c->ops->counts(c->b, counts, &rejects, c->err);
-    if (rc == OK)
-        rc = c->ops->job_list(c->b, true, 0, 1000, c->mem, &jobs, &jobs_n, c->err);
-    if (rc == OK)
-        rc = egress_pause_read(c->b, &egress, c->err);
-    if (rc != OK)
-        return rc;
-    int64_t waiting = counts[DELIVERY_PENDING] + counts[DELIVERY_RETRYING];
-    if (live)
-        deliveries_in_flight(counts, live->in_flight, live->in_flight_retrying);
-    put_open(b, NULL, '{');
-    put_str(b, "version", WEBHOOKD_VERSION);
-    put_bool(b, "ready", live && live->ready);
-    put_int_or_null(b, "pid", live ? live->pid : 0);
-    put_open(b, "store", '{');
-    put_store_url(b, c->api->conf->store_url);
-    put_int(b, "file_bytes", c->ops->file_bytes(c->b));
-    buf_addc(b, '}');
-    put_open(b, "deliveries", '{');
-    for (int i = 0; i < DELIVERY_STATES; i++)
-        put_int(b, delivery_state_name((enum delivery_state)i), counts[i]);
-    buf_addc(b, '}');
-    render_egress(b, "egress", &egress, waiting);
-    put_int(b, "rejects", rejects);
-    put_int(b, "jobs_active", (int64_t)jobs_n);
-    put_live(b, live);
-    buf_addc(b, '}');
     c->resp->status = 200;
     return OK;
 }

@@ -47,7 +47,8 @@ static enum err_code changed(struct api_call *c, int64_t num, int status, const 
     enum err_code rc = c->ops->sub_get_num(c->b, num, c->mem, &s, c->err);
     if (rc != OK)
         return rc;
-    render_subscription(&c->resp->body, NULL, &s, c->now_ms, secret);
+    render_subscription(&c->resp->body, &s, c->now_ms, secret);
+    buf_addc(&c->resp->body, '}');
     c->resp->status = status;
     changes_sub(&c->resp->changes, num);
     intake_forget_routes(c->api->intake);
@@ -194,37 +195,6 @@ enum err_code h_subs_post(struct api_call *c)
         rc = changed(c, s.num, 201, secret ? secret : made);
     sign_wipe(made, sizeof made);
     return rc;
-}
-
-/* ---- reading ---- */
-
-enum err_code h_subs_list(struct api_call *c)
-{
-    struct api_page page;
-    struct subscription *rows = NULL;
-    size_t n = 0;
-    enum err_code rc = api_page_read(c, &page);
-    if (rc == OK)
-        rc = c->ops->sub_list(c->b, page.after_num, page.limit, true, c->mem, &rows, &n, c->err);
-    if (rc != OK)
-        return rc;
-    buf_adds(&c->resp->body, "{\"items\":[");
-    for (size_t i = 0; i < n; i++)
-        render_subscription(&c->resp->body, NULL, &rows[i], c->now_ms, NULL);
-    put_list_end(c, n == page.limit, 0, n ? rows[n - 1].num : 0);
-    c->resp->status = 200;
-    return OK;
-}
-
-enum err_code h_subs_get(struct api_call *c)
-{
-    struct subscription s;
-    enum err_code rc = sub_of_ref(c, &s);
-    if (rc != OK)
-        return rc;
-    render_subscription(&c->resp->body, NULL, &s, c->now_ms, NULL);
-    c->resp->status = 200;
-    return OK;
 }
 
 /* ---- changing ---- */

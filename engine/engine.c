@@ -159,8 +159,13 @@ static void on_lanes_ready(void *arg)
 {
     struct engine *e = arg;
     struct err err;
-    struct http_hooks hooks = {
-        e, engine_http_changed, engine_fill_live, engine_sending, engine_fill_metrics, engine_conf};
+    struct http_hooks hooks = {e,
+                               engine_http_changed,
+                               engine_fill_live,
+                               engine_sending,
+                               engine_fill_lanes,
+                               engine_fill_metrics,
+                               engine_conf};
 
     if (e->draining)
         return;

@@ -41,6 +41,7 @@ struct engine {
     bool ready, draining, cut, egress_paused;
     int status;
     int64_t started_ms, config_loaded_ms;
+    int64_t reloads, reload_failed_ms;    /* 0: the last one was taken over */
     int64_t log_until_ms;                 /* store clock; 0: the level stays */
     int64_t delivered[RATE_WINDOW_S + 1]; /* a ring of the counter, one entry a second */
     unsigned seconds;
@@ -52,6 +53,7 @@ void engine_changed(void *arg, const struct changes *ch);
 void engine_outbox_changed(void *arg, const struct changes *ch);
 void engine_http_changed(void *arg, const struct changes *ch);
 void engine_fill_live(void *arg, struct api_live *out);
+void engine_fill_lanes(void *arg, struct api_live *out);
 void engine_fill_metrics(void *arg, struct metrics_now *out);
 int64_t *engine_sending(void *arg, size_t *n);
 const struct conf *engine_conf(void *arg);

@@ -85,6 +85,8 @@ void engine_reload(struct engine *e, struct reload *r)
         log_error("config_reload_failed", "file=%s kept=%s", e->file,
                   "the configuration that runs");
     }
+    e->reloads += ok;
+    e->reload_failed_ms = ok ? 0 : clock_wall_ms();
     metrics_reload(e->metrics, ok, clock_wall_ms());
 }
 
@@ -164,6 +166,8 @@ void engine_fill_live(void *arg, struct api_live *out)
         .breakers_open = now.breakers_open,
         .delivered_per_s = (double)(newest - oldest) / RATE_WINDOW_S,
         .config_loaded_ms = e->config_loaded_ms,
+        .config_reloads = e->reloads,
+        .config_failed_ms = e->reload_failed_ms,
         .config_file = e->file,
         .may_reload = e->old_confs_n < CONFS_MAX,
         .log_until_ms = e->log_until_ms,
@@ -202,6 +206,19 @@ void engine_fill_metrics(void *arg, struct metrics_now *out)
     out->response_bytes = sent.response_bytes;
     if (path != NULL && statvfs(path, &fs) == 0)
         out->free_bytes = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
+}
+
+/* The rest of it, which not every request is worth: copies, for the store's thread. */
+void engine_fill_lanes(void *arg, struct api_live *out)
+{
+    struct engine *e = arg;
+    struct store_stats stats;
+
+    store_stats(e->store, &stats);
+    out->log_bytes = stats.log_bytes;
+    out->attempts = *traffic_total(e->traffic);
+    out->lanes = scheduler_lanes(e->scheduler, &out->lanes_n);
+    out->outboxes = outbox_source_look(e->outbox, &out->outboxes_n);
 }
 
 const struct conf *engine_conf(void *arg)

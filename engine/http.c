@@ -119,6 +119,8 @@ static void held_free(struct held *h)
     api_response_fini(&h->response);
     free(h->copy);
     free(h->sending);
+    free(h->live.lanes);
+    free(h->live.outboxes);
     free(h);
 }
 
@@ -275,6 +277,8 @@ static void unix_request(struct evhttp_request *req, void *arg)
     h->route = route;
     if (api_route_shows_deliveries(route))
         h->live.sending = h->sending = http->hooks.sending(http->hooks.arg, &h->live.sending_n);
+    if (api_route_shows_lanes(route))
+        http->hooks.lanes(http->hooks.arg, &h->live);
     unsigned flags = (writes ? STORE_GUARDED : 0) | (api_route_ingests(route) ? STORE_INGEST : 0);
     actor_fill(fd, h->actor, sizeof h->actor);
     if (!store_has_room(http->store, writes ? STORE_WRITE : STORE_LIST) ||

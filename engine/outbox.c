@@ -51,6 +51,32 @@ static bool stopping(struct outbox_source *s)
     return is;
 }
 
+/* ---- what operators see ---- */
+
+static void show_error(struct outbox_source *s, struct outbox *o, const char *error)
+{
+    pthread_mutex_lock(&s->mutex);
+    if (!o->shown.error[0])
+        o->shown.since_ms = clock_wall_ms();
+    text_copy(o->shown.error, sizeof o->shown.error, error);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static void show_taken(struct outbox_source *s, struct outbox *o)
+{
+    pthread_mutex_lock(&s->mutex);
+    o->shown.taken_ms = clock_wall_ms();
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static void show_disk(struct outbox_source *s, bool low)
+{
+    pthread_mutex_lock(&s->mutex);
+    for (size_t i = 0; i < s->n; i++)
+        s->outboxes[i].shown.disk_low = low;
+    pthread_mutex_unlock(&s->mutex);
+}
+
 /* ---- trouble ---- */
 
 static void shut(struct outbox_source *s, struct outbox *o)
@@ -67,7 +93,7 @@ static int64_t grown(int64_t us, int64_t min, int64_t max)
 }
 
 /* A lock of the producer's is no trouble, unless it is held for long. */
-static void busy(struct outbox *o, const struct err *err, int64_t now)
+static void busy(struct outbox_source *s, struct outbox *o, const struct err *err, int64_t now)
 {
     if (!o->busy_since_us)
         o->busy_since_us = now;
@@ -76,6 +102,7 @@ static void busy(struct outbox *o, const struct err *err, int64_t now)
     if (now - o->busy_since_us > BUSY_LOG_US && !o->fault[0]) {
         log_warn("outbox_locked", "outbox=%s error=%s", o->name, err->text);
         text_copy(o->fault, sizeof o->fault, err->text);
+        show_error(s, o, err->text);
     }
 }
 
@@ -83,7 +110,7 @@ static void fault(struct outbox_source *s, struct outbox *o, const struct err *e
 {
     o->look = true;
     if (err->code == ERR_BUSY) {
-        busy(o, err, now);
+        busy(s, o, err, now);
         return;
     }
     if (now - o->fault_us > FAULT_LOG_US || strncmp(o->fault, err->text, sizeof o->fault - 1)) {
@@ -91,16 +118,19 @@ static void fault(struct outbox_source *s, struct outbox *o, const struct err *e
                   err->text);
         text_copy(o->fault, sizeof o->fault, err->text);
         o->fault_us = now;
+        show_error(s, o, err->text);
     }
     o->backoff_us = grown(o->backoff_us, FAULT_MIN_US, FAULT_MAX_US);
     o->next_us = now + o->backoff_us;
     shut(s, o); /* whatever it was: begin with a fresh connection */
 }
 
-static void fine(struct outbox *o)
+static void fine(struct outbox_source *s, struct outbox *o)
 {
-    if (o->fault[0])
+    if (o->fault[0]) {
         log_info("outbox_recovered", "outbox=%s", o->name);
+        show_error(s, o, "");
+    }
     o->fault[0] = 0;
     o->backoff_us = 0;
     o->busy_since_us = 0;
@@ -220,6 +250,7 @@ static enum err_code take(struct outbox_source *s, struct outbox *o, int64_t now
     o->untrimmed += (int64_t)fresh;
     o->trim_pending = true;
     o->rows_us = now;
+    show_taken(s, o);
     *took = true;
     return OK;
 }
@@ -321,6 +352,8 @@ static bool disk_low(struct outbox_source *s, int64_t now)
                   "rows wait in the producers' tables; deliveries go on");
     if (!low && s->disk_low)
         log_info("outbox_disk_ok", "folder=%s free_bytes=%" PRIu64, s->store_folder, free_bytes);
+    if (low != s->disk_low)
+        show_disk(s, low);
     s->disk_low = low;
     return low;
 }
@@ -370,7 +403,7 @@ static void turn(struct outbox_source *s, struct outbox *o, int64_t now)
     if (code == OK && (!took || o->untrimmed || o->mark_lower))
         code = outbox_trim_turn(s, o, now, &err);
     if (code == OK) {
-        fine(o);
+        fine(s, o);
         schedule(o, now);
     } else if (!stopping(s)) {
         fault(s, o, &err, now);

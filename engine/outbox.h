@@ -16,6 +16,14 @@
 #include "store/store.h"
 
 struct outbox_source;
+/* What operators see of one. */
+struct outbox_state {
+    char name[256];
+    char error[256];  /* why it cannot be read, "": it can */
+    int64_t since_ms; /* of the error; wall */
+    int64_t taken_ms; /* when rows were taken last; 0: not since the start */
+    bool disk_low;    /* rows wait until the store's disk has room */
+};
 /* Runs on the loop thread after each commit; ch is the callee's to apply, not to keep. */
 typedef void outbox_changes_fn(void *arg, const struct changes *ch);
 
@@ -31,6 +39,8 @@ void outbox_source_stop(struct outbox_source *s);
 /* Takes over the reloadable keys. */
 void outbox_source_configure(struct outbox_source *s, const struct conf *conf);
 void outbox_source_free(struct outbox_source *s);
+/* Copies, in the order of the configuration; the caller frees. NULL: none, or no memory. */
+struct outbox_state *outbox_source_look(struct outbox_source *s, size_t *n);
 
 /* For webhookctl (no daemon needed). */
 enum err_code outbox_init(const char *file, const char *table, bool wal, bool *created,

@@ -136,6 +136,7 @@ struct outbox {
     char *partner, *source, *version;
     enum conf_trim trim;
     int64_t max_payload_bytes;
+    struct outbox_state shown; /* guarded likewise */
 
     /* the thread's own */
     struct outbox_db db;
@@ -164,7 +165,7 @@ struct outbox {
 
 struct outbox_source {
     /* Guards: refs, stopping, every request's done and abandoned, the reloadable fields of
-     * outboxes, low_disk_bytes and dedupe_ms. (freed is the loop thread's alone.) */
+     * outboxes and what is shown of them, low_disk_bytes and dedupe_ms. (freed is the loop thread's alone.) */
     pthread_mutex_t mutex;
     pthread_cond_t answered;
     unsigned refs; /* the owner's and one for each request under way */

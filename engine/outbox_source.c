@@ -235,6 +235,21 @@ void outbox_source_configure(struct outbox_source *s, const struct conf *conf)
     wake(s);
 }
 
+struct outbox_state *outbox_source_look(struct outbox_source *s, size_t *n)
+{
+    struct outbox_state *out = s && s->n > 0 ? calloc(s->n, sizeof *out) : NULL;
+    *n = out ? s->n : 0;
+    if (!out)
+        return NULL;
+    pthread_mutex_lock(&s->mutex);
+    for (size_t i = 0; i < s->n; i++) {
+        out[i] = s->outboxes[i].shown;
+        text_copy(out[i].name, sizeof out[i].name, s->outboxes[i].name);
+    }
+    pthread_mutex_unlock(&s->mutex);
+    return out;
+}
+
 void outbox_source_free(struct outbox_source *s)
 {
     if (!s)

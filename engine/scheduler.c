@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/api.h"
 
 enum { QUANTUM = 8 };
 
@@ -235,6 +236,18 @@ void scheduler_look(const struct scheduler *s, struct scheduler_now *out)
         if (due > 0 && (out->oldest_due_ms == 0 || due < out->oldest_due_ms))
             out->oldest_due_ms = due;
     }
+}
+
+struct api_lane *scheduler_lanes(const struct scheduler *s, size_t *n)
+{
+    size_t room = (size_t)s->in_flight;
+    struct api_lane *out = room > 0 ? calloc(room, sizeof *out) : NULL;
+
+    *n = 0;
+    for (size_t i = 0; out != NULL && i < s->lanes_n && *n < room; i++)
+        if (s->lanes[i]->in_flight > 0)
+            out[(*n)++] = (struct api_lane){s->lanes[i]->sub, s->lanes[i]->in_flight};
+    return out;
 }
 
 static int by_number(const void *a, const void *b)

@@ -1,0 +1,301 @@
+/* engine/api_stats.c: what passed through each subscription, and how much waits.
+ *
+ * The past comes from the store's minutes, so that it is the same with the daemon down; what is in
+ * flight, from the live lanes. Windows begin with a minute: `since` says with which. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "engine/api_stats.h"
+
+enum { PAGE = 256 };
+#define WINDOW_MIN_MS INT64_C(60000)
+#define WINDOW_MAX_MS INT64_C(3600000)
+
+/* ---- one subscription ---- */
+static int in_flight_of(const struct api_live *live, int64_t sub)
+{
+    size_t low = 0, high = live ? live->lanes_n : 0;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (live->lanes[mid].sub < sub)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return live && low < live->lanes_n && live->lanes[low].sub == sub ? live->lanes[low].in_flight
+                                                                      : 0;
+}
+
+enum err_code stats_of_sub(struct api_call *c, const struct subscription *s,
+                           const struct traffic *t, int64_t due_max, struct sub_stats *out)
+{
+    static const struct traffic none;
+    int64_t open = s->counts[DELIVERY_PENDING] + s->counts[DELIVERY_RETRYING];
+    enum err_code rc = OK;
+    *out = (struct sub_stats){.traffic = t ? t : &none,
+                              .in_flight = in_flight_of(c->api->live, s->num),
+                              .dead = s->counts[DELIVERY_DEAD],
+                              .failing_since_ms = sub_failing_since(s)};
+    out->backlog = open + s->counts[DELIVERY_HELD] - out->in_flight;
+    if (out->backlog <= 0) { /* the two were not read at one instant */
+        out->backlog = 0;
+        return OK;
+    }
+    rc = c->ops->due_count(c->b, s->num, c->now_ms, due_max + out->in_flight, &out->due, c->err);
+    out->due = out->due > out->in_flight ? out->due - out->in_flight : 0;
+    if (rc == OK && out->due > 0)
+        rc = c->ops->heads(c->b, &s->num, 1, &out->oldest_due_ms, c->err);
+    return rc;
+}
+
+bool sub_failing(const struct subscription *s)
+{
+    return s->state == SUB_ACTIVE && sub_failing_since(s) != 0;
+}
+
+enum err_code stats_visit_subs(struct api_call *c, int64_t after, bool secrets,
+                               stats_visit_fn *visit, void *arg)
+{
+    enum err_code rc = OK;
+    bool more = true;
+    while (rc == OK && more) {
+        struct arena page;
+        struct subscription *rows = NULL;
+        size_t n = 0;
+        arena_init(&page);
+        rc = c->ops->sub_list(c->b, after, PAGE, secrets, &page, &rows, &n, c->err);
+        for (size_t i = 0; rc == OK && more && i < n; i++) {
+            after = rows[i].num;
+            rc = visit(c, &rows[i], arg, &more);
+        }
+        more = more && n == PAGE;
+        arena_fini(&page);
+    }
+    return rc;
+}
+
+/* ---- members ---- */
+static void put_ratio(struct buf *b, const char *name, const struct traffic *t)
+{
+    if (t->ok + t->failed == 0)
+        put_null(b, name);
+    else
+        buf_addf(b, ",\"%s\":%.4f", name, (double)t->ok / (double)(t->ok + t->failed));
+}
+
+void put_traffic(struct buf *b, const struct traffic *t, int64_t over_ms)
+{
+    double seconds = (double)over_ms / 1000.0;
+    put_int(b, "ok", t->ok);
+    put_int(b, "failed", t->failed);
+    put_int(b, "retries", t->retries);
+    put_int(b, "died", t->dead);
+    if (seconds > 0)
+        buf_addf(b, ",\"ok_per_second\":%.3f,\"failed_per_second\":%.3f", (double)t->ok / seconds,
+                 (double)t->failed / seconds);
+    put_ratio(b, "success_ratio", t);
+    put_seconds(b, "p50_seconds", traffic_percentile(t, 0.50));
+    put_seconds(b, "p95_seconds", traffic_percentile(t, 0.95));
+    put_seconds(b, "p99_seconds", traffic_percentile(t, 0.99));
+}
+
+void put_sub_stats(struct buf *b, const struct subscription *s, const struct sub_stats *x,
+                   int64_t over_ms)
+{
+    put_id(b, "id", "sub", s->num);
+    put_str(b, "subscription", s->name);
+    put_str(b, "url", s->url);
+    put_str(b, "state", sub_state_name(s->state));
+    put_str(b, "state_cause", s->state_cause);
+    put_time(b, "state_since", s->state_since_ms);
+    put_time(b, "resume_at", s->resume_at_ms);
+    put_traffic(b, x->traffic, over_ms);
+    put_int(b, "in_flight", x->in_flight);
+    put_int(b, "backlog", x->backlog);
+    put_int(b, "due", x->due);
+    put_time(b, "oldest_due_at", x->oldest_due_ms);
+    put_int(b, "dead", x->dead);
+    put_time(b, "broken_since", s->broken_since_ms);
+    put_health(b, s);
+    put_int(b, "ok_total", s->health.ok_total);
+    put_int(b, "failed_total", s->health.failed_total);
+}
+
+/* ---- windows ---- */
+enum err_code stats_window(struct api_call *c, const char *standard, struct stats_window *w)
+{
+    const char *text = json_string_value(json_object_get(c->query, "window"));
+    text = text ? text : standard;
+    if (!text_parse_duration(text, &w->window_ms) || w->window_ms < WINDOW_MIN_MS ||
+        w->window_ms > WINDOW_MAX_MS)
+        return api_refuse(c, 422, "invalid_parameter", "window",
+                          "window: not a duration from 1m to 1h: %.40s", text);
+    w->since_ms = traffic_minute(c->now_ms - w->window_ms);
+    w->over_ms = c->now_ms - w->since_ms;
+    return OK;
+}
+
+static void put_window(struct api_call *c, const struct stats_window *w)
+{
+    struct buf *b = &c->resp->body;
+    put_seconds(b, "window_seconds", w->window_ms * 1000);
+    put_time(b, "since", w->since_ms);
+    put_time(b, "as_of", c->now_ms);
+    put_bool(b, "daemon", c->api->live != NULL);
+}
+
+const struct traffic *stats_find(const struct traffic *rows, size_t n, int64_t sub)
+{
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (rows[mid].sub < sub)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < n && rows[low].sub == sub ? &rows[low] : NULL;
+}
+
+/* ---- GET /stats ---- */
+struct listing {
+    struct stats_window window;
+    struct traffic *rows;
+    size_t rows_n;
+    const json_t *named; /* of these subscriptions only; NULL: any */
+    bool all;            /* also those without anything */
+    size_t limit, n;
+    int64_t last;
+    bool more;
+    int64_t due_left; /* how many due ones are still counted */
+};
+
+static bool is_named(const json_t *named, const struct subscription *s)
+{
+    char id[ID_TEXT_MAX];
+    id_text(id, "sub", s->num);
+    for (size_t i = 0; json_is_array(named) && i < json_array_size(named); i++) {
+        const char *ref = json_string_value(json_array_get(named, i));
+        if (ref && (!strcmp(ref, s->name) || !strcmp(ref, id)))
+            return true;
+    }
+    const char *one = json_string_value(named);
+    return one && (!strcmp(one, s->name) || !strcmp(one, id));
+}
+
+static enum err_code list_sub(struct api_call *c, const struct subscription *s, void *arg,
+                              bool *more)
+{
+    struct listing *l = arg;
+    struct buf *b = &c->resp->body;
+    struct sub_stats x;
+    const struct traffic *t = stats_find(l->rows, l->rows_n, s->num);
+    if (l->named && !is_named(l->named, s))
+        return OK;
+    if (l->n == l->limit) {
+        l->more = true;
+        *more = false;
+        return OK;
+    }
+    enum err_code rc = stats_of_sub(c, s, t, l->due_left, &x);
+    if (rc != OK)
+        return rc;
+    l->due_left -= x.due < l->due_left ? x.due : l->due_left;
+    bool quiet = !t && !x.backlog && !x.in_flight && !x.dead && s->state == SUB_ACTIVE;
+    if (quiet && !l->all && !l->named)
+        return OK;
+    put_open(b, NULL, '{');
+    put_sub_stats(b, s, &x, l->window.over_ms);
+    buf_addc(b, '}');
+    l->last = s->num;
+    l->n++;
+    return OK;
+}
+
+/* A name that nobody has is a mistake of the caller's, not an empty list. */
+static enum err_code named_exist(struct api_call *c, const json_t *named)
+{
+    size_t n = json_is_array(named) ? json_array_size(named) : named ? 1 : 0;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *one = json_is_array(named) ? json_array_get(named, i) : named;
+        const char *ref = json_string_value(one);
+        struct subscription s;
+        enum err_code rc = c->ops->sub_get(c->b, ref ? ref : "", c->mem, &s, c->err);
+        if (rc == ERR_NOT_FOUND || (rc == OK && s.state == SUB_DELETED))
+            return api_refuse(c, 404, "not_found", "subscription", "no subscription '%.80s'",
+                              ref ? ref : "");
+        if (rc != OK)
+            return rc;
+    }
+    return OK;
+}
+
+enum err_code h_stats(struct api_call *c)
+{
+    struct listing l = {.named = json_object_get(c->query, "subscription"),
+                        .all = api_param_true(c, "all"),
+                        .due_left = STATS_DUE_MAX};
+    struct buf *b = &c->resp->body;
+    struct api_page page;
+    struct traffic total = {0};
+    enum err_code rc = api_page_read(c, &page);
+    if (rc == OK)
+        rc = stats_window(c, "5m", &l.window);
+    if (rc == OK)
+        rc = named_exist(c, l.named);
+    if (rc == OK)
+        rc = c->ops->traffic_sum(c->b, l.window.since_ms, c->mem, &l.rows, &l.rows_n, c->err);
+    if (rc != OK)
+        return rc;
+    l.limit = page.limit;
+    for (size_t i = 0; i < l.rows_n; i++)
+        traffic_add(&total, &l.rows[i]);
+    put_open(b, NULL, '{');
+    put_window(c, &l.window);
+    put_open(b, "total", '{');
+    put_traffic(b, &total, l.window.over_ms);
+    buf_addc(b, '}');
+    put_open(b, "items", '[');
+    rc = stats_visit_subs(c, page.after_num, false, list_sub, &l);
+    if (rc != OK)
+        return rc;
+    put_list_end(c, l.more, 0, l.last);
+    c->resp->status = 200;
+    return OK;
+}
+
+/* ---- GET /subscriptions/{ref}/stats ---- */
+enum err_code h_sub_stats(struct api_call *c)
+{
+    struct subscription s;
+    struct stats_window w;
+    struct sub_stats x;
+    struct traffic sum = {0}, *rows = NULL;
+    struct buf *b = &c->resp->body;
+    size_t n = 0;
+    enum err_code rc = sub_of_ref(c, &s);
+    if (rc == OK)
+        rc = stats_window(c, "1h", &w);
+    if (rc == OK)
+        rc = c->ops->traffic_minutes(c->b, s.num, w.since_ms, c->now_ms, c->mem, &rows, &n, c->err);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        traffic_add(&sum, &rows[i]);
+    if (rc == OK)
+        rc = stats_of_sub(c, &s, &sum, STATS_DUE_MAX, &x);
+    if (rc != OK)
+        return rc;
+    put_open(b, NULL, '{');
+    put_sub_stats(b, &s, &x, w.over_ms);
+    put_window(c, &w);
+    put_open(b, "minutes", '[');
+    for (size_t i = 0; i < n; i++) {
+        put_open(b, NULL, '{');
+        put_time(b, "at", rows[i].minute_ms);
+        put_traffic(b, &rows[i], 0);
+        buf_addc(b, '}');
+    }
+    buf_adds(b, "]}");
+    c->resp->status = 200;
+    return OK;
+}

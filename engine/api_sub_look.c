@@ -1,0 +1,169 @@
+/* engine/api_sub_look.c: subscriptions looked at: the list, and one with everything about it. Its
+ * secrets' ages are shown, their values never. */
+#include <string.h>
+
+#include "engine/api_stats.h"
+#include "policy/profile.h"
+
+#define HOUR_MS INT64_C(3600000)
+
+struct look {
+    struct traffic *rows; /* of the last hour */
+    size_t rows_n;
+    const char *state; /* only such; NULL: any. "failing" is one of them */
+    int64_t partner;   /* 0: any */
+    size_t limit, n;
+    int64_t last;
+    bool more;
+};
+
+static enum err_code hour_read(struct api_call *c, struct look *l)
+{
+    int64_t since_ms = traffic_minute(c->now_ms - HOUR_MS);
+    return c->ops->traffic_sum(c->b, since_ms, c->mem, &l->rows, &l->rows_n, c->err);
+}
+
+/* The subscription and what the last hour knows of it; the object stays open. */
+static enum err_code render_looked(struct api_call *c, const struct subscription *s,
+                                   const struct look *l)
+{
+    struct buf *b = &c->resp->body;
+    struct sub_stats x;
+    const struct traffic *t = stats_find(l->rows, l->rows_n, s->num);
+    enum err_code rc = stats_of_sub(c, s, t, STATS_DUE_MAX / 10, &x);
+    if (rc != OK)
+        return rc;
+    render_subscription(b, s, c->now_ms, NULL);
+    put_int(b, "backlog", x.backlog);
+    put_int(b, "due", x.due);
+    put_time(b, "oldest_due_at", x.oldest_due_ms);
+    put_int(b, "in_flight", x.in_flight);
+    put_int(b, "dead", x.dead);
+    put_int(b, "ok_total", s->health.ok_total);
+    put_int(b, "failed_total", s->health.failed_total);
+    put_open(b, "last_hour", '{');
+    put_traffic(b, x.traffic, 0);
+    buf_addc(b, '}');
+    return OK;
+}
+
+/* ---- the list ---- */
+static bool wanted(const struct look *l, const struct subscription *s)
+{
+    if (l->partner != 0 && s->partner != l->partner)
+        return false;
+    if (l->state == NULL)
+        return true;
+    return !strcmp(l->state, "failing") ? sub_failing(s)
+                                        : !strcmp(l->state, sub_state_name(s->state));
+}
+
+static enum err_code list_sub(struct api_call *c, const struct subscription *s, void *arg,
+                              bool *more)
+{
+    struct look *l = arg;
+    if (!wanted(l, s))
+        return OK;
+    if (l->n == l->limit) {
+        l->more = true;
+        *more = false;
+        return OK;
+    }
+    enum err_code rc = render_looked(c, s, l);
+    buf_addc(&c->resp->body, '}');
+    l->last = s->num;
+    l->n++;
+    return rc;
+}
+
+static enum err_code filters_read(struct api_call *c, struct look *l)
+{
+    const char *partner = json_string_value(json_object_get(c->query, "partner"));
+    struct partner p;
+    l->state = json_string_value(json_object_get(c->query, "state"));
+    if (l->state && strcmp(l->state, "active") && strcmp(l->state, "paused") &&
+        strcmp(l->state, "disabled") && strcmp(l->state, "failing"))
+        return api_refuse(c, 422, "invalid_parameter", "state",
+                          "state: active, paused, disabled or failing, not %.40s", l->state);
+    if (!partner)
+        return OK;
+    enum err_code rc = c->ops->partner_get(c->b, partner, c->mem, &p, c->err);
+    if (rc == ERR_NOT_FOUND)
+        return api_refuse(c, 404, "not_found", "partner", "no partner '%.80s'", partner);
+    l->partner = rc == OK ? p.num : 0;
+    return rc;
+}
+
+enum err_code h_subs_list(struct api_call *c)
+{
+    struct look l = {0};
+    struct api_page page;
+    enum err_code rc = api_page_read(c, &page);
+    if (rc == OK)
+        rc = filters_read(c, &l);
+    if (rc == OK)
+        rc = hour_read(c, &l);
+    if (rc != OK)
+        return rc;
+    l.limit = page.limit;
+    buf_adds(&c->resp->body, "{\"items\":[");
+    rc = stats_visit_subs(c, page.after_num, true, list_sub, &l);
+    if (rc != OK)
+        return rc;
+    put_list_end(c, l.more, 0, l.last);
+    c->resp->status = 200;
+    return OK;
+}
+
+/* ---- one ---- */
+/* The policy that holds now, and its delays as they would be if no dice were thrown. */
+static void put_retry_policy(struct api_call *c, const struct subscription *s)
+{
+    const struct conf *conf = c->api->conf;
+    struct buf *b = &c->resp->body;
+    const struct profile *profile = profile_find(s->profile ? s->profile : conf->profile);
+    const struct retry_policy *p = conf_retry(conf, s->retry  ? s->retry
+                                                    : profile ? profile->retry
+                                                              : NULL);
+    if (p == NULL)
+        p = conf_retry(conf, "default");
+    if (p == NULL) {
+        put_null(b, "retry_policy");
+        return;
+    }
+    struct retry_facts f = {.failed = 1, .hint_ms = -1, .dice = UINT32_C(0x80000000)};
+    int64_t delay_ms = 0;
+    put_open(b, "retry_policy", '{');
+    put_str(b, "name", p->name);
+    put_open(b, "delays_seconds", '[');
+    for (; f.failed <= RETRY_SCHEDULE_MAX && retry_next(p, &f, &delay_ms); f.failed++) {
+        /* thousandths are enough: the dice leave less */
+        put_seconds(b, NULL, (delay_ms - f.now_ms) * 1000);
+        f.now_ms = delay_ms;
+    }
+    buf_addc(b, ']');
+    put_int(b, "attempts", f.failed);
+    buf_addf(b, ",\"jitter\":%.4g", p->jitter);
+    put_seconds(b, "max_age_seconds", p->max_age_ms > 0 ? p->max_age_ms * 1000 : -1);
+    put_seconds(b, "retry_after_max_seconds", p->retry_after_max_ms * 1000);
+    put_bool(b, "retry_non_2xx", p->retry_non_2xx);
+    buf_addc(b, '}');
+}
+
+enum err_code h_subs_get(struct api_call *c)
+{
+    struct subscription s;
+    struct look l = {0};
+    struct buf *b = &c->resp->body;
+    enum err_code rc = sub_of_ref(c, &s);
+    if (rc == OK)
+        rc = hour_read(c, &l);
+    if (rc == OK)
+        rc = render_looked(c, &s, &l);
+    if (rc != OK)
+        return rc;
+    put_retry_policy(c, &s);
+    buf_addc(b, '}');
+    c->resp->status = 200;
+    return OK;
+}
