@@ -1,19 +1,13 @@
 /* cli/cmd_sub.c: subscriptions. Secrets come from files, never from arguments (G8), and are shown
  * once. */
-#include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/text.h"
 #include "cli/list.h"
 #include "cli/object.h"
+#include "cli/sub_input.h"
 #include "policy/sign.h"
-
-#define SECRET_MAX_BYTES 8192
-#define HEADERS_MAX_BYTES 65536
 
 static const struct out_column sub_fields[] = {{"Subscription", "id", OUT_TEXT},
                                                {"Name", "name", OUT_TEXT},
@@ -40,166 +34,6 @@ static const struct out_column sub_fields[] = {{"Subscription", "id", OUT_TEXT},
                                                {"Updated", "updated_at", OUT_TIME},
                                                OUT_COLUMNS_END};
 
-/* The first line of a file into body[member]; wiped here afterwards. */
-static int secret_read(struct cli *cli, enum flag_id flag, json_t *body, const char *member)
-{
-    const char *file = cli_flag(cli, flag);
-    struct err err = {OK, ""};
-    struct stat st;
-    struct buf text;
-    int rc = 0;
-
-    if (file == NULL)
-        return 0;
-    if (strcmp(file, "-") != 0 && stat(file, &st) == 0 && S_ISREG(st.st_mode) &&
-        (st.st_mode & S_IROTH) != 0)
-        out_note("warning: everybody can read %s; chmod 600 %s", file, file);
-    buf_init(&text, SECRET_MAX_BYTES + 1);
-    if (text_read_file(file, SECRET_MAX_BYTES, &text, &err) != OK) {
-        rc = out_fail(cli, CLI_NO_INPUT, "not_found", "%s", err.text);
-    } else {
-        if (text.data != NULL)
-            text.data[strcspn(text.data, "\r\n")] = '\0';
-        if (text.data == NULL || !*text.data)
-            rc = out_fail(cli, CLI_DATA, "invalid", "%s: its first line is empty", file);
-        else if (json_object_set_new(body, member, json_string(text.data)) != 0)
-            rc = out_fail(cli, CLI_DATA, "invalid", "%s: its first line is not UTF-8", file);
-    }
-    if (text.data != NULL)
-        sign_wipe(text.data, text.room);
-    buf_fini(&text);
-    return rc;
-}
-
-/* Lines "Name: value" into body["headers"]; blank lines and comments are left out. */
-static int headers_read(struct cli *cli, json_t *body)
-{
-    const char *file = cli_flag(cli, FLAG_HEADER_FILE);
-    struct err err = {OK, ""};
-    struct buf text;
-    json_t *headers;
-    int rc = 0, line = 0;
-
-    if (file == NULL)
-        return 0;
-    buf_init(&text, HEADERS_MAX_BYTES + 1);
-    if (text_read_file(file, HEADERS_MAX_BYTES, &text, &err) != OK) {
-        buf_fini(&text);
-        return out_fail(cli, CLI_NO_INPUT, "not_found", "%s", err.text);
-    }
-    headers = json_object();
-    for (char *at = text.data, *next; rc == 0 && at != NULL && *at; at = next) {
-        size_t n = strcspn(at, "\n");
-
-        next = at + n + (at[n] == '\n');
-        at[n] = '\0';
-        line++;
-        while (n > 0 && isspace((unsigned char)at[n - 1]))
-            at[--n] = '\0';
-        if (n == 0 || *at == '#')
-            continue;
-        char *colon = strchr(at, ':');
-
-        if (colon == NULL || colon == at) {
-            rc = out_fail(cli, CLI_DATA, "invalid", "%s:%d: not 'Name: value'", file, line);
-            break;
-        }
-        *colon = '\0';
-        colon += 1 + strspn(colon + 1, " \t");
-        if (json_object_set_new(headers, at, json_string(colon)) != 0)
-            rc = out_fail(cli, CLI_DATA, "invalid", "%s:%d: not UTF-8", file, line);
-    }
-    json_object_set_new(body, "headers", headers);
-    sign_wipe(text.data, text.data ? text.room : 0);
-    buf_fini(&text);
-    return rc;
-}
-
-/* --events may be repeated, and each may hold several. */
-static void events_read(struct cli *cli, json_t *body)
-{
-    json_t *events = json_array();
-    char pattern[256];
-
-    for (size_t i = 0; i < cli->args->given_n; i++) {
-        const char *at = cli->args->given[i].value;
-
-        if (cli->args->given[i].flag != FLAG_EVENTS)
-            continue;
-        while (*at) {
-            size_t n, raw = strcspn(at, ",");
-            const char *start = at + strspn(at, " ");
-
-            n = start > at + raw ? 0 : raw - (size_t)(start - at);
-            while (n > 0 && start[n - 1] == ' ')
-                n--;
-            text_copy(pattern, n + 1 < sizeof pattern ? n + 1 : sizeof pattern, start);
-            json_array_append_new(events, json_string(pattern));
-            at += raw + (at[raw] == ',');
-        }
-    }
-    json_object_set_new(body, "events", events);
-}
-
-static int number_read(struct cli *cli, enum flag_id flag, json_t *body, const char *member)
-{
-    const char *text = cli_flag(cli, flag);
-    char *end;
-
-    if (text == NULL)
-        return 0;
-    long n = strtol(text, &end, 10);
-
-    if (end == text || *end || n < 1 || n > 1000000)
-        return out_fail(cli, CLI_USAGE, "usage", "--%s %s: not a number from 1 on",
-                        flags_table[flag].name, text);
-    json_object_set_new(body, member, json_integer(n));
-    return 0;
-}
-
-static int add_body(struct cli *cli, json_t *body)
-{
-    static const struct {
-        enum flag_id flag;
-        const char *member;
-    } plain[] = {
-        {FLAG_URL, "url"},         {FLAG_NAME, "name"},       {FLAG_PARTNER, "partner"},
-        {FLAG_RETRY, "retry"},     {FLAG_PROFILE, "profile"}, {FLAG_ORDERING, "ordering"},
-        {FLAG_ON_DEAD, "on_dead"},
-    };
-    double rate = 0;
-    int64_t timeout_ms = 0;
-
-    if (cli_flag(cli, FLAG_URL) == NULL || cli_flag(cli, FLAG_EVENTS) == NULL)
-        return out_fail(cli, CLI_USAGE, "usage",
-                        "subscription add needs --url URL and --events PATTERN[,PATTERN]");
-    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
-        const char *value = cli_flag(cli, plain[i].flag);
-
-        if (value != NULL && json_object_set_new(body, plain[i].member, json_string(value)) != 0)
-            return out_fail(cli, CLI_USAGE, "usage", "--%s: not UTF-8",
-                            flags_table[plain[i].flag].name);
-    }
-    events_read(cli, body);
-    int rc = filter_rate(cli, &rate);
-
-    if (rc == 0 && rate > 0)
-        json_object_set_new(body, "rate_per_second", json_real(rate));
-    if (rc == 0)
-        rc = filter_duration(cli, FLAG_TIMEOUT, &timeout_ms);
-    if (rc == 0 && timeout_ms > 0)
-        json_object_set_new(body, "timeout_seconds", json_real((double)timeout_ms / 1000.0));
-    if (rc == 0)
-        rc = number_read(cli, FLAG_CONCURRENCY, body, "concurrency");
-    if (rc == 0)
-        rc = headers_read(cli, body);
-    if (rc == 0)
-        rc = secret_read(cli, FLAG_SECRET_FILE, body, "secret");
-    if (rc == 0)
-        rc = secret_read(cli, FLAG_BEARER_FILE, body, "bearer");
-    return rc;
-}
-
 static void secret_print(const json_t *json)
 {
     const char *secret = out_string(json, "secret");
@@ -210,10 +44,18 @@ static void secret_print(const json_t *json)
 
 int cmd_sub_add(struct cli *cli)
 {
+    const char *secret_file = cli_flag(cli, FLAG_SECRET_FILE);
     json_t *body = json_object();
     struct answer a;
-    int rc = add_body(cli, body);
+    int rc = 0;
 
+    if (cli_flag(cli, FLAG_URL) == NULL || cli_flag(cli, FLAG_EVENTS) == NULL)
+        rc = out_fail(cli, CLI_USAGE, "usage",
+                      "subscription add needs --url URL and --events PATTERN[,PATTERN]");
+    if (rc == 0)
+        rc = sub_input_flags(cli, false, body);
+    if (rc == 0 && secret_file != NULL)
+        rc = sub_input_secret(cli, secret_file, body, "secret");
     if (rc != 0) {
         json_decref(body);
         return rc;
@@ -251,8 +93,8 @@ int cmd_sub_rotate(struct cli *cli)
     char overlap[32];
     int rc = filter_duration(cli, FLAG_OVERLAP, &overlap_ms);
 
-    if (rc == 0)
-        rc = secret_read(cli, FLAG_SECRET_FILE, body, "secret");
+    if (rc == 0 && cli_flag(cli, FLAG_SECRET_FILE) != NULL)
+        rc = sub_input_secret(cli, cli_flag(cli, FLAG_SECRET_FILE), body, "secret");
     if (rc != 0) {
         json_decref(body);
         return rc;
@@ -350,8 +192,21 @@ static int sub_verb(struct cli *cli, const char *verb, const char *done)
 
 int cmd_sub_pause(struct cli *cli)
 {
+    char done[160], span[32];
+    int64_t for_ms = 0;
+    int rc = filter_duration(cli, FLAG_FOR, &for_ms);
+
+    if (rc != 0)
+        return rc;
+    text_duration(span, sizeof span, for_ms);
+    if (for_ms > 0)
+        snprintf(done, sizeof done,
+                 "is paused; its deliveries are held, and go by themselves in %s. Sooner: "
+                 "webhookctl sub resume",
+                 span);
     return sub_verb(cli, "pause",
-                    "is paused; its deliveries are held. Next: webhookctl sub resume");
+                    for_ms > 0 ? done
+                               : "is paused; its deliveries are held. Next: webhookctl sub resume");
 }
 
 int cmd_sub_resume(struct cli *cli)
@@ -381,8 +236,7 @@ int cmd_sub_delete(struct cli *cli)
                         typed, ref);
     snprintf(question, sizeof question,
              "Delete subscription %s? What it has open becomes dead. [y/N] ", ref);
-    /* It was named by hand; a script that got this far means it. */
-    int rc = typed != NULL || !cli->in_tty ? 0 : cli_confirm(cli, question);
+    int rc = typed != NULL ? 0 : cli_confirm(cli, question);
 
     if (rc != 0)
         return rc;

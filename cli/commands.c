@@ -156,6 +156,13 @@ const struct command commands_table[] = {
      READS, cmd_sub_list},
     {"subscription show", 0, "NAME|ID", 1, 1, "one subscription, its limits, secrets' ages, counts",
      "webhookctl sub show acme-settle", READS, cmd_sub_show},
+    {"subscription set",
+     F(URL) | F(EVENTS) | F(NAME) | F(PROFILE) | F(BEARER_FILE) | F(RETRY) | F(RATE) |
+         F(CONCURRENCY) | F(TIMEOUT) | F(ORDERING) | F(ON_DEAD) | F(HEADER_FILE) | F(DRY_RUN),
+     "NAME|ID [KEY=VALUE...]", 1, COMMAND_ANY,
+     "change it: keys are the flags' names, 'none' takes a limit away",
+     "webhookctl sub set acme-settle rate=20/s concurrency=none --dry-run", WRITES_BY_FILE,
+     cmd_sub_set},
     {"subscription pause", F(FOR) | F(NOTE), "NAME|ID", 1, 1, "hold deliveries",
      "webhookctl sub pause acme-settle --for 2h", WRITES, cmd_sub_pause},
     {"subscription resume", F(NOTE), "NAME|ID", 1, 1, "let held deliveries go",

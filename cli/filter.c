@@ -233,15 +233,18 @@ int filter_limit(struct cli *cli, size_t standard, size_t *out)
 int filter_rate(struct cli *cli, double *out)
 {
     const char *text = cli_flag(cli, FLAG_RATE);
-    char *end;
 
     *out = 0;
-    if (text == NULL)
-        return 0;
+    return text == NULL ? 0 : filter_rate_of(cli, text, out);
+}
+
+int filter_rate_of(struct cli *cli, const char *text, double *out)
+{
+    char *end;
     double rate = strtod(text, &end);
 
     if (end == text || (*end && strcmp(end, "/s") != 0) || !isfinite(rate) || rate <= 0)
-        return filter_bad(cli, FLAG_RATE, "not a rate: 20/s");
+        return out_fail(cli, CLI_USAGE, "usage", "--rate %s: not a rate: 20/s", text);
     *out = rate;
     return 0;
 }

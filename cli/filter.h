@@ -28,6 +28,7 @@ int filter_limit(struct cli *cli, size_t standard, size_t *out);
 
 /* "20/s" or "20": 0 where the flag is not given. */
 int filter_rate(struct cli *cli, double *out);
+int filter_rate_of(struct cli *cli, const char *text, double *out);
 int filter_duration(struct cli *cli, enum flag_id flag, int64_t *out_ms);
 
 #endif

@@ -26,6 +26,8 @@
  *                              what waits. "failing" is no state of its own: the active ones whose
  *                              "failing_since" is set
  *   GET|PATCH|DELETE /subscriptions/{ref}       GET: with its "retry_policy" too
+ *                              PATCH takes what POST does but partner and secret; ?dry_run=1: as it
+ *                              would be
  *   POST /subscriptions/{ref}/pause|resume|enable|disable   {"note","for_seconds"}
  *   POST /subscriptions/{ref}/rotate-secret                 {"overlap_seconds":86400,"secret"}
  *   GET  /subscriptions/{ref}/deliveries                    ?FILTER

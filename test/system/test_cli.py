@@ -144,7 +144,7 @@ class Why(unittest.TestCase):
             self.assertIn("Would replay 1 dead letter,", d.ctl(*preview))
             d.ctl("subscription", "pause", "down")
             self.assertIn("webhookctl sub resume down", d.ctl(*preview))
-            d.ctl("subscription", "delete", "down")
+            d.ctl("subscription", "delete", "down", "--yes")
             self.assertNotIn("Next:", d.ctl("dlq", "summary"))  # what is deleted cannot be replayed
             self.assertIn("Left out: 1", d.ctl("dlq", "replay", "--all", "--dry-run"))
 

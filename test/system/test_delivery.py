@@ -243,7 +243,7 @@ class Outcomes(unittest.TestCase):
             start = time.monotonic()
             wait_for(lambda: len(good.requests) == 300, 20)
             self.assertLess(time.monotonic() - start, 15)
-            d.ctl("subscription", "delete", "hang")
+            d.ctl("subscription", "delete", "hang", "--yes")
         hang.close()
 
     def test_private_addresses_and_http_are_refused_by_default(self):

@@ -301,7 +301,7 @@ class Manners(unittest.TestCase):
             d.ctl("subscription", "pause", "s")
             d.emit("a.b")
             wait_for(lambda: d.counts()["held"] == 1)
-            d.ctl("subscription", "delete", "s")
+            d.ctl("subscription", "delete", "s", "--yes")
             dead(d, 1)
             self.assertEqual(d.json("dlq", "list")["items"][0]["cause"], "subscription_deleted")
             self.assertEqual(len(d.json("dlq", "list", "--subscription", "s")["items"]), 1)  # its letters keep its name
