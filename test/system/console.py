@@ -35,6 +35,7 @@ import traceback
 import unittest
 
 import harness
+import names
 from harness import Daemon, Receiver, wait_for
 from terminal import Terminal
 
@@ -85,6 +86,12 @@ def seen(text):
     return "\n".join(lines).removesuffix("\n") + "\n" if text else ""
 
 
+def translated(text, pairs):
+    """Each first one of the pairs as the second one; the longest counts where one is part of another."""
+    by = dict(pairs)
+    return re.sub("|".join(re.escape(a) for a in sorted(by, key=len, reverse=True)), lambda m: by[m.group(0)], text)
+
+
 class Block:
     """One console block: its commands, each with the output that the document shows."""
 
@@ -115,7 +122,7 @@ def sections(text):
 class Machine(Daemon):
     """A daemon whose paths and partners are shown as those of an installation."""
 
-    def __init__(self, conf="", start=True, replace=None):
+    def __init__(self, conf="", start=True, replace=None, resolver=None):
         self.names = []  # (here, in the document)
         super().__init__(conf, start=False, replace=replace or CONF)
         os.makedirs(f"{self.dir}/bin")
@@ -131,7 +138,9 @@ class Machine(Daemon):
         self.name(f"{self.dir}/webhookd.conf", "/etc/webhookd/webhookd.conf")
         self.name(f"{self.dir}/key", "/etc/webhookd/key")
         self.name(f"127.0.0.1:{self.port}", "127.0.0.1:8420")
-        self.name(f"uid:{os.getuid()} {pwd.getpwuid(os.getuid()).pw_name}", "uid:1000 ana")
+        self.name(f"uid:{os.getuid()} {pwd.getpwuid(os.getuid()).pw_name}", "uid:0 root")
+        if resolver:
+            self.wrap = names.asking(resolver, self.dir)
         if start:
             try:
                 self.start()
@@ -140,7 +149,7 @@ class Machine(Daemon):
                 raise
 
     def name(self, here, there):
-        self.names = sorted([*self.names, (here, there)], key=lambda pair: -len(pair[0]))
+        self.names.append((here, there))
 
     def tool(self, name, script):
         with open(f"{self.dir}/bin/{name}", "w", encoding="utf-8") as f:
@@ -149,15 +158,20 @@ class Machine(Daemon):
 
     def shown(self, text):
         """Text of this machine as the document has it."""
+        return re.sub(r"\S+(?=…)", self.cut, translated(text, self.names))
+
+    def cut(self, found):
+        """A word that was cut in the middle of a name of this machine."""
+        word = found.group(0)
         for here, there in self.names:
-            text = text.replace(here, there)
-        return text
+            for n in range(min(len(here), len(word)), 11, -1):
+                if word.endswith(here[:n]):
+                    return word[:-n] + there[:n]
+        return word
 
     def typed(self, command):
         """A command of the document for this machine."""
-        for here, there in sorted(self.names, key=lambda pair: -len(pair[1])):
-            command = command.replace(there, here)
-        return command
+        return translated(command, [(there, here) for here, there in self.names])
 
     @contextlib.contextmanager
     def partner(self, name, answer=200, *flags, url=None, events="*", port=0, tls=None):
@@ -187,9 +201,10 @@ class Machine(Daemon):
         if verb in ("start", "restart"):
             self.start()
         if verb == "reload":
-            before = self.log().count("event=config_reload")
+            over = lambda: len(re.findall(r"event=config_reload_failed file=|event=config_loaded", self.log()))
+            before = over()
             self.process.send_signal(signal.SIGHUP)
-            wait_for(lambda: self.log().count("event=config_reload") > before, what="the reload is over")
+            wait_for(lambda: over() > before, what="the reload is over")
 
 
 class Stage:
@@ -307,13 +322,15 @@ class Scenes:
         yield from (f"there is a scene for '{heading}', which is no section" for heading in self.scenes if heading not in blocks)
 
     def played(self, heading, writing=False):
-        """(blocks of today, faults) of one section."""
+        """(blocks of today, faults, why it cannot be played here) of one section."""
         stage = Stage(heading, dict(sections(self.text()))[heading], writing)
         try:
             stage.play(self.scenes[heading])
+        except unittest.SkipTest as why:
+            return [], [], str(why)
         except Exception:
             stage.fault(traceback.format_exc())
-        return stage.today, stage.faults
+        return stage.today, stage.faults, None
 
     def write(self, chosen):
         """The blocks of the chosen sections as they are today, into the document."""
@@ -322,9 +339,9 @@ class Scenes:
         with concurrent.futures.ProcessPoolExecutor(PLAYERS) as pool:
             results = dict(zip(headings, pool.map(self.played, headings, [True] * len(headings))))
         for heading, blocks in sections(text):
-            today, faults = results.get(heading, ([], []))
+            today, faults, skipped = results.get(heading, ([], [], None))
             if len(today) < len(blocks) and heading in results:
-                print(f"## {heading}\n" + "\n".join(faults))
+                print(f"## {heading}\n{skipped or faults[-1]}")
             start = text.index(f"## {heading}") if heading else 0
             for old, new in zip(blocks, today):
                 start = text.index(f"```console\n{old.text}```", start)
@@ -354,7 +371,9 @@ class Scenes:
 
         for heading in self.scenes:
             def test(self, heading=heading):
-                _, faults = self.results[heading].result()
+                _, faults, skipped = self.results[heading].result()
+                if skipped:
+                    self.skipTest(skipped)
                 if faults:
                     self.fail(f"## {heading}\n" + "\n".join(faults)
                               + f"\n(to take today's output over: python3 {shlex.quote(sys.argv[0])} --write '{heading}')")

@@ -1,6 +1,45 @@
 """Scenes of the runbook: trouble on a partner's side."""
-from harness import wait_for
-from scenes import QUICK, dead_trades, scene, trades
+import contextlib
+import ssl
+import subprocess
+import tempfile
+import time
+import unittest
+
+from console import CONF
+from harness import Receiver, wait_for
+from names import Names, possible
+from scenes import PATIENT, QUICK, dead_trades, scene, trades
+
+
+def resolver(table):
+    """A name server of our own for a machine."""
+    if not possible():
+        raise unittest.SkipTest("needs root and mount namespaces")
+    return Names(table)
+
+
+@contextlib.contextmanager
+def certificates():
+    """A folder with an authority and two certificates of it for this machine: one that has expired, one that is new."""
+    with tempfile.TemporaryDirectory() as folder:
+        openssl = lambda *args, when=(): subprocess.run([*when, "openssl", *args], cwd=folder, check=True, capture_output=True)
+        long_ago = ("faketime", "-f", "-40d")
+        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+        openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "90", "-subj", "/CN=An Authority", when=long_ago)
+        with open(f"{folder}/names", "w", encoding="utf-8") as f:
+            f.write("subjectAltName=IP:127.0.0.1\n")
+        for name, when in (("old", long_ago), ("new", ())):
+            openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", "/CN=hooks.acme.example")
+            openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30",
+                    "-extfile", "names", "-out", f"{name}.pem", when=when)
+        yield folder
+
+
+def server(folder, name):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(f"{folder}/{name}.pem", f"{folder}/{name}.key")
+    return context
 
 
 @scene("Deliveries to one partner fail")
@@ -50,4 +89,90 @@ def forgotten(stage):
         stage.age()
         yield
         wait_for(lambda: len(acme.requests) == 5)
+        yield
+
+
+@scene("A partner's name does not resolve (DNS)")
+def no_such_name(stage):
+    found = []
+    with resolver({"hooks.acme.example": lambda n: found}) as names, stage.machine(QUICK, resolver=names) as m, Receiver() as acme:
+        m.subscribe(m.address(f"http://hooks.acme.example:{acme.port}/settle", "https://hooks.acme.example/settle"), "--name", "acme")
+        dead_trades(m, 1, 3)
+        stage.age()
+        yield
+        found.append("127.0.0.1")
+        yield
+        m.dead(0)
+
+
+@scene("TLS to a partner fails (certificate expired)")
+def expired_certificate(stage):
+    with certificates() as folder, stage.machine(f"delivery: {{ca_file: {folder}/ca.pem}}\n" + QUICK) as m:
+        with m.partner("acme", tls=server(folder, "old")) as acme:
+            dead_trades(m, 1, 2)
+            port = acme.port
+            stage.age()
+            yield
+        with Receiver(port=port, tls=server(folder, "new")):
+            yield
+            m.dead(0)
+
+
+@scene("Blocked by the egress guard")
+def blocked(stage):
+    closed = CONF.replace("allow: [127.0.0.0/8]", "allow: []")
+    address = ["10.20.0.7"]
+    with resolver({"hooks.clearing.example": lambda n: address}) as names, stage.machine(QUICK, replace=closed, resolver=names) as m, \
+            Receiver() as r:
+        m.subscribe(m.address(f"http://hooks.clearing.example:{r.port}/settle", "https://hooks.clearing.example/settle"), "--name", "clearing")
+        dead_trades(m, 1, 2)
+        stage.age()
+        yield
+        address[:] = ["127.0.0.1"]  # where somebody listens
+        m.write_conf(CONF.replace("allow: [", "allow: [10.20.0.0/16, ") + QUICK)
+        yield
+        m.dead(0)
+
+
+@scene("The backlog grows, the oldest due delivery is old")
+def backlog(stage):
+    with stage.machine(PATIENT) as m, m.partner("acme", 200, "--rate", "1/s", "--concurrency", "4"), m.partner("globex", events="fill.*"):
+        trades(m, 1, 200)
+        wait_for(lambda: m.counts()["delivered"] > 0)
+        stage.age()
+        yield
+
+
+@scene("An ordering key is blocked")
+def blocked_key(stage):
+    bad = lambda request, n: 422 if request.id == "TRD-1" and not mended else 200
+    mended = []
+    with stage.machine(QUICK) as m, m.partner("acme", bad, "--ordering", "key", "--on-dead", "block") as acme:
+        for n in range(1, 4):
+            m.emit("trade.settled", {"trade_id": f"TRD-{n}"}, event_id=f"TRD-{n}", ordering_key="GOVT-2034")
+        m.dead(1)
+        stage.age()
+        yield
+        mended.append(True)
+        yield
+        wait_for(lambda: acme.ids()[-2:] == ["TRD-2", "TRD-3"])
+
+
+@scene("A secret leaked")
+def leaked(stage):
+    with stage.machine() as m, m.partner("acme") as acme:
+        trades(m, 1, 1)
+        wait_for(lambda: m.counts()["delivered"] == 1)
+        stage.age()
+        yield
+
+
+@scene("A partner sees duplicates")
+def duplicates(stage):
+    slow = lambda request, n: time.sleep(0.3) or 200 if n == 1 else 200
+    with stage.machine("delivery: {timeout: 200ms}\n" + QUICK) as m, m.partner("acme", slow) as acme:
+        trades(m, 1, 1)
+        wait_for(lambda: m.counts()["delivered"] == 1)
+        assert acme.ids() == ["TRD-1", "TRD-1"]
+        stage.age()
         yield

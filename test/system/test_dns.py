@@ -1,93 +1,17 @@
 """A name server that means harm. The daemon gets a resolv.conf and a hosts file of its own in a mount namespace (root only)."""
-import os
 import random
 import socket
-import struct
-import subprocess
-import threading
 import time
 import unittest
 
 import harness
-from harness import Daemon, Receiver, free_port, wait_for
+from harness import Receiver, free_port, wait_for
+from names import NamedDaemon, Names, possible
 
-SERVER = f"127.{random.randrange(1, 255)}.{random.randrange(256)}.53"  # suites may run side by side
 CONF = ("store:\n  url: sqlite://{dir}/store/webhookd.db\n  encryption_key_file: {dir}/key\n"
         "outbox:\n  - url: sqlite://{dir}/outbox/outbox.db\n"
         "listen:\n  socket: {dir}/webhookd.sock\n  http: 127.0.0.1:{port}\n"
         "egress: {allow_http: true, allow: [127.0.0.1/32]}\nlog: {level: debug}\n")
-
-
-def possible():
-    return os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode == 0
-
-
-class Names:
-    """Answers by table: name -> list of addresses (or a function of the number of the question); None: silence; [] : NXDOMAIN."""
-
-    def __init__(self, table, ttl=0):
-        self.table, self.ttl, self.asked = table, ttl, {}
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((SERVER, 53))
-        self.thread = threading.Thread(target=self.serve, daemon=True)
-        self.thread.start()
-
-    def serve(self):
-        while True:
-            query, peer = self.socket.recvfrom(2048)
-            if not query:
-                return
-            answer = self.answer(query)
-            if answer:
-                self.socket.sendto(answer, peer)
-
-    def answer(self, query):
-        labels, at = [], 12
-        while query[at]:
-            labels.append(query[at + 1:at + 1 + query[at]].decode())
-            at += query[at] + 1
-        kind, = struct.unpack("!H", query[at + 1:at + 3])
-        name = ".".join(labels).lower()
-        n = self.asked[name, kind] = self.asked.get((name, kind), 0) + 1
-        found = self.table.get(name.removesuffix(".fixture.example"), [])
-        found = found(n) if callable(found) else found
-        if found is None:
-            return None
-        owner, records, count = b"\xc0\x0c", b"", 0
-        for address in found:
-            if address.startswith("@"):  # a CNAME
-                target = b"".join(bytes([len(x)]) + x.encode() for x in address[1:].split(".")) + b"\0"
-                records += owner + struct.pack("!HHIH", 5, 1, self.ttl, len(target)) + target
-                owner = target
-                count += 1
-                continue
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            if kind == (28 if family == socket.AF_INET6 else 1):
-                data = socket.inet_pton(family, address)
-                records += owner + struct.pack("!HHIH", kind, 1, self.ttl, len(data)) + data
-                count += 1
-        code = 0 if found else 3
-        return query[:2] + struct.pack("!HHHHH", 0x8180 | code, 1, count, 0, 0) + query[12:at + 5] + records
-
-    def close(self):
-        self.socket.sendto(b"", (SERVER, 53))
-        self.thread.join()
-        self.socket.close()
-
-
-class NamedDaemon(Daemon):
-    """A daemon that asks only SERVER."""
-
-    def spawn(self):
-        with open(f"{self.dir}/resolv.conf", "w") as f:
-            f.write(f"nameserver {SERVER}\n")
-        with open(f"{self.dir}/hosts", "w") as f:
-            f.write("127.0.0.1 localhost\n10.0.0.9 hosts-file.fixture.example\n")
-        script = 'mount --make-rprivate / 2>/dev/null; mount --bind "$1/resolv.conf" /etc/resolv.conf && mount --bind "$1/hosts" /etc/hosts && exec "$2" -c "$3"'
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(["unshare", "-m", "sh", "-c", script, "sh", self.dir, harness.WEBHOOKD, self.conf],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env)
-        return self.process
 
 
 @unittest.skipUnless(possible(), "needs root and mount namespaces")
@@ -102,7 +26,7 @@ class Dns(unittest.TestCase):
         trap.setblocking(False)
         names = Names(table)
         try:
-            with NamedDaemon(replace=CONF, conf="retry: {default: {max_retries: 3, initial_delay: 600ms, multiplier: 1, jitter: 0}}\n") as d, Receiver(port=port) as r:
+            with NamedDaemon(names, replace=CONF, conf="retry: {default: {max_retries: 3, initial_delay: 600ms, multiplier: 1, jitter: 0}}\n") as d, Receiver(port=port) as r:
                 for name in (*table, "hosts-file"):
                     d.subscribe(f"http://{name}.fixture.example:{port}/{name}", "--name", name)
                 d.emit("a.b")
@@ -129,7 +53,7 @@ class Dns(unittest.TestCase):
         names = Names({"flip": lambda n: random.choice((["127.0.0.1"], ["127.0.0.2"], ["127.0.0.1", "127.0.0.2"]))})
         try:
             conf = "retry: {default: {max_retries: 9, initial_delay: 700ms, multiplier: 1, jitter: 0}}\n"
-            with NamedDaemon(replace=CONF, conf=conf) as d, Receiver(lambda r, n: (503, {"Connection": "close"}, b""), port=port) as r:
+            with NamedDaemon(names, replace=CONF, conf=conf) as d, Receiver(lambda r, n: (503, {"Connection": "close"}, b""), port=port) as r:
                 d.subscribe(f"http://flip.fixture.example:{port}/")
                 d.insert(*[dict(type="a.b") for _ in range(50)])
                 wait_for(lambda: d.counts()["dead"] == 50, 60)
@@ -143,7 +67,7 @@ class Dns(unittest.TestCase):
     def test_silent_names_are_their_own_trouble(self):
         names = Names({"good": ["127.0.0.1"], **{f"silent{n}": None for n in range(300)}})
         try:
-            with NamedDaemon(replace=CONF, conf="delivery: {timeout: 2s}\nretry: {default: {max_retries: 1000, initial_delay: 100ms}}\n") as d, Receiver() as r:
+            with NamedDaemon(names, replace=CONF, conf="delivery: {timeout: 2s}\nretry: {default: {max_retries: 1000, initial_delay: 100ms}}\n") as d, Receiver() as r:
                 d.subscribe(f"http://good.fixture.example:{r.port}/", "--name", "good", events="good")
                 for n in range(300):
                     harness.unix_request(d, "POST", "/api/v1/subscriptions",

@@ -1,0 +1,37 @@
+"""Scenes of the runbook: dead letters, and what is done with them."""
+from console import Machine
+from scenes import QUICK, dead_trades, scene, trades
+
+
+@scene("Dead letters pile up")
+def pile_up(stage):
+    with stage.machine(QUICK) as m, m.partner("acme", 503, events="trade.*"), m.partner("globex", 401, events="fill.*"), \
+            m.partner("initech", 410, events="order.*"):
+        dead_trades(m, 1, 8)
+        dead_trades(m, 9, 11, type="fill.done")
+        dead_trades(m, 12, 12, type="order.executed")
+        stage.age()
+        yield
+
+
+@scene("A replay must be slowed, paused or cancelled")
+def tame(stage):
+    with stage.machine(QUICK) as m, m.partner("acme", 503) as acme:
+        trades(m, 1, 300)
+        m.dead(300)
+        acme.answer = 200
+        stage.age()
+        yield
+
+
+@scene("Move dead letters to another machine")
+def move(stage):
+    with stage.machine(QUICK) as m, m.partner("acme", 503), Machine(QUICK) as other, other.partner("acme") as acme:
+        dead_trades(m, 1, 3)
+        stage.age()
+        yield
+        with open(f"{m.dir}/desk/dead.jsonl", encoding="utf-8") as here, open(f"{other.dir}/desk/dead.jsonl", "w", encoding="utf-8") as there:
+            there.write(here.read())
+        stage.on = other
+        yield
+        assert len(acme.requests) == 3
