@@ -5,8 +5,6 @@ from console import QUICK, Scenes
 RUNBOOK = Scenes("docs/runbook.md", every_section=True)
 scene = RUNBOOK.of
 
-PATIENT = "retry: {default: {max_retries: 5, initial_delay: 1s}}\n"  # still trying while somebody looks
-
 
 def trades(m, first, last, type="trade.settled"):
     """Events TRD-first to TRD-last, committed together."""
@@ -22,4 +20,4 @@ def dead_trades(m, first, last, type="trade.settled"):
         m.dead(dead)
 
 
-__all__ = ["PATIENT", "QUICK", "RUNBOOK", "dead_trades", "scene", "trades"]
+__all__ = ["QUICK", "RUNBOOK", "dead_trades", "scene", "trades"]

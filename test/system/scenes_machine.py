@@ -1,4 +1,8 @@
 """Scenes of the runbook: trouble of our own: producers, configuration, disk, the daemon itself."""
+import contextlib
+import os
+import sqlite3
+
 from console import CONF
 from harness import wait_for
 from scenes import QUICK, scene, trades
@@ -12,7 +16,8 @@ def rejected(stage):
         wait_for(lambda: len(m.json("outbox", "rejects", "list")["items"]) == 2)
         stage.age()
         yield
-        assert not acme.requests
+        yield
+        assert m.json("outbox", "rejects", "list")["items"] == []
 
 
 @scene("An event matched nobody")
@@ -30,21 +35,63 @@ def does_not_start(stage):
         m.write_conf(CONF + "delivery:\n  timout: 10s\nretry:\n  default: {max_retries: many}\n")
         yield
         m.write_conf(CONF)
-        with stage.machine(replace=CONF) as other:
-            other.name(m.dir, other.dir)
-            stage.on = m
-            m.write_conf(CONF.replace("{dir}/store", f"{other.dir}/store").replace("{dir}/key", f"{other.dir}/key"))
-            m.name(f"{other.dir}/store", "/var/lib/webhookd")
-            yield
+        m.start()
+        first = m.process
+        yield
+        m.process = first
+        m.stop()
+        os.rename(f"{m.dir}/key", f"{m.dir}/key.old")
+        yield
+        os.rename(f"{m.dir}/key.old", f"{m.dir}/key")
+        with contextlib.closing(sqlite3.connect(f"{m.dir}/store/webhookd.db")) as db:
+            db.execute("PRAGMA user_version = 9")
+        yield
 
 
 @scene("The daemon does not answer")
 def does_not_answer(stage):
     with stage.machine() as m, m.partner("acme"):
-        trades(m, 1, 2)
         m.stop()
         yield
-        m.start()
+        yield
+
+
+@scene("The disk is full")
+def disk_full(stage):
+    with stage.machine() as m, m.partner("acme") as acme:
+        m.write_conf(CONF.replace("store: {", "store: {low_disk: 1024GiB, "))
+        m.service("reload")
+        trades(m, 1, 2)
+        wait_for(lambda: "event=outbox_disk_low" in m.log())
+        stage.age()
+        yield
+        m.write_conf(CONF)  # as if there were room
+        m.service("reload")
+        wait_for(lambda: "event=outbox_disk_ok" in m.log() and m.counts()["delivered"] == 2)
+        yield
+        assert len(acme.requests) == 2
+
+
+@scene("Stop all sending")
+def stop_all(stage):
+    with stage.machine() as m, m.partner("acme") as acme, m.partner("globex"):
+        yield
+        trades(m, 1, 3)
+        wait_for(lambda: m.counts()["pending"] == 6)
+        stage.age()
+        yield
+        wait_for(lambda: m.counts()["delivered"] == 6)
+        assert len(acme.requests) == 3
+        yield
+
+
+@scene("What happened to one event")
+def one_event(stage):
+    with stage.machine(QUICK) as m, m.partner("acme", lambda request, n: 503 if n < 3 else 200), m.partner("globex"):
+        trades(m, 1, 1)
+        wait_for(lambda: m.counts()["delivered"] == 2)
+        stage.age()
+        yield
 
 
 @scene("A configuration change did not take")

@@ -3,13 +3,14 @@ import contextlib
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
 from console import CONF
 from harness import Receiver, wait_for
 from names import Names, possible
-from scenes import PATIENT, QUICK, dead_trades, scene, trades
+from scenes import QUICK, dead_trades, scene, trades
 
 
 def resolver(table):
@@ -40,6 +41,16 @@ def server(folder, name):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(f"{folder}/{name}.pem", f"{folder}/{name}.key")
     return context
+
+
+@scene("You were paged. Type this")
+def paged(stage):
+    with stage.machine(QUICK) as m, m.partner("acme", 503, events="trade.*"), m.partner("globex", events="fill.*"):
+        trades(m, 1, 37)
+        trades(m, 38, 50, type="fill.done")
+        wait_for(lambda: (m.counts()["dead"], m.counts()["delivered"]) == (37, 13))
+        stage.age()
+        yield
 
 
 @scene("Deliveries to one partner fail")
@@ -95,9 +106,11 @@ def forgotten(stage):
 @scene("A partner's name does not resolve (DNS)")
 def no_such_name(stage):
     found = []
-    with resolver({"hooks.acme.example": lambda n: found}) as names, stage.machine(QUICK, resolver=names) as m, Receiver() as acme:
+    patient = "retry: {default: {max_retries: 3, initial_delay: 400ms, multiplier: 1}}\n"  # a name that is not there is remembered for a second
+    with resolver({"hooks.acme.example": lambda n: found}) as names, stage.machine(patient, resolver=names) as m, Receiver() as acme:
         m.subscribe(m.address(f"http://hooks.acme.example:{acme.port}/settle", "https://hooks.acme.example/settle"), "--name", "acme")
-        dead_trades(m, 1, 3)
+        trades(m, 1, 3)
+        m.dead(3)
         stage.age()
         yield
         found.append("127.0.0.1")
@@ -136,11 +149,14 @@ def blocked(stage):
 
 @scene("The backlog grows, the oldest due delivery is old")
 def backlog(stage):
-    with stage.machine(PATIENT) as m, m.partner("acme", 200, "--rate", "1/s", "--concurrency", "4"), m.partner("globex", events="fill.*"):
+    over = threading.Event()
+    slow = lambda request, n: over.wait(60) and 200
+    with stage.machine("delivery: {timeout: 60s}\n") as m, m.partner("acme", slow, "--concurrency", "4"), m.partner("globex", events="fill.*"):
         trades(m, 1, 200)
-        wait_for(lambda: m.counts()["delivered"] > 0)
+        wait_for(lambda: m.counts()["in_flight"] == 4 and sum(m.counts().values()) == 200)
         stage.age()
         yield
+        over.set()
 
 
 @scene("An ordering key is blocked")
