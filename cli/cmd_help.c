@@ -14,17 +14,49 @@ int cmd_completion(struct cli *cli)
                     cli->args->words[0]);
 }
 
+static int help_unknown(const struct cli *cli, const char *why)
+{
+    const char *names[32];
+    size_t n = 0;
+
+    for (; help_topics[n].name && n < sizeof names / sizeof *names - 1; n++)
+        names[n] = help_topics[n].name;
+    names[n] = NULL;
+    const char *near = cli->args->words_n == 1 ? text_nearest(cli->args->words[0], names) : NULL;
+
+    return out_fail(cli, CLI_USAGE, "usage", "no help on that: %s%s%s%s", why,
+                    near ? "; or the topic '" : "", near ? near : "", near ? "'" : "");
+}
+
+static int topic_show(const struct cli *cli, const struct help_topic *topic)
+{
+    if (out_is_json(cli)) {
+        json_t *json = help_topic_json(topic);
+        const json_t *items = json_object_get(json, "items"), *item;
+        size_t i;
+
+        if (cli->format == OUT_JSONL && items != NULL)
+            json_array_foreach(items, i, item) out_json(item, true);
+        else
+            out_json(json, cli->format == OUT_JSONL);
+        json_decref(json);
+    } else {
+        help_topic_print(stdout, topic->name);
+    }
+    return CLI_OK;
+}
+
 int cmd_help(struct cli *cli)
 {
-    static const char *const topics[] = {"filters",     "exit-codes", "json",
-                                         "environment", "reference",  NULL};
+    const struct help_topic *topic =
+        cli->args->words_n == 1 ? help_topic_find(cli->args->words[0]) : NULL;
     struct args named;
     struct buf why;
     char *argv[8] = {NULL};
     int argc = 1, rc = CLI_OK;
 
-    if (cli->args->words_n == 1 && help_topic(stdout, cli->args->words[0]))
-        return CLI_OK;
+    if (topic != NULL)
+        return topic_show(cli, topic);
     for (size_t i = 0; i < cli->args->words_n && argc < 7; i++)
         argv[argc++] = (char *)(uintptr_t)cli->args->words[i];
     /* --help keeps the parser from asking for the command's arguments. */
@@ -32,16 +64,10 @@ int cmd_help(struct cli *cli)
 
     argv[argc++] = help;
     buf_init(&why, 4096);
-    if (args_parse(&named, argc, argv, &why) == 0) {
+    if (args_parse(&named, argc, argv, &why) == 0)
         help_print(stdout, named.command ? named.command->words : named.group);
-    } else {
-        const char *near =
-            cli->args->words_n == 1 ? text_nearest(cli->args->words[0], topics) : NULL;
-
-        rc =
-            out_fail(cli, CLI_USAGE, "usage", "no help on that: %s%s%s%s", why.data ? why.data : "",
-                     near ? "; or the topic '" : "", near ? near : "", near ? "'" : "");
-    }
+    else
+        rc = help_unknown(cli, why.data ? why.data : "");
     args_fini(&named);
     buf_fini(&why);
     return rc;

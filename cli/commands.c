@@ -251,8 +251,8 @@ const struct command commands_table[] = {
     {"completion", 0, "bash|zsh|fish", 1, 1, "print a completion script",
      "webhookctl completion bash > /etc/bash_completion.d/webhookctl", "0 64", cmd_completion},
     {"help", 0, "[COMMAND...|TOPIC]", 0, COMMAND_ANY,
-     "help on a command, or on filters, exit-codes, json, environment, reference",
-     "webhookctl help exit-codes", "0 64", cmd_help},
+     "what to type first; help on a command or a topic (replay, filters, exit-codes, ...)",
+     "webhookctl help replay", "0 64", cmd_help},
 };
 const size_t commands_n = sizeof commands_table / sizeof *commands_table;
 

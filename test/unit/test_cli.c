@@ -185,18 +185,29 @@ static void test_help(void **state)
         assert_non_null(strstr(text, c->example));
         assert_non_null(strstr(text, "exit status:\n  0 "));
         for (size_t k = 0; k < FLAGS; k++) {
-            if (c->flags & (uint64_t)1 << k)
+            if (c->flags & FLAG_BIT(k))
                 assert_non_null(strstr(text, flags_table[k].name));
         }
         free(text);
-        text = printed("", NULL);
+        text = printed("commands", help_topic_print);
         assert_non_null(strstr(text, c->words));
         free(text);
-        text = printed("reference", help_topic);
+        text = printed("reference", help_topic_print);
         assert_non_null(strstr(text, c->example));
         free(text);
     }
-    assert_false(help_topic(stderr, "nonsense"));
+    assert_false(help_topic_print(stderr, "nonsense"));
+    for (size_t i = 0; help_topics[i].name; i++) {
+        char *text = printed(help_topics[i].name, help_topic_print), *first = printed("", NULL);
+        json_t *json = help_topic_json(&help_topics[i]);
+
+        assert_true(strlen(text) > 100);
+        assert_non_null(strstr(first, help_topics[i].name));
+        assert_non_null(json);
+        json_decref(json);
+        free(text);
+        free(first);
+    }
 }
 
 static void test_completion(void **state)

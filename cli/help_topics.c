@@ -1,0 +1,278 @@
+/* cli/help_topics.c: webhookctl help TOPIC: a page about what all commands have in common, and the
+ * tables themselves for programs that make documents of them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/help.h"
+
+static const char text_filters[] =
+    "Filters choose dead letters, deliveries and events. They are the same for all\n"
+    "commands, and what a replay or a purge takes is what the list shows.\n"
+    "\n"
+    "Different flags narrow the set together; a flag that is given twice widens it:\n"
+    "  webhookctl dlq list -s acme -s globex --status 5xx --since 3h\n"
+    "are those of acme and of globex whose last answer was a 5xx and that died within\n"
+    "the last three hours. Ids on the command line are ids of deliveries (dlv_...) or\n"
+    "of events: an event's id means all of its deliveries.\n"
+    "\n"
+    "For dead letters --since and --until look at the time of death, elsewhere at the\n"
+    "time of creation (see webhookctl help times). A command that changes something\n"
+    "needs ids, a filter, or --all; --dry-run shows what it would take.\n"
+    "\n";
+static const char text_replay[] =
+    "A replay sends dead letters again: the same webhook-id, the same body, signed\n"
+    "anew, with a fresh budget of retries.\n"
+    "\n"
+    "  webhookctl dlq summary                        whose are dead, and why\n"
+    "  webhookctl dlq show ID                        what the endpoint answered\n"
+    "  webhookctl dlq replay -s NAME --dry-run       how many, of which types, how long\n"
+    "  webhookctl dlq replay -s NAME --rate 5/s      asks, then sends five a second\n"
+    "\n"
+    "It runs in webhookd, as a job. Ctrl-C only stops looking: the job goes on, also\n"
+    "after a restart. webhookctl job watch ID comes back to it; job pause, job resume\n"
+    "and job cancel steer it; job list finds it again. What arrived is counted, not\n"
+    "what was tried: it ends with how many were delivered and how many died again,\n"
+    "and with status 0 all, 3 some, 1 none. webhookctl delivery list --job ID names\n"
+    "each of them. Without --yes it asks on a terminal and refuses elsewhere.\n"
+    "\n"
+    "A letter whose event has expired is left out unless --ignore-expiry is given.\n"
+    "Live traffic goes first: a replay cannot hold it up.\n";
+static const char text_times[] =
+    "--since and --until take\n"
+    "  2h  90s  3d        that long ago (units: ms s m h d)\n"
+    "  now  today         this moment; 00:00 UTC of this day\n"
+    "  2026-11-22T05:00:00Z, 2026-11-22T06:00:00.000+01:00    RFC 3339\n"
+    "--since is inclusive, --until is not.\n"
+    "\n"
+    "On a terminal a list shows how long ago something was, and single screens the\n"
+    "time of day in the zone of TZ. Elsewhere, and in JSON everywhere, times are RFC\n"
+    "3339 in UTC with milliseconds. --utc gives that on a terminal too, --local the\n"
+    "same with the local offset.\n"
+    "\n"
+    "Durations (--wait, --for, --overlap, --timeout) are a whole number and one unit:\n"
+    "500ms 10s 5m 24h 30d.\n";
+static const char text_ids[] =
+    "evt_...  an event; a producer's own id is used where it gave one\n"
+    "dlv_...  a delivery: an event on its way to one subscription\n"
+    "sub_...  a subscription, which has a unique name too\n"
+    "job_...  a replay, purge or other work of webhookd on many letters\n"
+    "rej_...  an outbox row that was refused\n"
+    "\n"
+    "A dead letter is a delivery that is dead: it keeps its dlv_ id. Wherever the id of\n"
+    "a delivery is wanted, an event's id means all of its deliveries. The receiver\n"
+    "knows the event's id: it is the webhook-id of every attempt and every replay.\n"
+    "\n"
+    "-q prints ids alone, one a line, and --ids-from - reads them:\n"
+    "  webhookctl dlq list -q --status 503 > ids; vi ids\n"
+    "  webhookctl dlq replay --ids-from ids\n";
+static const char text_json[] =
+    "-o json   one JSON document; a list is {\"items\":[...],\"next_cursor\":null|\"...\"}\n"
+    "-o jsonl  one item a line, as many as there are, in constant memory\n"
+    "-o id     one id a line, for xargs and --ids-from -\n"
+    "\n"
+    "Standard output is data, standard error is for people. Members may be added,\n"
+    "never taken away; what is unknown is null, never missing. Times are RFC 3339 UTC\n"
+    "with milliseconds, durations end in _seconds (a number), sizes in _bytes;\n"
+    "enumerations are lower snake case. Every shape has a JSON Schema in docs/schema,\n"
+    "and docs/schema/commands.json says which command prints which.\n"
+    "\n"
+    "Errors go to standard error, with -o json as {\"error\":{\"code\",\"message\",...}}:\n"
+    "branch on the exit status or on code, never on the message.\n";
+static const char text_environment[] =
+    "WEBHOOKD_CONFIG  the configuration file where -c is not given\n"
+    "NO_COLOR         not empty: nothing is coloured (--color always overrules it)\n"
+    "TERM             dumb: no colours, nothing is drawn over\n"
+    "TZ               the zone of the times on a terminal and of --local\n"
+    "\n"
+    "Standard output and standard error are judged apart: each is coloured, and cut to\n"
+    "the terminal's width, only where it is a terminal itself. In a pipe a table is\n"
+    "whole, whatever its width. Progress is drawn on a terminal and told in lines\n"
+    "elsewhere. Nothing is asked where standard input is no terminal, or with\n"
+    "--no-input: the message then names the flag that would have been the answer.\n"
+    "\n"
+    "What came from a partner (answers, headers, URLs, payloads) is escaped wherever\n"
+    "it is shown: no byte of it can move the cursor or pretend to be something else.\n";
+static const char text_columns[] =
+    "A list is a table. On a terminal it is cut to the terminal's width, with … where\n"
+    "something is missing, and columns at the end are left out where it is too narrow\n"
+    "(which is said). In a pipe it is whole.\n"
+    "\n"
+    "  --columns A,B   these columns, in this order; a name is the heading or the JSON\n"
+    "                  member, in lower case, with - for a blank: last-died\n"
+    "  --no-headers    without the first line\n"
+    "\n"
+    "  webhookctl dlq list --all --columns event,cause --no-headers | sort -k2\n"
+    "\n"
+    "A wrong name is answered with the names that are there. For programs -o jsonl is\n"
+    "the better way (webhookctl help json).\n";
+
+static void print_flags(FILE *to)
+{
+    fputs("Every command takes these; they may stand anywhere, and -- ends them:\n", to);
+    help_flags(to, FLAGS_GLOBAL);
+}
+
+static void print_filters(FILE *to)
+{
+    flag_mask mask = 0;
+
+    for (size_t i = FLAG_SUBSCRIPTION; i <= FLAG_LIMIT; i++)
+        mask |= FLAG_BIT(i);
+    help_flags(to, mask);
+}
+
+static void print_commands(FILE *to)
+{
+    help_commands(to, "");
+}
+
+static void print_exits(FILE *to)
+{
+    for (size_t i = 0; cli_exits[i].meaning; i++) {
+        char code[8];
+
+        snprintf(code, sizeof code, "%d", cli_exits[i].code);
+        help_entry(to, 5, code, cli_exits[i].meaning);
+    }
+}
+
+/* The whole table as Markdown. */
+static void print_reference(FILE *to)
+{
+    for (size_t i = 0; i < commands_n; i++) {
+        const struct command *c = &commands_table[i];
+
+        fprintf(to, "### webhookctl %s%s%s\n\n%s\n\n", c->words, *c->args ? " " : "", c->args,
+                c->help);
+        for (size_t k = 0; k < FLAGS; k++) {
+            const struct flag *f = &flags_table[k];
+
+            if (c->flags & FLAG_BIT(k))
+                fprintf(to, "- `--%s%s%s`: %s\n", f->name, f->value ? " " : "",
+                        f->value ? f->value : "", f->help);
+        }
+        fprintf(to, "%s    %s\n\nExit status: %s\n\n", c->flags ? "\n" : "", c->example, c->exits);
+    }
+}
+
+static json_t *words_array(const char *words)
+{
+    json_t *out = json_array();
+    char word[64];
+
+    for (size_t n = 0; args_word(words, n, word, sizeof word); n++)
+        json_array_append_new(out, json_string(word));
+    return out;
+}
+
+static json_t *rows_exits(void)
+{
+    json_t *out = json_array();
+
+    for (size_t i = 0; cli_exits[i].meaning; i++)
+        json_array_append_new(out, json_pack("{s:i,s:s}", "code", cli_exits[i].code, "meaning",
+                                             cli_exits[i].meaning));
+    return out;
+}
+
+static json_t *rows_flags(void)
+{
+    json_t *out = json_array();
+
+    for (size_t i = 0; i < FLAGS; i++) {
+        const struct flag *f = &flags_table[i];
+        char letter[2] = {f->letter, '\0'};
+
+        json_array_append_new(
+            out, json_pack("{s:s,s:s?,s:s?,s:b,s:o,s:b,s:s}", "flag", f->name, "letter",
+                           f->letter ? letter : NULL, "value", f->value, "repeatable", f->many,
+                           "words", f->words ? words_array(f->words) : json_null(), "global",
+                           (FLAGS_GLOBAL & FLAG_BIT(i)) != 0, "help", f->help));
+    }
+    return out;
+}
+
+static json_t *rows_commands(void)
+{
+    json_t *out = json_array();
+
+    for (size_t i = 0; i < commands_n; i++) {
+        const struct command *c = &commands_table[i];
+        json_t *flags = json_array(), *exits = json_array();
+        char code[8];
+
+        for (size_t k = 0; k < FLAGS; k++) {
+            if (c->flags & FLAG_BIT(k))
+                json_array_append_new(flags, json_string(flags_table[k].name));
+        }
+        for (size_t n = 0; args_word(c->exits, n, code, sizeof code); n++)
+            json_array_append_new(exits, json_integer(strtol(code, NULL, 10)));
+        json_array_append_new(
+            out, json_pack("{s:s,s:s,s:i,s:o,s:o,s:o,s:s,s:s}", "command", c->words, "args",
+                           c->args, "args_min", c->args_min, "args_max",
+                           c->args_max == COMMAND_ANY ? json_null() : json_integer(c->args_max),
+                           "flags", flags, "exits", exits, "help", c->help, "example", c->example));
+    }
+    return out;
+}
+
+const struct help_topic help_topics[] = {
+    {"replay", "sending dead letters again, from the first look to the proof", text_replay, NULL,
+     NULL},
+    {"filters", "how dead letters, deliveries and events are chosen", text_filters, print_filters,
+     NULL},
+    {"ids", "what the prefixes mean, and how ids travel from one command to another", text_ids,
+     NULL, NULL},
+    {"times", "how times are typed and shown", text_times, NULL, NULL},
+    {"columns", "tables, and which columns they have", text_columns, NULL, NULL},
+    {"json", "output for programs", text_json, NULL, NULL},
+    {"exit-codes", "what each exit status means", NULL, print_exits, rows_exits},
+    {"environment", "variables, terminals and pipes", text_environment, NULL, NULL},
+    {"flags", "what every command takes", NULL, print_flags, rows_flags},
+    {"commands", "every command in one line", NULL, print_commands, rows_commands},
+    {"reference", "every command with its flags, as Markdown", NULL, print_reference, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+const struct help_topic *help_topic_find(const char *name)
+{
+    for (size_t i = 0; help_topics[i].name; i++) {
+        if (strcmp(help_topics[i].name, name) == 0)
+            return &help_topics[i];
+    }
+    return NULL;
+}
+
+bool help_topic_print(FILE *to, const char *topic)
+{
+    const struct help_topic *t = help_topic_find(topic);
+
+    if (t == NULL)
+        return false;
+    if (t->text != NULL)
+        fputs(t->text, to);
+    if (t->print != NULL)
+        t->print(to);
+    return true;
+}
+
+json_t *help_topic_json(const struct help_topic *topic)
+{
+    char *text = NULL;
+    size_t n;
+
+    if (topic->rows != NULL)
+        return json_pack("{s:o,s:n}", "items", topic->rows(), "next_cursor");
+    FILE *to = open_memstream(&text, &n);
+
+    if (to != NULL) {
+        help_topic_print(to, topic->name);
+        fclose(to);
+    }
+    json_t *out = json_pack("{s:s,s:s,s:s}", "topic", topic->name, "about", topic->about, "text",
+                            text ? text : "");
+
+    free(text);
+    return out;
+}
