@@ -36,7 +36,8 @@ BENCH := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*.c))
 
 DEPS_BUILD := gcc make pkg-config libevent-dev libcurl4-openssl-dev libsqlite3-dev libssl-dev libyaml-dev \
               libjansson-dev libsmartcols-dev libc-ares-dev ca-certificates python3 sqlite3
-DEPS_TEST := libcmocka-dev clang libclang-rt-dev clang-format nginx-light openssl prometheus git
+DEPS_TEST := libcmocka-dev clang libclang-rt-dev clang-format nginx-light openssl prometheus git \
+             mandoc zsh fish python3-jsonschema
 DEPS_SOAK := strace faketime
 missing = $(shell for p in $(1); do dpkg-query -W -f='$${db:Status-Abbrev}' $$p 2>/dev/null | grep -q ^ii || echo $$p; done)
 PREFIX ?= /usr/local
@@ -117,6 +118,8 @@ install: build
 	install -m 644 $(BUILD)/webhookd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/webhookd.service
 	install -m 644 webhookd.conf.example README.md ARCHITECTURE.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/webhookd/
 	install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/webhookd/docs/
+	install -d $(DESTDIR)$(PREFIX)/share/doc/webhookd/docs/schema
+	install -m 644 docs/schema/*.json $(DESTDIR)$(PREFIX)/share/doc/webhookd/docs/schema/
 clean:
 	rm -rf build build-asan build-tsan build-fuzz build-clang
 

@@ -50,7 +50,9 @@ int cli_conf(struct cli *cli)
     enum err_code rc = conf_load(&cli->conf, cli->config_file, &problems);
 
     if (rc != OK) {
-        if (problems.len > 0)
+        if (problems.len > 0 && out_is_json(cli))
+            out_fail(cli, CLI_CONFIG, "config", "%s", problems.data);
+        else if (problems.len > 0)
             fputs(problems.data, stderr);
         else
             out_fail(cli, CLI_CONFIG, "config", "cannot read the configuration %s",

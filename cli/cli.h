@@ -67,6 +67,8 @@ int cli_run(int argc, char **argv);
  */
 void globals_terminals(struct cli *cli);
 int globals_read(struct cli *cli);
+/* How an error is told where the line could not be read to its end: as far as it was. */
+void globals_format(struct cli *cli);
 
 /* Loads the configuration once; 0, or 78 with every mistake printed. */
 int cli_conf(struct cli *cli);

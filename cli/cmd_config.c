@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/list.h"
 #include "cli/out.h"
 #include "policy/conf.h"
 
@@ -12,9 +12,16 @@ int cmd_config_check(struct cli *cli)
         cli->config_file = cli->args->words[0];
     int rc = cli_conf(cli);
 
-    if (rc == 0)
-        out_note("configuration %s is valid", cli->config_file);
-    return rc;
+    if (rc != 0)
+        return rc;
+    if (out_is_json(cli)) {
+        json_t *json = json_pack("{s:s,s:b}", "file", cli->config_file, "valid", 1);
+
+        out_json(json, cli->format == OUT_JSONL);
+        json_decref(json);
+    }
+    out_note("configuration %s is valid", cli->config_file);
+    return CLI_OK;
 }
 
 int cmd_config_show(struct cli *cli)
@@ -49,7 +56,6 @@ int cmd_config_reference(struct cli *cli)
         {"KEY", "key", OUT_LONG},         {"TYPE", "type", OUT_TEXT},
         {"DEFAULT", "default", OUT_TEXT}, {"RELOAD", "reloadable", OUT_TEXT},
         {"HELP", "help", OUT_TEXT},       OUT_COLUMNS_END};
-    struct out_table *t = cli->format == OUT_TABLE ? out_table_new(cli, columns) : NULL;
     struct buf text;
     json_t *items = json_array();
 
@@ -67,19 +73,12 @@ int cmd_config_reference(struct cli *cli)
             json_object_set_new(row, names[i], json_stringn(at, n));
             at += n + (at[n] == '\t');
         }
-        if (t != NULL)
-            out_table_row(t, row);
         json_array_append_new(items, row);
         at = next;
     }
-    if (t == NULL) {
-        json_t *whole = json_pack("{s:O,s:n}", "items", items, "next_cursor");
+    int rc = list_array(cli, items, "key", columns, "No keys.");
 
-        out_json(whole, false);
-        json_decref(whole);
-    }
-    out_table_print(t);
     json_decref(items);
     buf_fini(&text);
-    return CLI_OK;
+    return rc;
 }

@@ -156,7 +156,7 @@ static void reloaded_print(struct cli *cli, const struct answer *a)
     size_t i;
 
     if (cli->format == OUT_JSON || cli->format == OUT_JSONL) {
-        printf("%s\n", a->raw.data ? a->raw.data : "");
+        out_json_raw(a->raw.data, a->raw.len);
         return;
     }
     json_array_foreach(rows, i, row)
@@ -233,7 +233,7 @@ int cmd_log_level(struct cli *cli)
         if (cli->format == OUT_ID)
             puts(out_string(a.json, "level"));
         else if (cli->format != OUT_TABLE)
-            printf("%s\n", a.raw.data ? a.raw.data : "");
+            out_json_raw(a.raw.data, a.raw.len);
         else
             out_fields(cli, a.json, level_fields);
         if (level != NULL && for_ms == 0)

@@ -59,7 +59,7 @@ static void switch_print(const struct cli *cli, const struct answer *a)
         puts(json_is_true(json_object_get(a->json, "paused")) ? "paused" : "open");
     if (cli->format != OUT_TABLE) {
         if (cli->format != OUT_ID)
-            printf("%s\n", a->raw.data ? a->raw.data : "");
+            out_json_raw(a->raw.data, a->raw.len);
         return;
     }
     puts(json_is_true(json_object_get(a->json, "paused")) ? "egress is paused" : "egress is open");

@@ -32,10 +32,34 @@ int cmd_outbox_init(struct cli *cli)
                         table_name(cli));
     if (outbox_init(file, table_name(cli), cli_flag(cli, FLAG_WAL) != NULL, &created, &err) != OK)
         return out_fail_err(cli, &err);
+    if (out_is_json(cli)) {
+        json_t *json =
+            json_pack("{s:s,s:s,s:b}", "file", file, "table", table_name(cli), "created", created);
+
+        out_json(json, cli->format == OUT_JSONL);
+        json_decref(json);
+    }
     out_note(
         "%s: table %s %s. Next: INSERT INTO %s(type, payload) VALUES ('order.executed', '{}');",
         file, table_name(cli), created ? "created" : "was there already", table_name(cli));
     return CLI_OK;
+}
+
+/* The report's lines as an array. */
+static void check_json(const struct cli *cli, const char *file, bool fit, const struct buf *report)
+{
+    json_t *findings = json_array(), *json;
+
+    for (const char *at = report->data; *at;) {
+        size_t n = strcspn(at, "\n");
+
+        json_array_append_new(findings, json_stringn(at, n));
+        at += n + (at[n] == '\n');
+    }
+    json = json_pack("{s:s,s:s,s:b,s:o}", "file", file, "table", table_name(cli), "fit", fit,
+                     "findings", findings);
+    out_json(json, cli->format == OUT_JSONL);
+    json_decref(json);
 }
 
 int cmd_outbox_check(struct cli *cli)
@@ -50,7 +74,9 @@ int cmd_outbox_check(struct cli *cli)
     buf_init(&report, (size_t)1 << 20);
     enum err_code rc = outbox_check(file, table_name(cli), &report, &err);
 
-    if (report.len > 0)
+    if (report.len > 0 && out_is_json(cli))
+        check_json(cli, file, rc == OK, &report);
+    else if (report.len > 0)
         out_escaped(report.data, report.len, "");
     buf_fini(&report);
     if (rc == OK)

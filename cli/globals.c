@@ -84,6 +84,16 @@ static int timeout_read(struct cli *cli)
     return 0;
 }
 
+void globals_format(struct cli *cli)
+{
+    for (size_t i = 0; i < cli->args->given_n; i++) {
+        const struct args_given *g = &cli->args->given[i];
+
+        if (g->flag == FLAG_JSON || (g->flag == FLAG_OUTPUT && strncmp(g->value, "json", 4) == 0))
+            cli->format = OUT_JSON;
+    }
+}
+
 int globals_read(struct cli *cli)
 {
     int rc = format_read(cli);

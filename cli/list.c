@@ -100,7 +100,8 @@ int list_ids(struct cli *cli, const char *path, const struct filter_flags *f, si
 
 struct printing {
     const struct cli *cli;
-    const struct list *list;
+    const struct list *list; /* NULL: items that are at hand */
+    const char *id;          /* the member that -o id prints */
     struct out_table *table;
     json_t *items; /* -o json */
     size_t n;
@@ -109,10 +110,10 @@ struct printing {
 static bool print_item(void *arg, const json_t *item)
 {
     struct printing *p = arg;
-    const char *id = out_string(item, "id");
+    const char *id = out_string(item, p->id);
 
     p->n++;
-    if (p->list->seen != NULL)
+    if (p->list != NULL && p->list->seen != NULL)
         p->list->seen(p->list->seen_arg, item);
     switch (p->cli->format) {
     case OUT_TABLE:
@@ -131,29 +132,57 @@ static bool print_item(void *arg, const json_t *item)
     return ferror(stdout) == 0;
 }
 
+/* 0, or the exit status of columns that are not there. */
+static int print_begin(struct printing *p, const struct out_column *columns)
+{
+    if (p->cli->format == OUT_JSON)
+        p->items = json_array();
+    if (p->cli->format != OUT_TABLE || (p->table = out_table_new(p->cli, columns)) != NULL)
+        return 0;
+    return *p->cli->refused ? *p->cli->refused : CLI_INTERNAL;
+}
+
+static void print_end(struct printing *p, bool whole, const char *cursor, const char *empty)
+{
+    if (whole && p->cli->format == OUT_JSON) {
+        json_t *list =
+            json_pack("{s:O,s:s?}", "items", p->items, "next_cursor", *cursor ? cursor : NULL);
+
+        out_json(list, false);
+        json_decref(list);
+    }
+    json_decref(p->items);
+    out_table_print(p->table);
+    if (whole && p->n == 0)
+        out_note("%s", empty);
+}
+
+int list_array(struct cli *cli, const json_t *items, const char *id,
+               const struct out_column *columns, const char *empty)
+{
+    struct printing p = {.cli = cli, .id = id};
+    size_t i;
+    json_t *item;
+    int rc = print_begin(&p, columns);
+
+    if (rc != 0)
+        return rc;
+    json_array_foreach(items, i, item) print_item(&p, item);
+    print_end(&p, true, "", empty);
+    return 0;
+}
+
 int list_print(struct cli *cli, const struct list *l, size_t *shown, bool *more)
 {
-    struct printing p = {.cli = cli, .list = l};
+    struct printing p = {.cli = cli, .list = l, .id = "id"};
     char cursor[128];
+    int rc = print_begin(&p, l->columns);
 
-    if (cli->format == OUT_TABLE && (p.table = out_table_new(cli, l->columns)) == NULL)
-        return *cli->refused ? *cli->refused : CLI_INTERNAL;
-    if (cli->format == OUT_JSON)
-        p.items = json_array();
-    int rc = list_walk(cli, l->path, l->filter, l->limit, cursor, print_item, &p);
+    if (rc != 0)
+        return rc;
+    rc = list_walk(cli, l->path, l->filter, l->limit, cursor, print_item, &p);
 
-    if (rc == 0 && cli->format == OUT_JSON) {
-        json_t *whole = json_object();
-
-        json_object_set(whole, "items", p.items);
-        json_object_set_new(whole, "next_cursor", cursor[0] ? json_string(cursor) : json_null());
-        out_json(whole, false);
-        json_decref(whole);
-    }
-    json_decref(p.items);
-    out_table_print(p.table);
-    if (rc == 0 && p.n == 0)
-        out_note("%s", l->empty);
+    print_end(&p, rc == 0, cursor, l->empty);
     if (shown != NULL)
         *shown = p.n;
     if (more != NULL)

@@ -31,6 +31,10 @@ struct list {
 };
 /* *shown: how many; *more: there are others. Both may be NULL. */
 int list_print(struct cli *cli, const struct list *l, size_t *shown, bool *more);
+/* A list that is at hand already, in every format: items is an array of objects; with -o id their
+ * member id is printed. */
+int list_array(struct cli *cli, const json_t *items, const char *id,
+               const struct out_column *columns, const char *empty);
 /* list_print() with the filter flags and --limit read, and a word about the rest. */
 int list_command(struct cli *cli, const char *path, const struct out_column *columns,
                  const char *empty);

@@ -63,6 +63,8 @@ int cli_run(int argc, char **argv)
     int rc = args_parse(&args, argc, argv, &why);
 
     if (rc != 0)
+        globals_format(&cli);
+    if (rc != 0)
         out_fail(&cli, rc, "usage", "%s", why.data ? why.data : "wrong usage");
     else
         rc = run_row(&cli);

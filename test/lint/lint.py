@@ -81,6 +81,16 @@ def banned():
                 yield f"{path}:{number}: not called here: {line.strip()}"
 
 
+def terminals():
+    """What reaches a terminal goes through cli/out*.c: answers are escaped there, and colours are made there alone."""
+    for path in sources("cli/*.c"):
+        for number, line in enumerate(open(path, encoding="utf-8"), 1):
+            if re.search(r"(printf|puts|fwrite)\(.*raw\.data", line):
+                yield f"{path}:{number}: an answer is printed by out_json_raw()"
+            if re.search(r"\\(x1b|033|e)\b|\\(x1b|033)\[", line) and path != "cli/out_style.c":
+                yield f"{path}:{number}: escape sequences are made by out_style.c"
+
+
 def leftovers():
     for path in ours() + sources("test/**/*.[ch]", "test/**/*.py", "*.md", "Makefile"):
         if path.endswith("lint.py"):
@@ -170,7 +180,7 @@ def main():
     parser.add_argument("--build", default="build")
     args = parser.parse_args()
     os.chdir(ROOT)
-    checks = [("layers", layers), ("library headers", libraries), ("banned calls", banned), ("left-overs", leftovers),
+    checks = [("layers", layers), ("library headers", libraries), ("banned calls", banned), ("what reaches a terminal", terminals), ("left-overs", leftovers),
               ("opening paragraphs", opening), ("sizes", sizes), ("white space", white_space),
               ("ARCHITECTURE names every file", architecture)]
     if os.path.exists(f"{args.build}/webhookctl") and os.path.exists("test/lint/confdoc.py"):
