@@ -389,13 +389,8 @@ int client_judge(struct cli *cli, const struct answer *a, int on_invalid)
         return 0;
     int rc = cli_exit_of_status(a->status, code, on_invalid);
 
-    if (cli->format != OUT_TABLE && cli->format != OUT_ID && code != NULL) {
-        char *text = json_dumps(a->json, JSON_COMPACT);
-
-        fprintf(stderr, "%s\n", text ? text : "");
-        free(text);
-        return rc;
-    }
+    if (cli->format != OUT_TABLE && cli->format != OUT_ID && code != NULL)
+        return out_fail_json(rc, a->json);
     const char *target = out_string(a->json, "error.target");
 
     /* most messages begin with what they are about */

@@ -38,6 +38,42 @@ bool out_is_json(const struct cli *cli)
     return cli->format == OUT_JSON || cli->format == OUT_JSONL;
 }
 
+/* One hostile character as JSON may write it: in a string, where alone it can stand for itself. */
+static void json_escape(struct buf *out, uint32_t code)
+{
+    if (code < 0x10000)
+        buf_addf(out, "\\u%04x", (unsigned)code);
+    else
+        buf_addf(out, "\\u%04x\\u%04x", 0xd800u + ((code - 0x10000u) >> 10),
+                 0xdc00u + ((code - 0x10000u) & 0x3ffu));
+}
+
+static void json_print(FILE *to, const char *json, size_t n)
+{
+    const unsigned char *at = (const unsigned char *)json, *end = at + n;
+    struct buf safe;
+    uint32_t code = 0;
+    size_t step;
+
+    buf_init(&safe, n * 12 + 16);
+    for (; at < end; at += step) {
+        step = utf8_next(at, (size_t)(end - at), &code);
+        if (step == 0)
+            step = 1; /* no JSON of ours; nothing to be kept */
+        else if (code == '\n' || !utf8_is_hostile(code))
+            buf_add(&safe, at, step);
+        else if (code == '\t' || code == '\r') /* between tokens: in strings they are escaped */
+            buf_addc(&safe, ' ');
+        else
+            json_escape(&safe, code);
+    }
+    if (safe.len > 0)
+        fwrite(safe.data, 1, safe.len, to);
+    if (safe.len == 0 || safe.data[safe.len - 1] != '\n')
+        fputc('\n', to);
+    buf_fini(&safe);
+}
+
 int out_fail(const struct cli *cli, int exit_code, const char *code, const char *fmt, ...)
 {
     char text[1024], now[TEXT_TIME_MAX];
@@ -62,7 +98,10 @@ int out_fail(const struct cli *cli, int exit_code, const char *code, const char 
         text_escape_terminal(&line, text, strlen(text), true);
     }
     fflush(stdout);
-    fprintf(stderr, "%s\n", line.data ? line.data : "");
+    if (out_is_json(cli))
+        json_print(stderr, line.data ? line.data : "", line.len);
+    else
+        fprintf(stderr, "%s\n", line.data ? line.data : "");
     buf_fini(&line);
     return exit_code;
 }
@@ -269,40 +308,19 @@ void out_escaped(const char *text, size_t n, const char *indent)
     buf_fini(&safe);
 }
 
-/* One hostile character as JSON may write it: in a string, where alone it can stand for itself. */
-static void json_escape(struct buf *out, uint32_t code)
-{
-    if (code < 0x10000)
-        buf_addf(out, "\\u%04x", (unsigned)code);
-    else
-        buf_addf(out, "\\u%04x\\u%04x", 0xd800u + ((code - 0x10000u) >> 10),
-                 0xdc00u + ((code - 0x10000u) & 0x3ffu));
-}
-
 void out_json_raw(const char *json, size_t n)
 {
-    const unsigned char *at = (const unsigned char *)json, *end = at + n;
-    struct buf safe;
-    uint32_t code = 0;
-    size_t step;
+    json_print(stdout, json, n);
+}
 
-    buf_init(&safe, n * 12 + 16);
-    for (; at < end; at += step) {
-        step = utf8_next(at, (size_t)(end - at), &code);
-        if (step == 0)
-            step = 1; /* no JSON of ours; nothing to be kept */
-        else if (code == '\n' || !utf8_is_hostile(code))
-            buf_add(&safe, at, step);
-        else if (code == '\t' || code == '\r') /* between tokens: in strings they are escaped */
-            buf_addc(&safe, ' ');
-        else
-            json_escape(&safe, code);
-    }
-    if (safe.len > 0)
-        fwrite(safe.data, 1, safe.len, stdout);
-    if (safe.len == 0 || safe.data[safe.len - 1] != '\n')
-        putchar('\n');
-    buf_fini(&safe);
+int out_fail_json(int exit_code, const json_t *answer)
+{
+    char *text = json_dumps(answer, JSON_COMPACT);
+
+    fflush(stdout);
+    json_print(stderr, text ? text : "{}", text ? strlen(text) : 2);
+    free(text);
+    return exit_code;
 }
 
 void out_json(const json_t *value, bool lines)

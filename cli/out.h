@@ -17,6 +17,7 @@ __attribute__((format(printf, 1, 2))) void out_note(const char *fmt, ...);
 /* The error as a line, or with -o json as the API's error object; returns exit_code. */
 __attribute__((format(printf, 4, 5))) int out_fail(const struct cli *cli, int exit_code,
                                                    const char *code, const char *fmt, ...);
+int out_fail_json(int exit_code, const json_t *answer); /* the API's error object as it came */
 int out_fail_err(const struct cli *cli, const struct err *err); /* exit code by err->code */
 
 bool out_is_json(const struct cli *cli); /* -o json or jsonl */

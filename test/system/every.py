@@ -120,8 +120,9 @@ class World:
         os.chmod(headers, 0o600)
         d.subscribe(self.endpoint.url + path, "--name", "acme", "--header-file", headers, events="trade.*")
         d.subscribe(self.endpoint.url, "--name", "quiet", events="never.at.all")
+        field = "".join(c for c in self.text if c >= " " and c != "\x7f")[-100:]  # more is refused there
         row = lambda n, type: dict(type=type, event_id=f"E-{n}", payload=json.dumps({"text": self.text, self.text: n}, ensure_ascii=n % 2 == 0),
-                                   correlation_id=self.text, ordering_key=self.text, source=self.text, version=self.text,
+                                   correlation_id=field, ordering_key=f"{n}{field}", source=field, version=field,
                                    attributes=json.dumps({"subject": self.text}))
         d.insert(*[row(n, f"trade.{n % 3}") for n in range(self.LETTERS)])
         d.insert(*[row(1000 + n, f"bad {self.text}") for n in range(self.REJECTS)])
