@@ -140,9 +140,14 @@ static void fine(struct outbox_source *s, struct outbox *o)
 
 static enum err_code open_outbox(struct outbox_source *s, struct outbox *o, struct err *err)
 {
+    struct err permission = {0};
     enum err_code code = outbox_db_open(&o->db, o->path, o->table, err);
+    /* SQLite says "unable to open"; which permission is missing, and the fix, is worth more */
+    if ((code == ERR_IO || code == ERR_DENIED) &&
+        outbox_permissions(o->path, &permission) == ERR_DENIED)
+        *err = permission;
     if (code != OK)
-        return code;
+        return err->code;
     o->open = true;
     o->look = true;
     o->sweeping = o->sweep_fast = true;

@@ -127,6 +127,8 @@ enum err_code outbox_columns_find(struct sqlite3 *handle, const char *path, cons
 
 /* For the daemon: makes what is missing, names the permission that is missing. */
 enum err_code outbox_prepare(const char *path, const char *table, struct err *err);
+/* ERR_DENIED: what we may not do with a file that is there, and the fix. */
+enum err_code outbox_permissions(const char *path, struct err *err);
 
 /* ---- one configured outbox ---- */
 

@@ -209,7 +209,7 @@ static bool closed_folder(const char *path, char folder[PATH_TEXT_MAX])
 }
 
 /* Who cannot write into the folder cannot read a database in WAL mode: its -shm is made there. */
-static enum err_code check_permissions(const char *path, struct err *err)
+enum err_code outbox_permissions(const char *path, struct err *err)
 {
     char folder[PATH_TEXT_MAX];
     if (closed_folder(path, folder))
@@ -243,7 +243,7 @@ enum err_code outbox_check(const char *file, const char *table, struct buf *repo
                  errno_text(errno), file);
         return fail(err, ERR_INVALID, "%s is not fit to be an outbox", file);
     }
-    if (check_permissions(file, &why) != OK) {
+    if (outbox_permissions(file, &why) != OK) {
         buf_addf(report, "error: %s\n", why.text);
         c.errors++;
     } else {
@@ -253,7 +253,7 @@ enum err_code outbox_check(const char *file, const char *table, struct buf *repo
     if (rc == SQLITE_OK) {
         sqlite3_busy_timeout(handle, WAIT_MS);
         check_columns(&c, handle, file, table);
-    } else {
+    } else if (!c.errors) { /* else it was said why */
         buf_addf(report, "error: open %s: %s\n", file, sqlite3_errstr(rc));
         c.errors++;
     }
@@ -311,7 +311,7 @@ static enum err_code make_file(const char *path, struct err *err)
 enum err_code outbox_prepare(const char *path, const char *table, struct err *err)
 {
     bool ours = access(path, F_OK) != 0 && errno == ENOENT;
-    enum err_code code = ours ? make_file(path, err) : check_permissions(path, err);
+    enum err_code code = ours ? make_file(path, err) : outbox_permissions(path, err);
     if (code != OK)
         return code;
     return outbox_init(path, table, ours, NULL, err);

@@ -28,6 +28,7 @@ import os
 import pwd
 import re
 import shlex
+import shutil
 import signal
 import sys
 import time
@@ -184,15 +185,29 @@ class Machine(Daemon):
 
     def address(self, here, there):
         """A URL of this machine for that of the document, of the same length where it can be: tables stay in line."""
-        host = lambda url: url.split("/")[2]
+        host = here.split("/")[2]
         here += "-" * (len(there) - len(here))
         self.name(here, there)
-        self.name(host(here), host(there))
+        self.name(host, "203.0.113.7:443" if host.startswith("127.") else there.split("/")[2])
         return here
 
     def dead(self, n, what=None):
         """Waits until so many letters are dead."""
         wait_for(lambda: self.counts()["dead"] == n, what=what or f"{n} dead letters")
+
+    def become_nobody(self):
+        """From its next start on the daemon is no root, whoever runs this."""
+        if os.geteuid() != 0:
+            return
+        os.unlink(f"{self.dir}/bin/webhookd")
+        self.program = shutil.copy(harness.WEBHOOKD, f"{self.dir}/bin/webhookd")
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        self.wrap = nobody
+        self.tool("sudo", f'if [ "$1" = -u ]; then shift 2; exec {shlex.join(nobody)} "$@"; fi; exec "$@"')
+        os.chmod(self.dir, 0o755)
+        for folder, _, files in os.walk(self.dir):
+            for path in (folder, *(f"{folder}/{f}" for f in files)):
+                os.lchown(path, 65534, 65534)
 
     def service(self, verb):
         """systemctl VERB webhookd."""

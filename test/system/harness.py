@@ -205,6 +205,7 @@ class Daemon:
         self.write_conf((replace or CONF) + conf)
         self.log_path = f"{self.dir}/log"
         self.process = None
+        self.program = WEBHOOKD
         self.wrap = []  # a command that runs webhookd: strace, faketime, …
         if start:
             try:
@@ -220,7 +221,7 @@ class Daemon:
 
     def spawn(self):
         log = open(self.log_path, "ab")
-        self.process = subprocess.Popen([*self.wrap, WEBHOOKD, "-c", self.conf], stdin=subprocess.DEVNULL, stdout=log,
+        self.process = subprocess.Popen([*self.wrap, self.program, "-c", self.conf], stdin=subprocess.DEVNULL, stdout=log,
                                         stderr=log, env=self.env)
         log.close()
         return self.process

@@ -14,6 +14,23 @@ def pile_up(stage):
         yield
 
 
+@scene("Replay exactly the right ones, gently, and prove that they arrived")
+def exactly(stage):
+    with stage.machine(QUICK) as m, m.partner("acme", lambda request, n: 422 if int(request.id[4:]) > 24 else 503) as acme:
+        dead_trades(m, 1, 24)
+        dead_trades(m, 25, 27, type="trade.amended")
+        acme.answer = 200
+        acme.requests.clear()
+        stage.age()
+        yield
+        yield
+        assert not acme.requests
+        yield
+        assert sorted(acme.ids()) == sorted(f"TRD-{n}" for n in range(1, 25))
+        yield
+        m.dead(3)
+
+
 @scene("A replay must be slowed, paused or cancelled")
 def tame(stage):
     with stage.machine(QUICK) as m, m.partner("acme", 503) as acme:

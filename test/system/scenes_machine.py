@@ -1,11 +1,40 @@
 """Scenes of the runbook: trouble of our own: producers, configuration, disk, the daemon itself."""
 import contextlib
 import os
+import shutil
 import sqlite3
 
 from console import CONF
 from harness import wait_for
 from scenes import QUICK, scene, trades
+
+
+@scene("Rows stay in the outbox")
+def rows_stay(stage):
+    with stage.machine(start=False) as m:
+        trades_db = f"{m.dir}/outbox/outbox.db"
+        m.ctl("outbox", "init", trades_db, "--wal")
+        m.become_nobody()
+        m.start()
+        with m.partner("acme") as acme:
+            trades(m, 1, 2)
+            wait_for(lambda: len(acme.requests) == 2)
+            wait_for(lambda: m.counts()["delivered"] == 2)
+            shutil.copy(trades_db, f"{trades_db}.copy")  # somebody puts a copy back, as root
+            os.chmod(f"{trades_db}.copy", 0o600 if os.geteuid() == 0 else 0)
+            for more in ("-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(trades_db + more)
+            os.rename(f"{trades_db}.copy", trades_db)
+            trades(m, 3, 4)
+            wait_for(lambda: "event=outbox_failed" in m.log())
+            stage.age()
+            yield
+            if os.geteuid() == 0:
+                os.chown(trades_db, 65534, 65534)
+            os.chmod(trades_db, 0o660)
+            wait_for(lambda: "event=outbox_recovered" in m.log() and len(acme.requests) == 4)
+            yield
 
 
 @scene("Rows were rejected")
@@ -97,9 +126,9 @@ def one_event(stage):
 @scene("A configuration change did not take")
 def did_not_take(stage):
     with stage.machine() as m:
-        m.write_conf(CONF.replace("listen:", "lisen:"))
+        m.write_conf(CONF + "delivery: {timeout: 20s}\nretyr: {default: {max_retries: 8}}\n")
         yield
-        m.write_conf(CONF + "delivery: {timeout: 20s}\n")
+        m.write_conf(CONF + "delivery: {timeout: 20s}\nretry: {default: {max_retries: 8}}\n")
         yield
 
 
@@ -110,4 +139,10 @@ def who(stage):
         m.ctl("sub", "resume", "acme", "--note", "INC-377 is over")
         m.ctl("sub", "rotate-secret", "acme")
         stage.age()
+        yield
+
+
+@scene("Alerts")
+def alerts(stage):
+    with stage.machine():
         yield

@@ -150,11 +150,15 @@ def blocked(stage):
 @scene("The backlog grows, the oldest due delivery is old")
 def backlog(stage):
     over = threading.Event()
-    slow = lambda request, n: over.wait(60) and 200
+    slow = lambda request, n: 200 if n <= 3 else over.wait(60) and 200
     with stage.machine("delivery: {timeout: 60s}\n") as m, m.partner("acme", slow, "--concurrency", "4"), m.partner("globex", events="fill.*"):
-        trades(m, 1, 200)
+        for n in range(1, 4):
+            trades(m, n, n)
+            wait_for(lambda: m.counts()["delivered"] == n)
+        trades(m, 4, 200)
         wait_for(lambda: m.counts()["in_flight"] == 4 and sum(m.counts().values()) == 200)
         stage.age()
+        yield
         yield
         over.set()
 
