@@ -24,6 +24,7 @@ Paths and endpoints of the test's machine are shown as those of an installation 
 import concurrent.futures
 import contextlib
 import difflib
+import io
 import os
 import pwd
 import re
@@ -45,6 +46,7 @@ COLUMNS = 120
 PLAYERS = 4  # scenes at a time: they wait more than they work
 IDS = r"\b(?:dlv|sub|job|evt|rej|par|att|aud|key|req)_[0-9A-Z]{6,}"
 QUESTION = re.compile(r"(\[y/N\]|to confirm:) (\S+)$", re.M)
+ASKS = re.compile(r"(\[y/N\]|to confirm:) $")
 BAR = re.compile(r"\[[=#>. -]{8,}\]|[▁▂▃▄▅▆▇█]{3,}")
 SPAN = r"\d+(?:\.\d+)? ?(?:us|µs|ms|s|m|h|d)\b(?: \d+[smhd]\b)*"
 MASKS = [
@@ -304,13 +306,18 @@ class Stage:
         return shown
 
     def answer(self, t, output):
-        for question, answer in QUESTION.findall(output):
-            asked = len(re.findall(re.escape(question), t.shown))
-            t.wait(lambda t: len(re.findall(re.escape(question) + " $", t.shown, re.M)) > asked or t.closed)
-            t.type(answer + "\n")
-        if "^C" in output:
-            t.wait(lambda t: BAR.search(t.shown) or t.closed)
-            t.type("\x03")
+        """What somebody types behind questions: what the document shows, or yes."""
+        answers, interrupt = [answer for _, answer in QUESTION.findall(output)], "^C" in output
+        while True:
+            t.wait(lambda t: t.closed or ASKS.search(t.shown) or interrupt and BAR.search(t.shown))
+            if t.closed:
+                return
+            if ASKS.search(t.shown):
+                t.type((answers.pop(0) if answers else "y") + "\n")
+                t.wait(lambda t: t.closed or not ASKS.search(t.shown))
+            else:
+                t.type("\x03")
+                interrupt = False
 
 
 class Scenes:
@@ -345,12 +352,14 @@ class Scenes:
     def played(self, heading, writing=False):
         """(blocks of today, faults, why it cannot be played here) of one section."""
         stage = Stage(heading, dict(sections(self.text()))[heading], writing)
+        said = io.StringIO()  # the log of a machine whose scene failed
         try:
-            stage.play(self.scenes[heading])
+            with contextlib.redirect_stdout(said):
+                stage.play(self.scenes[heading])
         except unittest.SkipTest as why:
             return [], [], str(why)
         except Exception:
-            stage.fault(traceback.format_exc())
+            stage.fault(said.getvalue()[-3000:] + traceback.format_exc())
         return stage.today, stage.faults, None
 
     def write(self, chosen):
