@@ -60,6 +60,7 @@ MASKS = [
     (re.compile(rf"[+-]?{SPAN}"), "SPAN"),
     (re.compile(r"\b\d+(\.\d+)? ?([KMGT]i?B|bytes|B)\b"), "SIZE"),
     (BAR, "BAR"),
+    (re.compile(r"\b(Delivered/s +)[\d.]+"), r"\1N"),
     (re.compile(r"\S*…"), "…"),  # cut where the width of the columns before it left no room
     (re.compile(r"\b([Pp]id|process)([ =]+)\d+"), r"\1\2N"),
     (re.compile(r"(?<=[a-z0-9]):\d{4,5}\b"), ":PORT"),
