@@ -175,7 +175,9 @@ def blocked_key(stage):
         yield
         mended.append(True)
         yield
-        wait_for(lambda: acme.ids()[-2:] == ["TRD-2", "TRD-3"])
+        wait_for(lambda: m.counts()["delivered"] == 3)
+        assert acme.ids()[-2:] == ["TRD-2", "TRD-3"], acme.ids()
+        yield
 
 
 @scene("A secret leaked")
