@@ -109,6 +109,15 @@ int64_t api_new_num(struct api_call *c)
     return id_next(intake_ids(c->api->intake), c->now_ms);
 }
 
+enum err_code api_deed(struct api_call *c, int64_t delivery, enum deed_kind kind)
+{
+    struct deed deed = {.delivery = delivery,
+                        .at_ms = c->now_ms,
+                        .kind = kind,
+                        .actor = c->req->actor ? c->req->actor : "unknown"};
+    return c->ops->deed_put(c->b, &deed, c->err);
+}
+
 enum err_code api_audit(struct api_call *c, const char *action, const char *target,
                         const char *detail)
 {

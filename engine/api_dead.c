@@ -232,6 +232,8 @@ enum err_code h_dead_purge(struct api_call *c)
     for (size_t i = 0; rc == OK && i < n; i++) {
         struct settled out = {0};
         rc = c->ops->dead_purge(c->b, rows[i].delivery.num, 0, 0, c->now_ms, &out, c->err);
+        if (rc == OK)
+            rc = api_deed(c, rows[i].delivery.num, DEED_PURGED);
         purged += rc == OK;
         if (rc == OK && out.next_due_ms)
             changes_wake(&c->resp->changes, rows[i].sub_num, out.next_due_ms);

@@ -44,6 +44,8 @@ enum err_code api_audit(struct api_call *c, const char *action, const char *targ
 /* api_fail() with the lines as its "details". */
 void api_fail_lines(struct api_response *resp, int status, const char *code, const char *message,
                     const struct buf *lines);
+/* The caller did this to a delivery, now: its trace tells. (What a job does, its step writes.) */
+enum err_code api_deed(struct api_call *c, int64_t delivery, enum deed_kind kind);
 int64_t api_new_num(struct api_call *c); /* on the writing thread */
 
 /* ---- api_util.c: members of a body, parameters of a query ---- */

@@ -153,6 +153,8 @@ static enum err_code import_line(struct api_call *c, struct import *im, const ch
         rc = bind(c, &mem, &l, &unbound);
         if (rc == OK)
             rc = c->ops->dead_import(c->b, &l, attempts, attempts_n, &why);
+        if (rc == OK)
+            rc = api_deed(c, l.delivery.num, DEED_IMPORTED);
     }
     arena_fini(&mem);
     if (rc == OK) {

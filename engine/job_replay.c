@@ -80,6 +80,10 @@ static enum err_code replay_one(struct job_slice *s, struct job *job, const stru
         job->excluded++; /* purged, replayed by another, or its subscription is gone */
         return OK;
     }
+    struct deed deed = {
+        .delivery = d->delivery.num, .at_ms = s->now_ms, .kind = DEED_REPLAYED, .job = job->num};
+    if (rc == OK)
+        rc = s->b->ops->deed_put(s->b, &deed, err);
     if (rc != OK)
         return rc;
     job->queued++;

@@ -245,6 +245,13 @@ struct backend_ops {
                                  const struct attempt *, size_t attempts_n, struct err *);
     enum err_code (*dead_note)(struct backend *, int64_t num, const char *note, struct err *);
 
+    /* ---- what was done to deliveries ---- */
+    /* One of its kind at a time: the same again at the same ms takes its place. Gone with the
+     * delivery. */
+    enum err_code (*deed_put)(struct backend *, const struct deed *, struct err *);
+    enum err_code (*deed_list)(struct backend *, int64_t delivery, struct arena *,
+                               struct deed **out, size_t *n, struct err *); /* in order of time */
+
     /* ---- jobs ---- */
     enum err_code (*job_put)(struct backend *, const struct job *, struct err *);
     /* Everything but num, kind, created_ms, and but the outcome counters delivered and dead_again.

@@ -5,7 +5,7 @@
  *   backend_memory_index.c  what follows from the rows: ready, lines, expiry, counts
  *   backend_memory_sub.c    partners, subscriptions, secrets
  *   backend_memory_event.c  events, deliveries: put and read
- *   backend_memory_attempt.c attempts: put and read
+ *   backend_memory_attempt.c attempts, deeds: put and read
  *   backend_memory_move.c   claim, heads, settle, kill: the moves of a delivery
  *   backend_memory_dead.c   dead letters
  *   backend_memory_misc.c   jobs, intake's memory, audit, meta, counts
@@ -74,6 +74,7 @@ enum mem_table {
     MEM_ATTEMPT,  /* delivery, n */
     MEM_DEAD,     /* num: struct dead_letter */
     MEM_PURGED,   /* num: struct mem_purged */
+    MEM_DEED,     /* delivery, at_ms, kind */
     MEM_JOB,      /* num */
     MEM_MARK,     /* outbox name: struct mem_mark */
     MEM_TAKEN,    /* outbox name, seq, digest: struct mem_taken */
@@ -280,6 +281,9 @@ enum err_code mem_dead_import(struct backend *, const struct dead_letter *, cons
                               size_t, struct err *);
 enum err_code mem_dead_note(struct backend *, int64_t, const char *, struct err *);
 
+enum err_code mem_deed_put(struct backend *, const struct deed *, struct err *);
+enum err_code mem_deed_list(struct backend *, int64_t, struct arena *, struct deed **, size_t *,
+                            struct err *);
 enum err_code mem_job_put(struct backend *, const struct job *, struct err *);
 enum err_code mem_job_update(struct backend *, const struct job *, struct err *);
 enum err_code mem_job_get(struct backend *, int64_t, struct arena *, struct job *, struct err *);

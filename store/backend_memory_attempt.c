@@ -1,4 +1,5 @@
-/* store/backend_memory_attempt.c: attempts are put and read: those of one delivery, and of all. */
+/* store/backend_memory_attempt.c: attempts are put and read: those of one delivery, and of all; what
+ * somebody did to a delivery. */
 #include "store/backend_memory.h"
 
 #include <string.h>
@@ -94,5 +95,29 @@ enum err_code mem_attempt_find(struct backend *b, const struct filter *f, size_t
     if (!page.more && !f->newest_first)
         page.at = page.last;
     *out = page;
+    return OK;
+}
+
+/* ---- what somebody did to a delivery ---- */
+enum err_code mem_deed_put(struct backend *b, const struct deed *d, struct err *err)
+{
+    (void)err;
+    mem_put(mem_db(b), MEM_DEED, (struct mem_key){.a = d->delivery, .b = d->at_ms, .c = d->kind},
+            d);
+    return OK;
+}
+
+enum err_code mem_deed_list(struct backend *b, int64_t delivery, struct arena *a, struct deed **out,
+                            size_t *n, struct err *err)
+{
+    void *rows = NULL;
+    size_t rows_n = 0;
+    struct mem_key first = {.a = delivery, .b = INT64_MIN, .c = INT64_MIN};
+    (void)err;
+    for (const struct mem_node *i = mem_from(mem_db(b), MEM_DEED, first);
+         i != NULL && i->key.a == delivery; i = i->next[0])
+        mem_read(&mem_layouts[MEM_DEED], i->row, mem_push(a, &rows, &rows_n, sizeof(**out)), a);
+    *out = rows;
+    *n = rows_n;
     return OK;
 }

@@ -64,6 +64,7 @@ const struct mem_layout mem_layouts[MEM_TABLES] = {
                   offsetof(struct event_rec, payload),
          .bytes_n = offsetof(struct mem_purged, letter) + offsetof(struct dead_letter, event) +
                     offsetof(struct event_rec, payload_bytes)},
+    [MEM_DEED] = {.size = sizeof(struct deed), .texts = {offsetof(struct deed, actor)}},
     [MEM_JOB] = {.size = sizeof(struct job),
                  .texts = {offsetof(struct job, filter), offsetof(struct job, actor),
                            offsetof(struct job, note)}},

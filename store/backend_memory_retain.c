@@ -43,6 +43,10 @@ static void delivery_drop(struct backend *b, struct mem_key key, int64_t before_
     for (const struct mem_node *i;
          (i = mem_from(db, MEM_ATTEMPT, key)) != NULL && i->key.a == key.a;)
         mem_drop(db, MEM_ATTEMPT, i->key);
+    struct mem_key deeds = {.a = key.a, .b = INT64_MIN, .c = INT64_MIN};
+    for (const struct mem_node *i;
+         (i = mem_from(db, MEM_DEED, deeds)) != NULL && i->key.a == key.a;)
+        mem_drop(db, MEM_DEED, i->key);
     mem_drop(db, MEM_DELIVERY, key);
     if (has_delivery(db, event))
         mem_payload_unused(db, event);

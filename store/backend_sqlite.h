@@ -5,7 +5,7 @@
  *   backend_sqlite_query.c   lists: a filter as a WHERE
  *   backend_sqlite_sub.c     partners, subscriptions, secrets
  *   backend_sqlite_event.c   events: put, get, list; deliveries as rows to read
- *   backend_sqlite_attempt.c attempts as rows to read: of one delivery, of all
+ *   backend_sqlite_attempt.c attempts as rows to read: of one delivery, of all; deeds
  *   backend_sqlite_claim.c   what is due
  *   backend_sqlite_settle.c  the moves of a delivery: settle, kill, the ordering key's line
  *   backend_sqlite_dead.c    the moves of a dead letter: replay, note
@@ -112,6 +112,9 @@ enum sq_slot {
     SQ_IMPORT_SUB,
     SQ_IMPORT_PARTNER,
     SQ_IMPORT_ATTEMPTS_DEL,
+    SQ_DEED_PUT,
+    SQ_DEED_LIST,
+    SQ_DEED_DEL,
     SQ_JOB_PUT,
     SQ_JOB_UPDATE,
     SQ_JOB_GET,
@@ -390,6 +393,9 @@ enum err_code sq_dead_import(struct backend *, const struct dead_letter *, const
                              size_t, struct err *);
 enum err_code sq_dead_note(struct backend *, int64_t, const char *, struct err *);
 
+enum err_code sq_deed_put(struct backend *, const struct deed *, struct err *);
+enum err_code sq_deed_list(struct backend *, int64_t, struct arena *, struct deed **, size_t *,
+                           struct err *);
 enum err_code sq_job_put(struct backend *, const struct job *, struct err *);
 enum err_code sq_job_update(struct backend *, const struct job *, struct err *);
 enum err_code sq_job_get(struct backend *, int64_t, struct arena *, struct job *, struct err *);

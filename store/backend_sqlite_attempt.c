@@ -1,4 +1,5 @@
-/* store/backend_sqlite_attempt.c: attempts are read: those of one delivery, and those of all.
+/* store/backend_sqlite_attempt.c: attempts are read: those of one delivery, and those of all; what
+ * somebody did to a delivery.
  *
  * No index says whose an attempt is or how it ended: it would cost every attempt a write. Rows grow
  * with time, so a list over all walks from the end, and a page is over after so many rows looked
@@ -252,4 +253,41 @@ enum err_code sq_attempt_find(struct backend *b, const struct filter *f, size_t 
         page.at = page.last;
     *out = page;
     return OK;
+}
+
+/* ---- what somebody did to a delivery ---- */
+enum err_code sq_deed_put(struct backend *b, const struct deed *d, struct err *err)
+{
+    return sq_run(sq_of(b), SQ_DEED_PUT, err,
+                  "INSERT OR REPLACE INTO deed(delivery, at_ms, kind, job, actor)"
+                  " VALUES(?1, ?2, ?3, ?4, ?5)",
+                  "llilt", d->delivery, d->at_ms, (int)d->kind, d->job, d->actor);
+}
+
+static void read_deed(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
+{
+    struct deed *d = row;
+    memset(d, 0, sizeof(*d));
+    d->delivery = sqlite3_column_int64(st, 0);
+    d->at_ms = sqlite3_column_int64(st, 1);
+    d->kind = (enum deed_kind)sqlite3_column_int(st, 2);
+    d->job = sqlite3_column_int64(st, 3);
+    d->actor = sq_text(st, 4, a, bad);
+}
+
+enum err_code sq_deed_list(struct backend *b, int64_t delivery, struct arena *a, struct deed **out,
+                           size_t *n, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    sqlite3_stmt *st;
+    void *rows;
+    enum err_code code = sq_open(q, SQ_DEED_LIST, &st, err,
+                                 "SELECT delivery, at_ms, kind, job, actor FROM deed"
+                                 " WHERE delivery = ?1 ORDER BY at_ms, kind",
+                                 "l", delivery);
+    if (code == OK)
+        code = sq_take_all(q, st, read_deed, sizeof(**out), a, &rows, n, err);
+    if (code == OK)
+        *out = rows;
+    return code;
 }

@@ -82,6 +82,8 @@ static enum err_code delivery_delete(struct sq *q, int64_t num, struct err *err)
         code = sq_run(q, SQ_RETAIN_ATTEMPTS_DEL, err, "DELETE FROM attempt WHERE delivery = ?1",
                       "l", num);
     if (code == OK)
+        code = sq_run(q, SQ_DEED_DEL, err, "DELETE FROM deed WHERE delivery = ?1", "l", num);
+    if (code == OK)
         code =
             sq_run(q, SQ_RETAIN_DELIVERY_DEL, err, "DELETE FROM delivery WHERE num = ?1", "l", num);
     if (code == OK)

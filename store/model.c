@@ -190,6 +190,8 @@ static const char *const CAUSE_NAMES[] = {
     [CAUSE_SUBSCRIPTION_DELETED] = "subscription_deleted",
     [CAUSE_OPERATOR] = "operator",
 };
+static const char *const DEED_NAMES[] = {"replayed", "resent",    "purged",
+                                         "restored", "discarded", "imported"};
 static const char *const SUB_STATE_NAMES[] = {
     [SUB_ACTIVE] = "active",
     [SUB_PAUSED] = "paused",
@@ -278,6 +280,11 @@ bool cause_parse(const char *word, enum cause *out)
         return false;
     *out = (enum cause)v;
     return true;
+}
+
+const char *deed_kind_name(enum deed_kind k)
+{
+    return name_of(DEED_NAMES, COUNT(DEED_NAMES), (int)k);
 }
 
 const char *sub_state_name(enum sub_state s)

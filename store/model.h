@@ -224,6 +224,24 @@ struct dead_letter {
     const char *note;
 };
 
+/* What somebody did to a delivery: its life beside its attempts. Written with the doing, by whoever
+ * calls the operation that does it. */
+enum deed_kind {
+    DEED_REPLAYED,
+    DEED_RESENT, /* of the new delivery; delivery.original says of which it is a copy */
+    DEED_PURGED, /* a dead letter */
+    DEED_RESTORED,
+    DEED_DISCARDED, /* one that was open */
+    DEED_IMPORTED,
+    DEED_KINDS
+};
+struct deed {
+    int64_t delivery, at_ms;
+    enum deed_kind kind;
+    int64_t job;       /* that did it, 0: none */
+    const char *actor; /* where no job did it */
+};
+
 /* A dead letter that was purged and can be restored. */
 struct purged {
     int64_t num; /* of its delivery */
@@ -330,6 +348,7 @@ const char *outcome_name(enum outcome o);
 bool outcome_parse(const char *word, enum outcome *out);
 const char *cause_name(enum cause c); /* CAUSE_NONE: NULL */
 bool cause_parse(const char *word, enum cause *out);
+const char *deed_kind_name(enum deed_kind k);
 const char *sub_state_name(enum sub_state s);
 const char *job_state_name(enum job_state s);
 bool job_state_parse(const char *word, enum job_state *out);

@@ -152,10 +152,16 @@ static const char SCHEMA_2_TRAFFIC[] =
     "  last_failure_outcome INTEGER NOT NULL, in_row INTEGER NOT NULL,"
     "  failing_since_ms INTEGER NOT NULL);";
 
+/* What somebody did to a delivery; few deliveries have any. */
+static const char SCHEMA_2_DEEDS[] =
+    "CREATE TABLE deed(delivery INTEGER, at_ms INTEGER, kind INTEGER, job INTEGER NOT NULL,"
+    "  actor TEXT, PRIMARY KEY(delivery, at_ms, kind)) WITHOUT ROWID;";
+
 /* Each migration: its parts, NULL-terminated. */
 static const char *const MIGRATIONS[SCHEMA_VERSION][8] = {
     {SCHEMA_1_CONFIGURED, SCHEMA_1_HOT, SCHEMA_1_COLD, NULL},
-    {SCHEMA_2_DELIVERY, SCHEMA_2_PURGED, SCHEMA_2_DEAD_FACTS, SCHEMA_2_TRAFFIC, NULL},
+    {SCHEMA_2_DELIVERY, SCHEMA_2_PURGED, SCHEMA_2_DEAD_FACTS, SCHEMA_2_TRAFFIC, SCHEMA_2_DEEDS,
+     NULL},
 };
 
 #endif

@@ -89,6 +89,19 @@ static inline void dump_found(struct bed *bed, bool newest_first, struct buf *ou
     } while (page.more);
 }
 
+static inline void dump_deeds(struct bed *bed, int64_t delivery, struct buf *out)
+{
+    struct deed *list;
+    size_t n;
+    OK_OR_DIE(bed, bed->ops->deed_list(bed->b, delivery, &bed->a, &list, &n, &bed->err));
+    for (size_t i = 0; i < n; i++) {
+        buf_addf(out, "  deed d%" PRId64 " %" PRId64 " %s j%" PRId64, list[i].delivery,
+                 list[i].at_ms, deed_kind_name(list[i].kind), list[i].job);
+        dump_text(out, "by", list[i].actor);
+        buf_addc(out, '\n');
+    }
+}
+
 static inline void dump_subs(struct bed *bed, struct buf *out)
 {
     struct subscription *list;
@@ -165,6 +178,7 @@ static inline void dump_deliveries(struct bed *bed, struct buf *out, int64_t see
             dump_delivery(out, &list[i]);
             buf_addc(out, '\n');
             dump_attempts(bed, list[i].num, out);
+            dump_deeds(bed, list[i].num, out);
             seen[list[i].state]++;
             f.after_num = list[i].num;
         }

@@ -426,12 +426,44 @@ static void attempts_are_followed(void **state)
     assert_int_equal(page.at, page.last);
 }
 
+/* In order of time, one of a kind at a time; gone with the delivery. */
+static void deeds_are_kept(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", 0), d = bed_emit(bed, sub, "e", NULL, T0);
+    const struct deed deeds[] = {{d, T0 + 30, DEED_PURGED, 0, "uid:7 ana"},
+                                 {d, T0 + 20, DEED_REPLAYED, 77, NULL},
+                                 {d + 1, T0 + 20, DEED_IMPORTED, 0, "uid:7 ana"},
+                                 {d, T0 + 30, DEED_RESTORED, 78, NULL},
+                                 {d, T0 + 20, DEED_REPLAYED, 79, NULL}};
+    struct deed *list;
+    size_t n;
+    for (size_t i = 0; i < sizeof(deeds) / sizeof(deeds[0]); i++)
+        OK_OR_DIE(bed, bed->ops->deed_put(bed->b, &deeds[i], &bed->err));
+    OK_OR_DIE(bed, bed->ops->deed_list(bed->b, d, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 3);
+    assert_int_equal(list[0].kind, DEED_REPLAYED);
+    assert_int_equal(list[0].job, 79);
+    assert_null(list[0].actor);
+    assert_int_equal(list[1].kind, DEED_PURGED);
+    assert_int_equal(list[1].at_ms, T0 + 30);
+    assert_string_equal(list[1].actor, "uid:7 ana");
+    assert_int_equal(list[2].kind, DEED_RESTORED);
+    bed_settle(bed, d, SETTLE_DELIVERED, T0 + 1);
+    OK_OR_DIE(bed, bed->ops->retain(bed->b, RETAIN_DELIVERED, T0 + 2, 10, &n, &bed->err));
+    OK_OR_DIE(bed, bed->ops->deed_list(bed->b, d, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 0);
+    OK_OR_DIE(bed, bed->ops->deed_list(bed->b, d + 1, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_BOTH(put_and_get),       ON_BOTH(duplicate_and_conflict), ON_BOTH(fan_out),
         ON_BOTH(event_lists),       ON_BOTH(delivery_lists),         ON_BOTH(counts_follow),
         ON_BOTH(attempts_are_kept), ON_BOTH(attempts_are_found),     ON_BOTH(attempts_are_followed),
+        ON_BOTH(deeds_are_kept),
     };
     return cmocka_run_group_tests_name("conformance: events", tests, NULL, NULL);
 }

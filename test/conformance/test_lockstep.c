@@ -202,6 +202,9 @@ static void step_dead(struct walk *w)
             code[i] =
                 bed->ops->dead_replay(bed->b, num, job, w->now + (int)what, w->now, &bed->err);
     }
+    struct deed deed = {num, w->now, (enum deed_kind)what, job, what == 1 ? "ana" : NULL};
+    for (int i = 0; i < PAIR; i++)
+        OK_OR_DIE(&w->pair[i], w->pair[i].ops->deed_put(w->pair[i].b, &deed, &w->pair[i].err));
     if (agreed(w, "dead", code) && what == 0)
         same(w, "purge next", out[0].next_due_ms, out[1].next_due_ms);
 }
