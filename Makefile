@@ -120,6 +120,11 @@ install: build
 	install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/webhookd/docs/
 	install -d $(DESTDIR)$(PREFIX)/share/doc/webhookd/docs/schema
 	install -m 644 docs/schema/*.json $(DESTDIR)$(PREFIX)/share/doc/webhookd/docs/schema/
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+	  $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(BUILD)/webhookctl completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/webhookctl
+	$(BUILD)/webhookctl completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_webhookctl
+	$(BUILD)/webhookctl completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/webhookctl.fish
 clean:
 	rm -rf build build-asan build-tsan build-fuzz build-clang
 

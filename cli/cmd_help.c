@@ -8,7 +8,14 @@
 
 int cmd_completion(struct cli *cli)
 {
-    if (completion_print(stdout, cli->args->words[0]))
+    const struct args *a = cli->args;
+
+    if (strcmp(a->words[0], "words") == 0) /* what the scripts ask */
+        return completion_words(cli, a->words + 1, a->words_n - 1);
+    if (a->words_n > 1)
+        return out_fail(cli, CLI_USAGE, "usage", "unexpected argument '%s'; one shell at a time",
+                        a->words[1]);
+    if (completion_print(stdout, a->words[0]))
         return CLI_OK;
     return out_fail(cli, CLI_USAGE, "usage", "no completion for '%s'; bash, zsh and fish are there",
                     cli->args->words[0]);

@@ -248,7 +248,7 @@ const struct command commands_table[] = {
      WRITES, cmd_egress_resume},
     {"audit list", F(LIMIT) | F(ALL), "", 0, 0, "who changed what, newest first",
      "webhookctl audit list", READS, cmd_audit_list},
-    {"completion", 0, "bash|zsh|fish", 1, 1, "print a completion script",
+    {"completion", 0, "bash|zsh|fish", 1, COMMAND_ANY, "print a completion script",
      "webhookctl completion bash > /etc/bash_completion.d/webhookctl", "0 64", cmd_completion},
     {"help", 0, "[COMMAND...|TOPIC]", 0, COMMAND_ANY,
      "what to type first; help on a command or a topic (replay, filters, exit-codes, ...)",

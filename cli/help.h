@@ -30,5 +30,7 @@ json_t *help_topic_json(const struct help_topic *topic);
 
 /* ---- completion.c ---- */
 bool completion_print(FILE *to, const char *shell); /* false: no such shell */
+/* What may stand in the place of the last of words, one a line: "WORD<tab>what it is". */
+int completion_words(struct cli *cli, const char *const *words, size_t n);
 
 #endif

@@ -351,31 +351,5 @@ class Saying(unittest.TestCase):
                 self.assertIn(says, d.ctl(*args, check=status, raw=True).stderr)
 
 
-class Completion(unittest.TestCase):
-    def complete(self, d, line):
-        script = ('eval "$("$CTL" completion bash)"; COMP_WORDS=($LINE); [[ $LINE == *" " ]] && COMP_WORDS+=("");'
-                  'COMP_CWORD=$((${#COMP_WORDS[@]}-1)); COMPREPLY=(); _webhookctl; printf "%s\\n" "${COMPREPLY[@]}"')
-        # the words before the script's own: the program must be found by its name, with its configuration
-        env = dict(os.environ, CTL=WEBHOOKCTL, LINE=line, WEBHOOKD_CONFIG=d.conf,
-                   PATH=os.path.dirname(os.path.abspath(WEBHOOKCTL)) + ":" + os.environ["PATH"])
-        done = subprocess.run(["bash", "-c", "set -f; " + script], capture_output=True, text=True, env=env)
-        self.assertEqual(done.stderr, "")
-        return done.stdout.split()
-
-    def test_bash(self):
-        with Daemon() as d, Receiver() as r:
-            d.subscribe(r.url, "--name", "acme-settle")
-            rows = (("webhookctl dl", ["dlq"]), ("webhookctl dlq re", ["replay"]), ("webhookctl -o json dlq re", ["replay"]),
-                    ("webhookctl outbox rejects re", ["retry"]), ("webhookctl sub pa", ["pause"]), ("webhookctl job pa", ["pause"]),
-                    ("webhookctl dlq replay --ra", ["--rate"]), ("webhookctl dlq list --cause ret", ["retries_exhausted"]),
-                    ("webhookctl dlq list --cause = ret", ["retries_exhausted"]), ("webhookctl dlq list --limit ", []),
-                    ("webhookctl dlq list -s acme-settle --cau", ["--cause"]), ("webhookctl dlq list --limit 3 --cau", ["--cause"]),
-                    ("webhookctl dlq list -s ac", ["acme-settle"]), ("webhookctl sub show ac", ["acme-settle"]),
-                    ("webhookctl sub pause ac", ["acme-settle"]),
-                    ("webhookctl event list --ca", []), ("webhookctl -o js", ["json", "jsonl"]), ("webhookctl completion z", ["zsh"]))
-            for line, want in rows:
-                self.assertEqual(self.complete(d, line), want, line)
-
-
 if __name__ == "__main__":
     unittest.main()

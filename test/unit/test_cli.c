@@ -218,9 +218,7 @@ static void test_completion(void **state)
     for (size_t i = 0; i < 3; i++) {
         char *text = printed(shells[i], completion_print);
 
-        assert_non_null(strstr(text, "replay"));
-        assert_non_null(strstr(text, "ignore-expiry"));
-        assert_non_null(strstr(text, "retries_exhausted"));
+        assert_non_null(strstr(text, "completion words -- "));
         if (i == 0) {
             FILE *bash = popen("bash -n", "w");
 
