@@ -221,7 +221,7 @@ enum err_code keyring_load(struct keyring **out, const char *path, bool create, 
         fd = open(path, O_RDONLY | O_CLOEXEC);
     }
     if (fd < 0 && errno == ENOENT)
-        return fail(err, ERR_NOT_FOUND,
+        return fail(err, ERR_CONFIG,
                     "key file %s: it is gone, and a new one would open nothing that is in the "
                     "store: put it back from your backup",
                     path);

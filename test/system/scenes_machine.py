@@ -7,6 +7,7 @@ import sqlite3
 from console import CONF
 from harness import wait_for
 from scenes import QUICK, scene, trades
+from test_clock import ahead
 
 
 @scene("Rows stay in the outbox")
@@ -99,6 +100,20 @@ def disk_full(stage):
         wait_for(lambda: "event=outbox_disk_ok" in m.log() and m.counts()["delivered"] == 2)
         yield
         assert len(acme.requests) == 2
+
+
+@scene("The clock was wrong")
+def clock(stage):
+    with stage.machine("retry: {default: {initial_delay: 1h, jitter: 0}}\n") as m, m.partner("acme", 503) as acme:
+        trades(m, 1, 2)
+        wait_for(lambda: m.counts()["retrying"] == 2)
+        m.stop()
+        ahead(m)
+        acme.answer = 200
+        yield
+        wait_for(lambda: m.counts()["delivered"] == 2)
+        stage.age()
+        yield
 
 
 @scene("Stop all sending")

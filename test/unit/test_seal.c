@@ -134,7 +134,7 @@ static void the_file_is_made_once_and_is_private(void **state)
     struct buf sealed, plain;
     (void)state;
     snprintf(path, sizeof(path), "%s/key", folder);
-    assert_int_equal(keyring_load(&a, path, false, &err), ERR_NOT_FOUND);
+    assert_int_equal(keyring_load(&a, path, false, &err), ERR_CONFIG);
     assert_int_equal(keyring_load(&a, path, true, &err), OK);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
