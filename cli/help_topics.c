@@ -107,6 +107,31 @@ static const char text_columns[] =
     "A wrong name is answered with the names that are there. For programs -o jsonl is\n"
     "the better way (webhookctl help json).\n";
 
+static const char text_backup[] =
+    "A backup is a copy of the store, made beside live traffic or without it:\n"
+    "\n"
+    "  webhookctl db backup /backup/webhookd.db --verify\n"
+    "\n"
+    "Keep the key file (store.encryption_key_file) too, and apart from it: secrets and\n"
+    "dead letters are sealed with it; without it they are lost.\n"
+    "\n"
+    "To restore one, with the paths of your configuration:\n"
+    "\n"
+    "  systemctl stop webhookd\n"
+    "  rm -f /var/lib/webhookd/webhookd.db-wal /var/lib/webhookd/webhookd.db-shm\n"
+    "  install -o webhookd -g webhookd -m 600 /backup/webhookd.db \\\n"
+    "          /var/lib/webhookd/webhookd.db\n"
+    "  webhookctl db check\n"
+    "  systemctl start webhookd\n"
+    "\n"
+    "The log and its index (-wal, -shm) belong to the file that was there: beside\n"
+    "another one they would damage it.\n"
+    "\n"
+    "Whatever was open when the backup was made is sent again, with the webhook-id it\n"
+    "had: receivers drop what they know. Rows that are still in a producer's outbox\n"
+    "and are newer than the backup are taken again; what was trimmed since is gone. To\n"
+    "look before anything is sent: webhookctl egress pause, before the start.\n";
+
 static void print_flags(FILE *to)
 {
     fputs("Every command takes these; they may stand anywhere, and -- ends them:\n", to);
@@ -226,6 +251,7 @@ const struct help_topic help_topics[] = {
      NULL, NULL},
     {"times", "how times are typed and shown", text_times, NULL, NULL},
     {"columns", "tables, and which columns they have", text_columns, NULL, NULL},
+    {"backup", "copying the store, and putting a copy back", text_backup, NULL, NULL},
     {"json", "output for programs", text_json, NULL, NULL},
     {"exit-codes", "what each exit status means", NULL, print_exits, rows_exits},
     {"environment", "variables, terminals and pipes", text_environment, NULL, NULL},

@@ -58,6 +58,11 @@ static enum err_code ring_new(struct keyring **out, struct err *err)
     return OK;
 }
 
+size_t keyring_size(const struct keyring *k)
+{
+    return k->n;
+}
+
 void keyring_free(struct keyring *k)
 {
     if (k == NULL)

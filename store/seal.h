@@ -21,6 +21,7 @@ struct keyring;
 enum err_code keyring_load(struct keyring **out, const char *path, bool create, struct err *err);
 /* A ring of one key that lies in no file: for tests. */
 enum err_code keyring_from_bytes(struct keyring **out, const uint8_t key[32], struct err *err);
+size_t keyring_size(const struct keyring *k);
 void keyring_free(struct keyring *k); /* wiped */
 
 enum err_code seal(const struct keyring *k, const char *bound, const void *plain, size_t n,

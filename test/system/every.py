@@ -51,6 +51,8 @@ COMMANDS = {
     "config check": ["", "{conf}"],
     "config reload": ["--dry-run", ""],
     "log level": ["", "debug"],
+    "db check": ["", "--quick"],
+    "db backup": ["{made} --verify"],
     "egress check": ["https://10.0.0.1/", "https://example.com/"],
     "egress pause": ["--yes"],
     "completion": ["bash", "zsh", "fish"],

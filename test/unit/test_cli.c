@@ -157,7 +157,7 @@ static void test_table_is_whole(void **state)
         assert_int_equal(strncmp(c->example, "webhookctl ", 11), 0);
     }
     for (size_t i = 0; i < FLAGS; i++)
-        assert_true(used & FLAG_BIT(i));
+        assert_true((used & FLAG_BIT(i)) != 0);
 }
 
 static char *printed(const char *words, bool (*topic)(FILE *, const char *))
