@@ -199,3 +199,20 @@ enum err_code text_read_file(const char *path, size_t cap_bytes, struct buf *out
     close(fd);
     return code;
 }
+
+char *text_count(char *out, size_t room, int64_t n)
+{
+    char digits[24];
+    int len = snprintf(digits, sizeof digits, "%lld", (long long)(n < 0 ? -n : n));
+    size_t at = 0;
+
+    if (n < 0 && room > 1)
+        out[at++] = '-';
+    for (int i = 0; i < len && at + 2 < room; i++) {
+        if (i > 0 && (len - i) % 3 == 0)
+            out[at++] = ',';
+        out[at++] = digits[i];
+    }
+    out[at] = '\0';
+    return out;
+}

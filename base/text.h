@@ -18,6 +18,8 @@ void text_duration(char *out, size_t room, int64_t ms);
 /* "65536" "64KiB" "1MiB" "1GiB" (also K, M, G with the same meaning). */
 bool text_parse_size(const char *text, int64_t *out_bytes);
 void text_size(char *out, size_t room, int64_t bytes); /* "41.2 MiB" */
+/* "1,204". Returns out, which has room for 27. */
+char *text_count(char *out, size_t room, int64_t n);
 
 #define TEXT_TIME_MAX 32
 /* RFC 3339 UTC with ms: 2026-11-22T05:07:41.120Z. Returns out. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +12,13 @@
 const char *cli_flag(const struct cli *cli, enum flag_id id)
 {
     return cli->args->values[id];
+}
+
+bool cli_screen(const struct cli *cli)
+{
+    const char *term = getenv("TERM");
+
+    return cli->out_tty && term != NULL && *term && strcmp(term, "dumb") != 0;
 }
 
 int cli_exit_of_status(int status, const char *code, int on_invalid)

@@ -74,6 +74,8 @@ void globals_format(struct cli *cli);
 int cli_conf(struct cli *cli);
 /* Value of a flag, NULL: not given ("" for one without a value). */
 const char *cli_flag(const struct cli *cli, enum flag_id id);
+/* Standard output is a terminal that can be written over. */
+bool cli_screen(const struct cli *cli);
 /* Asks on the terminal; 0: yes, else CLI_USAGE with a message that names --yes. */
 int cli_confirm(const struct cli *cli, const char *question);
 /* Why nobody can be asked, where !in_tty: for "refusing without --yes: %s". */

@@ -1,42 +1,409 @@
-/* cli/cmd_status.c: the daemon at a glance. Never takes the store's lock. */
+/* cli/cmd_status.c: the whole on one screen: dense lines that say how it is, then a line beginning
+ * with `!` for everything that waits for somebody, with the command to type next. Never takes the
+ * store's lock. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "cli/client.h"
 #include "cli/out.h"
+#include "cli/out_fit.h"
+#include "cli/out_style.h"
+#include "cli/sub_words.h"
 
-static const struct out_column fields[] = {{"Version", "version", OUT_TEXT},
-                                           {"Pid", "pid", OUT_TEXT},
-                                           {"Started", "started_at", OUT_TIME},
-                                           {"Configuration", "config_loaded_at", OUT_TIME},
-                                           {"Store", "store.url", OUT_TEXT},
-                                           {"Store size", "store.file_bytes", OUT_BYTES},
-                                           {"Pending", "deliveries.pending", OUT_TEXT},
-                                           {"Retrying", "deliveries.retrying", OUT_TEXT},
-                                           {"Held", "deliveries.held", OUT_TEXT},
-                                           {"Delivered", "deliveries.delivered", OUT_TEXT},
-                                           {"Dead", "deliveries.dead", OUT_TEXT},
-                                           {"In flight", "in_flight", OUT_TEXT},
-                                           {"In flight max", "in_flight_limit", OUT_TEXT},
-                                           {"Delivered/s", "delivered_per_second", OUT_TEXT},
-                                           {"Broken", "breakers_open", OUT_TEXT},
-                                           {"Rejects", "rejects", OUT_TEXT},
-                                           {"Jobs", "jobs_active", OUT_TEXT},
-                                           OUT_COLUMNS_END};
+#define TEXT_MAX_BYTES 16384
+#define LONG_WAIT_MS 60000 /* what is due for longer, waits too long */
 
-static void egress_print(const struct cli *cli, const json_t *egress)
+/* ---- lines of parts: a part is never broken, a line is no wider than the terminal ---- */
+struct screen {
+    const struct cli *cli;
+    size_t width; /* SIZE_MAX in a pipe */
+    size_t used;  /* of this line; 0: nothing yet */
+    size_t warned;
+};
+
+static void part(struct screen *s, enum out_style style, const char *text)
 {
-    static const struct out_column egress_fields[] = {{"Paused", "since", OUT_TIME},
-                                                      {"Resumes", "resume_at", OUT_TIME},
-                                                      {"By", "actor", OUT_TEXT},
-                                                      {"Note", "note", OUT_TEXT},
-                                                      OUT_COLUMNS_END};
+    size_t width = out_width(text);
+    struct buf shown;
+
+    if (s->used > 0 && s->used + 2 + width > s->width) {
+        printf("\n  ");
+        s->used = 2;
+    } else if (s->used > 0) {
+        printf("  ");
+        s->used += 2;
+    }
+    buf_init(&shown, TEXT_MAX_BYTES + 64);
+    out_styled(&shown, s->cli->out_color, style, text);
+    fputs(shown.data ? shown.data : "", stdout);
+    s->used += width;
+    buf_fini(&shown);
+}
+
+static void line_end(struct screen *s)
+{
+    putchar('\n');
+    s->used = 0;
+}
+
+/* Escaped: a reason may hold what somebody else wrote. */
+static const char *safe(struct buf *b, const char *text)
+{
+    buf_clear(b);
+    text_escape_terminal(b, text ? text : "-", text ? strlen(text) : 1, false);
+    return b->data ? b->data : "";
+}
+
+static void value(struct screen *s, struct buf *b, const json_t *json, const char *path,
+                  enum out_kind kind)
+{
+    out_value(s->cli, out_member(json, path), kind, b);
+}
+
+/* ---- how it is ---- */
+static void head_print(struct screen *s, const json_t *j)
+{
+    bool ready = json_is_true(json_object_get(j, "ready"));
+    struct buf b;
+    char size[32], log[32];
+
+    buf_init(&b, TEXT_MAX_BYTES);
+    buf_addf(&b, "webhookd %s", out_string(j, "version"));
+    part(s, STYLE_HEAD, b.data);
+    buf_clear(&b);
+    buf_addf(&b, "pid %lld", (long long)out_integer(j, "pid"));
+    part(s, STYLE_PLAIN, b.data);
+    buf_clear(&b);
+    buf_adds(&b, "up ");
+    span_words(&b, ago_ms(json_object_get(j, "started_at")));
+    part(s, STYLE_PLAIN, b.data);
+    part(s, ready ? STYLE_GOOD : STYLE_BAD,
+         ready                                          ? "ready"
+         : json_is_true(json_object_get(j, "draining")) ? "not ready, draining"
+                                                        : "not ready");
+    line_end(s);
+    const char *url = out_string(j, "store.url");
+    part(s, STYLE_PLAIN, safe(&b, url));
+    text_size(size, sizeof size, out_integer(j, "store.file_bytes"));
+    text_size(log, sizeof log, out_integer(j, "store.log_bytes"));
+    buf_clear(&b);
+    buf_addf(&b, "%s (log %s)", size, log);
+    part(s, STYLE_PLAIN, b.data);
+    line_end(s);
+    buf_fini(&b);
+}
+
+static void counted(struct screen *s, const json_t *j, const char *path, const char *name,
+                    enum out_style style)
+{
+    char n[32];
+    struct buf b;
+
+    buf_init(&b, 256);
+    buf_addf(&b, "%s %s", name, text_count(n, sizeof n, out_integer(j, path)));
+    part(s, out_integer(j, path) > 0 ? style : STYLE_PLAIN, b.data);
+    buf_fini(&b);
+}
+
+static void deliveries_print(struct screen *s, const json_t *j)
+{
+    struct buf b;
+    char n[32];
+
+    buf_init(&b, TEXT_MAX_BYTES);
+    buf_addf(&b, "backlog %s", text_count(n, sizeof n, out_integer(j, "backlog")));
+    if (out_integer(j, "due") > 0) {
+        buf_addf(&b, " (%s due, oldest ", text_count(n, sizeof n, out_integer(j, "due")));
+        ago_words(s->cli, &b, json_object_get(j, "oldest_due_at"));
+        buf_addf(&b, " %s)", out_string(j, "oldest_due_subscription"));
+    }
+    part(s, STYLE_PLAIN, b.data);
+    buf_clear(&b);
+    buf_addf(&b, "in flight %lld/%lld", (long long)out_integer(j, "in_flight"),
+             (long long)out_integer(j, "in_flight_limit"));
+    part(s, STYLE_PLAIN, b.data);
+    if (out_integer(j, "deliveries.held") > 0)
+        counted(s, j, "deliveries.held", "held", STYLE_WAITS);
+    counted(s, j, "deliveries.dead", "dead", STYLE_BAD);
+    counted(s, j, "deliveries.delivered", "delivered", STYLE_PLAIN);
+    line_end(s);
+    buf_fini(&b);
+}
+
+static void traffic_print(struct screen *s, const json_t *j)
+{
+    static const struct {
+        const char *path, *before, *after;
+        enum out_kind kind;
+    } parts[] = {{"delivered_per_second", "", " delivered/s", OUT_RATE},
+                 {"last_5m.ok", "last 5m: ", " ok", OUT_COUNT},
+                 {"last_5m.failed", "", " failed", OUT_COUNT},
+                 {"last_5m.p50_seconds", "p50 ", "", OUT_BRIEF},
+                 {"last_5m.p95_seconds", "p95 ", "", OUT_BRIEF},
+                 {"last_5m.p99_seconds", "p99 ", "", OUT_BRIEF}};
+    struct buf b;
+
+    buf_init(&b, 1024);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (json_is_null(out_member(j, parts[i].path)))
+            continue;
+        buf_clear(&b);
+        buf_adds(&b, parts[i].before);
+        value(s, &b, j, parts[i].path, parts[i].kind);
+        buf_adds(&b, parts[i].after);
+        part(s, STYLE_PLAIN, b.data);
+    }
+    line_end(s);
+    buf_fini(&b);
+}
+
+static void config_print(struct screen *s, const json_t *j)
+{
+    int64_t reloads = out_integer(j, "config_reloads");
+    size_t outboxes = json_array_size(json_object_get(j, "outboxes"));
+    struct buf b;
+
+    buf_init(&b, 1024);
+    buf_addf(&b, "subscriptions %lld active", (long long)out_integer(j, "subscriptions.active"));
+    if (out_integer(j, "subscriptions.paused") > 0)
+        buf_addf(&b, ", %lld paused", (long long)out_integer(j, "subscriptions.paused"));
+    if (out_integer(j, "subscriptions.disabled") > 0)
+        buf_addf(&b, ", %lld disabled", (long long)out_integer(j, "subscriptions.disabled"));
+    part(s, STYLE_PLAIN, b.data);
+    buf_clear(&b);
+    buf_addf(&b, "%zu outbox%s", outboxes, outboxes == 1 ? "" : "es");
+    part(s, STYLE_PLAIN, b.data);
+    buf_clear(&b);
+    buf_adds(&b, "config loaded ");
+    value(s, &b, j, "config_loaded_at", OUT_TIME);
+    if (reloads > 0)
+        buf_addf(&b, " (%lld reload%s)", (long long)reloads, reloads == 1 ? "" : "s");
+    part(s, STYLE_PLAIN, b.data);
+    line_end(s);
+    buf_fini(&b);
+}
+
+static void jobs_print(struct screen *s, const json_t *j)
+{
+    const json_t *job;
+    size_t i;
+    struct buf b;
+
+    buf_init(&b, 1024);
+    json_array_foreach(json_object_get(j, "jobs"), i, job)
+    {
+        int64_t all = out_integer(job, "counts.selected");
+        int64_t over = out_integer(job, "counts.delivered") + out_integer(job, "counts.dead_again");
+
+        buf_clear(&b);
+        buf_addf(&b, "job %s: %s %s", out_string(job, "id"), out_string(job, "kind"),
+                 out_string(job, "state"));
+        if (all > 0)
+            buf_addf(&b, ", %lld of %lld", (long long)over, (long long)all);
+        part(s, STYLE_PLAIN, b.data);
+        line_end(s);
+    }
+    buf_fini(&b);
+}
+
+/* ---- what waits for somebody ---- */
+/* "! text.  command", the command on a line of its own where both do not fit. */
+static void warn(struct screen *s, const char *text, const char *command)
+{
+    struct buf b, shown;
+
+    buf_init(&b, TEXT_MAX_BYTES);
+    buf_init(&shown, TEXT_MAX_BYTES);
+    text_escape_terminal(&shown, text, strlen(text), false);
+    buf_addf(&b, "! %s", shown.data ? shown.data : "");
+    part(s, STYLE_BAD, b.data);
+    part(s, STYLE_PLAIN, safe(&shown, command));
+    line_end(s);
+    s->warned++;
+    buf_fini(&b);
+    buf_fini(&shown);
+}
+
+static void warn_count(struct screen *s, int64_t n, const char *one, const char *command,
+                       const char *many)
+{
+    struct buf b;
+    char count[32];
+
+    if (n <= 0)
+        return;
+    buf_init(&b, 1024);
+    buf_addf(&b, "%s %s", text_count(count, sizeof count, n), n == 1 ? one : many);
+    warn(s, b.data, command);
+    buf_fini(&b);
+}
+
+static void warn_egress(struct screen *s, const json_t *egress)
+{
+    const char *note = out_string(egress, "note"), *actor = out_string(egress, "actor");
+    struct buf b;
 
     if (!json_is_true(json_object_get(egress, "paused")))
         return;
-    puts("EGRESS IS PAUSED: nothing is sent to anybody; webhookctl egress resume ends it");
-    out_fields(cli, egress, egress_fields);
+    buf_init(&b, TEXT_MAX_BYTES);
+    buf_adds(&b, "EGRESS IS PAUSED for ");
+    span_words(&b, ago_ms(json_object_get(egress, "since")));
+    buf_addf(&b, " by %s", actor ? actor : "somebody");
+    if (note != NULL)
+        buf_addf(&b, " (%s)", note);
+    buf_addf(&b, ": nothing is sent, %lld wait", (long long)out_integer(egress, "waiting"));
+    warn(s, b.data, "webhookctl egress resume");
+    buf_fini(&b);
+}
+
+static void warn_outboxes(struct screen *s, const json_t *j)
+{
+    const json_t *o;
+    size_t i;
+
+    json_array_foreach(json_object_get(j, "outboxes"), i, o)
+    {
+        const char *state = out_string(o, "state"), *name = out_string(o, "name");
+        const char *url = out_string(o, "url");
+        struct buf b, command;
+
+        if (state == NULL || strcmp(state, "ok") == 0)
+            continue;
+        buf_init(&b, TEXT_MAX_BYTES);
+        buf_init(&command, TEXT_MAX_BYTES);
+        buf_addf(&b, "outbox %s ", name);
+        if (strcmp(state, "failing") == 0) {
+            sub_state_words(s->cli, &b, o);
+            buf_addf(&b, ": %s", out_string(o, "error"));
+        } else {
+            buf_adds(&b, "waits: the store's disk is nearly full");
+        }
+        buf_addf(&command, "webhookctl outbox check %s",
+                 url != NULL && strncmp(url, "sqlite://", 9) == 0 ? url + 9 : name);
+        warn(s, b.data, command.data);
+        buf_fini(&b);
+        buf_fini(&command);
+    }
+}
+
+static void warn_failing(struct screen *s, const json_t *j)
+{
+    const json_t *sub, *list = json_object_get(j, "failing");
+    int64_t more = out_integer(j, "subscriptions.failing") - (int64_t)json_array_size(list);
+    size_t i;
+
+    json_array_foreach(list, i, sub)
+    {
+        struct buf b, command;
+        char n[32];
+
+        buf_init(&b, TEXT_MAX_BYTES);
+        buf_init(&command, 1024);
+        buf_addf(&b, "%s ", out_string(sub, "subscription"));
+        sub_state_words(s->cli, &b, sub);
+        buf_adds(&b, ": ");
+        sub_failure_words(&b, sub);
+        if (out_integer(sub, "backlog") > 0)
+            buf_addf(&b, ", backlog %s", text_count(n, sizeof n, out_integer(sub, "backlog")));
+        if (out_integer(sub, "dead") > 0)
+            buf_addf(&b, ", %s dead", text_count(n, sizeof n, out_integer(sub, "dead")));
+        buf_addf(&command, "webhookctl attempt list -s %s --limit 5",
+                 out_string(sub, "subscription"));
+        warn(s, b.data, command.data);
+        buf_fini(&b);
+        buf_fini(&command);
+    }
+    warn_count(s, more, "more fails", "webhookctl subscription list --state failing", "more fail");
+}
+
+static bool is_among(const json_t *failing, const char *name)
+{
+    const json_t *sub;
+    size_t i;
+
+    json_array_foreach(failing, i, sub)
+    {
+        const char *other = out_string(sub, "subscription");
+
+        if (other != NULL && strcmp(other, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Of one that does not fail: its rate, its concurrency, or webhookd itself is too slow for it. */
+static void warn_late(struct screen *s, const json_t *j)
+{
+    const char *name = out_string(j, "oldest_due_subscription");
+    struct buf b, command;
+
+    if (name == NULL || ago_ms(json_object_get(j, "oldest_due_at")) < LONG_WAIT_MS ||
+        is_among(json_object_get(j, "failing"), name) ||
+        json_is_true(out_member(j, "egress.paused")))
+        return;
+    buf_init(&b, 1024);
+    buf_init(&command, 1024);
+    buf_addf(&b, "%s: a delivery is due for ", name);
+    span_words(&b, ago_ms(json_object_get(j, "oldest_due_at")));
+    buf_addf(&command, "webhookctl subscription show %s", name);
+    warn(s, b.data, command.data);
+    buf_fini(&b);
+    buf_fini(&command);
+}
+
+static void warn_config(struct screen *s, const json_t *j)
+{
+    struct buf b;
+
+    if (!json_is_string(json_object_get(j, "config_failed_at")))
+        return;
+    buf_init(&b, 1024);
+    buf_adds(&b, "a reload was refused ");
+    value(s, &b, j, "config_failed_at", OUT_TIME);
+    buf_adds(&b, "; what ran before goes on");
+    warn(s, b.data, "webhookctl config check");
+    buf_fini(&b);
+}
+
+static void warnings_print(struct screen *s, const json_t *j)
+{
+    int64_t held = out_integer(j, "deliveries.held");
+
+    warn_egress(s, json_object_get(j, "egress"));
+    warn_outboxes(s, j);
+    warn_failing(s, j);
+    warn_late(s, j);
+    warn_count(s, out_integer(j, "subscriptions.disabled"), "subscription is disabled",
+               "webhookctl subscription list --state disabled", "subscriptions are disabled");
+    if (out_integer(j, "subscriptions.paused") > 0)
+        warn_count(s, held, "delivery is held", "webhookctl subscription list --state paused",
+                   "deliveries are held");
+    warn_count(s, out_integer(j, "deliveries.dead"), "dead letter", "webhookctl dlq summary",
+               "dead letters");
+    warn_count(s, out_integer(j, "rejects"), "row of an outbox was refused",
+               "webhookctl outbox rejects list", "rows of outboxes were refused");
+    warn_config(s, j);
+    if (s->warned == 0)
+        puts("Nothing waits for you.");
+}
+
+static void status_print(const struct cli *cli, const json_t *j)
+{
+    struct winsize size = {0};
+    struct screen s = {.cli = cli, .width = SIZE_MAX};
+
+    if (cli->out_tty)
+        s.width =
+            ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+    head_print(&s, j);
+    deliveries_print(&s, j);
+    traffic_print(&s, j);
+    config_print(&s, j);
+    jobs_print(&s, j);
+    warnings_print(&s, j);
 }
 
 int cmd_status(struct cli *cli)
@@ -49,19 +416,11 @@ int cmd_status(struct cli *cli)
         return rc;
     rc = client_judge(cli, &a, CLI_INTERNAL);
     if (rc == 0) {
-        bool ready = json_is_true(json_object_get(a.json, "ready"));
-
-        if (cli->format == OUT_TABLE) {
-            printf("webhookd is %s%s\n", ready ? "ready" : "not ready",
-                   json_is_true(json_object_get(a.json, "draining")) ? ", draining" : "");
-            egress_print(cli, json_object_get(a.json, "egress"));
-            out_fields(cli, a.json, fields);
-            if (out_integer(a.json, "deliveries.dead") > 0)
-                out_note("Next: webhookctl dlq summary");
-        } else {
+        rc = json_is_true(json_object_get(a.json, "ready")) ? CLI_OK : CLI_NO;
+        if (cli->format == OUT_TABLE)
+            status_print(cli, a.json);
+        else
             out_json_raw(a.raw.data, a.raw.len);
-        }
-        rc = ready ? CLI_OK : CLI_NO;
     }
     answer_fini(&a);
     return rc;

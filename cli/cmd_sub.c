@@ -9,31 +9,6 @@
 #include "cli/sub_input.h"
 #include "policy/sign.h"
 
-static const struct out_column sub_fields[] = {{"Subscription", "id", OUT_TEXT},
-                                               {"Name", "name", OUT_TEXT},
-                                               {"Partner", "partner", OUT_TEXT},
-                                               {"URL", "url", OUT_LONG},
-                                               {"Events", "events", OUT_TEXT},
-                                               {"Profile", "profile", OUT_TEXT},
-                                               {"State", "state", OUT_TEXT},
-                                               {"Cause", "state_cause", OUT_TEXT},
-                                               {"Since", "state_since", OUT_TIME},
-                                               {"Resumes", "resume_at", OUT_TIME},
-                                               {"Broken", "broken_since", OUT_TIME},
-                                               {"Retry", "retry", OUT_TEXT},
-                                               {"Rate", "rate_per_second", OUT_TEXT},
-                                               {"Concurrency", "concurrency", OUT_TEXT},
-                                               {"Timeout", "timeout_seconds", OUT_SECONDS},
-                                               {"Ordering", "ordering", OUT_TEXT},
-                                               {"On dead", "on_dead", OUT_TEXT},
-                                               {"Pending", "counts.pending", OUT_TEXT},
-                                               {"Retrying", "counts.retrying", OUT_TEXT},
-                                               {"Held", "counts.held", OUT_TEXT},
-                                               {"Dead", "counts.dead", OUT_TEXT},
-                                               {"Created", "created_at", OUT_TIME},
-                                               {"Updated", "updated_at", OUT_TIME},
-                                               OUT_COLUMNS_END};
-
 static void secret_print(const json_t *json)
 {
     const char *secret = out_string(json, "secret");
@@ -114,55 +89,6 @@ int cmd_sub_rotate(struct cli *cli)
     out_note("%s has a new secret; the old one signs too for %s", ref, overlap);
     if (a.raw.data != NULL)
         sign_wipe(a.raw.data, a.raw.len);
-    answer_fini(&a);
-    return CLI_OK;
-}
-
-int cmd_sub_list(struct cli *cli)
-{
-    static const struct out_column columns[] = {{"NAME", "name", OUT_TEXT},
-                                                {"STATE", "state", OUT_TEXT},
-                                                {"EVENTS", "events", OUT_LONG},
-                                                {"PROFILE", "profile", OUT_TEXT},
-                                                {"PENDING", "counts.pending", OUT_TEXT},
-                                                {"RETRYING", "counts.retrying", OUT_TEXT},
-                                                {"DEAD", "counts.dead", OUT_TEXT},
-                                                {"URL", "url", OUT_LONG},
-                                                {"ID", "id", OUT_TEXT},
-                                                OUT_COLUMNS_END};
-
-    return list_command(cli, "/api/v1/subscriptions", columns,
-                        "No subscriptions. Next: webhookctl subscription add --url URL --events "
-                        "PATTERN");
-}
-
-static void secrets_print(const struct cli *cli, const json_t *sub)
-{
-    static const struct out_column columns[] = {{"SECRET", "key_id", OUT_TEXT},
-                                                {"CREATED", "created_at", OUT_TIME},
-                                                {"EXPIRES", "expires_at", OUT_TIME},
-                                                OUT_COLUMNS_END};
-    struct out_table *t = out_table_new(cli, columns);
-    const json_t *item;
-    size_t i;
-
-    json_array_foreach(json_object_get(sub, "secrets"), i, item) out_table_row(t, item);
-    putchar('\n');
-    out_table_print(t);
-}
-
-int cmd_sub_show(struct cli *cli)
-{
-    const char *ref = cli->args->words[0];
-    struct answer a;
-    int rc = object_get(cli, "subscriptions", ref, NULL, &a);
-
-    if (rc != 0)
-        return rc;
-    if (!object_plain(cli, &a, ref)) {
-        out_fields(cli, a.json, sub_fields);
-        secrets_print(cli, a.json);
-    }
     answer_fini(&a);
     return CLI_OK;
 }

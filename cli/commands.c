@@ -96,6 +96,10 @@ const struct flag flags_table[FLAGS] = {
     [FLAG_QUICK] = {"quick", 0, NULL, false, NULL, "only what takes seconds"},
     [FLAG_VERIFY] = {"verify", 0, NULL, false, NULL, "check the copy before it gets its name"},
     [FLAG_WAL] = {"wal", 0, NULL, false, NULL, "switch the database to journal_mode=WAL"},
+    [FLAG_WINDOW] = {"window", 0, "DUR", false, NULL, "of the last 1m to 1h (default 5m)"},
+    [FLAG_WATCH] = {"watch", 0, "DUR", false, NULL, "look again every so often, until Ctrl-C"},
+    [FLAG_INTERVAL] = {"interval", 0, "DUR", false, NULL, "from one look to the next (default 1s)"},
+    [FLAG_COUNT] = {"count", 0, "N", false, NULL, "end after N of them"},
     [FLAG_TABLE] = {"table", 0, "T", false, NULL, "name of the table (default outbox)"},
 };
 
@@ -107,6 +111,7 @@ const struct flag flags_table[FLAGS] = {
     (F(SUBSCRIPTION) | F(EVENT) | F(TYPE) | F(STATUS) | F(OUTCOME) | F(SINCE) | F(UNTIL) |         \
      F(JOB) | F(LIMIT) | F(ALL))
 #define IDS "[ID...]"
+#define STATS_EXITS "0 4 64 69 70 74 75 77 78 130"
 #define READS "0 4 64 66 69 70 74 75 77 78"
 #define WRITES "0 1 4 64 69 70 73 74 75 77 78"
 #define WRITES_BY_FILE "0 1 4 64 66 69 70 73 74 75 77 78"
@@ -154,10 +159,14 @@ const struct command commands_table[] = {
      "webhookctl subscription add --url https://hooks.acme.example/settle --events 'trade.*' "
      "--name acme-settle",
      WRITES_BY_FILE, cmd_sub_add},
-    {"subscription list", F(LIMIT) | F(ALL), "", 0, 0, "list subscriptions", "webhookctl sub list",
-     READS, cmd_sub_list},
-    {"subscription show", 0, "NAME|ID", 1, 1, "one subscription, its limits, secrets' ages, counts",
+    {"subscription list", F(STATE) | F(PARTNER) | F(LIMIT) | F(ALL), "", 0, 0, "list subscriptions",
+     "webhookctl sub list --state failing", READS, cmd_sub_list},
+    {"subscription show", 0, "NAME|ID", 1, 1,
+     "one subscription: state, retries, limits, secrets' ages, what waits",
      "webhookctl sub show acme-settle", READS, cmd_sub_show},
+    {"subscription stats", F(WINDOW), "NAME|ID", 1, 1,
+     "what passed through one, minute by minute (default --window 1h)",
+     "webhookctl sub stats acme-settle --window 15m", READS, cmd_sub_stats},
     {"subscription set",
      F(URL) | F(EVENTS) | F(NAME) | F(PROFILE) | F(BEARER_FILE) | F(RETRY) | F(RATE) |
          F(CONCURRENCY) | F(TIMEOUT) | F(ORDERING) | F(ON_DEAD) | F(HEADER_FILE) | F(DRY_RUN),
@@ -222,6 +231,11 @@ const struct command commands_table[] = {
      "webhookctl outbox rejects retry --all", WRITES_MANY, cmd_rejects_retry},
     {"outbox rejects purge", F(ALL) | F(YES), IDS, 0, COMMAND_ANY, "forget refused rows",
      "webhookctl outbox rejects purge rej_01N8D3VQ0C4T5", WRITES_MANY, cmd_rejects_purge},
+    {"stats", F(SUBSCRIPTION) | F(WINDOW) | F(WATCH) | F(ALL), "", 0, 0,
+     "what passed through each subscription lately", "webhookctl stats --window 15m", STATS_EXITS,
+     cmd_stats},
+    {"monitor", F(INTERVAL) | F(COUNT), "", 0, 0, "a line a second about the whole, like vmstat",
+     "webhookctl monitor --interval 5s", "0 1 64 69 70 74 75 77 78 130", cmd_monitor},
     {"status", 0, "", 0, 0, "the daemon at a glance", "webhookctl status", "0 1 64 69 74 77 78",
      cmd_status},
     {"config check", 0, "[FILE]", 0, 1, "is the configuration valid?",

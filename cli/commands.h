@@ -75,6 +75,10 @@ enum flag_id {
     FLAG_VERIFY,
     FLAG_WAL,
     FLAG_TABLE,
+    FLAG_WINDOW,
+    FLAG_WATCH,
+    FLAG_INTERVAL,
+    FLAG_COUNT,
     FLAGS
 };
 _Static_assert(FLAGS <= 128, "a command's flags are a mask of 128 bits");
@@ -118,14 +122,15 @@ extern const struct command_alias commands_aliases[]; /* ends with NULL */
 command_fn cmd_dlq_summary, cmd_dlq_list, cmd_dlq_count, cmd_dlq_show, cmd_dlq_replay,
     cmd_dlq_purge, cmd_dlq_export, cmd_dlq_import;
 command_fn cmd_job_list, cmd_job_show, cmd_job_watch, cmd_job_pause, cmd_job_resume, cmd_job_cancel;
-command_fn cmd_sub_add, cmd_sub_list, cmd_sub_show, cmd_sub_pause, cmd_sub_resume, cmd_sub_enable,
-    cmd_sub_disable, cmd_sub_set, cmd_sub_delete, cmd_sub_rotate;
+command_fn cmd_sub_add, cmd_sub_list, cmd_sub_show, cmd_sub_stats, cmd_sub_pause, cmd_sub_resume,
+    cmd_sub_enable, cmd_sub_disable, cmd_sub_set, cmd_sub_delete, cmd_sub_rotate;
 command_fn cmd_event_emit, cmd_event_list, cmd_event_show;
 command_fn cmd_delivery_list, cmd_delivery_show;
 command_fn cmd_attempt_list, cmd_attempt_show, cmd_attempt_tail;
 command_fn cmd_partner_add, cmd_partner_list, cmd_audit_list;
 command_fn cmd_outbox_init, cmd_outbox_check, cmd_rejects_list, cmd_rejects_show, cmd_rejects_retry,
     cmd_rejects_purge;
+command_fn cmd_stats, cmd_monitor, cmd_top;
 command_fn cmd_status, cmd_config_check, cmd_config_show, cmd_config_reference;
 command_fn cmd_config_diff, cmd_config_reload, cmd_log_level;
 command_fn cmd_db_info, cmd_db_schema, cmd_db_check, cmd_db_backup;

@@ -161,8 +161,8 @@ int filter_flags_read(struct cli *cli, struct filter_flags *f)
         enum flag_id flag;
         const char *member;
     } plain[] = {
-        {FLAG_EVENT, "event_id"}, {FLAG_TYPE, "type"}, {FLAG_STATUS, "status"},
-        {FLAG_STATE, "state"},    {FLAG_JOB, "job"},
+        {FLAG_EVENT, "event_id"}, {FLAG_TYPE, "type"},       {FLAG_STATUS, "status"},
+        {FLAG_STATE, "state"},    {FLAG_PARTNER, "partner"}, {FLAG_JOB, "job"},
     };
 
     memset(f, 0, sizeof *f);

@@ -116,9 +116,13 @@ static bool print_item(void *arg, const json_t *item)
     if (p->list != NULL && p->list->seen != NULL)
         p->list->seen(p->list->seen_arg, item);
     switch (p->cli->format) {
-    case OUT_TABLE:
-        out_table_row(p->table, item);
+    case OUT_TABLE: {
+        json_t *shaped = p->list && p->list->shape ? p->list->shape(p->cli, item) : NULL;
+
+        out_table_row(p->table, shaped ? shaped : item);
+        json_decref(shaped);
         break;
+    }
     case OUT_JSON:
         json_array_append_new(p->items, json_deep_copy(item));
         break;
@@ -193,8 +197,15 @@ int list_print(struct cli *cli, const struct list *l, size_t *shown, bool *more)
 int list_command(struct cli *cli, const char *path, const struct out_column *columns,
                  const char *empty)
 {
+    return list_shaped(cli, path, columns, NULL, empty);
+}
+
+int list_shaped(struct cli *cli, const char *path, const struct out_column *columns,
+                json_t *(*shape)(const struct cli *cli, const json_t *item), const char *empty)
+{
     struct filter_flags f;
-    struct list l = {.path = path, .filter = &f, .columns = columns, .empty = empty};
+    struct list l = {
+        .path = path, .filter = &f, .columns = columns, .shape = shape, .empty = empty};
     bool more = false;
     size_t shown = 0;
     int rc = filter_flags_read(cli, &f);

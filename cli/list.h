@@ -25,6 +25,8 @@ struct list {
     size_t limit;
     const struct out_column *columns;
     const char *empty; /* "No dead letters match." */
+    /* What a table's row is made of: a new reference; NULL: the item itself. */
+    json_t *(*shape)(const struct cli *cli, const json_t *item);
     /* Looks on, item by item; may be NULL. */
     void (*seen)(void *arg, const json_t *item);
     void *seen_arg;
@@ -36,6 +38,8 @@ int list_print(struct cli *cli, const struct list *l, size_t *shown, bool *more)
 int list_array(struct cli *cli, const json_t *items, const char *id,
                const struct out_column *columns, const char *empty);
 /* list_print() with the filter flags and --limit read, and a word about the rest. */
+int list_shaped(struct cli *cli, const char *path, const struct out_column *columns,
+                json_t *(*shape)(const struct cli *cli, const json_t *item), const char *empty);
 int list_command(struct cli *cli, const char *path, const struct out_column *columns,
                  const char *empty);
 

@@ -213,6 +213,18 @@ static void value_number(const json_t *value, enum out_kind kind, struct buf *ou
         text_size(size, sizeof size, (int64_t)number);
         buf_adds(out, size);
         return;
+    case OUT_COUNT:
+        buf_adds(out, text_count(size, sizeof size, (int64_t)number));
+        return;
+    case OUT_RATIO: /* a single failure of ten thousand is no 100% */
+        buf_addf(out, "%.1f%%", number < 1 && number > 0.999 ? 99.9 : number * 100);
+        return;
+    case OUT_RATE:
+        buf_addf(out, number == 0 ? "0" : number < 9.95 ? "%.2f" : "%.1f", number);
+        return;
+    case OUT_BRIEF:
+        buf_addf(out, number < 9.995 ? "%.2fs" : "%.1fs", number);
+        return;
     case OUT_TEXT:
     case OUT_LONG:
     case OUT_TIME:

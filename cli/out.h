@@ -32,6 +32,10 @@ enum out_kind {
     OUT_MS,      /* a number of seconds: 19ms */
     OUT_BYTES,   /* 37.1 KiB */
     OUT_STATE,   /* a word with a colour (out_style.h) */
+    OUT_COUNT,   /* 1,204 */
+    OUT_RATIO,   /* 0.998: 99.8% */
+    OUT_RATE,    /* 47.2; 0 */
+    OUT_BRIEF,   /* a number of seconds: 0.31s */
 };
 struct out_column {
     const char *header;

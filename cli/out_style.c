@@ -39,6 +39,11 @@ const char *out_style_sequence(enum out_style style)
     return sequences[style];
 }
 
+const char *out_style_clear(void)
+{
+    return "\033[H\033[2J";
+}
+
 void out_styled(struct buf *out, bool color, enum out_style style, const char *text)
 {
     bool styled = color && style != STYLE_PLAIN;

@@ -42,6 +42,8 @@ COMMANDS = {
     "event show": ["{event}", "{event} --body"],
     "delivery list": ["", "--job {job}"],
     "attempt list": ["", "{letter}"],
+    "stats": ["", "-s {sub} --window 1m", "--all"],
+    "monitor": ["--count 2 --interval 100ms"],
     "attempt tail": ["&", "{letter} &"],
     "partner add": ["{fresh}"],
     "outbox init": ["{made}"],

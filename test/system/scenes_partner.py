@@ -49,6 +49,7 @@ def paged(stage):
         trades(m, 1, 37)
         trades(m, 38, 50, type="fill.done")
         wait_for(lambda: (m.counts()["dead"], m.counts()["delivered"]) == (37, 13))
+        wait_for(lambda: m.json("status")["last_5m"]["ok"] == 13)  # written behind, within a second
         stage.age()
         yield
 

@@ -1,0 +1,109 @@
+/* cli/sub_words.c: see sub_words.h. */
+#include "cli/sub_words.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "cli/out.h"
+
+#define WORDS_MAX 256
+
+int64_t ago_ms(const json_t *time)
+{
+    const char *text = json_string_value(time);
+    int64_t ms, now = clock_wall_ms();
+
+    if (text == NULL || !text_parse_time(text, &ms))
+        return -1;
+    return ms < now ? now - ms : 0;
+}
+
+static bool is_relative(const struct cli *cli)
+{
+    return cli->out_tty && cli->times == OUT_TIMES_AUTO;
+}
+
+/* From a minute on whole minutes: seconds behind hours tell nobody anything. */
+void span_words(struct buf *out, int64_t ms)
+{
+    char text[32];
+
+    if (ms < 0) {
+        buf_addc(out, '-');
+        return;
+    }
+    text_ago(text, sizeof text, ms < 60000 ? ms - ms % 1000 : ms - ms % 60000);
+    buf_adds(out, ms < 1000 ? "0s" : text);
+}
+
+void ago_words(const struct cli *cli, struct buf *out, const json_t *time)
+{
+    if (is_relative(cli))
+        span_words(out, ago_ms(time));
+    else
+        out_value(cli, time, OUT_TIME, out);
+}
+
+bool sub_is_failing(const json_t *sub)
+{
+    const char *state = out_string(sub, "state");
+
+    return json_is_string(json_object_get(sub, "failing_since")) &&
+           (state == NULL || strcmp(state, "active") == 0 || strcmp(state, "failing") == 0);
+}
+
+static void resume_words(const struct cli *cli, struct buf *out, const json_t *time)
+{
+    const char *text = json_string_value(time);
+    int64_t ms, now = clock_wall_ms();
+
+    if (text == NULL || !text_parse_time(text, &ms))
+        return;
+    buf_adds(out, is_relative(cli) ? ", " : " until ");
+    if (is_relative(cli)) {
+        span_words(out, ms > now ? ms - now : 0);
+        buf_adds(out, " to go");
+    } else {
+        out_value(cli, time, OUT_TIME, out);
+    }
+}
+
+void sub_state_words(const struct cli *cli, struct buf *out, const json_t *sub)
+{
+    const char *state = out_string(sub, "state"), *cause = out_string(sub, "state_cause");
+
+    if (sub_is_failing(sub)) {
+        buf_adds(out, is_relative(cli) ? "failing " : "failing since ");
+        ago_words(cli, out, json_object_get(sub, "failing_since"));
+        return;
+    }
+    buf_adds(out, state ? state : "-");
+    if (state != NULL && strcmp(state, "disabled") == 0 && cause != NULL)
+        buf_addf(out, " (%s)", strcmp(cause, "gone") == 0 ? "410" : cause);
+    if (state != NULL && strcmp(state, "paused") == 0)
+        resume_words(cli, out, json_object_get(sub, "resume_at"));
+}
+
+void sub_failure_words(struct buf *out, const json_t *sub)
+{
+    int64_t status = out_integer(sub, "last_failure_status");
+    const char *outcome = out_string(sub, "last_failure_outcome");
+
+    if (status > 0)
+        buf_addf(out, "%lld", (long long)status);
+    else
+        buf_adds(out, outcome ? outcome : "-");
+}
+
+json_t *sub_with_words(const struct cli *cli, const json_t *item)
+{
+    json_t *shown = json_copy((json_t *)(uintptr_t)item);
+    struct buf words;
+
+    buf_init(&words, WORDS_MAX);
+    sub_state_words(cli, &words, item);
+    json_object_set_new(shown, "state_words", json_string(words.data ? words.data : "-"));
+    buf_fini(&words);
+    return shown;
+}

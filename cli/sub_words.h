@@ -1,0 +1,23 @@
+/* cli/sub_words.h: what a subscription is doing, in words, the same in every table and screen. */
+#ifndef CLI_SUB_WORDS_H
+#define CLI_SUB_WORDS_H
+
+#include <jansson.h>
+
+#include "base/buf.h"
+#include "cli/cli.h"
+
+/* "active", "failing 53m", "paused, 2h to go", "disabled (410)"; with points in time where times are
+ * not relative. sub has the members state, state_cause, resume_at, failing_since. */
+void sub_state_words(const struct cli *cli, struct buf *out, const json_t *sub);
+/* "401", or without an answer "timeout". */
+void sub_failure_words(struct buf *out, const json_t *sub);
+bool sub_is_failing(const json_t *sub);
+/* "53m" of an RFC 3339 time; the time itself where times are not relative; "-" where it is null. */
+void ago_words(const struct cli *cli, struct buf *out, const json_t *time);
+void span_words(struct buf *out, int64_t ms); /* "53m", "3d 4h"; < 0: "-" */
+int64_t ago_ms(const json_t *time);           /* -1: none */
+/* *item with the member "state_words" for tables; a new reference. */
+json_t *sub_with_words(const struct cli *cli, const json_t *item);
+
+#endif
