@@ -30,6 +30,7 @@ UNIT := $(patsubst test/%.c,$(BUILD)/test/%,$(wildcard test/unit/test_*.c test/c
 
 SIM_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard test/sim/*.c))
 SIM := $(if $(SIM_OBJ),$(BUILD)/test/sim/sim)
+MAN := $(patsubst docs/man/%.in,$(BUILD)/man/%,$(wildcard docs/man/*.in))
 FUZZ := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 20
 BENCH := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*.c))
@@ -43,7 +44,7 @@ missing = $(shell for p in $(1); do dpkg-query -W -f='$${db:Status-Abbrev}' $$p 
 PREFIX ?= /usr/local
 
 .DELETE_ON_ERROR:
-.PHONY: all build help deps deps-build demo run test check asan tsan lint soak bench install clean
+.PHONY: all build help deps deps-build demo run test check asan tsan lint soak bench man install clean
 all build: $(BUILD)/webhookd $(BUILD)/webhookctl
 
 help:
@@ -56,6 +57,7 @@ help:
 	@echo 'make lint       layers, banned calls, formatting, documents against tables, both compilers'
 	@echo 'make soak       faults for minutes: kill -9 loops, full and failing disks, jumping clocks, large backlogs'
 	@echo 'make bench      deliveries per second beside a bare libcurl loop, latency, memory (FULL=1: longer)'
+	@echo 'make man        the man pages, under build/man: webhookctl(1) webhookd(8) webhookd.conf(5) webhookd-outbox(7)'
 	@echo 'make install    to $$(DESTDIR)$$(PREFIX)'
 	@echo 'make deps       installs the Debian packages that are missing'
 
@@ -109,7 +111,8 @@ soak: deps
 bench: deps
 	@$(MAKE) --no-print-directory -s -j2 build tests
 	@python3 test/bench/bench.py --build $(BUILD) $(if $(FULL),--full)
-install: build
+man: $(MAN)
+install: build man
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/webhookd/docs
 	install -m 755 $(BUILD)/webhookd $(DESTDIR)$(PREFIX)/sbin/webhookd
 	install -m 755 $(BUILD)/webhookctl $(DESTDIR)$(PREFIX)/bin/webhookctl
@@ -120,6 +123,9 @@ install: build
 	install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/webhookd/docs/
 	install -d $(DESTDIR)$(PREFIX)/share/doc/webhookd/docs/schema
 	install -m 644 docs/schema/*.json $(DESTDIR)$(PREFIX)/share/doc/webhookd/docs/schema/
+	for page in $(MAN); do \
+	  install -d $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}; \
+	  install -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/; done
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
 	  $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	$(BUILD)/webhookctl completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/webhookctl
@@ -128,6 +134,9 @@ install: build
 clean:
 	rm -rf build build-asan build-tsan build-fuzz build-clang
 
+$(BUILD)/man/%: docs/man/%.in docs/man/generate.py $(BUILD)/webhookd $(BUILD)/webhookctl
+	@mkdir -p $(@D)
+	python3 docs/man/generate.py $< $(BUILD) > $@
 $(BUILD)/libwebhookd.a: $(LIB_OBJ)
 	rm -f $@ && ar rcs $@ $^
 $(BUILD)/webhookd: $(BUILD)/engine/main.o $(BUILD)/libwebhookd.a

@@ -9,32 +9,61 @@
 #include "engine/engine.h"
 #include "policy/conf.h"
 
-static const char usage[] =
-    "usage: webhookd [-c FILE] [-t]\n"
-    "  -c, --config FILE   configuration (default /etc/webhookd/webhookd.conf)\n"
-    "  -t, --test          only check the configuration: exit status 0 or 78\n"
-    "  -V, --version       print the version\n"
-    "  -h, --help          print this\n"
-    "Runs in the foreground and logs to standard error. SIGHUP reloads, SIGTERM drains and stops.\n"
-    "Operators' commands: webhookctl --help\n";
+#define STANDARD_CONFIG "/etc/webhookd/webhookd.conf"
+
+/* What can be typed (house rule 7): getopt's table, --help and webhookd(8) are made from these. */
+static const struct {
+    char letter;
+    const char *name, *value, *help;
+} rows[] = {
+    {'c', "config", "FILE", "configuration (default " STANDARD_CONFIG ")"},
+    {'t', "test", NULL, "only check the configuration: exit status 0 or 78"},
+    {'V', "version", NULL, "print the version"},
+    {'h', "help", NULL, "print this"},
+};
+#define ROWS_N (sizeof rows / sizeof *rows)
+
+static void usage(FILE *to)
+{
+    fputs("usage: webhookd [-c FILE] [-t]\n", to);
+    for (size_t i = 0; i < ROWS_N; i++) {
+        char left[32];
+
+        snprintf(left, sizeof left, "-%c, --%s%s%s", rows[i].letter, rows[i].name,
+                 rows[i].value ? " " : "", rows[i].value ? rows[i].value : "");
+        fprintf(to, "  %-20s%s\n", left, rows[i].help);
+    }
+    fputs("Runs in the foreground and logs to standard error. SIGHUP reloads, SIGTERM drains and "
+          "stops.\nOperators' commands: webhookctl help\n",
+          to);
+}
+
+/* getopt's two forms of the rows. */
+static void options_make(struct option options[ROWS_N + 1], char letters[2 * ROWS_N + 1])
+{
+    for (size_t i = 0; i < ROWS_N; i++) {
+        options[i] = (struct option){rows[i].name, rows[i].value != NULL, NULL, rows[i].letter};
+        *letters++ = rows[i].letter;
+        if (rows[i].value != NULL)
+            *letters++ = ':';
+    }
+    options[ROWS_N] = (struct option){NULL, 0, NULL, 0};
+    *letters = '\0';
+}
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"test", no_argument, NULL, 't'},
-        {"version", no_argument, NULL, 'V'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    const char *file = "/etc/webhookd/webhookd.conf";
+    struct option options[ROWS_N + 1];
+    char letters[2 * ROWS_N + 1];
+    const char *file = STANDARD_CONFIG;
     bool only_check = false;
     struct conf *conf = NULL;
     struct buf problems;
     int c;
 
     process_hold_standard();
-    while ((c = getopt_long(argc, argv, "c:tVh", options, NULL)) != -1) {
+    options_make(options, letters);
+    while ((c = getopt_long(argc, argv, letters, options, NULL)) != -1) {
         switch (c) {
         case 'c':
             file = optarg;
@@ -46,15 +75,16 @@ int main(int argc, char **argv)
             printf("webhookd %s (git %s)\n", WEBHOOKD_VERSION, WEBHOOKD_GIT);
             return EXIT_SUCCESS;
         case 'h':
-            fputs(usage, stdout);
+            usage(stdout);
             return EXIT_SUCCESS;
         default:
-            fputs(usage, stderr);
+            usage(stderr);
             return EX_USAGE;
         }
     }
     if (optind < argc) {
-        fprintf(stderr, "webhookd: unexpected argument '%s'\n%s", argv[optind], usage);
+        fprintf(stderr, "webhookd: unexpected argument '%s'\n", argv[optind]);
+        usage(stderr);
         return EX_USAGE;
     }
     buf_init(&problems, 1 << 20);

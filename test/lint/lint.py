@@ -143,6 +143,28 @@ def conf_documents(build):
         yield from (done.stdout + done.stderr).splitlines()
 
 
+def man_pages(build):
+    """Each page is made anew from its source and the programs' tables, names all of them, and is clean under mandoc."""
+    pages = {}
+    for source in sources("docs/man/*.in"):
+        done = subprocess.run([sys.executable, "docs/man/generate.py", source, build], capture_output=True, text=True)
+        if done.returncode:
+            yield f"{source}: {done.stderr.strip()[-300:]}"
+            continue
+        pages[os.path.basename(source)[:-3]] = done.stdout
+        if shutil.which("mandoc"):
+            checked = subprocess.run(["mandoc", "-Tlint", "-W", "warning"], input=done.stdout, capture_output=True, text=True)
+            yield from (f"{source}: {line}" for line in checked.stdout.splitlines())
+    for name, page in pages.items():
+        for other, section in re.findall(r"^\.Xr (\S+) (\d)", page, re.M):
+            if f"{other}.{section}" not in pages:
+                yield f"{name} refers to {other}({section}), which is not there"
+    reference = subprocess.run([f"{build}/webhookctl", "help", "reference"], capture_output=True, text=True).stdout
+    for command in re.findall(r"^### webhookctl ([a-z -]+?)(?: [A-Z\[].*)?$", reference, re.M):
+        if f'.It Cm "\\&{command}"' not in pages.get("webhookctl.1", ""):
+            yield f"webhookctl(1) does not have '{command}'"
+
+
 def pkg(*what):
     libs = "libevent libcurl sqlite3 libcrypto libssl yaml-0.1 jansson smartcols libcares".split()
     return subprocess.run(["pkg-config", *what, *libs], capture_output=True, text=True).stdout.split()
@@ -185,6 +207,8 @@ def main():
               ("ARCHITECTURE names every file", architecture)]
     if os.path.exists(f"{args.build}/webhookctl") and os.path.exists("test/lint/confdoc.py"):
         checks.append(("configuration: table, example, README", lambda: conf_documents(args.build)))
+    if os.path.exists(f"{args.build}/webhookctl"):
+        checks.append(("man pages", lambda: man_pages(args.build)))
     if not args.quick:
         checks += [("headers compile alone", headers_alone), ("no warning from gcc", gcc_warnings), ("no warning from clang", clang_warnings)]
     bad = 0

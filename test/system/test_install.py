@@ -26,7 +26,14 @@ class Install(unittest.TestCase):
                 program = re.search(r"^ExecStart=(\S+)", unit, re.M).group(1)
                 self.assertEqual(program, f"{prefix}/sbin/webhookd")
                 self.assertTrue(os.access(where + program, os.X_OK))
-                self.assertTrue(os.path.exists(where + re.search(r"^Documentation=file://(\S+)", unit, re.M).group(1)))
+                self.assertTrue(os.path.exists(where + re.search(r"^Documentation=.*file://(\S+)", unit, re.M).group(1)))
+
+    def test_man_pages_completion_and_schemas(self):
+        where = f"{self.installed('/usr')}/usr/share"
+        for path in ("man/man1/webhookctl.1", "man/man8/webhookd.8", "man/man5/webhookd.conf.5", "man/man7/webhookd-outbox.7",
+                     "bash-completion/completions/webhookctl", "zsh/site-functions/_webhookctl", "fish/vendor_completions.d/webhookctl.fish",
+                     "doc/webhookd/docs/schema/commands.json"):
+            self.assertGreater(os.path.getsize(f"{where}/{path}"), 300, path)
 
     def test_links_of_the_readme(self):
         where = f"{self.installed('/usr')}/usr/share/doc/webhookd"
