@@ -11,13 +11,15 @@
 
 static const char path[] = "/api/v1/dead-letters";
 
-int dlq_count(struct cli *cli, const struct filter_flags *f, int64_t *count, int64_t *bytes)
+/* as_of: when the first of the counts was taken. */
+static int count_as_of(struct cli *cli, const struct filter_flags *f, int64_t *count,
+                       int64_t *bytes, int64_t *as_of_ms)
 {
     size_t from = 0;
     bool more = true;
     int rc = 0;
 
-    *count = *bytes = 0;
+    *count = *bytes = *as_of_ms = 0;
     while (rc == 0 && more) {
         struct answer a;
         struct buf query;
@@ -28,11 +30,33 @@ int dlq_count(struct cli *cli, const struct filter_flags *f, int64_t *count, int
             rc = client_call(cli, "GET", "/api/v1/dead-letters/count", query.data, NULL, &a);
         buf_fini(&query);
         if (more && rc == 0) {
+            const char *as_of = out_string(a.json, "as_of");
+
+            if (*as_of_ms == 0 && as_of != NULL)
+                (void)text_parse_time(as_of, as_of_ms);
             *count += out_integer(a.json, "count");
             *bytes += out_integer(a.json, "payload_bytes");
             answer_fini(&a);
         }
     }
+    return rc;
+}
+
+int dlq_count(struct cli *cli, const struct filter_flags *f, int64_t *count, int64_t *bytes)
+{
+    int64_t as_of_ms;
+
+    return count_as_of(cli, f, count, bytes, &as_of_ms);
+}
+
+/* By the daemon's clock, which is the one that deaths are dated by. */
+int dlq_fix(struct cli *cli, struct filter_flags *f, int64_t *count, int64_t *bytes)
+{
+    int64_t as_of_ms;
+    int rc = count_as_of(cli, f, count, bytes, &as_of_ms);
+
+    if (rc == 0 && as_of_ms != 0)
+        filter_until(f, as_of_ms + 1);
     return rc;
 }
 

@@ -9,6 +9,12 @@
 
 /* How many dead letters match, and the bytes of their payloads; an exit code. */
 int dlq_count(struct cli *cli, const struct filter_flags *f, int64_t *count, int64_t *bytes);
+/* The same, and the set is fixed now: whatever dies later does not match f any more. */
+int dlq_fix(struct cli *cli, struct filter_flags *f, int64_t *count, int64_t *bytes);
+/* Writes them to a file (NULL, "-": standard output), which is whole or not there. whole: how many
+ * there are; *n: how many were written. */
+int dlq_export(struct cli *cli, const struct filter_flags *f, const char *file, int64_t whole,
+               int64_t *n);
 /* 64 with a message where nothing was selected: no filter is not "everything". */
 int dlq_selected(struct cli *cli, const struct filter_flags *f, const char *verb);
 /* Whom a replay of those letters (the first limit of them) would reach, as a table. */

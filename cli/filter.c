@@ -198,6 +198,16 @@ void filter_flags_fini(struct filter_flags *f)
     free(f->ids);
 }
 
+void filter_until(struct filter_flags *f, int64_t ms)
+{
+    char text[TEXT_TIME_MAX];
+    bool any = f->any;
+
+    if (json_object_get(f->json, "until") == NULL)
+        filter_text(f, "until", text_time(text, ms));
+    f->any = any;
+}
+
 bool filter_query(const struct filter_flags *f, size_t *from, struct buf *out)
 {
     size_t parts = f->by_ids ? f->ids_n : 1; /* without ids: one query, at once */

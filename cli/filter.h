@@ -19,6 +19,8 @@ struct filter_flags {
 /* 0, or 64/66 with the reason printed. Free with filter_flags_fini() in both cases. */
 int filter_flags_read(struct cli *cli, struct filter_flags *f);
 void filter_flags_fini(struct filter_flags *f);
+/* Nothing from ms on; an earlier --until stays. */
+void filter_until(struct filter_flags *f, int64_t ms);
 /* The filter as queries: one, or as many as the ids need; none where --ids-from was empty. Appends
  * the next one to out; false: that was all. *from: 0 at first. */
 bool filter_query(const struct filter_flags *f, size_t *from, struct buf *out);

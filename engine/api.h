@@ -38,18 +38,22 @@
  *                              from where order=oldest finds what comes next
  *   GET  /dead-letters         ?FILTER   GET /dead-letters/{dlv_… or event id}: with "request",
  *                              "attempt_log", "event"; ?payload=1
- *   GET  /dead-letters/count   ?FILTER -> {"count","payload_bytes","next_cursor"}
+ *   GET  /dead-letters/count   ?FILTER -> {"count","payload_bytes","as_of","next_cursor"}
  *   GET  /dead-letters/summary ?FILTER&by=subscription,cause,status,type (default: the first three)
  *                              -> {"total","payload_bytes","groups","first_died_at",
  *                              "last_died_at","by","items":[{what by names,"count",…,"example",
  *                              "subscription_now"}],"next_cursor"}; limit: the largest so many
  *   GET  /dead-letters/export  ?FILTER&cursor= -> JSON Lines, one page; header X-Next-Cursor while
  *                              there is more
- *   POST /dead-letters/import  JSON Lines, a chunk -> {"imported","skipped","errors":[{"line",
- *                              "message"}]}
- *   POST /dead-letters/purge   {"filter":{…},"confirm":N} -> {"purged","more","cursor","until"};
- *                              409 where the count differs. At most 256 a call: the caller repeats
- *                              with {"filter","cursor","until"} and no confirm
+ *   POST /dead-letters/import  JSON Lines, a chunk -> {"imported","skipped","unbound","refused",
+ *                              "errors":[{"line","message"}]}; ?dry_run=1: nothing is changed
+ *   POST /dead-letters/purge   {"filter":{…},"confirm":N,"note"} -> 202, the job; 409 where the count
+ *                              differs. {"filter","dry_run":true} -> 200 {"count","payload_bytes",
+ *                              "recoverable_until"}
+ *   POST /dead-letters/restore {"job":"job_…","note"} -> 202, the job that takes back what that purge
+ *                              took; {"job","dry_run":true} as with purge
+ *   PATCH /dead-letters/{…}    {"note": TEXT or null} -> the letter, as in the list
+ *   DELETE /dead-letters/{…}   -> 200, the purge of the one letter, a job that is done
  *   POST /replays              {"filter":{…},"rate_per_second","note","dry_run","ignore_expiry"}
  *                              -> 202, the job; or 200 {"count","payload_bytes","excluded",…}
  *   POST /dead-letters/{dlv_… or event id}/replay           the same without "filter"

@@ -15,7 +15,7 @@
 #include "engine/api_filter.h"
 
 /* Rows of one turn of the store (house rule 9); of a list's page. */
-enum { API_SLICE = 256, API_PAGE_STANDARD = 100, API_PAGE_MAX = 1000 };
+enum { API_SLICE = 256, API_PAGE_STANDARD = 100, API_PAGE_MAX = 1000, API_NOTE_MAX = 1000 };
 
 struct api_call {
     const struct api *api;
@@ -145,6 +145,9 @@ enum err_code delivery_of_ref(struct api_call *c, struct delivery *d);
 /* ---- api_look.c ---- */
 bool letter_contains(const struct dead_letter *l, const char *text); /* text NULL: true */
 
+/* ---- api_dead.c: of the {…} of the path, a delivery's id or an event's that has one letter ---- */
+enum err_code letter_of_ref(struct api_call *c, struct dead_letter *l); /* its refusals are said */
+
 /* ---- api_scan.c ---- */
 struct scanned {
     const char *data, *attributes; /* NULL: no such member */
@@ -163,8 +166,8 @@ api_handler h_subs_post, h_subs_list, h_subs_get, h_subs_patch, h_subs_delete;
 api_handler h_subs_pause, h_subs_resume, h_subs_enable, h_subs_disable, h_subs_rotate;
 api_handler h_deliveries_list, h_deliveries_get, h_sub_deliveries;
 api_handler h_attempts_of, h_attempts_list;
-api_handler h_dead_list, h_dead_count, h_dead_summary, h_dead_get, h_dead_purge, h_dead_export,
-    h_dead_import;
+api_handler h_dead_list, h_dead_count, h_dead_summary, h_dead_get, h_dead_export, h_dead_import;
+api_handler h_dead_purge, h_dead_restore, h_dead_delete, h_dead_patch;
 api_handler h_replays_post, h_dead_replay_one, h_jobs_list, h_jobs_get;
 api_handler h_jobs_cancel, h_jobs_pause, h_jobs_resume, h_jobs_step;
 api_handler h_rejects_list, h_rejects_get, h_rejects_delete, h_rejects_retry;

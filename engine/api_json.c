@@ -443,10 +443,12 @@ void render_job(struct buf *b, const struct job *j, int64_t now_ms)
     put_int(b, "in_progress", delivers && busy > 0 ? busy : 0);
     put_int(b, "delivered", j->delivered);
     put_int(b, "dead_again", j->dead_again);
+    put_int(b, "done", delivers ? j->delivered + j->dead_again : j->queued);
     buf_addc(b, '}');
     put_time(b, "created_at", j->created_ms);
     put_time(b, "started_at", j->started_ms);
     put_time(b, "finished_at", j->finished_ms);
+    put_time(b, "recoverable_until", j->until_ms);
     put_seconds(b, "elapsed_seconds",
                 j->started_ms && end > j->started_ms ? (end - j->started_ms) * 1000 : 0);
     buf_addc(b, '}');

@@ -163,6 +163,7 @@ enum err_code h_dead_count(struct api_call *c)
     put_open(&c->resp->body, NULL, '{');
     put_int(&c->resp->body, "count", s.count);
     put_int(&c->resp->body, "payload_bytes", s.bytes);
+    put_time(&c->resp->body, "as_of", c->now_ms);
     put_cursor(c, more, k.last_ms, k.last_num);
     rc = put_unmatched(c, &f, API_FILTER_DEAD);
     buf_addc(&c->resp->body, '}');

@@ -104,6 +104,7 @@ enum err_code h_dead_export(struct api_call *c)
 /* ---- in ---- */
 
 struct import {
+    bool dry_run;
     int64_t line, imported, skipped;
     int64_t unbound;   /* of the imported: no subscription of that id or name is here */
     struct buf errors; /* the items of "errors" */
@@ -138,6 +139,23 @@ static enum err_code bind(struct api_call *c, struct arena *mem, struct dead_let
     return rc == ERR_NOT_FOUND ? OK : rc;
 }
 
+/* What dead_import would say, as far as one can see without doing it. */
+static enum err_code import_look(struct api_call *c, struct arena *mem, const struct dead_letter *l,
+                                 struct err *why)
+{
+    struct delivery d;
+    enum err_code rc = c->ops->delivery_get(c->b, l->delivery.num, mem, &d, why);
+    if (rc != OK)
+        return rc == ERR_NOT_FOUND ? OK : rc;
+    bool same = !strcmp(d.event_id, l->event.id);
+    if (d.state == DELIVERY_DEAD && same)
+        return d.sub ? fail(why, ERR_EXISTS, "it is here already") : OK;
+    if (d.state == DELIVERY_DISCARDED && same)
+        return OK;
+    return fail(why, ERR_INVALID, "its number is that of another delivery, which is %s",
+                delivery_state_name(d.state));
+}
+
 static enum err_code import_line(struct api_call *c, struct import *im, const char *line, size_t n)
 {
     struct arena mem;
@@ -152,8 +170,9 @@ static enum err_code import_line(struct api_call *c, struct import *im, const ch
         l.expires_ms = c->now_ms + c->api->conf->dead_retention_ms;
         rc = bind(c, &mem, &l, &unbound);
         if (rc == OK)
-            rc = c->ops->dead_import(c->b, &l, attempts, attempts_n, &why);
-        if (rc == OK)
+            rc = im->dry_run ? import_look(c, &mem, &l, &why)
+                             : c->ops->dead_import(c->b, &l, attempts, attempts_n, &why);
+        if (rc == OK && !im->dry_run)
             rc = api_deed(c, l.delivery.num, DEED_IMPORTED);
     }
     arena_fini(&mem);
@@ -173,7 +192,7 @@ static enum err_code import_line(struct api_call *c, struct import *im, const ch
 static enum err_code import_audit(struct api_call *c, const struct import *im)
 {
     struct buf detail;
-    if (!im->imported)
+    if (!im->imported || im->dry_run)
         return OK;
     buf_init(&detail, 256);
     put_open(&detail, NULL, '{');
@@ -209,7 +228,7 @@ static enum err_code import_lines(struct api_call *c, struct import *im)
 
 enum err_code h_dead_import(struct api_call *c)
 {
-    struct import im = {0};
+    struct import im = {.dry_run = api_param_true(c, "dry_run")};
     struct buf *b = &c->resp->body;
     buf_init(&im.errors, 1 << 20);
     enum err_code rc = import_lines(c, &im);

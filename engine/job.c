@@ -27,6 +27,8 @@ static enum err_code subscription_delete_step(struct job_slice *s, struct job *j
 static const struct job_work WORKS[JOB_KINDS] = {
     [JOB_REPLAY] = {.step = job_replay_step, .delivers = true, .held = true},
     [JOB_SUBSCRIPTION_DELETE] = {.step = subscription_delete_step},
+    [JOB_PURGE] = {.step = job_purge_step, .held = true},
+    [JOB_RESTORE] = {.step = job_restore_step, .held = true},
 };
 
 const struct job_work *job_work(enum job_kind kind)

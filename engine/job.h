@@ -45,6 +45,7 @@ struct job_paces *job_paces_new(void); /* NULL: no memory */
 void job_paces_free(struct job_paces *p);
 
 /* ---- the steps, by file ---- */
-job_step_fn job_replay_step; /* job_replay.c */
+job_step_fn job_replay_step;                  /* job_replay.c */
+job_step_fn job_purge_step, job_restore_step; /* job_purge.c */
 
 #endif

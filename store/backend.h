@@ -254,7 +254,7 @@ struct backend_ops {
 
     /* ---- jobs ---- */
     enum err_code (*job_put)(struct backend *, const struct job *, struct err *);
-    /* Everything but num, kind, created_ms, and but the outcome counters delivered and dead_again.
+    /* Everything but num, kind, created_ms, until_ms, and but the outcome counters delivered and dead_again.
      */
     enum err_code (*job_update)(struct backend *, const struct job *, struct err *);
     enum err_code (*job_get)(struct backend *, int64_t num, struct arena *, struct job *,

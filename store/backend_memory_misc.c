@@ -56,6 +56,7 @@ enum err_code mem_job_update(struct backend *b, const struct job *j, struct err 
     struct job new = *j;
     new.kind = old->kind;
     new.created_ms = old->created_ms;
+    new.until_ms = old->until_ms;
     new.delivered = old->delivered;
     new.dead_again = old->dead_again;
     mem_put(mem_db(b), MEM_JOB, mem_num(j->num), &new);

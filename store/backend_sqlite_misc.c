@@ -10,17 +10,21 @@
 #define JOB_COLS                                                                                   \
     "SELECT num, kind, state, filter, rate_per_s, ignore_expiry, actor, note, sub, mark_ms,"       \
     " mark_num, walked, selected, excluded, queued, delivered, dead_again, created_ms,"            \
-    " started_ms, finished_ms FROM job "
+    " started_ms, finished_ms, until_ms FROM job "
 
 enum err_code sq_job_put(struct backend *b, const struct job *j, struct err *err)
 {
-    return sq_run(sq_of(b), SQ_JOB_PUT, err,
-                  "INSERT INTO job VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
-                  " ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
-                  "ltitdittlllillllllll", j->num, job_kind_name(j->kind), (int)j->state, j->filter,
-                  j->rate_per_s, (int)j->ignore_expiry, j->actor, j->note, j->sub, j->mark_ms,
-                  j->mark_num, (int)j->walked, j->selected, j->excluded, j->queued, j->delivered,
-                  j->dead_again, j->created_ms, j->started_ms, j->finished_ms);
+    return sq_run(
+        sq_of(b), SQ_JOB_PUT, err,
+        "INSERT INTO job(num, kind, state, filter, rate_per_s, ignore_expiry, actor, note,"
+        " sub, mark_ms, mark_num, walked, selected, excluded, queued, delivered,"
+        " dead_again, created_ms, started_ms, finished_ms, until_ms) VALUES(?1, ?2, ?3,"
+        " ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
+        " ?21)",
+        "ltitdittlllilllllllll", j->num, job_kind_name(j->kind), (int)j->state, j->filter,
+        j->rate_per_s, (int)j->ignore_expiry, j->actor, j->note, j->sub, j->mark_ms, j->mark_num,
+        (int)j->walked, j->selected, j->excluded, j->queued, j->delivered, j->dead_again,
+        j->created_ms, j->started_ms, j->finished_ms, j->until_ms);
 }
 
 enum err_code sq_job_update(struct backend *b, const struct job *j, struct err *err)
@@ -64,6 +68,7 @@ static void read_job(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
     j->created_ms = sqlite3_column_int64(st, 17);
     j->started_ms = sqlite3_column_int64(st, 18);
     j->finished_ms = sqlite3_column_int64(st, 19);
+    j->until_ms = sqlite3_column_int64(st, 20);
 }
 
 enum err_code sq_job_get(struct backend *b, int64_t num, struct arena *a, struct job *out,

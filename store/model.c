@@ -207,6 +207,8 @@ static const char *const JOB_STATE_NAMES[] = {
 static const char *const JOB_KIND_NAMES[] = {
     [JOB_REPLAY] = "replay",
     [JOB_SUBSCRIPTION_DELETE] = "subscription_delete",
+    [JOB_PURGE] = "purge",
+    [JOB_RESTORE] = "restore",
 };
 _Static_assert(COUNT(STATE_NAMES) == DELIVERY_STATES, "a name for every state");
 _Static_assert(COUNT(OUTCOME_NAMES) == OUTCOMES, "a name for every outcome");

@@ -61,7 +61,13 @@ enum cause {
 };
 enum sub_state { SUB_ACTIVE, SUB_PAUSED, SUB_DISABLED, SUB_DELETED, SUB_STATES };
 enum job_state { JOB_ACTIVE, JOB_PAUSED, JOB_DONE, JOB_CANCELLED, JOB_STATES };
-enum job_kind { JOB_REPLAY, JOB_SUBSCRIPTION_DELETE, JOB_KINDS }; /* engine/job.c: what they do */
+enum job_kind { /* engine/job.c: what they do */
+                JOB_REPLAY,
+                JOB_SUBSCRIPTION_DELETE,
+                JOB_PURGE,
+                JOB_RESTORE,
+                JOB_KINDS
+};
 
 struct partner {
     int64_t num; /* "par_…" */
@@ -316,6 +322,7 @@ struct job {
     bool walked;               /* the walk has reached the end of the set */
     int64_t selected, excluded, queued, delivered, dead_again; /* queued: ever moved to ready */
     int64_t created_ms, started_ms, finished_ms;
+    int64_t until_ms; /* purge: what it takes can be restored until then; 0: it is erased */
 };
 
 struct reject {

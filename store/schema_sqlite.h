@@ -125,7 +125,9 @@ static const char SCHEMA_2_PURGED[] =
     "  died_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, note TEXT, payload BLOB,"
     "  job INTEGER NOT NULL, until_ms INTEGER NOT NULL);"
     "CREATE INDEX purged_job ON purged(job, num, until_ms, payload_bytes);"
-    "CREATE INDEX purged_until ON purged(until_ms);";
+    "CREATE INDEX purged_until ON purged(until_ms);"
+    "ALTER TABLE job ADD COLUMN until_ms INTEGER NOT NULL DEFAULT 0;";
+
 /* Everything that dead letters are listed, counted and grouped by, in the order of their deaths: one
  * look at a million letters reads this index alone, front to back. It takes the place of the one on
  * died_ms, so that a death writes no more entries than before, at the end of it. */

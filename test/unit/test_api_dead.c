@@ -1,5 +1,5 @@
 /* test/unit/test_api_dead.c: the routes of dead letters by their handlers, on a real store: filters,
- * replay, purge, export and import. */
+ * replay, purge, restore, notes, export and import. */
 #include "test/unit/api_world.h"
 
 /* ---- dead letters ---- */
@@ -178,31 +178,141 @@ static void test_replay_leaves_out(void **state)
     assert_int_equal(number(w, "excluded"), 2);
 }
 
+/* The job's slices, as webhookctl runs them with the daemon stopped. */
+static void run_job(struct world *w, char job[64])
+{
+    char target[128];
+    (void)snprintf(job, 64, "%s", text(w, "id"));
+    (void)snprintf(target, sizeof target, V1 "/jobs/%s/step", job);
+    do
+        EXPECT(200, "POST", target, NULL);
+    while (strcmp(text(w, "state"), "active") == 0);
+}
+
+static void purge(struct world *w, const char *filter, int64_t n, char job[64])
+{
+    char body[256];
+    (void)snprintf(body, sizeof body, "{\"filter\":%s,\"confirm\":%lld,\"note\":\"old ones\"}",
+                   filter, (long long)n);
+    EXPECT(202, "POST", V1 "/dead-letters/purge", body);
+    assert_string_equal(text(w, "kind"), "purge");
+    assert_int_equal(number(w, "counts.selected"), n);
+    run_job(w, job);
+    assert_string_equal(text(w, "state"), "done");
+    assert_int_equal(number(w, "counts.done"), n);
+    assert_string_equal(text(w, "note"), "old ones");
+}
+
+static void restore(struct world *w, const char *purge, int64_t n)
+{
+    char body[128], job[64];
+    (void)snprintf(body, sizeof body, "{\"job\":\"%s\",\"dry_run\":true}", purge);
+    EXPECT(200, "POST", V1 "/dead-letters/restore", body);
+    assert_int_equal(number(w, "count"), n);
+    (void)snprintf(body, sizeof body, "{\"job\":\"%s\"}", purge);
+    EXPECT(202, "POST", V1 "/dead-letters/restore", body);
+    run_job(w, job);
+    assert_string_equal(text(w, "kind"), "restore");
+    assert_int_equal(number(w, "counts.done"), n);
+}
+
 static void test_purge(void **state)
 {
     struct world *w = *state;
+    char job[64];
     three_letters(w);
     EXPECT(422, "POST", V1 "/dead-letters/purge", "{\"filter\":{},\"confirm\":5}");
     EXPECT(422, "POST", V1 "/dead-letters/purge", "{\"filter\":{\"all\":true}}");
     assert_string_equal(text(w, "error.code"), "confirm_required");
     EXPECT(409, "POST", V1 "/dead-letters/purge", "{\"filter\":{\"all\":true},\"confirm\":4}");
+    assert_string_equal(text(w, "error.code"), "count_differs");
+    EXPECT(200, "POST", V1 "/dead-letters/purge", "{\"filter\":{\"all\":true},\"dry_run\":true}");
+    assert_int_equal(number(w, "count"), 5);
+    assert_non_null(text(w, "recoverable_until"));
     assert_int_equal(count(w, ""), 5);
-    EXPECT(200, "POST", V1 "/dead-letters/purge",
-           "{\"filter\":{\"subscription\":\"acme\"},\"confirm\":2}");
-    assert_int_equal(number(w, "purged"), 2);
-    assert_true(json_is_false(at(w, "more")));
+    purge(w, "{\"subscription\":\"acme\"}", 2, job);
+    assert_non_null(text(w, "recoverable_until"));
     assert_int_equal(count(w, ""), 3);
     EXPECT(200, "GET", V1 "/deliveries?state=discarded", NULL);
     assert_int_equal(items(w), 2);
+    EXPECT(200, "GET", V1 "/audit", NULL);
+    assert_string_equal(text(w, "items.0.action"), "dead_letter.purge");
+    assert_string_equal(text(w, "items.0.target"), job);
+}
+
+static void test_restore(void **state)
+{
+    struct world *w = *state;
+    char job[64], body[128];
+    three_letters(w);
+    EXPECT(200, "GET", V1 "/dead-letters/export", NULL);
+    char *before = strdup(w->raw);
+    purge(w, "{\"all\":true}", 5, job);
+    assert_int_equal(count(w, ""), 0);
+    restore(w, job, 5);
+    EXPECT(200, "GET", V1 "/dead-letters/export", NULL);
+    assert_string_equal(w->raw, before);
+    free(before);
+    (void)snprintf(body, sizeof body, "{\"job\":\"%s\"}", job);
+    EXPECT(409, "POST", V1 "/dead-letters/restore", body);
+    assert_string_equal(text(w, "error.code"), "nothing_left");
+    EXPECT(404, "POST", V1 "/dead-letters/restore", "{\"job\":\"job_01N8D3VQ0C4T5\"}");
+    EXPECT(422, "POST", V1 "/dead-letters/restore", "{}");
+    EXPECT(202, "POST", V1 "/replays", "{\"filter\":{\"all\":true}}");
+    (void)snprintf(body, sizeof body, "{\"job\":\"%s\"}", text(w, "id"));
+    EXPECT(422, "POST", V1 "/dead-letters/restore", body); /* that is a replay */
+    /* while it purges, and when it was stopped in the middle */
+    EXPECT(202, "POST", V1 "/dead-letters/purge", "{\"filter\":{\"all\":true},\"confirm\":5}");
+    (void)snprintf(body, sizeof body, "{\"job\":\"%s\"}", text(w, "id"));
+    (void)snprintf(job, sizeof job, "%s", text(w, "id"));
+    EXPECT(409, "POST", V1 "/dead-letters/restore", body);
+    assert_string_equal(text(w, "error.code"), "job_active");
+}
+
+/* A grace of nothing: erased at once, and that is said. */
+static void test_purge_without_a_grace(void **state)
+{
+    struct world *w = *state;
+    char job[64], body[128];
+    three_letters(w);
+    w->conf->purge_grace_ms = 0;
+    purge(w, "{\"all\":true}", 5, job);
+    assert_true(json_is_null(at(w, "recoverable_until")));
+    (void)snprintf(body, sizeof body, "{\"job\":\"%s\"}", job);
+    EXPECT(409, "POST", V1 "/dead-letters/restore", body);
+    assert_string_equal(text(w, "error.code"), "grace_over");
+}
+
+static void test_delete_and_note_of_one(void **state)
+{
+    struct world *w = *state;
+    char job[64];
+    three_letters(w);
+    EXPECT(409, "DELETE", V1 "/dead-letters/ev-1", NULL); /* two subscriptions have it */
+    EXPECT(200, "DELETE", V1 "/dead-letters/ev-3", NULL);
+    assert_string_equal(text(w, "kind"), "purge");
+    assert_string_equal(text(w, "state"), "done");
+    (void)snprintf(job, sizeof job, "%s", text(w, "id"));
+    assert_int_equal(count(w, ""), 4);
+    EXPECT(404, "DELETE", V1 "/dead-letters/ev-3", NULL);
+    EXPECT(404, "PATCH", V1 "/dead-letters/ev-3", "{\"note\":\"x\"}");
+    restore(w, job, 1);
+    EXPECT(200, "PATCH", V1 "/dead-letters/ev-3", "{\"note\":\"called them\"}");
+    assert_string_equal(text(w, "note"), "called them");
+    EXPECT(200, "GET", V1 "/dead-letters/ev-3", NULL);
+    assert_string_equal(text(w, "note"), "called them");
+    EXPECT(422, "PATCH", V1 "/dead-letters/ev-3", "{}");
+    EXPECT(200, "PATCH", V1 "/dead-letters/ev-3", "{\"note\":null}");
+    assert_true(json_is_null(at(w, "note")));
 }
 
 static void test_purge_in_slices(void **state)
 {
     struct world *w = *state;
-    char *body = malloc(65536), again[512];
+    char *body = malloc(65536), job[64];
     size_t n = 0;
     sub_of(w, "acme");
-    for (int half = 0; half < 2; half++) {
+    for (int half = 0; half < 4; half++) {
         n = (size_t)snprintf(body, 65536, "[");
         for (int i = 0; i < 150; i++)
             n += (size_t)snprintf(body + n, 65536 - n, "%s{\"type\":\"order.x\",\"data\":%d}",
@@ -211,17 +321,12 @@ static void test_purge_in_slices(void **state)
         EXPECT(202, "POST", V1 "/events", body);
     }
     free(body);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 10; i++)
         kill_all(w, "acme");
-    EXPECT(200, "POST", V1 "/dead-letters/purge", "{\"filter\":{\"all\":true},\"confirm\":300}");
-    assert_int_equal(number(w, "purged"), 256);
-    assert_true(json_is_true(at(w, "more")));
-    (void)snprintf(again, sizeof again,
-                   "{\"filter\":{\"all\":true},\"cursor\":\"%s\",\"until\":\"%s\"}",
-                   text(w, "cursor"), text(w, "until"));
-    EXPECT(200, "POST", V1 "/dead-letters/purge", again);
-    assert_int_equal(number(w, "purged"), 44);
+    purge(w, "{\"all\":true}", 600, job);
     assert_int_equal(count(w, ""), 0);
+    restore(w, job, 600);
+    assert_int_equal(count(w, ""), 600);
 }
 
 /* ---- export, import ---- */
@@ -239,7 +344,11 @@ static void test_round_trip(void **state)
     assert_string_equal(w->cursor, "");
     EXPECT(200, "POST", V1 "/dead-letters/import", first);
     assert_int_equal(number(w, "skipped"), 5);
-    EXPECT(200, "POST", V1 "/dead-letters/purge", "{\"filter\":{\"all\":true},\"confirm\":5}");
+    char job[64];
+    purge(w, "{\"all\":true}", 5, job);
+    EXPECT(200, "POST", V1 "/dead-letters/import?dry_run=1", first);
+    assert_int_equal(number(w, "imported"), 5);
+    assert_int_equal(count(w, ""), 0);
     EXPECT(200, "POST", V1 "/dead-letters/import", first);
     assert_int_equal(number(w, "imported"), 5);
     assert_int_equal(json_array_size(at(w, "errors")), 0);
@@ -296,7 +405,8 @@ static void test_import_refuses(void **state)
     kill_all(w, "acme");
     EXPECT(200, "GET", V1 "/dead-letters/export", NULL);
     char *line = strdup(w->raw);
-    EXPECT(200, "POST", V1 "/dead-letters/purge", "{\"filter\":{\"all\":true},\"confirm\":1}");
+    char job[64];
+    purge(w, "{\"all\":true}", 1, job);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char *bad = with(line, rows[i].from, rows[i].to);
         char *body = NULL;
@@ -388,10 +498,13 @@ static void test_dead_unmatched(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_dead_filters),   TEST(test_dead_summary),    TEST(test_dead_contains),
-        TEST(test_dead_unmatched), TEST(test_replay),          TEST(test_replay_leaves_out),
-        TEST(test_purge),          TEST(test_purge_in_slices), TEST(test_round_trip),
-        TEST(test_import_refuses),
+        TEST(test_dead_filters),          TEST(test_replay),
+        TEST(test_replay_leaves_out),     TEST(test_purge),
+        TEST(test_purge_in_slices),       TEST(test_round_trip),
+        TEST(test_import_refuses),        TEST(test_restore),
+        TEST(test_purge_without_a_grace), TEST(test_delete_and_note_of_one),
+        TEST(test_dead_summary),          TEST(test_dead_contains),
+        TEST(test_dead_unmatched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

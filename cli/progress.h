@@ -1,0 +1,25 @@
+/* cli/progress.h: how far a long command has come, on standard error: a bar that is written over on a
+ * terminal that can, else a line now and then; and the Ctrl-C that ends the looking, not the work. */
+#ifndef CLI_PROGRESS_H
+#define CLI_PROGRESS_H
+
+#include <signal.h>
+#include <stdint.h>
+
+#include "cli/cli.h"
+
+struct progress {
+    const struct cli *cli;
+    int64_t start_ms, line_ms;
+    int64_t first; /* how much was done when it began; -1: not known yet */
+    struct sigaction interrupt, terminate;
+};
+/* From here to progress_end() SIGINT and SIGTERM are only noted. */
+void progress_begin(struct progress *p, const struct cli *cli);
+void progress_end(struct progress *p); /* what is said next stands on a line of its own */
+bool progress_interrupted(void);
+/* [=====>    ] 221/371  59%  TEXT  ETA 7s. whole 0: how much there is is not known. */
+void progress_show(struct progress *p, int64_t done, int64_t whole, const char *text);
+void progress_clear(const struct progress *p); /* the bar is away: a message can be said */
+
+#endif

@@ -1,0 +1,294 @@
+/* engine/api_purge.c: dead letters are purged, and restored while that can be. Both are jobs
+ * (engine/job_purge.c); here they are asked for.
+ *
+ * Whoever purges says how many: the number is compared in the same transaction that makes the job,
+ * so that nothing is purged that nobody has counted. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "engine/api_impl.h"
+
+struct purge {
+    struct api_filter f;
+    const char *note;
+    bool dry_run;
+    int64_t count, payload_bytes;
+};
+
+/* 0: what is purged is erased at once. */
+static int64_t recoverable_until(const struct api_call *c)
+{
+    int64_t grace_ms = c->api->conf->purge_grace_ms;
+    return grace_ms > 0 ? c->now_ms + grace_ms : 0;
+}
+
+static enum err_code note_read(struct api_call *c, const char **note)
+{
+    enum err_code rc = api_member_text(c, "note", note);
+    if (rc == OK && *note && strlen(*note) > API_NOTE_MAX)
+        rc = api_refuse(c, 422, "invalid_member", "note", "note: longer than %d bytes",
+                        API_NOTE_MAX);
+    return rc;
+}
+
+static enum err_code purge_read(struct api_call *c, struct purge *p)
+{
+    static const char *const names[] = {"filter", "confirm", "note", "dry_run", NULL};
+    enum err_code rc = api_members(c, c->body, names);
+    if (rc == OK)
+        rc = note_read(c, &p->note);
+    if (rc == OK)
+        rc = api_member_bool(c, "dry_run", &p->dry_run);
+    if (rc == OK)
+        rc = api_filter_of_call(c, json_object_get(c->body, "filter"), API_FILTER_DEAD, &p->f);
+    if (rc != OK)
+        return rc;
+    if (!p->f.narrows && !p->f.all)
+        return api_refuse(c, 422, "filter_required", "filter",
+                          "filter: empty: give ids or a filter, or \"all\": true");
+    if (p->f.paged)
+        return api_refuse(c, 422, "invalid_filter", "filter",
+                          "filter: limit and cursor are for lists");
+    if (!p->f.f.until_ms ||
+        p->f.f.until_ms > c->now_ms + 1) /* the set is fixed now: later deaths are not in it */
+        p->f.f.until_ms = c->now_ms + 1;
+    return OK;
+}
+
+static enum err_code purge_confirm(struct api_call *c, const struct purge *p)
+{
+    const json_t *confirm = json_object_get(c->body, "confirm");
+    if (!confirm)
+        return api_refuse(c, 422, "confirm_required", "confirm",
+                          "confirm: give the number of letters that are to be purged");
+    if (!json_is_integer(confirm))
+        return api_refuse(c, 422, "invalid_member", "confirm", "confirm: not a number");
+    if (p->count != json_integer_value(confirm))
+        return api_refuse(c, 409, "count_differs", "confirm",
+                          "%lld dead letters match, not %lld; nothing was changed",
+                          (long long)p->count, (long long)json_integer_value(confirm));
+    return OK;
+}
+
+/* Makes the job, tells the audit trail, answers. */
+static enum err_code job_make(struct api_call *c, struct job *j, const char *action)
+{
+    char id[ID_TEXT_MAX];
+    struct buf detail;
+    j->num = api_new_num(c);
+    j->actor = c->req->actor ? c->req->actor : "unknown";
+    j->created_ms = c->now_ms;
+    enum err_code rc = c->ops->job_put(c->b, j, c->err);
+    if (rc != OK)
+        return rc;
+    buf_init(&detail, 1 << 20);
+    put_open(&detail, NULL, '{');
+    put_int(&detail, "selected", j->selected);
+    put_str(&detail, "note", j->note);
+    put_raw(&detail, "filter", j->filter, strlen(j->filter));
+    buf_addc(&detail, '}');
+    rc = detail.failed ? fail(c->err, ERR_NOMEM, "no memory for the audit log")
+                       : api_audit(c, action, id_text(id, "job", j->num), detail.data);
+    buf_fini(&detail);
+    return rc;
+}
+
+static void answer_job(struct api_call *c, const struct job *j)
+{
+    render_job(&c->resp->body, j, c->now_ms);
+    c->resp->changes.jobs = true;
+    c->resp->status = 202;
+}
+
+static void answer_preview(struct api_call *c, int64_t count, int64_t bytes, int64_t until_ms)
+{
+    struct buf *b = &c->resp->body;
+    put_open(b, NULL, '{');
+    put_int(b, "count", count);
+    put_int(b, "payload_bytes", bytes);
+    put_time(b, "recoverable_until", until_ms);
+    buf_addc(b, '}');
+    c->resp->status = 200;
+}
+
+enum err_code h_dead_purge(struct api_call *c)
+{
+    struct purge p = {0};
+    struct buf filter;
+    enum err_code rc = purge_read(c, &p);
+    if (rc == OK)
+        rc = c->ops->dead_count(c->b, &p.f.f, &p.count, &p.payload_bytes, c->err);
+    if (rc == OK && !p.dry_run)
+        rc = purge_confirm(c, &p);
+    if (rc != OK)
+        return rc;
+    if (p.dry_run) {
+        answer_preview(c, p.count, p.payload_bytes, recoverable_until(c));
+        return OK;
+    }
+    buf_init(&filter, 1 << 20);
+    api_filter_write(&p.f, NULL, &filter);
+    struct job j = {.kind = JOB_PURGE,
+                    .state = JOB_ACTIVE,
+                    .filter = filter.data,
+                    .note = p.note,
+                    .selected = p.count,
+                    .until_ms = recoverable_until(c)};
+    rc = filter.failed ? fail(c->err, ERR_NOMEM, "no memory for a filter")
+                       : job_make(c, &j, "dead_letter.purge");
+    if (rc == OK)
+        answer_job(c, &j);
+    buf_fini(&filter);
+    return rc;
+}
+
+/* One letter, at once: the job is over when it is answered, and can be restored like any other. */
+enum err_code h_dead_delete(struct api_call *c)
+{
+    struct dead_letter l;
+    struct settled out = {0};
+    char id[ID_TEXT_MAX], filter[64 + ID_TEXT_MAX];
+    enum err_code rc = letter_of_ref(c, &l);
+    if (rc != OK)
+        return rc;
+    snprintf(filter, sizeof filter, "{\"id\":[\"%s\"]}", id_text(id, "dlv", l.delivery.num));
+    struct job j = {.kind = JOB_PURGE,
+                    .state = JOB_DONE,
+                    .filter = filter,
+                    .selected = 1,
+                    .queued = 1,
+                    .walked = true,
+                    .started_ms = c->now_ms,
+                    .finished_ms = c->now_ms,
+                    .until_ms = recoverable_until(c)};
+    rc = job_make(c, &j, "dead_letter.purge");
+    if (rc == OK)
+        rc = c->ops->dead_purge(c->b, l.delivery.num, j.num, j.until_ms, c->now_ms, &out, c->err);
+    if (rc == OK)
+        rc = api_deed(c, l.delivery.num, DEED_PURGED);
+    if (rc != OK)
+        return rc;
+    c->resp->changes.discarded++;
+    if (out.next_due_ms)
+        changes_wake(&c->resp->changes, l.sub_num, out.next_due_ms);
+    answer_job(c, &j);
+    c->resp->status = 200;
+    return OK;
+}
+
+/* ---- restore ---- */
+
+static enum err_code purge_of_ref(struct api_call *c, const char *ref, struct job *out)
+{
+    int64_t num;
+    enum err_code rc = ERR_NOT_FOUND;
+    if (id_parse(ref, "job", &num))
+        rc = c->ops->job_get(c->b, num, c->mem, out, c->err);
+    if (rc == ERR_NOT_FOUND)
+        return api_refuse(c, 404, "not_found", "job", "no job '%.64s'", ref);
+    if (rc != OK)
+        return rc;
+    if (out->kind != JOB_PURGE)
+        return api_refuse(c, 422, "invalid_member", "job", "%.64s is a %s, not a purge", ref,
+                          job_kind_name(out->kind));
+    if (out->state == JOB_ACTIVE || out->state == JOB_PAUSED)
+        return api_refuse(c, 409, "job_active", "job",
+                          "%.64s is still purging: wait for it, or cancel it first: webhookctl job "
+                          "cancel %.64s",
+                          ref, ref);
+    return OK;
+}
+
+static enum err_code nothing_left(struct api_call *c, const struct job *purge)
+{
+    char id[ID_TEXT_MAX], until[TEXT_TIME_MAX];
+    id_text(id, "job", purge->num);
+    if (purge->until_ms == 0)
+        return api_refuse(c, 409, "grace_over", "job",
+                          "%s erased what it purged at once: dead_letter.purge_grace was 0", id);
+    if (purge->until_ms <= c->now_ms)
+        return api_refuse(c, 409, "grace_over", "job",
+                          "what %s purged could be restored until %s; it is erased", id,
+                          text_time(until, purge->until_ms));
+    return api_refuse(c, 409, "nothing_left", "job",
+                      "nothing that %s purged is left to restore: it is back already (restored, "
+                      "imported or sent again)",
+                      id);
+}
+
+enum err_code h_dead_restore(struct api_call *c)
+{
+    static const char *const names[] = {"job", "note", "dry_run", NULL};
+    struct job purge, j = {.kind = JOB_RESTORE, .state = JOB_ACTIVE};
+    char id[ID_TEXT_MAX], filter[64 + ID_TEXT_MAX];
+    const char *ref = NULL;
+    bool dry_run = false;
+    int64_t bytes = 0;
+    enum err_code rc = api_members(c, c->body, names);
+    if (rc == OK)
+        rc = api_member_text(c, "job", &ref);
+    if (rc == OK)
+        rc = note_read(c, &j.note);
+    if (rc == OK)
+        rc = api_member_bool(c, "dry_run", &dry_run);
+    if (rc == OK && !ref)
+        rc = api_refuse(c, 422, "invalid_member", "job", "job: missing: whose purge?");
+    if (rc == OK)
+        rc = purge_of_ref(c, ref, &purge);
+    if (rc == OK)
+        rc = c->ops->purged_count(c->b, purge.num, c->now_ms, &j.selected, &bytes, c->err);
+    if (rc == OK && j.selected == 0)
+        rc = nothing_left(c, &purge);
+    if (rc != OK)
+        return rc;
+    if (dry_run) {
+        answer_preview(c, j.selected, bytes, purge.until_ms);
+        return OK;
+    }
+    snprintf(filter, sizeof filter, "{\"job\":\"%s\"}", id_text(id, "job", purge.num));
+    j.filter = filter;
+    rc = job_make(c, &j, "dead_letter.restore");
+    if (rc == OK)
+        answer_job(c, &j);
+    return rc;
+}
+
+/* ---- a note on one letter ---- */
+
+enum err_code h_dead_patch(struct api_call *c)
+{
+    static const char *const names[] = {"note", NULL};
+    struct dead_letter l;
+    char id[ID_TEXT_MAX];
+    struct buf detail;
+    enum err_code rc = api_members(c, c->body, names);
+    const char *note = NULL;
+    if (rc == OK)
+        rc = note_read(c, &note);
+    if (rc == OK && !json_object_get(c->body, "note"))
+        rc = api_refuse(c, 422, "invalid_member", "note", "note: missing (null takes it away)");
+    if (rc == OK)
+        rc = letter_of_ref(c, &l);
+    if (rc != OK)
+        return rc;
+    if (note && !*note)
+        note = NULL;
+    buf_init(&detail, 16384);
+    put_open(&detail, NULL, '{');
+    put_str(&detail, "note", note);
+    buf_addc(&detail, '}');
+    rc = c->ops->dead_note(c->b, l.delivery.num, note, c->err);
+    if (rc == OK)
+        rc = detail.failed ? fail(c->err, ERR_NOMEM, "no memory for the audit log")
+                           : api_audit(c, "dead_letter.note", id_text(id, "dlv", l.delivery.num),
+                                       detail.data);
+    buf_fini(&detail);
+    if (rc != OK)
+        return rc;
+    l.note = note;
+    render_letter(&c->resp->body, &l);
+    buf_addc(&c->resp->body, '}');
+    c->resp->status = 200;
+    return OK;
+}

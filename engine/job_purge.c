@@ -1,0 +1,124 @@
+/* engine/job_purge.c: one slice of a purge, and of what takes it back.
+ *
+ * A purge walks its set by (died_ms, num), so a letter that comes back dead (restored, or replayed
+ * and dead again) is not met twice; a restore walks what its purge took by number. Both count in
+ * `queued` how many they moved. */
+#include "base/clock.h"
+#include "engine/api_filter.h"
+#include "engine/job.h"
+
+/* Nothing is sealed or opened here: more rows fit into a turn than of a replay. */
+enum { ROWS_MAX = 256, TURN_US = 5000 };
+
+static bool turn_over(int64_t from_us)
+{
+    return clock_mono_us() - from_us > TURN_US;
+}
+
+static enum err_code deed(struct job_slice *s, const struct job *j, int64_t num,
+                          enum deed_kind kind, struct err *err)
+{
+    struct deed d = {.delivery = num, .at_ms = s->now_ms, .kind = kind, .job = j->num};
+    return s->b->ops->deed_put(s->b, &d, err);
+}
+
+static enum err_code purge_one(struct job_slice *s, struct job *j, const struct dead_letter *l,
+                               struct err *err)
+{
+    struct settled out = {0};
+    enum err_code rc =
+        s->b->ops->dead_purge(s->b, l->delivery.num, j->num, j->until_ms, s->now_ms, &out, err);
+    j->mark_ms = l->died_ms;
+    j->mark_num = l->delivery.num;
+    if (rc == ERR_STALE || rc == ERR_NOT_FOUND) {
+        j->excluded++;
+        return OK;
+    }
+    if (rc == OK)
+        rc = deed(s, j, l->delivery.num, DEED_PURGED, err);
+    if (rc != OK)
+        return rc;
+    j->queued++;
+    s->changes->discarded++;
+    if (out.next_due_ms != 0)
+        changes_wake(s->changes, l->sub_num, out.next_due_ms);
+    return OK;
+}
+
+/* What the filter of *j names; nothing (*named false) where that is gone. */
+static enum err_code filter_of(struct job_slice *s, const struct job *j, struct arena *a,
+                               struct filter *out, bool *named, struct err *err)
+{
+    enum err_code rc = api_filter_json(s->b, j->filter, s->now_ms, a, out, err);
+    *named = rc == OK;
+    return rc == ERR_NOT_FOUND || rc == ERR_INVALID ? OK : rc;
+}
+
+static void job_end(struct job *j)
+{
+    j->walked = true;
+    j->state = JOB_DONE;
+}
+
+enum err_code job_purge_step(struct job_slice *s, struct job *j, struct err *err)
+{
+    int64_t from_us = clock_mono_us();
+    struct arena arena;
+    struct filter f;
+    struct dead_letter *rows = NULL;
+    size_t n = 0, i = 0;
+    bool named;
+    arena_init(&arena);
+    enum err_code rc = filter_of(s, j, &arena, &f, &named, err);
+    if (rc == OK && named) {
+        f.limit = ROWS_MAX;
+        f.newest_first = false;
+        f.with_expired = true;
+        f.after_ms = j->mark_ms;
+        f.after_num = j->mark_num;
+        rc = s->b->ops->dead_list(s->b, &f, &arena, &rows, &n, err);
+    }
+    while (rc == OK && i < n && !turn_over(from_us))
+        rc = purge_one(s, j, &rows[i++], err);
+    if (rc == OK && i == n && n < ROWS_MAX)
+        job_end(j);
+    s->busy = s->busy || j->state == JOB_ACTIVE;
+    arena_fini(&arena);
+    return rc;
+}
+
+static enum err_code restore_one(struct job_slice *s, struct job *j, int64_t num, struct err *err)
+{
+    enum err_code rc = s->b->ops->dead_restore(s->b, num, s->now_ms, err);
+    j->mark_num = num;
+    if (rc == ERR_STALE) {
+        j->excluded++;
+        return OK;
+    }
+    if (rc == OK)
+        rc = deed(s, j, num, DEED_RESTORED, err);
+    j->queued += rc == OK;
+    return rc;
+}
+
+enum err_code job_restore_step(struct job_slice *s, struct job *j, struct err *err)
+{
+    int64_t from_us = clock_mono_us();
+    struct arena arena;
+    struct filter f = {0};
+    struct purged *rows = NULL;
+    size_t n = 0, i = 0;
+    bool named;
+    arena_init(&arena);
+    enum err_code rc = filter_of(s, j, &arena, &f, &named, err);
+    if (rc == OK && named)
+        rc = s->b->ops->purged_list(s->b, f.job, s->now_ms, j->mark_num, ROWS_MAX, &arena, &rows,
+                                    &n, err);
+    while (rc == OK && i < n && !turn_over(from_us))
+        rc = restore_one(s, j, rows[i++].num, err);
+    if (rc == OK && i == n && n < ROWS_MAX)
+        job_end(j);
+    s->busy = s->busy || j->state == JOB_ACTIVE;
+    arena_fini(&arena);
+    return rc;
+}
