@@ -22,9 +22,11 @@ COMMANDS = {
     "dlq list": ["", "--all", "{event}"],
     "dlq show": ["{letter}", "{event} --body"],
     "dlq replay": ["--all --dry-run --rate 5/s", "{letter!} --detach --yes"],
-    "dlq purge": ["--all --dry-run", "{letter!} --confirm=1"],
+    "dlq purge": ["--all --dry-run", "{letter!} --confirm=1", "{letter!} --confirm=1 --export {file}"],
+    "dlq restore": ["{purge} --dry-run", "{purge}"],
+    "dlq note": ["{letter} {note}", "{event} {note}"],
     "dlq export": ["--limit 3"],
-    "dlq import": ["-f {exported}"],
+    "dlq import": ["-f {exported}", "-f {exported} --dry-run"],
     "job list": ["", "--limit 2"],
     "job pause": ["{active-job}"],
     "job resume": ["{paused-job}"],
@@ -166,10 +168,14 @@ class World:
         self.d.ctl("job", "pause", job)
         return job
 
+    def purge(self):
+        """One that is over and can be taken back."""
+        return self.d.ctl("-q", "dlq", "purge", self.take(self.letters), "--confirm=1", "--note", self.text).split()[-1]
+
     def word(self, name):
         """The value of a word in {}. With "!" it is used up: another one comes next time."""
         words = {
-            "letter": lambda: self.letter, "letter!": lambda: self.take(self.letters), "delivery": lambda: self.letter,
+            "letter": lambda: self.letter, "letter!": lambda: self.take(self.letters), "purge": self.purge, "note": lambda: self.text[:200], "delivery": lambda: self.letter,
             "event": lambda: "E-0", "job": lambda: self.job, "active-job": self.new_job, "paused-job": self.paused_job,
             "reject": lambda: self.rejects[0], "reject!": lambda: self.take(self.rejects), "sub": lambda: "acme", "fresh-sub": self.fresh_sub,
             "fresh": lambda: f"fresh-{next(self.numbers)}", "url": lambda: self.endpoint.url, "conf": lambda: self.d.conf,
