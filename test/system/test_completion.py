@@ -12,7 +12,7 @@ from terminal import Terminal
 BIN = os.path.dirname(os.path.abspath(WEBHOOKCTL))
 # what is typed, and what may stand there
 ROWS = (
-    ("webhookctl dl", {"dlq"}), ("webhookctl dlq re", {"replay"}), ("webhookctl -o json dlq re", {"replay"}),
+    ("webhookctl dl", {"dlq"}), ("webhookctl dlq re", {"replay", "restore"}), ("webhookctl -o json dlq re", {"replay", "restore"}),
     ("webhookctl outbox rejects re", {"retry"}), ("webhookctl sub pa", {"pause"}), ("webhookctl job pa", {"pause"}),
     ("webhookctl dlq replay --rat", {"--rate"}), ("webhookctl dlq list --cause ret", {"retries_exhausted"}),
     ("webhookctl dlq list --cause=ret", {"retries_exhausted"}), ("webhookctl attempt list --outcome http_5", {"http_5xx"}),
@@ -121,7 +121,7 @@ class Completion(unittest.TestCase):
             for conf in (down.conf, "/nowhere/webhookd.conf"):
                 env["WEBHOOKD_CONFIG"] = conf
                 self.assertEqual(self.bash("webhookctl sub show ac", env), set())
-                self.assertEqual(self.bash("webhookctl dlq re", env), {"replay"})
+                self.assertEqual(self.bash("webhookctl dlq re", env), {"replay", "restore"})
             self.assertFalse(os.path.exists(f"{down.dir}/store/webhookd.db"))
         self.assertEqual(self.bash(f"webhookctl -c {self.d.conf} sub show acme-", env), {"acme-settle"})
 
