@@ -17,6 +17,9 @@
  *                              "payload" and "event_id" are as good as data and id
  *   GET  /events               ?type= since= until= limit= cursor=
  *   GET  /events/{id}          ?payload=1; with its "deliveries"
+ *   GET  /events/{id}/trace    its life over all deliveries: "entries" in order of time, what waits
+ *                              last. {id}: of the event or of one of its deliveries
+ *   GET  /event-types          types of the last 20,000 events, the commonest first
  *   POST /partners             {"name"} -> 201              GET /partners
  *   POST /subscriptions        {"url","events":["order.*"],"name","partner","profile","secret",
  *                              "bearer","headers":{},"retry","rate_per_second","concurrency",

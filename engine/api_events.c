@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "engine/api_impl.h"
 
-enum { DELIVERIES_SHOWN_MAX = 1000 };
+enum { DELIVERIES_SHOWN_MAX = 1000, TYPES_LOOKED_MAX = 20000 };
 /* The outbox's names for data and id are as good. */
 static const char *const EVENT_MEMBERS[] = {"type",       "data",          "payload",
                                             "id",         "event_id",      "partner",
@@ -208,8 +208,35 @@ enum err_code h_events_post(struct api_call *c)
 
 /* ---- GET /events ---- */
 
+static enum err_code states_of(struct api_call *c, const struct event_rec *rows, size_t n,
+                               int64_t (**out)[DELIVERY_STATES])
+{
+    int64_t *nums = arena_alloc(c->mem, (n + 1) * sizeof *nums);
+    *out = arena_alloc(c->mem, (n + 1) * sizeof **out);
+    if (!nums || !*out)
+        return fail(c->err, ERR_NOMEM, "no memory for events");
+    for (size_t i = 0; i < n; i++)
+        nums[i] = rows[i].num;
+    return c->ops->event_states(c->b, nums, n, *out, c->err);
+}
+
+/* How many deliveries are in which state; "matched": of them all. */
+static void put_states(struct buf *b, const int64_t states[DELIVERY_STATES])
+{
+    int64_t all = 0;
+    for (int i = 0; i < DELIVERY_STATES; i++)
+        all += states[i];
+    put_int(b, "matched", all);
+    put_open(b, "states", '{');
+    for (int i = 0; i < DELIVERY_STATES; i++)
+        if (i != DELIVERY_IN_FLIGHT)
+            put_int(b, delivery_state_name((enum delivery_state)i), states[i]);
+    buf_addc(b, '}');
+}
+
 enum err_code h_events_list(struct api_call *c)
 {
+    int64_t(*states)[DELIVERY_STATES] = NULL;
     struct api_filter f;
     struct event_rec *rows = NULL;
     size_t n = 0;
@@ -219,11 +246,14 @@ enum err_code h_events_list(struct api_call *c)
                         "events are filtered by type, since, until and event_id");
     if (rc == OK)
         rc = c->ops->event_list(c->b, &f.f, c->mem, &rows, &n, c->err);
+    if (rc == OK)
+        rc = states_of(c, rows, n, &states);
     if (rc != OK)
         return rc;
     buf_adds(&c->resp->body, "{\"items\":[");
     for (size_t i = 0; i < n; i++) {
         render_event(&c->resp->body, NULL, &rows[i]);
+        put_states(&c->resp->body, states[i]);
         buf_addc(&c->resp->body, '}');
     }
     put_list_end(c, n == f.f.limit, 0, n ? rows[n - 1].num : 0);
@@ -231,8 +261,30 @@ enum err_code h_events_list(struct api_call *c)
     return OK;
 }
 
+enum err_code h_event_types(struct api_call *c)
+{
+    struct type_count *rows = NULL;
+    struct buf *b = &c->resp->body;
+    size_t n = 0;
+    enum err_code rc = c->ops->event_types(c->b, TYPES_LOOKED_MAX, c->mem, &rows, &n, c->err);
+    if (rc != OK)
+        return rc;
+    buf_adds(b, "{\"items\":[");
+    for (size_t i = 0; i < n && i < API_PAGE_MAX; i++) {
+        put_open(b, NULL, '{');
+        put_str(b, "type", rows[i].type);
+        put_int(b, "count", rows[i].n);
+        put_time(b, "first_at", rows[i].first_ms);
+        put_time(b, "last_at", rows[i].last_ms);
+        buf_addc(b, '}');
+    }
+    put_list_end(c, false, 0, 0);
+    c->resp->status = 200;
+    return OK;
+}
+
 /* An event by its own id, or else by a delivery's. */
-static enum err_code event_of_ref(struct api_call *c, bool payload, struct event_rec *e)
+enum err_code event_of_ref(struct api_call *c, bool payload, struct event_rec *e)
 {
     struct delivery d;
     int64_t num;

@@ -140,6 +140,15 @@ struct backend_ops {
                                    struct delivery **out, size_t *n, struct err *);
     enum err_code (*delivery_get)(struct backend *, int64_t num, struct arena *, struct delivery *,
                                   struct err *);
+    /* out[i]: how many deliveries of events[i] are in which state (HELD derived). */
+    enum err_code (*event_states)(struct backend *, const int64_t *events, size_t n,
+                                  int64_t (*out)[DELIVERY_STATES], struct err *);
+    /* Types of the last `looks` events, the commonest first. */
+    enum err_code (*event_types)(struct backend *, size_t looks, struct arena *,
+                                 struct type_count **out, size_t *n, struct err *);
+    /* *head: the first of the line that the delivery stands in (by its ordering key), perhaps
+     * itself; 0: it stands in none. */
+    enum err_code (*line_head)(struct backend *, int64_t num, int64_t *head, struct err *);
     enum err_code (*attempt_list)(struct backend *, int64_t delivery, struct arena *,
                                   struct attempt **out, size_t *n, struct err *);
     /* Attempts of all deliveries in the order of attempt.row, which is after_num's number here (0

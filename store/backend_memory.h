@@ -243,6 +243,11 @@ enum err_code mem_delivery_list(struct backend *, const struct filter *, struct 
                                 struct delivery **, size_t *, struct err *);
 enum err_code mem_delivery_get(struct backend *, int64_t, struct arena *, struct delivery *,
                                struct err *);
+enum err_code mem_event_states(struct backend *, const int64_t *, size_t,
+                               int64_t (*)[DELIVERY_STATES], struct err *);
+enum err_code mem_event_types(struct backend *, size_t, struct arena *, struct type_count **,
+                              size_t *, struct err *);
+enum err_code mem_line_head(struct backend *, int64_t, int64_t *, struct err *);
 enum err_code mem_attempt_list(struct backend *, int64_t, struct arena *, struct attempt **,
                                size_t *, struct err *);
 enum err_code mem_attempt_find(struct backend *, const struct filter *, size_t, struct arena *,

@@ -2,6 +2,7 @@
  * read. */
 #include "store/backend_memory.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- put ---- */
@@ -247,6 +248,78 @@ static bool match_delivery(const struct mem_db *db, const struct filter *f, cons
     if (f->states != 0 && !(f->states & FILTER_BIT(shown_state(db, d))))
         return false;
     return in_range(f, d->num, d->created_ms);
+}
+
+enum err_code mem_event_states(struct backend *b, const int64_t *events, size_t n,
+                               int64_t (*out)[DELIVERY_STATES], struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    (void)err;
+    memset(out, 0, n * sizeof(*out));
+    for (size_t i = 0; i < n; i++) {
+        struct mem_key first = {.a = events[i], .b = INT64_MIN};
+        for (const struct mem_node *k = mem_index_from(db, MEM_BY_EVENT, first);
+             k != NULL && k->key.a == events[i]; k = k->next[0]) {
+            const struct mem_delivery *d = mem_get(db, MEM_DELIVERY, mem_num(k->key.b));
+            out[i][shown_state(db, &d->d)]++;
+        }
+    }
+    return OK;
+}
+
+static int by_count(const void *a, const void *b)
+{
+    const struct type_count *x = a, *y = b;
+    return x->n != y->n ? (x->n < y->n) - (x->n > y->n) : strcmp(x->type, y->type);
+}
+
+enum err_code mem_event_types(struct backend *b, size_t looks, struct arena *a,
+                              struct type_count **out, size_t *n, struct err *err)
+{
+    void *rows = NULL;
+    size_t rows_n = 0, all = 0, skipped = 0;
+    (void)err;
+    for (const struct mem_node *i = mem_from(mem_db(b), MEM_EVENT, mem_num(INT64_MIN)); i != NULL;
+         i = i->next[0])
+        all++;
+    for (const struct mem_node *i = mem_from(mem_db(b), MEM_EVENT, mem_num(INT64_MIN)); i != NULL;
+         i = i->next[0]) {
+        const struct event_rec *e = i->row;
+        struct type_count *t = rows;
+        size_t at = 0;
+        if (all - skipped > looks && skipped++ < all)
+            continue;
+        while (at < rows_n && strcmp(t[at].type, e->type) != 0)
+            at++;
+        if (at == rows_n) {
+            t = mem_push(a, &rows, &rows_n, sizeof(*t));
+            *t = (struct type_count){arena_copy(a, e->type), 0, e->created_ms, e->created_ms};
+        } else {
+            t += at;
+        }
+        t->n++;
+        t->first_ms = e->created_ms < t->first_ms ? e->created_ms : t->first_ms;
+        t->last_ms = e->created_ms > t->last_ms ? e->created_ms : t->last_ms;
+    }
+    if (rows_n > 0)
+        qsort(rows, rows_n, sizeof(**out), by_count);
+    *out = rows;
+    *n = rows_n;
+    return OK;
+}
+
+enum err_code mem_line_head(struct backend *b, int64_t num, int64_t *head, struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    const struct mem_delivery *d = mem_get(db, MEM_DELIVERY, mem_num(num));
+    (void)err;
+    *head = 0;
+    if (d == NULL || !d->in_line)
+        return OK;
+    struct mem_key line = {.text = d->d.ordering_key, .a = d->d.sub, .b = INT64_MIN};
+    const struct mem_node *first = mem_index_from(db, MEM_LINE, line);
+    *head = first != NULL ? first->key.b : 0;
+    return OK;
 }
 
 enum err_code mem_delivery_list(struct backend *b, const struct filter *f, struct arena *a,

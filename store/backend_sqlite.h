@@ -112,6 +112,9 @@ enum sq_slot {
     SQ_IMPORT_SUB,
     SQ_IMPORT_PARTNER,
     SQ_IMPORT_ATTEMPTS_DEL,
+    SQ_EVENT_STATES,
+    SQ_EVENT_TYPES,
+    SQ_LINE_HEAD_OF,
     SQ_DEED_PUT,
     SQ_DEED_LIST,
     SQ_DEED_DEL,
@@ -355,6 +358,11 @@ enum err_code sq_delivery_list(struct backend *, const struct filter *, struct a
                                struct delivery **, size_t *, struct err *);
 enum err_code sq_delivery_get(struct backend *, int64_t, struct arena *, struct delivery *,
                               struct err *);
+enum err_code sq_event_states(struct backend *, const int64_t *, size_t,
+                              int64_t (*)[DELIVERY_STATES], struct err *);
+enum err_code sq_event_types(struct backend *, size_t, struct arena *, struct type_count **,
+                             size_t *, struct err *);
+enum err_code sq_line_head(struct backend *, int64_t, int64_t *, struct err *);
 enum err_code sq_attempt_list(struct backend *, int64_t, struct arena *, struct attempt **,
                               size_t *, struct err *);
 enum err_code sq_attempt_find(struct backend *, const struct filter *, size_t, struct arena *,

@@ -197,6 +197,72 @@ enum err_code sq_event_list(struct backend *b, const struct filter *f, struct ar
     return code;
 }
 
+enum err_code sq_event_states(struct backend *b, const int64_t *events, size_t n,
+                              int64_t (*out)[DELIVERY_STATES], struct err *err)
+{
+    struct sq *q = sq_of(b);
+    enum err_code code = OK;
+    memset(out, 0, n * sizeof(*out));
+    for (size_t i = 0; code == OK && i < n; i++) {
+        sqlite3_stmt *st;
+        code = sq_open(q, SQ_EVENT_STATES, &st, err,
+                       "SELECT CASE WHEN d.state IN (0, 2) AND " SQ_HELD " THEN 3 ELSE d.state END,"
+                       " count(*) FROM delivery d LEFT JOIN subscription s ON s.num = d.sub"
+                       " WHERE d.event = ?1 GROUP BY 1",
+                       "l", events[i]);
+        while (code == OK && (code = sq_next(q, st, err)) == OK) {
+            int state = sqlite3_column_int(st, 0);
+            if (state >= 0 && state < DELIVERY_STATES)
+                out[i][state] = sqlite3_column_int64(st, 1);
+        }
+        code = code == ERR_NOT_FOUND ? OK : code;
+    }
+    return code;
+}
+
+static void read_type(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
+{
+    struct type_count *t = row;
+    t->type = sq_text(st, 0, a, bad);
+    t->n = sqlite3_column_int64(st, 1);
+    t->first_ms = sqlite3_column_int64(st, 2);
+    t->last_ms = sqlite3_column_int64(st, 3);
+}
+
+enum err_code sq_event_types(struct backend *b, size_t looks, struct arena *a,
+                             struct type_count **out, size_t *n, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    sqlite3_stmt *st;
+    void *rows;
+    enum err_code code = sq_open(q, SQ_EVENT_TYPES, &st, err,
+                                 "SELECT type, count(*), min(created_ms), max(created_ms) FROM"
+                                 " (SELECT type, created_ms FROM event ORDER BY num DESC LIMIT ?1)"
+                                 " GROUP BY type ORDER BY count(*) DESC, type",
+                                 "l", (int64_t)looks);
+    if (code == OK)
+        code = sq_take_all(q, st, read_type, sizeof(**out), a, &rows, n, err);
+    if (code == OK)
+        *out = rows;
+    return code;
+}
+
+enum err_code sq_line_head(struct backend *b, int64_t num, int64_t *head, struct err *err)
+{
+    sqlite3_stmt *st;
+    enum err_code code =
+        sq_row(sq_of(b), SQ_LINE_HEAD_OF, &st, err,
+               "SELECT (SELECT l.num FROM lineup l WHERE l.sub = d.sub AND l.key = d.line"
+               " ORDER BY l.num LIMIT 1) FROM delivery d WHERE d.num = ?1 AND d.line IS NOT NULL",
+               "l", num);
+    *head = 0;
+    if (code != OK)
+        return code == ERR_NOT_FOUND ? OK : code;
+    *head = sqlite3_column_int64(st, 0);
+    sq_done(st);
+    return OK;
+}
+
 /* ---- deliveries ---- */
 void sq_delivery_numbers(sqlite3_stmt *st, struct delivery *d)
 {

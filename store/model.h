@@ -230,6 +230,12 @@ struct dead_letter {
     const char *note;
 };
 
+/* How often a type was seen, and when. */
+struct type_count {
+    const char *type;
+    int64_t n, first_ms, last_ms; /* of creation */
+};
+
 /* What somebody did to a delivery: its life beside its attempts. Written with the doing, by whoever
  * calls the operation that does it. */
 enum deed_kind {

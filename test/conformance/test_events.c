@@ -457,13 +457,62 @@ static void deeds_are_kept(void **state)
     assert_int_equal(n, 1);
 }
 
+static void states_and_types(void **state)
+{
+    struct bed *bed = *state;
+    int64_t subs[2], first = six(bed, subs), counts[3][DELIVERY_STATES];
+    struct event_rec none = bed_event_of(bed, "none", T0 + 9);
+    struct type_count *types;
+    size_t n;
+    none.num += 1000;
+    bed_put_at(bed, &none, NULL, 0, false, NULL);
+    int64_t events[3] = {bed_delivery(bed, first + 1).event, none.num,
+                         bed_delivery(bed, first + 4).event};
+    OK_OR_DIE(bed, bed->ops->event_states(bed->b, events, 3, counts, &bed->err));
+    for (int s = 0; s < DELIVERY_STATES; s++) {
+        assert_int_equal(counts[0][s], s == DELIVERY_DELIVERED);
+        assert_int_equal(counts[1][s], 0);
+        assert_int_equal(counts[2][s], s == DELIVERY_HELD);
+    }
+    OK_OR_DIE(bed, bed->ops->event_types(bed->b, 100, &bed->a, &types, &n, &bed->err));
+    assert_int_equal(n, 3);
+    assert_string_equal(types[0].type, "x.high");
+    assert_int_equal(types[0].n, 3);
+    assert_int_equal(types[0].first_ms, T0 + 3);
+    assert_int_equal(types[0].last_ms, T0 + 5);
+    assert_string_equal(types[1].type, "x.low");
+    assert_string_equal(types[2].type, "order.executed");
+    OK_OR_DIE(bed, bed->ops->event_types(bed->b, 3, &bed->a, &types, &n, &bed->err));
+    assert_int_equal(n, 2);
+    assert_int_equal(types[0].n + types[1].n, 3);
+}
+
+/* Who stands before it: itself, another, or there is no line. */
+static void the_line(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", ORDERED | BLOCK), head;
+    int64_t d[3] = {bed_emit(bed, sub, "e1", "k", T0), bed_emit(bed, sub, "e2", "k", T0),
+                    bed_emit(bed, sub, "e3", NULL, T0)};
+    const int64_t want[3] = {d[0], d[0], 0};
+    for (int i = 0; i < 3; i++) {
+        OK_OR_DIE(bed, bed->ops->line_head(bed->b, d[i], &head, &bed->err));
+        assert_int_equal(head, want[i]);
+    }
+    bed_settle(bed, d[0], SETTLE_DEAD, T0 + 1); /* it blocks its key */
+    OK_OR_DIE(bed, bed->ops->line_head(bed->b, d[1], &head, &bed->err));
+    assert_int_equal(head, d[0]);
+    OK_OR_DIE(bed, bed->ops->line_head(bed->b, 4242, &head, &bed->err));
+    assert_int_equal(head, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_BOTH(put_and_get),       ON_BOTH(duplicate_and_conflict), ON_BOTH(fan_out),
         ON_BOTH(event_lists),       ON_BOTH(delivery_lists),         ON_BOTH(counts_follow),
         ON_BOTH(attempts_are_kept), ON_BOTH(attempts_are_found),     ON_BOTH(attempts_are_followed),
-        ON_BOTH(deeds_are_kept),
+        ON_BOTH(deeds_are_kept),    ON_BOTH(states_and_types),       ON_BOTH(the_line),
     };
     return cmocka_run_group_tests_name("conformance: events", tests, NULL, NULL);
 }

@@ -1,0 +1,399 @@
+/* engine/api_trace.c: the life of one event over all its deliveries, as one list in order of time.
+ *
+ *   committed ─ routed ─┬─ attempt ─ attempt ─ dead ─ replayed ─ attempt      (one delivery)
+ *                       └─ attempt                            … waiting       (another one)
+ *
+ * Put together of what is stored anyway: the event's row, its deliveries, their attempts, and what
+ * somebody did to them (struct deed) with the jobs that did it. What waits is said last, with what
+ * it waits for. Bounded: of an event with more than DELIVERIES_MAX deliveries or ENTRIES_MAX entries
+ * the rest is left out, and "truncated" says so. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "engine/api_impl.h"
+#include "engine/egress_pause.h"
+
+enum { DELIVERIES_MAX = 1000, ENTRIES_MAX = 5000, PAGE = 1000, LOOKS = 20000, JOBS_MAX = 64 };
+
+enum kind {
+    COMMITTED,
+    ROUTED,
+    DEED,
+    ATTEMPT,
+    DEAD, /* without an attempt, or where its last one does not say why */
+    GONE, /* discarded by nobody: its time was over */
+    WAITING
+};
+
+struct entry {
+    enum kind kind;
+    int64_t at_ms;
+    size_t order; /* of equal times: as they were found */
+    const struct delivery *d;
+    const struct attempt *attempt;
+    const struct deed *deed;
+};
+
+struct trace {
+    struct api_call *c;
+    struct event_rec event;
+    struct delivery *deliveries;
+    size_t deliveries_n;
+    struct entry *entries;
+    size_t entries_n;
+    bool truncated;
+    struct job jobs[JOBS_MAX];
+    size_t jobs_n;
+    struct egress_pause egress;
+};
+
+static struct entry *add(struct trace *t, enum kind kind, int64_t at_ms)
+{
+    if (t->entries_n == ENTRIES_MAX + DELIVERIES_MAX) {
+        t->truncated = true;
+        return NULL;
+    }
+    struct entry *e = &t->entries[t->entries_n];
+    *e = (struct entry){.kind = kind, .at_ms = at_ms, .order = t->entries_n};
+    t->entries_n++;
+    return e;
+}
+
+/* ---- what happened ---- */
+
+static const struct delivery *delivery_of(const struct trace *t, int64_t num)
+{
+    for (size_t i = 0; i < t->deliveries_n; i++)
+        if (t->deliveries[i].num == num)
+            return &t->deliveries[i];
+    return NULL;
+}
+
+static enum err_code take_attempts(struct trace *t)
+{
+    struct api_call *c = t->c;
+    struct filter f = {.event_ids = &t->event.id, .event_ids_n = 1, .limit = PAGE};
+    struct attempt_page page = {.more = true};
+    enum err_code rc = OK;
+    while (rc == OK && page.more && t->entries_n < ENTRIES_MAX) {
+        rc = c->ops->attempt_find(c->b, &f, LOOKS, c->mem, &page, c->err);
+        for (size_t i = 0; rc == OK && i < page.n; i++) {
+            const struct attempt *a = &page.rows[i].attempt;
+            const struct delivery *d = delivery_of(t, a->delivery);
+            struct entry *e = d ? add(t, ATTEMPT, a->started_ms) : NULL;
+            if (e) {
+                e->attempt = a;
+                e->d = d;
+            }
+        }
+        f.after_num = page.at;
+    }
+    t->truncated = t->truncated || (rc == OK && page.more);
+    return rc;
+}
+
+static const struct attempt *last_attempt(const struct trace *t, const struct delivery *d)
+{
+    const struct attempt *last = NULL;
+    for (size_t i = 0; i < t->entries_n; i++)
+        if (t->entries[i].attempt && t->entries[i].d == d)
+            if (!last || t->entries[i].attempt->n > last->n)
+                last = t->entries[i].attempt;
+    return last;
+}
+
+/* A death shows in the attempt that it followed from; one by expiry, by max_hold or by a deleted
+ * subscription followed from none. */
+static bool dies_alone(const struct trace *t, const struct delivery *d)
+{
+    const struct attempt *last = last_attempt(t, d);
+    return !last || last->next_ms != 0 || last->outcome == OUTCOME_SUCCESS;
+}
+
+static enum err_code take_deeds(struct trace *t, const struct delivery *d)
+{
+    struct api_call *c = t->c;
+    struct deed *deeds = NULL;
+    size_t n = 0;
+    bool discarded = false;
+    enum err_code rc = c->ops->deed_list(c->b, d->num, c->mem, &deeds, &n, c->err);
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        struct entry *e = add(t, DEED, deeds[i].at_ms);
+        discarded = deeds[i].kind == DEED_PURGED || deeds[i].kind == DEED_DISCARDED;
+        if (e) {
+            e->deed = &deeds[i];
+            e->d = d;
+        }
+    }
+    struct entry *end = NULL;
+    if (rc == OK && d->state == DELIVERY_DISCARDED && !discarded)
+        end = add(t, GONE, d->finished_ms);
+    if (rc == OK && d->state == DELIVERY_DEAD && dies_alone(t, d))
+        end = add(t, DEAD, d->finished_ms);
+    if (end)
+        end->d = d;
+    return rc;
+}
+
+static bool is_open(const struct delivery *d)
+{
+    return d->state == DELIVERY_PENDING || d->state == DELIVERY_RETRYING ||
+           d->state == DELIVERY_HELD || d->state == DELIVERY_IN_FLIGHT;
+}
+
+static enum err_code take_all(struct trace *t)
+{
+    struct api_call *c = t->c;
+    struct filter f = {.event_ids = &t->event.id, .event_ids_n = 1, .limit = DELIVERIES_MAX};
+    enum err_code rc =
+        c->ops->delivery_list(c->b, &f, c->mem, &t->deliveries, &t->deliveries_n, c->err);
+    t->entries = arena_alloc(c->mem, (ENTRIES_MAX + DELIVERIES_MAX) * sizeof *t->entries);
+    if (rc != OK || !t->entries)
+        return rc != OK ? rc : fail(c->err, ERR_NOMEM, "no memory for a trace");
+    t->truncated = t->deliveries_n == DELIVERIES_MAX;
+    (void)add(t, COMMITTED, t->event.created_ms ? t->event.created_ms : t->event.accepted_ms);
+    (void)add(t, ROUTED, t->event.accepted_ms);
+    rc = take_attempts(t);
+    for (size_t i = 0; rc == OK && i < t->deliveries_n; i++) {
+        delivery_see(c, &t->deliveries[i]);
+        rc = take_deeds(t, &t->deliveries[i]);
+    }
+    for (size_t i = 0; rc == OK && i < t->deliveries_n; i++) {
+        struct entry *e =
+            is_open(&t->deliveries[i]) ? add(t, WAITING, t->deliveries[i].due_ms) : NULL;
+        if (e)
+            e->d = &t->deliveries[i];
+    }
+    return rc;
+}
+
+/* The beginning first and what waits last, whatever clocks said in between. */
+static int rank(const struct entry *e)
+{
+    return e->kind == COMMITTED ? 0 : e->kind == ROUTED ? 1 : e->kind == WAITING ? 3 : 2;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+    if (rank(x) != rank(y))
+        return rank(x) - rank(y);
+    if (x->at_ms != y->at_ms)
+        return x->at_ms < y->at_ms ? -1 : 1;
+    return (x->order > y->order) - (x->order < y->order);
+}
+
+/* ---- what it waits for ---- */
+
+struct wait_for {
+    const char *reason;
+    int64_t until_ms;       /* it ends by itself then; 0: not known */
+    char behind[140];       /* the event that goes first, by its ordering key */
+    const char *state_note; /* why the subscription is so */
+};
+
+static enum err_code behind_whom(struct trace *t, const struct delivery *d, struct wait_for *w)
+{
+    struct api_call *c = t->c;
+    struct delivery head;
+    int64_t num = 0;
+    enum err_code rc = c->ops->line_head(c->b, d->num, &num, c->err);
+    if (rc != OK || num == 0 || num == d->num)
+        return rc;
+    rc = c->ops->delivery_get(c->b, num, c->mem, &head, c->err);
+    if (rc == ERR_NOT_FOUND)
+        return OK;
+    if (rc == OK) {
+        w->reason = head.state == DELIVERY_DEAD ? "blocked_key" : "ordering_key";
+        (void)text_copy(w->behind, sizeof w->behind, head.event_id ? head.event_id : "");
+    }
+    return rc;
+}
+
+static enum err_code waits_for(struct trace *t, const struct delivery *d, struct wait_for *w)
+{
+    struct api_call *c = t->c;
+    struct subscription s = {0};
+    *w = (struct wait_for){.reason = NULL};
+    if (d->state == DELIVERY_IN_FLIGHT) {
+        w->reason = "in_flight";
+        return OK;
+    }
+    enum err_code rc = c->ops->sub_get_num(c->b, d->sub, c->mem, &s, c->err);
+    if (rc == ERR_NOT_FOUND)
+        s.state = SUB_DELETED;
+    else if (rc != OK)
+        return rc;
+    w->state_note = s.state != SUB_ACTIVE ? s.state_cause : NULL;
+    if (s.state != SUB_ACTIVE) {
+        w->reason = s.state == SUB_PAUSED     ? "subscription_paused"
+                    : s.state == SUB_DISABLED ? "subscription_disabled"
+                                              : "subscription_deleted";
+        w->until_ms = s.resume_at_ms;
+        return OK;
+    }
+    rc = behind_whom(t, d, w);
+    if (rc != OK || w->reason)
+        return rc;
+    if (t->egress.paused) {
+        w->reason = "egress_paused";
+        w->until_ms = t->egress.resume_at_ms;
+    } else if (s.broken_since_ms) {
+        w->reason = "endpoint_down";
+    } else if (!c->api->live) {
+        w->reason = "no_daemon";
+    } else {
+        w->until_ms = d->due_ms;
+        w->reason = d->due_ms <= c->now_ms          ? "due"
+                    : d->state == DELIVERY_RETRYING ? "retry"
+                                                    : "deliver_after";
+    }
+    return OK;
+}
+
+/* ---- as JSON ---- */
+
+static const struct job *job_of(struct trace *t, int64_t num)
+{
+    for (size_t i = 0; i < t->jobs_n; i++)
+        if (t->jobs[i].num == num)
+            return &t->jobs[i];
+    if (num == 0 || t->jobs_n == JOBS_MAX)
+        return NULL;
+    struct api_call *c = t->c;
+    struct err ignored = {0};
+    if (c->ops->job_get(c->b, num, c->mem, &t->jobs[t->jobs_n], &ignored) != OK)
+        return NULL;
+    return &t->jobs[t->jobs_n++];
+}
+
+static const char *kind_name(const struct entry *e)
+{
+    switch (e->kind) {
+    case COMMITTED:
+        return "committed";
+    case ROUTED:
+        return "routed";
+    case DEED:
+        return deed_kind_name(e->deed->kind);
+    case ATTEMPT:
+        return "attempt";
+    case DEAD:
+        return "dead";
+    case GONE:
+        return "discarded";
+    case WAITING:
+        break;
+    }
+    return "waiting";
+}
+
+/* What became of the delivery by this attempt. Of a death before a replay the cause is not known any
+ * more. */
+static void put_result(struct buf *b, const struct trace *t, const struct entry *e)
+{
+    const struct attempt *a = e->attempt;
+    const char *result = NULL, *cause = NULL;
+    if (a && a->outcome == OUTCOME_SUCCESS)
+        result = "delivered";
+    else if (a)
+        result = a->next_ms ? "retry" : "dead";
+    if (e->kind == DEAD || (a && !a->next_ms && a->outcome != OUTCOME_SUCCESS &&
+                            a == last_attempt(t, e->d)))
+        cause = cause_name(e->d->cause);
+    put_str(b, "result", result);
+    put_str(b, "cause", cause);
+}
+
+static void put_attempt(struct buf *b, const struct attempt *a)
+{
+    put_int_or_null(b, "n", a ? a->n : 0);
+    put_str(b, "outcome", a ? outcome_name(a->outcome) : NULL);
+    put_int_or_null(b, "status", a ? a->status : 0);
+    put_seconds(b, "duration_seconds", a ? a->duration_us : -1);
+    put_str(b, "error", a ? a->error : NULL);
+}
+
+static void put_deed(struct buf *b, struct trace *t, const struct entry *e)
+{
+    int64_t num = e->deed ? e->deed->job : e->attempt ? e->attempt->job : 0;
+    const struct job *j = job_of(t, num);
+    put_id(b, "job", "job", num);
+    put_str(b, "actor", e->deed ? (j ? j->actor : e->deed->actor) : NULL);
+    put_str(b, "note", e->deed && j ? j->note : NULL);
+}
+
+static enum err_code put_entry(struct trace *t, const struct entry *e)
+{
+    struct buf *b = &t->c->resp->body;
+    struct wait_for w = {.reason = NULL};
+    enum err_code rc = e->kind == WAITING ? waits_for(t, e->d, &w) : OK;
+    if (rc != OK)
+        return rc;
+    int64_t next = e->attempt ? e->attempt->next_ms : w.until_ms;
+    put_open(b, NULL, '{');
+    put_time(b, "at", e->kind == WAITING ? t->c->now_ms : e->at_ms);
+    put_seconds(b, "after_seconds", (e->at_ms - t->entries[0].at_ms) * 1000);
+    put_str(b, "kind", kind_name(e));
+    put_id(b, "delivery", "dlv", e->d ? e->d->num : 0);
+    put_str(b, "subscription", e->d ? e->d->sub_name : NULL);
+    put_str(b, "state", e->kind == WAITING ? delivery_state_name(e->d->state) : NULL);
+    put_attempt(b, e->attempt);
+    put_result(b, t, e);
+    put_time(b, "next_attempt_at", next);
+    put_deed(b, t, e);
+    put_str(b, "reason", w.reason);
+    put_str(b, "reason_note", w.state_note);
+    put_str(b, "behind", w.behind[0] ? w.behind : NULL);
+    buf_addc(b, '}');
+    return OK;
+}
+
+static void put_head(struct trace *t)
+{
+    struct buf *b = &t->c->resp->body;
+    int64_t counts[DELIVERY_STATES] = {0}, open = 0;
+    for (size_t i = 0; i < t->deliveries_n; i++) {
+        counts[t->deliveries[i].state]++;
+        open += is_open(&t->deliveries[i]);
+    }
+    put_open(b, NULL, '{');
+    put_str(b, "id", t->event.id);
+    render_event(b, "event", &t->event);
+    buf_addc(b, '}');
+    put_open(b, "subscriptions", '[');
+    for (size_t i = 0; i < t->deliveries_n; i++)
+        put_str(b, NULL, t->deliveries[i].sub_name);
+    buf_addc(b, ']');
+    put_open(b, "deliveries", '{');
+    for (int i = 0; i < DELIVERY_STATES; i++)
+        put_int(b, delivery_state_name((enum delivery_state)i), counts[i]);
+    buf_addc(b, '}');
+    put_int(b, "open", open);
+    put_bool(b, "daemon", t->c->api->live != NULL);
+    put_bool(b, "truncated", t->truncated);
+}
+
+enum err_code h_events_trace(struct api_call *c)
+{
+    struct trace *t = arena_alloc(c->mem, sizeof *t);
+    if (!t)
+        return fail(c->err, ERR_NOMEM, "no memory for a trace");
+    t->c = c;
+    enum err_code rc = event_of_ref(c, false, &t->event);
+    if (rc == OK)
+        rc = egress_pause_read(c->b, &t->egress, c->err);
+    if (rc == OK)
+        rc = take_all(t);
+    if (rc != OK)
+        return rc;
+    qsort(t->entries, t->entries_n, sizeof *t->entries, by_time);
+    put_head(t);
+    put_open(&c->resp->body, "entries", '[');
+    for (size_t i = 0; rc == OK && i < t->entries_n; i++)
+        rc = put_entry(t, &t->entries[i]);
+    buf_adds(&c->resp->body, "]}");
+    c->resp->status = 200;
+    return rc;
+}
