@@ -83,14 +83,54 @@ static int flag_long(struct args *a, int argc, char *const *argv, int *at, struc
     return 0;
 }
 
+static const char *alias_of(const char *word)
+{
+    for (size_t i = 0; commands_aliases[i].alias; i++) {
+        if (strcmp(commands_aliases[i].alias, word) == 0)
+            return commands_aliases[i].word;
+    }
+    return word;
+}
+
+/* Does the command that the words so far name have that flag of its own? */
+static bool named_has(const struct args *a, size_t id)
+{
+    for (size_t i = 0; i < commands_n; i++) {
+        const struct command *c = &commands_table[i];
+        char word[32];
+        size_t n = 0;
+
+        while (n < a->words_n && args_word(c->words, n, word, sizeof word) &&
+               strcmp(n == 0 ? alias_of(a->words[0]) : a->words[n], word) == 0)
+            n++;
+        if (!args_word(c->words, n, word, sizeof word) && c->flags & FLAG_BIT(id))
+            return true;
+    }
+    return false;
+}
+
+/* -f may be --file of one command and --follow of another: the first row where the command is not
+ * named yet. FLAGS: there is none. */
+static size_t letter_flag(const struct args *a, char letter)
+{
+    size_t first = FLAGS;
+
+    for (size_t id = 0; id < FLAGS; id++) {
+        if (flags_table[id].letter != letter)
+            continue;
+        if (named_has(a, id))
+            return id;
+        first = first == FLAGS ? id : first;
+    }
+    return first;
+}
+
 /* -n, -ny, -o json, -ojson. */
 static int flag_letters(struct args *a, int argc, char *const *argv, int *at, struct buf *why)
 {
     for (const char *p = argv[*at] + 1; *p; p++) {
-        size_t id = 0;
+        size_t id = letter_flag(a, *p);
 
-        while (id < FLAGS && flags_table[id].letter != *p)
-            id++;
         if (id == FLAGS) {
             buf_addf(why, "unknown flag '-%c'; see webhookctl --help", *p);
             return CLI_USAGE;
@@ -150,15 +190,6 @@ static int command_unknown(const char *group, size_t depth, const char *word, st
     else
         buf_addf(why, "; see webhookctl %s%s--help", group, blank);
     return CLI_USAGE;
-}
-
-static const char *alias_of(const char *word)
-{
-    for (size_t i = 0; commands_aliases[i].alias; i++) {
-        if (strcmp(commands_aliases[i].alias, word) == 0)
-            return commands_aliases[i].word;
-    }
-    return word;
 }
 
 /* Follows the words down the tree of commands; what is left are arguments. */

@@ -121,9 +121,29 @@ int cmd_event_list(struct cli *cli)
                                                 {"PARTNER", "partner", OUT_TEXT},
                                                 {"KEY", "ordering_key", OUT_LONG},
                                                 {"ACCEPTED", "accepted_at", OUT_TIME},
+                                                {"DELIVERIES", "states", OUT_COUNTS},
                                                 OUT_COLUMNS_END};
 
     return list_command(cli, "/api/v1/events", columns, "No events match.");
+}
+
+int cmd_event_types(struct cli *cli)
+{
+    static const struct out_column columns[] = {{"TYPE", "type", OUT_TEXT},
+                                                {"EVENTS", "count", OUT_TEXT},
+                                                {"FIRST", "first_at", OUT_TIME},
+                                                {"LAST", "last_at", OUT_TIME},
+                                                OUT_COLUMNS_END};
+    struct answer a;
+    int rc = client_call(cli, "GET", "/api/v1/event-types", NULL, NULL, &a);
+
+    if (rc == 0)
+        rc = client_readable(cli, &a);
+    if (rc != 0)
+        return rc;
+    rc = list_array(cli, json_object_get(a.json, "items"), "type", columns, "No events yet.");
+    answer_fini(&a);
+    return rc;
 }
 
 int cmd_event_show(struct cli *cli)

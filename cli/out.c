@@ -229,6 +229,7 @@ static void value_number(const json_t *value, enum out_kind kind, struct buf *ou
     case OUT_LONG:
     case OUT_TIME:
     case OUT_CLOCK:
+    case OUT_COUNTS:
     case OUT_STATE:
         break;
     }
@@ -236,6 +237,24 @@ static void value_number(const json_t *value, enum out_kind kind, struct buf *ou
         buf_addf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
     else
         buf_addf(out, "%.10g", number);
+}
+
+/* Borrowed: jansson walks mutable objects. */
+static void value_counts(const json_t *value, struct buf *out)
+{
+    json_t *o = (json_t *)(uintptr_t)value, *n;
+    const char *state;
+    bool some = false;
+
+    json_object_foreach(o, state, n)
+    {
+        if (json_integer_value(n) <= 0)
+            continue;
+        buf_addf(out, "%s%lld %s", some ? ", " : "", (long long)json_integer_value(n), state);
+        some = true;
+    }
+    if (!some)
+        buf_adds(out, "matched nobody");
 }
 
 void out_value(const struct cli *cli, const json_t *value, enum out_kind kind, struct buf *out)
@@ -259,6 +278,8 @@ void out_value(const struct cli *cli, const json_t *value, enum out_kind kind, s
                 buf_addc(out, ',');
             out_value(cli, item, kind, out);
         }
+    } else if (json_is_object(value) && kind == OUT_COUNTS) {
+        value_counts(value, out);
     } else if (json_is_object(value)) {
         char *text = json_dumps(value, JSON_COMPACT);
 

@@ -31,6 +31,7 @@ enum out_kind {
     OUT_SECONDS, /* a number: 0.412s */
     OUT_MS,      /* a number of seconds: 19ms */
     OUT_BYTES,   /* 37.1 KiB */
+    OUT_COUNTS,  /* an object of numbers by state: 2 delivered, 1 dead */
     OUT_STATE,   /* a word with a colour (out_style.h) */
     OUT_COUNT,   /* 1,204 */
     OUT_RATIO,   /* 0.998: 99.8% */

@@ -28,7 +28,7 @@ enum kind {
 
 struct entry {
     enum kind kind;
-    int64_t at_ms;
+    int64_t at_ms, sort_ms;
     size_t order; /* of equal times: as they were found */
     const struct delivery *d;
     const struct attempt *attempt;
@@ -55,7 +55,7 @@ static struct entry *add(struct trace *t, enum kind kind, int64_t at_ms)
         return NULL;
     }
     struct entry *e = &t->entries[t->entries_n];
-    *e = (struct entry){.kind = kind, .at_ms = at_ms, .order = t->entries_n};
+    *e = (struct entry){.kind = kind, .at_ms = at_ms, .sort_ms = at_ms, .order = t->entries_n};
     t->entries_n++;
     return e;
 }
@@ -168,6 +168,24 @@ static enum err_code take_all(struct trace *t)
     return rc;
 }
 
+/* A replay stands before the attempts that it made: its time is of the store's clock, theirs of the
+ * machine's, and the two may be some ms apart. */
+static void settle_order(struct trace *t)
+{
+    for (size_t i = 0; i < t->entries_n; i++) {
+        struct entry *deed = &t->entries[i];
+        for (size_t k = 0; deed->deed && deed->deed->job && k < t->entries_n; k++) {
+            const struct entry *e = &t->entries[k];
+            if (!e->attempt || e->d != deed->d || e->attempt->job != deed->deed->job)
+                continue;
+            if (e->sort_ms <= deed->sort_ms) {
+                deed->sort_ms = e->sort_ms;
+                deed->order = 0;
+            }
+        }
+    }
+}
+
 /* The beginning first and what waits last, whatever clocks said in between. */
 static int rank(const struct entry *e)
 {
@@ -179,8 +197,8 @@ static int by_time(const void *a, const void *b)
     const struct entry *x = a, *y = b;
     if (rank(x) != rank(y))
         return rank(x) - rank(y);
-    if (x->at_ms != y->at_ms)
-        return x->at_ms < y->at_ms ? -1 : 1;
+    if (x->sort_ms != y->sort_ms)
+        return x->sort_ms < y->sort_ms ? -1 : 1;
     return (x->order > y->order) - (x->order < y->order);
 }
 
@@ -299,8 +317,8 @@ static void put_result(struct buf *b, const struct trace *t, const struct entry 
         result = "delivered";
     else if (a)
         result = a->next_ms ? "retry" : "dead";
-    if (e->kind == DEAD || (a && !a->next_ms && a->outcome != OUTCOME_SUCCESS &&
-                            a == last_attempt(t, e->d)))
+    if (e->kind == DEAD ||
+        (a && !a->next_ms && a->outcome != OUTCOME_SUCCESS && a == last_attempt(t, e->d)))
         cause = cause_name(e->d->cause);
     put_str(b, "result", result);
     put_str(b, "cause", cause);
@@ -388,6 +406,7 @@ enum err_code h_events_trace(struct api_call *c)
         rc = take_all(t);
     if (rc != OK)
         return rc;
+    settle_order(t);
     qsort(t->entries, t->entries_n, sizeof *t->entries, by_time);
     put_head(t);
     put_open(&c->resp->body, "entries", '[');

@@ -42,6 +42,7 @@ COMMANDS = {
     "subscription rotate-secret": ["{fresh-sub}"],
     "event emit": ["--type nobody.wants --data {payload}"],
     "event show": ["{event}", "{event} --body"],
+    "event trace": ["{event}", "{letter}"],
     "delivery list": ["", "--job {job}"],
     "attempt list": ["", "{letter}"],
     "stats": ["", "-s {sub} --window 1m", "--all"],

@@ -1,0 +1,154 @@
+"""event trace: the life of one event, once and followed; event list, types; delivery show."""
+import json
+import unittest
+
+from harness import Daemon, Receiver, wait_for
+from test_attempts import QUICK, Tail, lines
+
+
+def entries(trace, *kinds):
+    return [x for x in trace["entries"] if not kinds or x["kind"] in kinds]
+
+
+class Life(unittest.TestCase):
+    def test_from_commit_to_replay(self):
+        with Daemon(QUICK) as d, Receiver() as good, Receiver(503) as bad:
+            d.subscribe(good.url, "--name", "audit-log", events="trade.*")
+            d.subscribe(bad.url, "--name", "acme", events="trade.settled")
+            d.insert(dict(type="trade.settled", event_id="T-1", ordering_key="K-9", correlation_id="c-1", source="desk",
+                          attributes=json.dumps({"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"})))
+            wait_for(lambda: d.counts()["dead"] == 1 and d.unsettled() == 0)
+            text = d.ctl("event", "trace", "T-1")
+            rows = lines(text)
+            self.assertRegex(rows[0], r"  committed   trade\.settled key=K-9 outbox=\S+outbox\.db source=desk correlation=c-1 "
+                                      r"trace=4bf92f3577b34da6a3ce929d0e0e4736$")
+            self.assertRegex(rows[1], r"  routed      2 subscriptions: (audit-log, acme|acme, audit-log)$")
+            self.assertEqual(len(rows), 2 + 1 + 3)
+            self.assertRegex(text, r"\+0\.\d{3}s +audit-log  #1 200 0\.\d{3}s  DELIVERED\n")
+            self.assertRegex(text, r"\+0\.\d{3}s +acme       #1 503 0\.\d{3}s  retry in 0\.0\d+s\n")
+            self.assertRegex(text, r"\+0\.\d{3}s +acme       #3 503 0\.\d{3}s  DEAD retries_exhausted\n")
+            trace = d.json("event", "trace", "T-1")
+            self.assertEqual([x["kind"] for x in trace["entries"]], ["committed", "routed"] + ["attempt"] * 4)
+            self.assertEqual((trace["open"], trace["deliveries"]["dead"], trace["daemon"], trace["truncated"]), (0, 1, True, False))
+            times = [x["at"] for x in trace["entries"]]
+            self.assertEqual(times, sorted(times))
+            acme = next(x["delivery"] for x in trace["entries"] if x["subscription"] == "acme")
+            self.assertEqual(d.json("event", "trace", acme)["entries"], trace["entries"])  # by a delivery's id too
+            # The partner is back, and an operator sends it again.
+            bad.answer = 200
+            d.ctl("dlq", "replay", "T-1", "--note", "INC-381 acme back", "--yes")
+            text = d.ctl("event", "trace", "T-1")
+            self.assertRegex(text, r"  replayed    acme       job_\w{13} by uid:\d+ \w+ \"INC-381 acme back\"\n")
+            self.assertRegex(text, r"acme       #4 200 [\d.]+s  DELIVERED\n")
+            trace = d.json("event", "trace", "T-1")
+            replayed, last = entries(trace)[-2:]
+            self.assertEqual((replayed["kind"], replayed["note"], last["kind"], last["job"]),
+                             ("replayed", "INC-381 acme back", "attempt", replayed["job"]))
+            self.assertEqual([json.loads(x)["kind"] for x in lines(d.ctl("-o", "jsonl", "event", "trace", "T-1"))],
+                             [x["kind"] for x in trace["entries"]])
+            self.assertIn("no event 'T-none'", d.ctl("event", "trace", "T-none", check=4, raw=True).stderr)
+            # On a terminal: the day once, then times of the day.
+            status, shown = d.terminal("event", "trace", "T-1")
+            self.assertEqual(status, 0)
+            self.assertRegex(lines(shown)[0], r"^\d{4}-\d\d-\d\d$")
+            self.assertRegex(lines(shown)[1], r"^\d\d:\d\d:\d\d\.\d{3}  committed ")
+            d.stop()
+            down = d.json("event", "trace", "T-1")
+            self.assertEqual((down["entries"], down["daemon"]), (trace["entries"], False))
+
+    def test_nobody_purged_imported_expired(self):
+        with Daemon("retry:\n  default: {max_retries: 0}\n") as d, Receiver(400) as bad:
+            d.ctl("event", "emit", "--type", "a.b", "--id", "N-1")
+            self.assertIn("routed      matched no subscription", d.ctl("event", "trace", "N-1"))
+            self.assertEqual(d.ctl("event", "trace", "N-1", "-f", raw=True).returncode, 0)
+            d.subscribe(bad.url, "--name", "acme")
+            d.ctl("event", "emit", "--type", "a.b", "--id", "E-1")
+            wait_for(lambda: d.counts()["dead"] == 1)
+            letters = d.ctl("dlq", "export")
+            d.ctl("dlq", "purge", "E-1", "--confirm=1")
+            self.assertRegex(d.ctl("event", "trace", "E-1"), r"  purged      acme  (job_\w+ )?by uid:\d+ \w+")
+            d.ctl("dlq", "import", stdin=letters)
+            self.assertRegex(lines(d.ctl("event", "trace", "E-1"))[-1], r"  imported    acme  (job_\w+ )?by uid:\d+ \w+")
+            d.ctl("subscription", "pause", "acme")
+            d.ctl("event", "emit", "--type", "a.b", "--id", "E-2", "--expires-in", "300ms")
+            wait_for(lambda: d.counts()["dead"] == 2)
+            self.assertRegex(lines(d.ctl("event", "trace", "E-2"))[-1], r"  dead        acme  DEAD expired$")
+
+    def test_what_it_waits_for(self):
+        slow = "retry:\n  default: {max_retries: 5, initial_delay: 60s}\n"
+        with Daemon(slow) as d, Receiver(503) as bad:
+            d.subscribe(bad.url, "--name", "acme", "--ordering", "key")
+            d.ctl("event", "emit", "--type", "a.b", "--id", "E-1", "--key", "k")
+            d.ctl("event", "emit", "--type", "a.b", "--id", "E-2", "--key", "k")
+            wait_for(lambda: d.counts()["retrying"] == 1)
+
+            def last(id):
+                return lines(d.ctl("event", "trace", id))[-1]
+            self.assertRegex(last("E-1"), r"  waiting     acme  for its next attempt, due in (\d+s|1m)")
+            self.assertRegex(last("E-2"), r"  waiting     acme  behind event E-1 of the same ordering key$")
+            d.ctl("egress", "pause", "--yes")
+            self.assertRegex(last("E-1"), r"  waiting     acme  egress is paused; webhookctl egress resume$")
+            d.ctl("egress", "resume")
+            d.ctl("subscription", "pause", "acme")
+            self.assertRegex(last("E-1"), r"  waiting     acme  the subscription is paused; webhookctl sub resume acme$")
+            d.ctl("subscription", "resume", "acme")
+            d.stop()
+            done = d.ctl("event", "trace", "E-1", raw=True)
+            self.assertRegex(lines(done.stdout)[-1], r"  waiting     acme  webhookd does not run$")
+            self.assertIn("goes on when it is started", done.stderr)
+            done = d.ctl("event", "trace", "E-1", "-f", check=69, raw=True)
+            self.assertIn("without -f", done.stderr)
+
+
+class Followed(unittest.TestCase):
+    def test_to_the_end(self):
+        with Daemon("retry:\n  default: {max_retries: 1, initial_delay: 1500ms, jitter: 0}\n") as d, Receiver() as good, Receiver(503) as bad:
+            d.subscribe(good.url, "--name", "audit-log")
+            d.subscribe(bad.url, "--name", "acme")
+            d.ctl("event", "emit", "--type", "a.b", "--id", "E-1")
+            follow = Tail(d, "event", "trace", "-f", "E-1")
+            rows = follow.wait(5)
+            self.assertEqual(follow.process.wait(30), 0)
+            rows = follow.look()
+            self.assertEqual(len(rows), 2 + 1 + 2, rows)  # each once
+            self.assertRegex(rows[-1], r"acme       #2 503 .* DEAD retries_exhausted$")
+            self.assertEqual(follow.err.decode(), "Over: 1 delivered, 1 dead, 0 discarded. Next: webhookctl dlq show E-1\n")
+            self.assertRegex(rows[3], "retry in 1.5s")
+
+    def test_ctrl_c_and_a_restart(self):
+        with Daemon("retry:\n  default: {max_retries: 5, initial_delay: 60s}\n") as d, Receiver(503) as bad:
+            d.subscribe(bad.url, "--name", "acme")
+            d.ctl("event", "emit", "--type", "a.b", "--id", "E-1")
+            follow = Tail(d, "-o", "jsonl", "event", "trace", "E-1", "-f")
+            follow.wait(3)
+            d.stop()
+            wait_for(lambda: follow.look() and b"waiting for it" in follow.err)
+            d.start()
+            wait_for(lambda: follow.look() and b"webhookd is back" in follow.err)
+            self.assertEqual(follow.end(), 130)
+            self.assertEqual([json.loads(x)["kind"] for x in lines(follow.out.decode())], ["committed", "routed", "attempt"])
+            self.assertIn("Still open: acme (retrying)", follow.err.decode())
+            self.assertIn("-o jsonl", d.ctl("-o", "json", "event", "trace", "E-1", "-f", check=64, raw=True).stderr)
+
+
+class Events(unittest.TestCase):
+    def test_list_and_types(self):
+        with Daemon("retry:\n  default: {max_retries: 0}\n") as d, Receiver() as good, Receiver(400) as bad:
+            d.subscribe(good.url, "--name", "audit-log", events="a.*")
+            d.subscribe(bad.url, "--name", "acme", events="a.b")
+            for id, type in (("E-1", "a.b"), ("E-2", "a.c"), ("E-3", "z.z"), ("E-4", "a.b")):
+                d.ctl("event", "emit", "--type", type, "--id", id)
+            wait_for(lambda: d.unsettled() == 0)
+            text = d.ctl("event", "list")
+            self.assertRegex(text, r"E-1 .*1 delivered, 1 dead\n")
+            self.assertRegex(text, r"E-2 .*  1 delivered\n")
+            self.assertRegex(text, r"E-3 .*  matched nobody\n")
+            items = {x["id"]: x for x in d.json("event", "list")["items"]}
+            self.assertEqual((items["E-1"]["matched"], items["E-1"]["states"]["dead"], items["E-3"]["matched"]), (2, 1, 0))
+            rows = [x.split()[:2] for x in lines(d.ctl("event", "types"))]
+            self.assertEqual(rows, [["TYPE", "EVENTS"], ["a.b", "2"], ["a.c", "1"], ["z.z", "1"]])
+            self.assertEqual(d.ctl("-o", "id", "event", "types").split(), ["a.b", "a.c", "z.z"])
+
+
+if __name__ == "__main__":
+    unittest.main()
