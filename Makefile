@@ -7,7 +7,7 @@ SAN ?=
 VERSION := 0.1.0
 GIT := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
-PKGS := libevent libevent_pthreads libcurl sqlite3 libcrypto libssl yaml-0.1 jansson smartcols libcares
+PKGS := libevent libevent_pthreads libcurl sqlite3 libcrypto libssl yaml-0.1 jansson smartcols ncursesw libcares
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
         -Wformat=2 -Wundef -Wcast-qual -Wwrite-strings -Wswitch-enum
 cc-option = $(shell echo 'int x;' | $(CC) -Werror $(1) -x c -c -o /dev/null - 2>/dev/null && echo '$(1)')
@@ -36,7 +36,7 @@ FUZZ_SECONDS ?= 20
 BENCH := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*.c))
 
 DEPS_BUILD := gcc make pkg-config libevent-dev libcurl4-openssl-dev libsqlite3-dev libssl-dev libyaml-dev \
-              libjansson-dev libsmartcols-dev libc-ares-dev ca-certificates python3 sqlite3
+              libjansson-dev libsmartcols-dev libncurses-dev libc-ares-dev ca-certificates python3 sqlite3
 DEPS_TEST := libcmocka-dev clang libclang-rt-dev clang-format nginx-light openssl prometheus git \
              mandoc zsh fish python3-jsonschema
 DEPS_SOAK := strace faketime

@@ -103,6 +103,7 @@ const struct flag flags_table[FLAGS] = {
     [FLAG_WINDOW] = {"window", 0, "DUR", false, NULL, "of the last 1m to 1h (default 5m)"},
     [FLAG_WATCH] = {"watch", 0, "DUR", false, NULL, "look again every so often, until Ctrl-C"},
     [FLAG_INTERVAL] = {"interval", 0, "DUR", false, NULL, "from one look to the next (default 1s)"},
+    [FLAG_SORT] = {"sort", 0, "WORD", false, "backlog fail p95 dead name", "what stands first"},
     [FLAG_COUNT] = {"count", 0, "N", false, NULL, "end after N of them"},
     [FLAG_TABLE] = {"table", 0, "T", false, NULL, "name of the table (default outbox)"},
 };
@@ -253,6 +254,9 @@ const struct command commands_table[] = {
      cmd_stats},
     {"monitor", F(INTERVAL) | F(COUNT), "", 0, 0, "a line a second about the whole, like vmstat",
      "webhookctl monitor --interval 5s", "0 1 64 69 70 74 75 77 78 130", cmd_monitor},
+    {"top", F(SUBSCRIPTION) | F(SORT), "", 0, 0,
+     "subscriptions on a whole screen, every second (without a terminal: monitor)",
+     "webhookctl top --sort backlog", "0 1 4 64 69 70 74 75 77 78 130", cmd_top},
     {"status", 0, "", 0, 0, "the daemon at a glance", "webhookctl status", "0 1 64 69 74 77 78",
      cmd_status},
     {"config check", 0, "[FILE]", 0, 1, "is the configuration valid?",

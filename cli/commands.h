@@ -82,6 +82,7 @@ enum flag_id {
     FLAG_WATCH,
     FLAG_INTERVAL,
     FLAG_COUNT,
+    FLAG_SORT,
     FLAGS
 };
 _Static_assert(FLAGS <= 128, "a command's flags are a mask of 128 bits");

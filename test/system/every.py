@@ -47,6 +47,7 @@ COMMANDS = {
     "attempt list": ["", "{letter}"],
     "stats": ["", "-s {sub} --window 1m", "--all"],
     "monitor": ["--count 2 --interval 100ms"],
+    "top": ["&"],
     "attempt tail": ["&", "{letter} &"],
     "partner add": ["{fresh}"],
     "outbox init": ["{made}"],
