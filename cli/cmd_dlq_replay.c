@@ -74,7 +74,7 @@ static int preview_print(struct cli *cli, struct filter_flags *f, FILE *to, cons
                 "Left out: %lld (subscription deleted, or event expired: --ignore-expiry sends "
                 "the latter)\n",
                 (long long)excluded);
-    return rc == 0 && count > 0 ? dlq_targets_print(cli, f, limit, to) : rc;
+    return rc == 0 && count + excluded > 0 ? dlq_targets_print(cli, f, limit, to) : rc;
 }
 
 /* What stands in the way of a job; *count is the preview's. 0, or an exit code. */

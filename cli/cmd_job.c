@@ -33,7 +33,7 @@ static void job_read(const json_t *job, struct job_now *out)
 
 static bool job_over(const struct job_now *j)
 {
-    return strcmp(j->state, "done") == 0 || strcmp(j->state, "cancelled") == 0;
+    return strcmp(j->state, "active") != 0 && strcmp(j->state, "paused") != 0;
 }
 
 static int job_exit(const struct job_now *j)
@@ -224,7 +224,7 @@ static const struct out_column job_fields[] = {{"Job", "id", OUT_TEXT},
                                                {"Kind", "kind", OUT_TEXT},
                                                {"State", "state", OUT_TEXT},
                                                {"Filter", "filter", OUT_TEXT},
-                                               {"Rate", "rate_per_second", OUT_TEXT},
+                                               {"Rate", "options.rate_per_second", OUT_TEXT},
                                                {"By", "actor", OUT_TEXT},
                                                {"Note", "note", OUT_TEXT},
                                                {"Selected", "counts.selected", OUT_TEXT},

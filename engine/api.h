@@ -57,10 +57,15 @@
  *                              took; {"job","dry_run":true} as with purge
  *   PATCH /dead-letters/{…}    {"note": TEXT or null} -> the letter, as in the list
  *   DELETE /dead-letters/{…}   -> 200, the purge of the one letter, a job that is done
- *   POST /replays              {"filter":{…},"rate_per_second","note","dry_run","ignore_expiry"}
- *                              -> 202, the job; or 200 {"count","payload_bytes","excluded",…}
+ *   POST /replays              {"filter":{…},"rate_per_second","canary","stop_at_ratio","attempts",
+ *                              "order","ignore_expiry","note"} -> 202, the job; 409 while another
+ *                              one is active on one of the subscriptions. "dry_run":true: as
+ *   POST /replays/preview      the same -> 200 {"count","payload_bytes","excluded","excluded_by":[],
+ *                              "types":[],"targets":[],"oldest_died_at","newest_died_at",
+ *                              "about_seconds","options":{}}; on the list reader
  *   POST /dead-letters/{dlv_… or event id}/replay           the same without "filter"
  *   GET  /jobs                 GET /jobs/{id}   POST /jobs/{id}/cancel|pause|resume
+ *   POST /jobs/{id}/rate       {"rate_per_second"}: from now on; 0: no limit
  *   POST /jobs/{id}/step       without a daemon: runs a few slices of a job that does not "deliver"
  *                              (there it needs none); else the same as GET
  *   GET  /outbox-rejects       GET|DELETE /outbox-rejects/{id}   POST /outbox-rejects/{id}/retry

@@ -108,6 +108,7 @@ void put_int(struct buf *b, const char *name, int64_t value);
 void put_int_or_null(struct buf *b, const char *name, int64_t value); /* 0: null */
 void put_bool(struct buf *b, const char *name, bool value);
 void put_real(struct buf *b, const char *name, double value); /* 0: null */
+void put_number(struct buf *b, const char *name, double value);
 void put_null(struct buf *b, const char *name);
 void put_time(struct buf *b, const char *name, int64_t ms);                    /* 0: null */
 void put_id(struct buf *b, const char *name, const char *prefix, int64_t num); /* 0: null */
@@ -135,7 +136,17 @@ struct egress_pause; /* waiting: deliveries that would be sent otherwise */
 void render_egress(struct buf *b, const char *name, const struct egress_pause *p, int64_t waiting);
 /* What the subscription is doing now; NULL: it is unknown. */
 void render_subscription_now(struct buf *b, const struct subscription *s);
-void render_job(struct buf *b, const struct job *j, int64_t now_ms);
+
+/* ---- api_job_json.c: a job is more than its row: what its parts and deliveries say is read ---- */
+enum err_code render_job(struct api_call *c, const struct job *j, bool whole); /* not: for a list */
+enum err_code job_answer(struct api_call *c, const struct job *j, int status);
+/* The member "options", of a preview too. */
+void render_job_options(struct buf *b, const struct job *j);
+
+/* ---- api_replay.c ---- */
+/* Says so: 409. */
+enum err_code job_in_the_way(struct api_call *c, int64_t job, const char *subscription);
+enum err_code api_member_rate(struct api_call *c, double *out); /* rate_per_second; null: 0 */
 
 /* ---- api_deliveries.c ---- */
 void delivery_see(const struct api_call *c, struct delivery *d); /* in flight, where it is so now */
@@ -172,8 +183,8 @@ api_handler h_deliveries_list, h_deliveries_get, h_sub_deliveries;
 api_handler h_attempts_of, h_attempts_list;
 api_handler h_dead_list, h_dead_count, h_dead_summary, h_dead_get, h_dead_export, h_dead_import;
 api_handler h_dead_purge, h_dead_restore, h_dead_delete, h_dead_patch;
-api_handler h_replays_post, h_dead_replay_one, h_jobs_list, h_jobs_get;
-api_handler h_jobs_cancel, h_jobs_pause, h_jobs_resume, h_jobs_step;
+api_handler h_replays_post, h_replays_preview, h_dead_replay_one, h_jobs_list, h_jobs_get;
+api_handler h_jobs_cancel, h_jobs_pause, h_jobs_resume, h_jobs_step, h_jobs_rate;
 api_handler h_rejects_list, h_rejects_get, h_rejects_delete, h_rejects_retry;
 api_handler h_config_get, h_config_reload, h_log_get, h_log_set;
 api_handler h_egress_get, h_egress_pause, h_egress_resume;

@@ -9,7 +9,6 @@
 
 #include "base/text.h"
 #include "engine/api_impl.h"
-#include "engine/job.h"
 
 /* ---- members ---- */
 
@@ -67,6 +66,12 @@ void put_real(struct buf *b, const char *name, double value)
         buf_addf(b, "%.10g", value);
     else
         buf_adds(b, "null");
+}
+
+void put_number(struct buf *b, const char *name, double value)
+{
+    put_name(b, name);
+    buf_addf(b, "%.10g", value);
 }
 
 void put_time(struct buf *b, const char *name, int64_t ms)
@@ -418,38 +423,5 @@ void render_subscription_now(struct buf *b, const struct subscription *s)
     put_time(b, "resume_at", known ? s->resume_at_ms : 0);
     put_time(b, "broken_since", known ? s->broken_since_ms : 0);
     put_str(b, "url", s ? s->url : NULL);
-    buf_addc(b, '}');
-}
-
-void render_job(struct buf *b, const struct job *j, int64_t now_ms)
-{
-    int64_t busy = j->queued - j->delivered - j->dead_again;
-    int64_t end = j->finished_ms ? j->finished_ms : now_ms;
-    bool delivers = job_work(j->kind)->delivers;
-    put_open(b, NULL, '{');
-    put_id(b, "id", "job", j->num);
-    put_str(b, "kind", job_kind_name(j->kind));
-    put_str(b, "state", job_state_name(j->state));
-    put_bool(b, "delivers", delivers);
-    put_str(b, "actor", j->actor);
-    put_str(b, "note", j->note);
-    put_raw(b, "filter", j->filter ? j->filter : "{}", j->filter ? strlen(j->filter) : 2);
-    put_real(b, "rate_per_second", j->rate_per_s);
-    put_bool(b, "ignore_expiry", j->ignore_expiry);
-    put_open(b, "counts", '{');
-    put_int(b, "selected", j->selected);
-    put_int(b, "excluded", j->excluded);
-    put_int(b, "queued", j->queued);
-    put_int(b, "in_progress", delivers && busy > 0 ? busy : 0);
-    put_int(b, "delivered", j->delivered);
-    put_int(b, "dead_again", j->dead_again);
-    put_int(b, "done", delivers ? j->delivered + j->dead_again : j->queued);
-    buf_addc(b, '}');
-    put_time(b, "created_at", j->created_ms);
-    put_time(b, "started_at", j->started_ms);
-    put_time(b, "finished_at", j->finished_ms);
-    put_time(b, "recoverable_until", j->until_ms);
-    put_seconds(b, "elapsed_seconds",
-                j->started_ms && end > j->started_ms ? (end - j->started_ms) * 1000 : 0);
     buf_addc(b, '}');
 }

@@ -94,11 +94,10 @@ static enum err_code job_make(struct api_call *c, struct job *j, const char *act
     return rc;
 }
 
-static void answer_job(struct api_call *c, const struct job *j)
+static enum err_code answer_job(struct api_call *c, const struct job *j)
 {
-    render_job(&c->resp->body, j, c->now_ms);
     c->resp->changes.jobs = true;
-    c->resp->status = 202;
+    return job_answer(c, j, 202);
 }
 
 static void answer_preview(struct api_call *c, int64_t count, int64_t bytes, int64_t until_ms)
@@ -138,7 +137,7 @@ enum err_code h_dead_purge(struct api_call *c)
     rc = filter.failed ? fail(c->err, ERR_NOMEM, "no memory for a filter")
                        : job_make(c, &j, "dead_letter.purge");
     if (rc == OK)
-        answer_job(c, &j);
+        rc = answer_job(c, &j);
     buf_fini(&filter);
     return rc;
 }
@@ -157,7 +156,7 @@ enum err_code h_dead_delete(struct api_call *c)
                     .state = JOB_DONE,
                     .filter = filter,
                     .selected = 1,
-                    .queued = 1,
+                    .done = 1,
                     .walked = true,
                     .started_ms = c->now_ms,
                     .finished_ms = c->now_ms,
@@ -172,9 +171,9 @@ enum err_code h_dead_delete(struct api_call *c)
     c->resp->changes.discarded++;
     if (out.next_due_ms)
         changes_wake(&c->resp->changes, l.sub_num, out.next_due_ms);
-    answer_job(c, &j);
+    rc = answer_job(c, &j);
     c->resp->status = 200;
-    return OK;
+    return rc;
 }
 
 /* ---- restore ---- */
@@ -250,7 +249,7 @@ enum err_code h_dead_restore(struct api_call *c)
     j.filter = filter;
     rc = job_make(c, &j, "dead_letter.restore");
     if (rc == OK)
-        answer_job(c, &j);
+        rc = answer_job(c, &j);
     return rc;
 }
 

@@ -212,14 +212,16 @@ static void put_attempts(struct buf *b, const struct api_live *live)
     buf_adds(b, "]}");
 }
 
-static void put_jobs(struct api_call *c, const struct job *jobs, size_t n)
+static enum err_code put_jobs(struct api_call *c, const struct job *jobs, size_t n)
 {
     struct buf *b = &c->resp->body;
+    enum err_code rc = OK;
     put_int(b, "jobs_active", (int64_t)n);
     put_open(b, "jobs", '[');
-    for (size_t i = 0; i < n && i < 10; i++)
-        render_job(b, &jobs[i], c->now_ms);
+    for (size_t i = 0; rc == OK && i < n && i < 10; i++)
+        rc = render_job(c, &jobs[i], false);
     buf_addc(b, ']');
+    return rc;
 }
 
 static enum err_code put_window(struct api_call *c)
@@ -272,11 +274,12 @@ enum err_code h_status(struct api_call *c)
     put_str(b, "oldest_due_subscription", w.oldest_sub);
     render_egress(b, "egress", &egress, waiting);
     put_int(b, "rejects", rejects);
-    put_jobs(c, jobs, jobs_n);
+    rc = put_jobs(c, jobs, jobs_n);
     put_subscriptions(b, &w);
     put_worst(b, &w);
     put_outboxes(c);
-    rc = put_window(c);
+    if (rc == OK)
+        rc = put_window(c);
     if (rc != OK)
         return rc;
     put_attempts(b, live);

@@ -72,7 +72,7 @@ void engine_reload(struct engine *e, struct reload *r)
         log_until(e, 0);
         transport_configure(e->transport, e->conf);
         scheduler_configure(e->scheduler, e->conf);
-        jobs_configure(e->jobs, e->conf->dead_retention_ms);
+        jobs_configure(e->jobs, e->conf);
         sweep_configure(e->sweep, e->conf);
         outbox_source_configure(e->outbox, e->conf);
         e->config_loaded_ms = clock_wall_ms();

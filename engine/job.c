@@ -15,7 +15,7 @@ static enum err_code subscription_delete_step(struct job_slice *s, struct job *j
     if (rc != OK)
         return rc;
     s->changes->dead[CAUSE_SUBSCRIPTION_DELETED] += (int64_t)n;
-    j->queued += (int64_t)n;
+    j->done += (int64_t)n;
     s->busy = s->busy || n > 0;
     if (n == 0) {
         j->state = JOB_DONE;
@@ -36,18 +36,31 @@ const struct job_work *job_work(enum job_kind kind)
     return &WORKS[kind];
 }
 
-/* Outcomes are counted by settle, beside us: they are not ours to compare. */
 static bool job_same(const struct job *a, const struct job *b)
 {
-    return a->state == b->state && a->walked == b->walked && a->queued == b->queued &&
-           a->excluded == b->excluded && a->started_ms == b->started_ms &&
-           a->finished_ms == b->finished_ms && a->mark_ms == b->mark_ms &&
-           a->mark_num == b->mark_num;
+    return a->state == b->state && a->walked == b->walked && a->done == b->done &&
+           a->selected == b->selected && a->excluded == b->excluded &&
+           a->started_ms == b->started_ms && a->finished_ms == b->finished_ms &&
+           a->mark_ms == b->mark_ms && a->mark_num == b->mark_num;
+}
+
+static enum err_code job_log(struct job_slice *s, const struct job *j, struct err *err)
+{
+    char id[ID_TEXT_MAX];
+    struct job_counts sums;
+    enum err_code rc = s->b->ops->part_sums(s->b, j->num, &sums, err);
+
+    if (rc == OK)
+        log_info(j->state == JOB_STOPPED ? "job_stopped" : "job_done",
+                 "job=%s kind=%s done=%lld delivered=%lld dead_again=%lld not_sent=%lld",
+                 id_text(id, "job", j->num), job_kind_name(j->kind),
+                 (long long)(j->done + sums.delivered + sums.dead_again), (long long)sums.delivered,
+                 (long long)sums.dead_again, (long long)(sums.selected - sums.queued));
+    return rc;
 }
 
 enum err_code job_step(struct job_slice *s, struct job *j, struct err *err)
 {
-    char id[ID_TEXT_MAX];
     struct job before = *j;
 
     if (j->state != JOB_ACTIVE)
@@ -62,9 +75,5 @@ enum err_code job_step(struct job_slice *s, struct job *j, struct err *err)
     if (job_same(j, &before)) /* a waiting job costs no commit */
         return OK;
     rc = s->b->ops->job_update(s->b, j, err);
-    if (rc == OK && job_over(j))
-        log_info("job_done", "job=%s kind=%s delivered=%lld dead_again=%lld excluded=%lld",
-                 id_text(id, "job", j->num), job_kind_name(j->kind), (long long)j->delivered,
-                 (long long)j->dead_again, (long long)j->excluded);
-    return rc;
+    return rc == OK && job_over(j) ? job_log(s, j, err) : rc;
 }

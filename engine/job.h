@@ -11,18 +11,19 @@
 #include "store/backend.h"
 
 /* A letter is sealed or opened in about 0.1 ms: a slice keeps the writer for some 5 ms. */
-enum { JOB_SLICE = 64 };
+enum { JOB_SLICE = 64, JOB_TICK_MS = 200 };
 
-struct job_paces; /* what the runner remembers of the rates between two slices */
+struct job_runs; /* what the runner remembers of replays between two slices (engine/job_run.h) */
 struct job_slice {
     struct backend *b;
     int64_t now_ms; /* store clock */
     int64_t dead_retention_ms;
+    int sub_in_flight;       /* of a subscription without a limit of its own */
     struct changes *changes; /* for the loop */
-    struct job_paces *paces; /* NULL: nobody sends, rates do not matter */
+    struct job_runs *runs;   /* NULL: nobody sends */
     bool busy;               /* out: there is more to do at once */
 };
-/* Does a slice of *j, counts in it what it did, and sets state JOB_DONE where nothing is left. The
+/* Does a slice of *j, counts in it what it did, and sets its state where nothing is left. The
  * row is written by job_step(), in the same transaction. */
 typedef enum err_code job_step_fn(struct job_slice *s, struct job *j, struct err *err);
 
@@ -38,11 +39,8 @@ const struct job_work *job_work(enum job_kind kind);
 enum err_code job_step(struct job_slice *s, struct job *j, struct err *err);
 static inline bool job_over(const struct job *j)
 {
-    return j->state == JOB_DONE || j->state == JOB_CANCELLED;
+    return j->state == JOB_DONE || j->state == JOB_CANCELLED || j->state == JOB_STOPPED;
 }
-
-struct job_paces *job_paces_new(void); /* NULL: no memory */
-void job_paces_free(struct job_paces *p);
 
 /* ---- the steps, by file ---- */
 job_step_fn job_replay_step;                  /* job_replay.c */

@@ -2,7 +2,7 @@
  *
  * A purge walks its set by (died_ms, num), so a letter that comes back dead (restored, or replayed
  * and dead again) is not met twice; a restore walks what its purge took by number. Both count in
- * `queued` how many they moved. */
+ * `done` how many they moved. */
 #include "base/clock.h"
 #include "engine/api_filter.h"
 #include "engine/job.h"
@@ -38,7 +38,7 @@ static enum err_code purge_one(struct job_slice *s, struct job *j, const struct 
         rc = deed(s, j, l->delivery.num, DEED_PURGED, err);
     if (rc != OK)
         return rc;
-    j->queued++;
+    j->done++;
     s->changes->discarded++;
     if (out.next_due_ms != 0)
         changes_wake(s->changes, l->sub_num, out.next_due_ms);
@@ -97,7 +97,7 @@ static enum err_code restore_one(struct job_slice *s, struct job *j, int64_t num
     }
     if (rc == OK)
         rc = deed(s, j, num, DEED_RESTORED, err);
-    j->queued += rc == OK;
+    j->done += rc == OK;
     return rc;
 }
 

@@ -1,137 +1,366 @@
-/* engine/job_replay.c: one slice of a replay.
+/* engine/job_replay.c: one slice of a replay, which is walked subscription by subscription.
  *
- * A replay of rate N/s queues N × elapsed letters a slice, each due a little after the one before,
- * so that the partner sees N/s and not bursts of N. The walk goes by (died_ms, num), and what dies
- * again dies later than the job's `until`: it is not walked into twice. */
-#include <math.h>
-#include <stdlib.h>
-
-#include "engine/api_filter.h"
+ *   filter ─▶ parts, one a subscription ─▶ up to `cap` letters of each queued and not yet tried
+ *                      ▲                                     │
+ *                      └── settle: tried, failed, recent ◀───┘   (and it kicks the runner)
+ *
+ * So a slow endpoint holds up nobody else's letters, and live events wait behind a few letters at
+ * most: half of what the subscription may have in flight. What is queued is due in steps of the
+ * rate, so that the partners see N/s and not bursts of N. A part begins with its canary
+ * (policy/canary.h), and ends by itself where too much fails.
+ *
+ * A part's walk goes by (died_ms, num), oldest or newest first. What dies again dies later than the
+ * filter's `until`: it is not walked into twice. */
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
 #include "engine/egress_pause.h"
-#include "engine/job.h"
+#include "engine/job_run.h"
+#include "policy/canary.h"
 
-enum { FIRST_TICK_MS = 200, PACED_MAX = 64 };
-
-struct pace { /* of one replay */
-    int64_t job, last_ms;
-    double credit;
-};
-struct job_paces {
-    struct pace rows[PACED_MAX];
+enum {
+    PARTS = 64,        /* looked at in one slice */
+    PARTS_PAGE = 1000, /* read at a time at the end */
+    LOOKS = 2048,      /* letters of a part that are looked at for those that match */
+    SLICE_US = 5000,
 };
 
-struct job_paces *job_paces_new(void)
+/* ---- the parts of a job that has none yet: made before there were parts ---- */
+static enum err_code plan_part(struct job_slice *s, const struct job *job,
+                               const struct dead_group *g, struct err *err)
 {
-    return calloc(1, sizeof(struct job_paces));
-}
+    struct job_part *found = NULL, p = {.job = job->num, .sub = g->sub, .canary_tried = -1};
+    struct arena arena;
+    size_t n = 0;
 
-void job_paces_free(struct job_paces *p)
-{
-    free(p);
-}
-
-static struct pace *pace_of(struct job_paces *p, const struct job *job, int64_t now_ms)
-{
-    struct pace *free_one = &p->rows[0];
-
-    for (size_t i = 0; i < PACED_MAX; i++) {
-        if (p->rows[i].job == job->num)
-            return &p->rows[i];
-        if (p->rows[i].last_ms < free_one->last_ms)
-            free_one = &p->rows[i];
-    }
-    *free_one = (struct pace){.job = job->num, .last_ms = now_ms - FIRST_TICK_MS};
-    return free_one;
-}
-
-/* How many letters the rate allows now. */
-static size_t allowance(struct job_slice *s, const struct job *job)
-{
-    if (job->rate_per_s <= 0 || s->paces == NULL)
-        return JOB_SLICE;
-    struct pace *p = pace_of(s->paces, job, s->now_ms);
-    double elapsed = (double)(s->now_ms - p->last_ms) / 1000.0;
-
-    p->last_ms = s->now_ms;
-    p->credit = fmin(p->credit + elapsed * job->rate_per_s, fmax(1.0, job->rate_per_s));
-    double whole = floor(p->credit);
-    if (whole > JOB_SLICE)
-        whole = JOB_SLICE;
-    p->credit -= whole;
-    return (size_t)whole;
-}
-
-static enum err_code replay_one(struct job_slice *s, struct job *job, const struct dead_letter *d,
-                                int64_t due_ms, struct err *err)
-{
-    bool expired = d->event.expires_ms > 0 && d->event.expires_ms <= s->now_ms;
-
-    job->mark_ms = d->died_ms;
-    job->mark_num = d->delivery.num;
-    if (d->delivery.job == job->num) /* died again "earlier": somebody set the clock back */
-        return OK;
-    if (expired && !job->ignore_expiry) {
-        job->excluded++;
-        return OK;
-    }
+    arena_init(&arena);
     enum err_code rc =
-        s->b->ops->dead_replay(s->b, d->delivery.num, job->num, due_ms, s->now_ms, err);
+        s->b->ops->part_list(s->b, job->num, false, g->sub - 1, 1, &arena, &found, &n, err);
+    bool is_new = n == 0 || found[0].sub != g->sub;
+    if (!is_new)
+        p = found[0];
+    p.walked = false;
+    p.mark_ms = job->mark_ms;
+    p.mark_num = job->mark_num;
+    p.counts.excluded += job->ignore_expiry ? 0 : g->expired;
+    p.counts.selected += job->ignore_expiry ? g->count : g->count - g->expired;
+    if (rc == OK)
+        rc = is_new ? s->b->ops->part_put(s->b, &p, err) : s->b->ops->part_update(s->b, &p, err);
+    arena_fini(&arena);
+    return rc;
+}
+
+static enum err_code plan(struct job_slice *s, struct job *job, const struct job_run *run,
+                          struct err *err)
+{
+    struct filter f = run->filter;
+    struct dead_group *groups = NULL;
+    struct arena arena;
+    size_t n = 0;
+    enum err_code rc = OK;
+
+    arena_init(&arena);
+    if (f.since_ms < job->mark_ms)
+        f.since_ms = job->mark_ms;
+    if (!run->lost)
+        rc = s->b->ops->dead_groups(s->b, &f, DEAD_BY_SUBSCRIPTION, &arena, &groups, &n, err);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        rc = plan_part(s, job, &groups[i], err);
+    arena_fini(&arena);
+    job->walked = rc == OK;
+    return rc;
+}
+
+/* ---- letters ---- */
+static enum err_code letter_send(struct job_slice *s, const struct job *job, struct job_run *run,
+                                 struct job_part *p, const struct dead_key *k, struct err *err)
+{
+    struct reopening r = {job->num, 0, s->now_ms, job->attempts_max};
+    bool expired = k->expires_ms > 0 && k->expires_ms <= s->now_ms && !job->ignore_expiry;
+
+    p->mark_ms = k->died_ms;
+    p->mark_num = k->num;
+    if (k->job == job->num) /* died again "earlier": somebody set the clock back */
+        return OK;
+    if (expired) { /* what was expired already when the job was made is counted as left out */
+        p->counts.gone += k->expires_ms > job->created_ms;
+        return OK;
+    }
+    double due_before_ms = run->next_due_ms;
+    r.due_ms = job_run_due(run, job, s->now_ms);
+    enum err_code rc = s->b->ops->dead_replay(s->b, k->num, &r, err);
     if (rc == ERR_STALE || rc == ERR_INVALID || rc == ERR_NOT_FOUND) {
-        job->excluded++; /* purged, replayed by another, or its subscription is gone */
+        p->counts.gone++; /* purged, replayed by another, or without its payload */
+        run->next_due_ms = due_before_ms;
         return OK;
     }
     struct deed deed = {
-        .delivery = d->delivery.num, .at_ms = s->now_ms, .kind = DEED_REPLAYED, .job = job->num};
+        .delivery = k->num, .at_ms = s->now_ms, .kind = DEED_REPLAYED, .job = job->num};
     if (rc == OK)
         rc = s->b->ops->deed_put(s->b, &deed, err);
     if (rc != OK)
         return rc;
-    job->queued++;
-    changes_wake(s->changes, d->delivery.sub, due_ms);
+    p->counts.queued++;
+    changes_wake(s->changes, p->sub, r.due_ms);
     return OK;
 }
 
-static enum err_code replay_walk(struct job_slice *s, struct job *job, struct err *err)
+static bool key_is_ahead(const struct job_part *p, const struct dead_key *k, bool newest_first)
 {
-    size_t most = allowance(s, job);
-    struct arena arena;
-    struct filter filter;
-    struct dead_letter *letters = NULL;
-    size_t n = 0;
+    if (p->mark_ms == 0 && p->mark_num == 0)
+        return true;
+    bool same_ms = k->died_ms == p->mark_ms;
+    bool later = same_ms ? k->num > p->mark_num : k->died_ms > p->mark_ms;
+    return later != newest_first && !(same_ms && k->num == p->mark_num);
+}
 
-    if (most == 0)
+/* The part's next letters, up to `most`; *over: behind them there are no more. */
+static enum err_code letters_next(struct job_slice *s, const struct job *job,
+                                  const struct job_run *run, struct job_part *p, size_t most,
+                                  struct arena *a, struct dead_key **out, size_t *n, bool *over,
+                                  struct err *err)
+{
+    struct filter f = run->filter;
+    struct dead_key end = {0};
+    enum err_code rc = OK;
+
+    *n = 0;
+    if (run->named) {
+        *out = arena_alloc(a, most * sizeof **out);
+        if (*out == NULL)
+            return fail(err, ERR_NOMEM, "no memory for letters");
+        for (size_t i = 0; i < run->keys_n && *n < most; i++)
+            if (run->keys[i].sub == p->sub && key_is_ahead(p, &run->keys[i], job->newest_first))
+                (*out)[(*n)++] = run->keys[i];
+        *over = *n < most;
         return OK;
-    arena_init(&arena);
-    enum err_code rc = api_filter_json(s->b, job->filter, s->now_ms, &arena, &filter, err);
-    if (rc == OK) {
-        filter.limit = most;
-        filter.newest_first = false;
-        filter.with_expired = true;
-        filter.after_ms = job->mark_ms;
-        filter.after_num = job->mark_num;
-        rc = s->b->ops->dead_list(s->b, &filter, &arena, &letters, &n, err);
-    } else if (rc == ERR_NOT_FOUND || rc == ERR_INVALID) {
-        rc = OK; /* what it names is gone: nothing is left to walk */
     }
-    double step_ms = job->rate_per_s > 0 ? 1000.0 / job->rate_per_s : 0.0;
+    f.subs = &p->sub;
+    f.subs_n = 1;
+    f.limit = most;
+    f.after_ms = p->mark_ms;
+    f.after_num = p->mark_num;
+    if (!run->lost)
+        rc = s->b->ops->dead_walk(s->b, &f, LOOKS, a, out, n, &end, err);
+    *over = end.num == 0;
+    if (rc == OK && *n < most && !*over) { /* so many looked at, so few found: go on from there */
+        p->mark_ms = end.died_ms;
+        p->mark_num = end.num;
+        s->busy = true;
+    }
+    return rc;
+}
+
+static enum err_code part_walk(struct job_slice *s, const struct job *job, struct job_run *run,
+                               struct job_part *p, size_t most, struct err *err)
+{
+    struct arena arena;
+    struct dead_key *keys = NULL;
+    size_t n = 0;
+    bool over = false;
+
+    arena_init(&arena);
+    enum err_code rc = letters_next(s, job, run, p, most, &arena, &keys, &n, &over, err);
+    int64_t mark_ms = p->mark_ms, mark_num = p->mark_num;
     for (size_t i = 0; rc == OK && i < n; i++)
-        rc = replay_one(s, job, &letters[i], s->now_ms + (int64_t)((double)i * step_ms), err);
-    if (rc == OK && n < most)
-        job->walked = true;
-    else if (rc == OK && (job->rate_per_s <= 0 || most == JOB_SLICE))
-        s->busy = true; /* also where the rate allows more than a slice a tick */
+        rc = letter_send(s, job, run, p, &keys[i], err);
+    if (n < most && !over) { /* the walk is further than its last letter */
+        p->mark_ms = mark_ms;
+        p->mark_num = mark_num;
+    }
+    p->walked = rc == OK && over;
     arena_fini(&arena);
+    return rc;
+}
+
+/* ---- a part ---- */
+static int64_t part_waiting(const struct job_part *p) /* queued, and their first attempt not over */
+{
+    return p->counts.queued - p->counts.tried;
+}
+
+static bool part_ended(const struct job_part *p)
+{
+    return p->walked && p->counts.queued <= p->counts.delivered + p->counts.dead_again;
+}
+
+static void part_stop(struct job_part *p, enum job_state state, enum job_reason reason)
+{
+    p->state = state;
+    p->reason = reason;
+}
+
+/* May it go on, and with how many letters on their way? */
+static int64_t part_cap(const struct job_slice *s, const struct job *job, struct job_part *p)
+{
+    int limit = p->sub_concurrency > 0 ? p->sub_concurrency : s->sub_in_flight;
+    struct canary_facts facts = {
+        .wanted = job->canary,
+        .stop_at = job->stop_at,
+        .tried = p->counts.tried - p->base_tried,
+        .failed = p->counts.failed - p->base_failed,
+        .since = p->canary_tried < 0 ? -1 : p->counts.tried - p->canary_tried,
+        .recent = p->recent,
+    };
+
+    switch (canary_judge(&facts)) {
+    case CANARY_ONE:
+        return 1;
+    case CANARY_THROUGH:
+        if (p->canary_tried < 0)
+            p->canary_tried = p->counts.tried;
+        return limit > 1 ? limit / 2 : 1;
+    case CANARY_FAILED:
+        part_stop(p, JOB_STOPPED, JOB_REASON_CANARY);
+        return 0;
+    case CANARY_STOP:
+        part_stop(p, JOB_STOPPED, JOB_REASON_FAILURES);
+        return 0;
+    }
+    return 0;
+}
+
+/* Letters that it may be given now. A paused subscription makes its part wait; a disabled or deleted
+ * one ends it. */
+static size_t part_room(const struct job_slice *s, const struct job *job, struct job_part *p)
+{
+    if (part_ended(p))
+        part_stop(p, JOB_DONE, JOB_REASON_NONE);
+    else if (!p->walked && p->sub_state == SUB_DELETED)
+        part_stop(p, JOB_CANCELLED, JOB_REASON_DELETED);
+    else if (!p->walked && p->sub_state == SUB_DISABLED)
+        part_stop(p, JOB_STOPPED, JOB_REASON_DISABLED);
+    if (p->state != JOB_ACTIVE || p->walked)
+        return 0;
+    int64_t room = part_cap(s, job, p) - part_waiting(p);
+    return p->state == JOB_ACTIVE && p->sub_state == SUB_ACTIVE && room > 0 ? (size_t)room : 0;
+}
+
+static bool part_same(const struct job_part *a, const struct job_part *b)
+{
+    return a->state == b->state && a->walked == b->walked && a->mark_ms == b->mark_ms &&
+           a->mark_num == b->mark_num && a->canary_tried == b->canary_tried &&
+           a->counts.queued == b->counts.queued && a->counts.gone == b->counts.gone;
+}
+
+/* *left: letters that the slice and the rate still allow. */
+static enum err_code part_step(struct job_slice *s, const struct job *job, struct job_run *run,
+                               struct job_part *p, size_t share, size_t *left, struct err *err)
+{
+    char id[ID_TEXT_MAX];
+    struct job_part before = *p;
+    size_t room = part_room(s, job, p), most = room < share ? room : share;
+    enum err_code rc = OK;
+
+    if (most > *left)
+        most = *left;
+    if (most > 0)
+        rc = part_walk(s, job, run, p, most, err);
+    if (rc != OK)
+        return rc;
+    int64_t sent = p->counts.queued - before.counts.queued;
+    *left -= (size_t)sent;
+    run->given_sub = sent > 0 ? p->sub : run->given_sub;
+    if (!p->walked && most > 0 && (room > most || sent < (int64_t)most))
+        s->busy = s->busy || *left > 0; /* it has room for more than its share of this slice */
+    if (part_ended(p))
+        part_stop(p, JOB_DONE, JOB_REASON_NONE);
+    if (part_same(p, &before))
+        return OK;
+    if (p->state == JOB_STOPPED)
+        log_warn("job_part_stopped", "job=%s sub=%s reason=%s tried=%lld failed=%lld",
+                 id_text(id, "job", job->num), p->sub_name, job_reason_name(p->reason),
+                 (long long)p->counts.tried, (long long)p->counts.failed);
+    return s->b->ops->part_update(s->b, p, err);
+}
+
+/* Whose turn it is: the one behind the one that got letters last. */
+static size_t first_turn(const struct job_run *run, const struct job_part *parts, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && parts[i].sub <= run->given_sub)
+        i++;
+    return i < n ? i : 0;
+}
+
+/* No part is active any more. */
+static enum err_code replay_over(struct job_slice *s, struct job *job, struct err *err)
+{
+    enum job_state state = JOB_DONE;
+    struct job_part *parts = NULL;
+    int64_t after_sub = -1;
+    size_t n = PARTS_PAGE;
+    enum err_code rc = OK;
+
+    while (rc == OK && n == PARTS_PAGE) {
+        struct arena arena;
+
+        arena_init(&arena);
+        rc = s->b->ops->part_list(s->b, job->num, false, after_sub, PARTS_PAGE, &arena, &parts, &n,
+                                  err);
+        for (size_t i = 0; rc == OK && i < n; i++) {
+            state = parts[i].state == JOB_STOPPED ? JOB_STOPPED : state;
+            after_sub = parts[i].sub;
+        }
+        arena_fini(&arena);
+    }
+    job_run_forget(s->runs, job->num);
+    job->state = state;
+    return rc;
+}
+
+static enum err_code parts_step(struct job_slice *s, struct job *job, struct job_run *run,
+                                struct arena *a, struct err *err)
+{
+    const struct backend_ops *ops = s->b->ops;
+    int64_t until_us = clock_mono_us() + SLICE_US;
+    struct egress_pause egress;
+    struct job_part *parts = NULL;
+    size_t n = 0, left = job_run_allows(run, job, s->now_ms, JOB_SLICE), at;
+    enum err_code rc = egress_pause_read(s->b, &egress, err);
+
+    if (rc == OK && egress.paused)
+        left = 0; /* what was queued now would go out in one burst */
+    if (rc == OK)
+        rc = ops->part_list(s->b, job->num, true, run->after_sub, PARTS, a, &parts, &n, err);
+
+    if (rc == OK && n == 0 && run->after_sub >= 0) { /* round again */
+        run->after_sub = -1;
+        rc = ops->part_list(s->b, job->num, true, -1, PARTS, a, &parts, &n, err);
+    }
+    if (rc == OK && n == 0)
+        return replay_over(s, job, err);
+    size_t share = n > 0 && left > n ? left / n : 1;
+    at = first_turn(run, parts, n);
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        rc = part_step(s, job, run, &parts[(at + i) % n], share, &left, err);
+        if (clock_mono_us() > until_us) {
+            s->busy = true;
+            break;
+        }
+    }
+    run->after_sub = n == PARTS ? parts[n - 1].sub : -1;
+    s->busy = s->busy || n == PARTS ||
+              (left == 0 && !egress.paused && job_run_allows(run, job, s->now_ms, 1) > 0);
+    for (size_t i = 0; i < n && n < PARTS && !s->busy; i++) /* over now? Then the job may be too */
+        s->busy = parts[i].state != JOB_ACTIVE;
     return rc;
 }
 
 enum err_code job_replay_step(struct job_slice *s, struct job *job, struct err *err)
 {
-    struct egress_pause egress;
-    enum err_code rc = egress_pause_read(s->b, &egress, err);
-    /* What was queued while egress is paused would go out in one burst. */
-    if (rc == OK && !egress.paused && !job->walked)
-        rc = replay_walk(s, job, err);
-    if (rc == OK && job->walked && job->queued <= job->delivered + job->dead_again)
-        job->state = JOB_DONE;
+    struct job_run *run = NULL;
+    struct arena arena;
+
+    if (s->runs == NULL)
+        return OK;
+    arena_init(&arena);
+    enum err_code rc = job_run_of(s->runs, s->b, job, s->now_ms, &run, err);
+    if (rc == OK && !job->walked)
+        rc = plan(s, job, run, err);
+    if (rc == OK)
+        rc = parts_step(s, job, run, &arena, err);
+    arena_fini(&arena);
     return rc;
 }

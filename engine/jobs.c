@@ -7,8 +7,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/job.h"
+#include "engine/job_run.h"
 
-enum { TICK_MS = 200, LOOKS_MAX = 256 };
+/* Every outcome of a job kicks, at a load of thousands a second: one slice for all of a millisecond. */
+enum { TICK_MS = JOB_TICK_MS, KICK_MS = 1, LOOKS_MAX = 256 };
 
 struct jobs {
     struct loop_timer *timer;
@@ -16,38 +18,34 @@ struct jobs {
     jobs_changes_fn *changed;
     void *arg;
     int64_t dead_retention_ms; /* as configured now */
-    bool running, again, stopped;
+    int sub_in_flight;
+    bool running, kicked, stopped;
     int active;
     /* While running, these belong to the store thread. */
-    int64_t slice_retention_ms; /* of this slice: a reload must not change it under the slice */
+    struct job_slice slice; /* with what was configured when it began */
     struct changes changes;
-    struct job_paces *paces;
-    bool busy; /* more to do at once */
+    struct job_runs *runs;
     int found;
 };
 
 static enum err_code jobs_work(struct backend *b, void *arg, struct err *err)
 {
     struct jobs *j = arg;
-    struct job_slice slice = {.b = b,
-                              .now_ms = clock_store_ms(),
-                              .dead_retention_ms = j->slice_retention_ms,
-                              .changes = &j->changes,
-                              .paces = j->paces};
     struct arena arena;
     struct job *rows = NULL;
     size_t n = 0;
 
     arena_init(&arena);
     j->found = 0;
+    j->slice.b = b;
+    j->slice.now_ms = clock_store_ms();
     enum err_code rc = b->ops->job_list(b, true, 0, LOOKS_MAX, &arena, &rows, &n, err);
     for (size_t i = 0; rc == OK && i < n; i++) {
         if (rows[i].state != JOB_ACTIVE)
             continue;
         j->found++;
-        rc = job_step(&slice, &rows[i], err);
+        rc = job_step(&j->slice, &rows[i], err);
     }
-    j->busy = slice.busy;
     arena_fini(&arena);
     return rc;
 }
@@ -68,11 +66,10 @@ static void jobs_done(void *arg, const struct err *err, int64_t generation)
         return;
     if (err->code != OK)
         loop_timer_at(j->timer, clock_mono_ms() + 1000);
-    else if (j->busy || j->again)
-        loop_timer_at(j->timer, clock_mono_ms() + (j->busy ? 1 : TICK_MS / 4));
+    else if (j->slice.busy || j->kicked)
+        loop_timer_at(j->timer, clock_mono_ms() + KICK_MS);
     else if (j->active > 0)
         loop_timer_at(j->timer, clock_mono_ms() + TICK_MS);
-    j->again = false;
 }
 
 static void jobs_tick(void *arg)
@@ -81,7 +78,11 @@ static void jobs_tick(void *arg)
 
     if (j->running || j->stopped)
         return;
-    j->slice_retention_ms = j->dead_retention_ms;
+    j->kicked = false;
+    j->slice = (struct job_slice){.dead_retention_ms = j->dead_retention_ms,
+                                  .sub_in_flight = j->sub_in_flight,
+                                  .changes = &j->changes,
+                                  .runs = j->runs};
     /* Live traffic first: a slice waits while the writer is behind. */
     if (!store_has_room(j->store, STORE_WRITE) ||
         store_submit(j->store, STORE_WRITE, STORE_GUARDED, jobs_work, jobs_done, j) != OK) {
@@ -91,7 +92,7 @@ static void jobs_tick(void *arg)
     j->running = true;
 }
 
-struct jobs *jobs_new(struct loop *l, struct store *store, int64_t dead_retention_ms,
+struct jobs *jobs_new(struct loop *l, struct store *store, const struct conf *conf,
                       jobs_changes_fn *changed, void *arg)
 {
     struct jobs *j = calloc(1, sizeof *j);
@@ -99,30 +100,30 @@ struct jobs *jobs_new(struct loop *l, struct store *store, int64_t dead_retentio
     if (j == NULL)
         return NULL;
     j->store = store;
-    j->dead_retention_ms = dead_retention_ms;
+    jobs_configure(j, conf);
     j->changed = changed;
     j->arg = arg;
     changes_init(&j->changes);
     j->timer = loop_timer_new(l, jobs_tick, j);
-    j->paces = job_paces_new();
-    if (j->timer == NULL || j->paces == NULL) {
+    j->runs = job_runs_new();
+    if (j->timer == NULL || j->runs == NULL) {
         jobs_free(j);
         return NULL;
     }
     return j;
 }
 
-void jobs_configure(struct jobs *j, int64_t dead_retention_ms)
+void jobs_configure(struct jobs *j, const struct conf *conf)
 {
-    j->dead_retention_ms = dead_retention_ms;
+    j->dead_retention_ms = conf->dead_retention_ms;
+    j->sub_in_flight = conf->max_in_flight_per_subscription;
 }
 
 void jobs_kick(struct jobs *j)
 {
-    if (j->running)
-        j->again = true;
-    else if (!j->stopped)
-        loop_timer_at(j->timer, clock_mono_ms() + TICK_MS / 8);
+    if (!j->kicked && !j->running && !j->stopped)
+        loop_timer_at(j->timer, clock_mono_ms() + KICK_MS);
+    j->kicked = true;
 }
 
 void jobs_stop(struct jobs *j)
@@ -136,7 +137,7 @@ void jobs_free(struct jobs *j)
     if (j == NULL)
         return;
     loop_timer_free(j->timer);
-    job_paces_free(j->paces);
+    job_runs_free(j->runs);
     changes_fini(&j->changes);
     free(j);
 }

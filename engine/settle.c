@@ -328,7 +328,7 @@ static void settle_done(void *arg, const struct err *err, int64_t generation)
         log_error("out_of_memory", "at=settle");
     lane_saw_due(l, due_ms);
     lane_saw_due(l, t->settled.next_due_ms);
-    if (t->settled.job != 0 && st->to != SETTLE_RETRY && s->parts.jobs_changed != NULL)
+    if (t->settled.job != 0 && s->parts.jobs_changed != NULL)
         s->parts.jobs_changed(s->parts.arg);
     task_list_remove(&l->busy, t);
     task_free(&s->tasks, t);
@@ -403,6 +403,7 @@ void settle_attempt(struct scheduler *s, struct task *t, const struct transport_
         .literal_refused = f->literal_refused,
         .expires_ms = t->row->event.expires_ms,
         .retry = {.failed = d->attempts + 1 - d->budget_start,
+                  .max = d->budget_max,
                   .since_ms = d->budget_since_ms,
                   .now_ms = now_ms,
                   .hint_ms = f->retry_after_ms,

@@ -70,7 +70,7 @@ static int64_t backoff_ms(const struct retry_policy *p, int n, uint32_t dice)
 bool retry_next(const struct retry_policy *p, const struct retry_facts *f, int64_t *next_ms)
 {
     int n = f->failed > 0 ? f->failed : 1;
-    if (n > p->max_retries)
+    if (n > p->max_retries || (f->max > 0 && n >= f->max))
         return false;
     int64_t delay = backoff_ms(p, n, f->dice), next;
     /* The partner's word can lengthen the wait, never shorten it; its limit is retry_after_max, not

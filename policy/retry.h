@@ -26,6 +26,7 @@ struct retry_policy {
 
 struct retry_facts {
     int failed;       /* attempts made in this budget, the one that just failed included: 1.. */
+    int max;          /* attempts of this budget, whatever the policy allows; 0: as it allows */
     int64_t since_ms; /* when the budget began */
     int64_t now_ms;   /* end of that attempt */
     int64_t hint_ms;  /* Retry-After as a delay; -1: none */

@@ -66,6 +66,13 @@ struct ready_at {
 };
 #define READY_LAST ((struct ready_at){INT64_MAX, INT64_MAX})
 
+/* How a delivery that is over is opened again. */
+struct reopening {
+    int64_t job;
+    int64_t due_ms, now_ms;
+    int budget_max; /* attempts; 0: the policy's */
+};
+
 struct backend_ops {
     const char *scheme; /* "sqlite", "memory" */
 
@@ -216,6 +223,13 @@ struct backend_ops {
                                struct dead_letter **out, size_t *n, struct err *);
     enum err_code (*dead_count)(struct backend *, const struct filter *, int64_t *count,
                                 int64_t *payload_bytes, struct err *);
+    /* For whoever walks letters to change them, slice by slice: the keys of those that match, as dead_list
+     * orders them, after the cursor, up to limit (which may exceed 1000 here), of the next `looks`
+     * letters of the one subscription that f names, or of all; of those named by id or event, all. *end: the key to go on from; end->num
+     * 0: that was the last. */
+    enum err_code (*dead_walk)(struct backend *, const struct filter *f, size_t looks,
+                               struct arena *, struct dead_key **out, size_t *n,
+                               struct dead_key *end, struct err *);
     /* The letters that match (limit and cursor do not count) in groups by what the DEAD_BY_… bits of
      * `by` say (0: one group of all), the largest first. None matches: *n is 0. ERR_INVALID: more
      * than DEAD_GROUPS_MAX groups (store/dead_groups.h). */
@@ -228,8 +242,8 @@ struct backend_ops {
      * bypasses the ordering key's line; a key that it blocks goes on once it is delivered. An
      * expiry that is past is dropped. ERR_STALE: not dead, or unknown. ERR_INVALID: the
      * subscription is deleted or unknown, or the sealed payload is missing or does not open. */
-    enum err_code (*dead_replay)(struct backend *, int64_t num, int64_t job, int64_t due_ms,
-                                 int64_t now_ms, struct err *);
+    enum err_code (*dead_replay)(struct backend *, int64_t num, const struct reopening *,
+                                 struct err *);
     /* State discarded; a key that it blocked goes on (out->next_due_ms). The letter lies in
      * `purged` under that job until until_ms, or until its delivery is anything but discarded
      * again; until_ms <= now_ms: it is erased. ERR_STALE: not dead, or unknown. out may be NULL. */
@@ -263,14 +277,26 @@ struct backend_ops {
 
     /* ---- jobs ---- */
     enum err_code (*job_put)(struct backend *, const struct job *, struct err *);
-    /* Everything but num, kind, created_ms, until_ms, and but the outcome counters delivered and dead_again.
-     */
+    /* Everything but num, kind, created_ms, until_ms. */
     enum err_code (*job_update)(struct backend *, const struct job *, struct err *);
     enum err_code (*job_get)(struct backend *, int64_t num, struct arena *, struct job *,
                              struct err *);
     enum err_code (*job_list)(struct backend *, bool active_only, int64_t after_num, size_t limit,
                               struct arena *, struct job **out, size_t *n,
                               struct err *); /* newest first; after_num 0: newest */
+    enum err_code (*part_put)(struct backend *, const struct job_part *, struct err *);
+    /* Everything but what settle counts: tried, failed, delivered, dead_again, recent. */
+    enum err_code (*part_update)(struct backend *, const struct job_part *, struct err *);
+    /* In order of sub, those after after_sub (-1: all). */
+    enum err_code (*part_list)(struct backend *, int64_t job, bool active_only, int64_t after_sub,
+                               size_t limit, struct arena *, struct job_part **out, size_t *n,
+                               struct err *);
+    /* All parts of job in state `from`. A part that becomes active begins its canary anew. */
+    enum err_code (*part_move)(struct backend *, int64_t job, enum job_state from,
+                               enum job_state to, struct err *);
+    /* The job with an active part of sub; 0: none. */
+    enum err_code (*part_active)(struct backend *, int64_t sub, int64_t *job, struct err *);
+    enum err_code (*part_sums)(struct backend *, int64_t job, struct job_counts *, struct err *);
 
     /* ---- intake's memory ---- */
     enum err_code (*outbox_mark)(struct backend *, const char *outbox, int64_t *mark,

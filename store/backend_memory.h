@@ -8,7 +8,8 @@
  *   backend_memory_attempt.c attempts, deeds: put and read
  *   backend_memory_move.c   claim, heads, settle, kill: the moves of a delivery
  *   backend_memory_dead.c   dead letters
- *   backend_memory_misc.c   jobs, intake's memory, audit, meta, counts
+ *   backend_memory_job.c    jobs and their parts
+ *   backend_memory_misc.c   intake's memory, audit, meta, counts; lists by number
  *   backend_memory_retain.c what retention deletes
  *   backend_memory_traffic.c traffic by minute, health of endpoints, how much is due
  *
@@ -76,6 +77,7 @@ enum mem_table {
     MEM_PURGED,   /* num: struct mem_purged */
     MEM_DEED,     /* delivery, at_ms, kind */
     MEM_JOB,      /* num */
+    MEM_PART,     /* job, sub: struct job_part, names not filled */
     MEM_MARK,     /* outbox name: struct mem_mark */
     MEM_TAKEN,    /* outbox name, seq, digest: struct mem_taken */
     MEM_REJECT,   /* num */
@@ -211,7 +213,14 @@ void mem_line_leave(struct mem_db *db, struct mem_delivery *d, int64_t now_ms,
 void mem_due_now(struct mem_db *db, struct mem_delivery *d, int64_t now_ms);
 void mem_attempt_put(struct mem_db *db, const struct attempt *from, int64_t delivery, int n,
                      int64_t job);
-/* An open delivery (a copy of its row) dies: row, line, dead letter, job. */
+/* What became of a delivery, as it was before: counted in its job's part. Neither delivered nor dead:
+ * its attempt failed and another will follow. */
+void mem_part_count(struct mem_db *db, const struct delivery *d, bool delivered, bool dead);
+/* Rows of a table by number, newest first, below before_num (0: from the newest); keep NULL: all. */
+typedef bool mem_keep_fn(const void *row);
+void mem_list_down(const struct mem_db *db, enum mem_table t, int64_t before_num, size_t limit,
+                   mem_keep_fn *keep, struct arena *a, void **out, size_t *n);
+/* An open delivery (a copy of its row) dies: row, line, dead letter; its job is not told. */
 void mem_die(struct mem_db *db, struct mem_delivery *d, enum cause cause, int64_t now_ms,
              int64_t dead_expires_ms, int64_t *next_due_ms);
 
@@ -270,11 +279,13 @@ enum err_code mem_dead_list(struct backend *, const struct filter *, struct aren
                             struct dead_letter **, size_t *, struct err *);
 enum err_code mem_dead_count(struct backend *, const struct filter *, int64_t *, int64_t *,
                              struct err *);
+enum err_code mem_dead_walk(struct backend *, const struct filter *, size_t, struct arena *,
+                            struct dead_key **, size_t *, struct dead_key *, struct err *);
 enum err_code mem_dead_groups(struct backend *, const struct filter *, unsigned, struct arena *,
                               struct dead_group **, size_t *, struct err *);
 enum err_code mem_dead_get(struct backend *, int64_t, struct arena *, struct dead_letter *,
                            struct err *);
-enum err_code mem_dead_replay(struct backend *, int64_t, int64_t, int64_t, int64_t, struct err *);
+enum err_code mem_dead_replay(struct backend *, int64_t, const struct reopening *, struct err *);
 enum err_code mem_dead_purge(struct backend *, int64_t, int64_t, int64_t, int64_t, struct settled *,
                              struct err *);
 enum err_code mem_purged_list(struct backend *, int64_t, int64_t, int64_t, size_t, struct arena *,
@@ -294,6 +305,14 @@ enum err_code mem_job_update(struct backend *, const struct job *, struct err *)
 enum err_code mem_job_get(struct backend *, int64_t, struct arena *, struct job *, struct err *);
 enum err_code mem_job_list(struct backend *, bool, int64_t, size_t, struct arena *, struct job **,
                            size_t *, struct err *);
+enum err_code mem_part_put(struct backend *, const struct job_part *, struct err *);
+enum err_code mem_part_update(struct backend *, const struct job_part *, struct err *);
+enum err_code mem_part_list(struct backend *, int64_t, bool, int64_t, size_t, struct arena *,
+                            struct job_part **, size_t *, struct err *);
+enum err_code mem_part_move(struct backend *, int64_t, enum job_state, enum job_state,
+                            struct err *);
+enum err_code mem_part_active(struct backend *, int64_t, int64_t *, struct err *);
+enum err_code mem_part_sums(struct backend *, int64_t, struct job_counts *, struct err *);
 enum err_code mem_outbox_mark(struct backend *, const char *, int64_t *, struct err *);
 enum err_code mem_outbox_set_mark(struct backend *, const char *, int64_t, struct err *);
 enum err_code mem_taken_put(struct backend *, const char *, const struct taken *, struct err *);

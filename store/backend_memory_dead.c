@@ -79,6 +79,42 @@ enum err_code mem_dead_list(struct backend *b, const struct filter *f, struct ar
     return OK;
 }
 
+enum err_code mem_dead_walk(struct backend *b, const struct filter *f, size_t looks,
+                            struct arena *a, struct dead_key **out, size_t *n, struct dead_key *end,
+                            struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    void *all = NULL, *rows = NULL;
+    size_t all_n = 0, rows_n = 0, looked = 0;
+    struct dead_key last = {0};
+    bool named = f->ids_n > 0 || f->event_ids_n > 0;
+    (void)err;
+    for (const struct mem_node *i =
+             mem_index_from(db, MEM_DEAD_TIME, (struct mem_key){.a = INT64_MIN});
+         i != NULL; i = i->next[0]) {
+        void **p = mem_push(a, &all, &all_n, sizeof(*p));
+        *p = mem_get(db, MEM_DEAD, mem_num(i->key.b));
+    }
+    for (size_t i = 0; i < all_n && rows_n < f->limit && (looked < looks || named); i++) {
+        const struct dead_letter *l = ((void **)all)[f->newest_first ? all_n - 1 - i : i];
+        const struct mem_delivery *d = mem_get(db, MEM_DELIVERY, mem_num(l->delivery.num));
+        struct dead_key key = {d->d.num, l->sub_num, l->died_ms, l->event.expires_ms, d->d.job};
+        if (!behind(f, l->died_ms, d->d.num) || (f->subs_n == 1 && l->sub_num != f->subs[0]) ||
+            (f->since_ms != 0 && l->died_ms < f->since_ms) ||
+            (f->until_ms != 0 && l->died_ms >= f->until_ms))
+            continue;
+        last = ++looked == looks ? key : last;
+        if (matches(db, f, l))
+            *(struct dead_key *)mem_push(a, &rows, &rows_n, sizeof(key)) = key;
+    }
+    *out = rows;
+    *n = rows_n;
+    if (rows_n == f->limit && rows_n > 0)
+        last = (*out)[rows_n - 1];
+    *end = named && rows_n < f->limit ? (struct dead_key){0} : last;
+    return OK;
+}
+
 enum err_code mem_dead_count(struct backend *b, const struct filter *f, int64_t *count,
                              int64_t *payload_bytes, struct err *err)
 {
@@ -155,8 +191,8 @@ static enum err_code load_dead(const struct mem_db *db, int64_t num, struct mem_
     return OK;
 }
 
-enum err_code mem_dead_replay(struct backend *b, int64_t num, int64_t job, int64_t due_ms,
-                              int64_t now_ms, struct err *err)
+enum err_code mem_dead_replay(struct backend *b, int64_t num, const struct reopening *r,
+                              struct err *err)
 {
     struct mem_db *db = mem_db(b);
     struct mem_delivery d;
@@ -176,13 +212,14 @@ enum err_code mem_dead_replay(struct backend *b, int64_t num, int64_t job, int64
     d.d.state = d.d.attempts > 0 ? DELIVERY_RETRYING : DELIVERY_PENDING;
     d.d.cause = CAUSE_NONE;
     d.d.budget_start = d.d.attempts;
-    d.d.budget_since_ms = now_ms;
-    d.d.due_ms = due_ms;
+    d.d.budget_since_ms = r->now_ms;
+    d.d.budget_max = r->budget_max;
+    d.d.due_ms = r->due_ms;
     d.d.finished_ms = 0;
-    d.d.job = job;
+    d.d.job = r->job;
     d.ready = true;
     /* What has expired already is replayed on purpose; it must not expire again at once. */
-    if (d.expires_ms <= now_ms)
+    if (d.expires_ms <= r->now_ms)
         d.expires_ms = 0;
     mem_put(db, MEM_DELIVERY, mem_num(num), &d);
     mem_drop(db, MEM_DEAD, mem_num(num));
@@ -364,6 +401,7 @@ static void put_delivery(struct mem_db *db, const struct dead_letter *l, int64_t
     r.d.sub_name = NULL;
     r.d.state = DELIVERY_DEAD;
     r.d.finished_ms = l->died_ms;
+    r.d.budget_max = 0;
     mem_put(db, MEM_DELIVERY, mem_num(r.d.num), &r);
 }
 

@@ -1,5 +1,5 @@
-/* store/backend_memory_misc.c: jobs, intake's memory (marks, taken rows, rejects), audit, meta,
- * counts, retention. */
+/* store/backend_memory_misc.c: intake's memory (marks, taken rows, rejects), audit, meta, counts;
+ * lists by number. */
 #include "store/backend_memory.h"
 
 #include <stddef.h>
@@ -8,8 +8,6 @@
 #include "base/text.h"
 
 /* ---- lists by number ---- */
-typedef bool keep_fn(const void *row);
-
 static void list_up(const struct mem_db *db, enum mem_table t, int64_t after_num, size_t limit,
                     struct arena *a, void **out, size_t *n)
 {
@@ -20,10 +18,9 @@ static void list_up(const struct mem_db *db, enum mem_table t, int64_t after_num
         mem_read(&mem_layouts[t], i->row, mem_push(a, out, n, mem_layouts[t].size), a);
 }
 
-/* Newest first, below before_num (0: from the newest): the set goes up only, so all are collected
- * and the end is given back. */
-static void list_down(const struct mem_db *db, enum mem_table t, int64_t before_num, size_t limit,
-                      keep_fn *keep, struct arena *a, void **out, size_t *n)
+/* The set goes up only, so all are collected and the end is given back. */
+void mem_list_down(const struct mem_db *db, enum mem_table t, int64_t before_num, size_t limit,
+                   mem_keep_fn *keep, struct arena *a, void **out, size_t *n)
 {
     void *found = NULL;
     size_t all = 0;
@@ -38,55 +35,6 @@ static void list_down(const struct mem_db *db, enum mem_table t, int64_t before_
     }
     for (void **list = found; all > 0 && *n < limit;)
         mem_read(&mem_layouts[t], list[--all], mem_push(a, out, n, mem_layouts[t].size), a);
-}
-
-/* ---- jobs ---- */
-enum err_code mem_job_put(struct backend *b, const struct job *j, struct err *err)
-{
-    (void)err;
-    mem_put(mem_db(b), MEM_JOB, mem_num(j->num), j);
-    return OK;
-}
-
-enum err_code mem_job_update(struct backend *b, const struct job *j, struct err *err)
-{
-    const struct job *old = mem_get(mem_db(b), MEM_JOB, mem_num(j->num));
-    if (old == NULL)
-        return fail(err, ERR_NOT_FOUND, "no such job");
-    struct job new = *j;
-    new.kind = old->kind;
-    new.created_ms = old->created_ms;
-    new.until_ms = old->until_ms;
-    new.delivered = old->delivered;
-    new.dead_again = old->dead_again;
-    mem_put(mem_db(b), MEM_JOB, mem_num(j->num), &new);
-    return OK;
-}
-
-enum err_code mem_job_get(struct backend *b, int64_t num, struct arena *a, struct job *out,
-                          struct err *err)
-{
-    const struct job *j = mem_get(mem_db(b), MEM_JOB, mem_num(num));
-    if (j == NULL)
-        return fail(err, ERR_NOT_FOUND, "no such job");
-    mem_read(&mem_layouts[MEM_JOB], j, out, a);
-    return OK;
-}
-
-static bool job_active(const void *row)
-{
-    const struct job *j = row;
-    return j->state == JOB_ACTIVE || j->state == JOB_PAUSED;
-}
-
-enum err_code mem_job_list(struct backend *b, bool active_only, int64_t after_num, size_t limit,
-                           struct arena *a, struct job **out, size_t *n, struct err *err)
-{
-    void *rows;
-    (void)err;
-    list_down(mem_db(b), MEM_JOB, after_num, limit, active_only ? job_active : NULL, a, &rows, n);
-    *out = rows;
-    return OK;
 }
 
 /* ---- intake's memory ---- */
@@ -207,7 +155,7 @@ enum err_code mem_audit_list(struct backend *b, int64_t before_num, size_t limit
 {
     void *rows;
     (void)err;
-    list_down(mem_db(b), MEM_AUDIT, before_num, limit, NULL, a, &rows, n);
+    mem_list_down(mem_db(b), MEM_AUDIT, before_num, limit, NULL, a, &rows, n);
     *out = rows;
     return OK;
 }

@@ -135,17 +135,6 @@ static void dead_put(struct mem_db *db, const struct mem_delivery *d, int64_t no
     mem_put(db, MEM_DEAD, mem_num(d->d.num), &l);
 }
 
-static void job_count(struct mem_db *db, int64_t num, int64_t delivered, int64_t dead_again)
-{
-    const struct job *row = mem_get(db, MEM_JOB, mem_num(num));
-    if (num == 0 || row == NULL)
-        return;
-    struct job j = *row;
-    j.delivered += delivered;
-    j.dead_again += dead_again;
-    mem_put(db, MEM_JOB, mem_num(num), &j);
-}
-
 static bool blocks(const struct mem_db *db, int64_t sub)
 {
     const struct subscription *s = mem_get(db, MEM_SUB, mem_num(sub));
@@ -164,7 +153,6 @@ void mem_die(struct mem_db *db, struct mem_delivery *d, enum cause cause, int64_
     mem_payload_unused(db, d->d.event);
     if (!blocks(db, d->d.sub))
         mem_line_leave(db, d, now_ms, next_due_ms);
-    job_count(db, d->d.job, 0, 1);
 }
 
 /* ---- settle ---- */
@@ -178,7 +166,6 @@ static void settle_open(struct mem_db *db, const struct settlement *s, struct me
         d->d.finished_ms = s->now_ms;
         mem_put(db, MEM_DELIVERY, mem_num(d->d.num), d);
         mem_line_leave(db, d, s->now_ms, &out->next_due_ms);
-        job_count(db, d->d.job, 1, 0);
         break;
     case SETTLE_RETRY:
         d->ready = true;
@@ -203,6 +190,7 @@ enum err_code mem_settle(struct backend *b, const struct settlement *s, int64_t 
         return fail(err, ERR_STALE, "the delivery is over already");
     struct mem_delivery d = *row;
     struct settled r = {.job = d.d.job};
+    mem_part_count(db, &row->d, s->to == SETTLE_DELIVERED, s->to == SETTLE_DEAD);
     if (s->has_attempt) {
         d.d.attempts++;
         d.d.last_status = s->attempt.status;
@@ -256,6 +244,7 @@ enum err_code mem_kill(struct backend *b, int64_t sub, int64_t before_ms, enum c
         /* "Created" is the start of the budget: what is replayed today is not too old. */
         if (before_ms != INT64_MAX && d.d.due_ms >= before_ms && d.d.budget_since_ms >= before_ms)
             continue;
+        mem_part_count(db, &d.d, false, true);
         mem_die(db, &d, cause, now_ms, dead_expires_ms, &ignored);
         killed++;
     }
@@ -279,6 +268,7 @@ enum err_code mem_kill_expired(struct backend *b, bool everyone, size_t limit, i
         at = (struct mem_key){.a = i->key.a, .b = i->key.b + 1};
         if (!everyone && s != NULL && !mem_held(s) && d.ready)
             continue;
+        mem_part_count(db, &d.d, false, true);
         mem_die(db, &d, CAUSE_EXPIRED, now_ms, dead_expires_ms, &ignored);
         killed++;
     }

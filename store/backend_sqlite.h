@@ -12,7 +12,8 @@
  *   backend_sqlite_purge.c   out of the dead letters, and back while that can be
  *   backend_sqlite_look.c    dead letters looked at: list, count, groups, one of them
  *   backend_sqlite_import.c  an exported dead letter comes back
- *   backend_sqlite_misc.c    jobs, intake's memory, audit, meta, counts
+ *   backend_sqlite_job.c     jobs and their parts
+ *   backend_sqlite_misc.c    intake's memory, audit, meta, counts
  *   backend_sqlite_retain.c  what retention deletes
  *   backend_sqlite_traffic.c traffic by minute, health of endpoints, how much is due */
 #ifndef STORE_BACKEND_SQLITE_H
@@ -123,8 +124,14 @@ enum sq_slot {
     SQ_JOB_GET,
     SQ_JOB_LIST,
     SQ_JOB_LIST_ACTIVE,
-    SQ_JOB_DELIVERED,
-    SQ_JOB_DEAD,
+    SQ_PART_PUT,
+    SQ_PART_UPDATE,
+    SQ_PART_LIST,
+    SQ_PART_LIST_ACTIVE,
+    SQ_PART_MOVE,
+    SQ_PART_ACTIVE,
+    SQ_PART_SUMS,
+    SQ_PART_COUNT,
     SQ_OUTBOX_MARK,
     SQ_OUTBOX_SET_MARK,
     SQ_TAKEN_PUT,
@@ -281,7 +288,7 @@ enum err_code sq_unseal(struct sq *q, const char *what, int64_t num, sqlite3_stm
     "d.num, d.event, d.sub, e.id, e.type, s.name,"                                                 \
     " CASE WHEN d.state IN (0, 2) AND " SQ_HELD " THEN 3 ELSE d.state END,"                        \
     " d.cause, d.attempts, d.budget_start, d.budget_since_ms, d.due_ms, d.last_status,"            \
-    " d.last_outcome, d.created_ms, d.finished_ms, d.job, e.ordering_key"
+    " d.last_outcome, d.created_ms, d.finished_ms, d.job, e.ordering_key, d.budget_max"
 #define SQ_DELIVERY_FROM                                                                           \
     " FROM delivery d JOIN event e ON e.num = d.event LEFT JOIN subscription s ON s.num = d.sub"
 /* The numbers of a row whose first 17 columns stand in the order of SQ_DELIVERY_COLS. */
@@ -294,7 +301,7 @@ struct sq_open_delivery { /* what a move needs to know of an open delivery */
     int64_t num, event, sub, due_ms, job, expires_ms;
     int64_t since_ms; /* when its budget began: `ready` carries it for kill() */
     enum delivery_state state;
-    int attempts;
+    int attempts, budget_start;
     char *line; /* malloc'ed, NULL: stands in no line */
 };
 enum err_code sq_ready_put(struct sq *q, int64_t sub, int64_t due_ms, int64_t num, int64_t since_ms,
@@ -329,6 +336,13 @@ enum err_code sq_look_init(struct sq *q, struct err *err); /* for each connectio
 /* OK also where the letter has no payload (imported without one): then *out is NULL. */
 enum err_code sq_dead_payload(struct sq *q, int64_t num, struct arena *a, const void **out,
                               size_t *n, struct err *err);
+
+/* ---- parts of jobs (backend_sqlite_job.c) ---- */
+/* What became of a delivery, as it was before: counted in its job's part. Neither delivered nor dead:
+ * its attempt failed and another will follow. Costs a statement where the delivery is part of a job
+ * and this is its first attempt there, or its end. */
+enum err_code sq_part_count(struct sq *q, const struct sq_open_delivery *d, bool delivered,
+                            bool dead, struct err *err);
 
 /* ---- operations, by file ---- */
 enum err_code sq_partner_put(struct backend *, const struct partner *, struct err *);
@@ -385,11 +399,13 @@ enum err_code sq_dead_list(struct backend *, const struct filter *, struct arena
                            struct dead_letter **, size_t *, struct err *);
 enum err_code sq_dead_count(struct backend *, const struct filter *, int64_t *, int64_t *,
                             struct err *);
+enum err_code sq_dead_walk(struct backend *, const struct filter *, size_t, struct arena *,
+                           struct dead_key **, size_t *, struct dead_key *, struct err *);
 enum err_code sq_dead_groups(struct backend *, const struct filter *, unsigned, struct arena *,
                              struct dead_group **, size_t *, struct err *);
 enum err_code sq_dead_get(struct backend *, int64_t, struct arena *, struct dead_letter *,
                           struct err *);
-enum err_code sq_dead_replay(struct backend *, int64_t, int64_t, int64_t, int64_t, struct err *);
+enum err_code sq_dead_replay(struct backend *, int64_t, const struct reopening *, struct err *);
 enum err_code sq_dead_purge(struct backend *, int64_t, int64_t, int64_t, int64_t, struct settled *,
                             struct err *);
 enum err_code sq_purged_list(struct backend *, int64_t, int64_t, int64_t, size_t, struct arena *,
@@ -409,6 +425,13 @@ enum err_code sq_job_update(struct backend *, const struct job *, struct err *);
 enum err_code sq_job_get(struct backend *, int64_t, struct arena *, struct job *, struct err *);
 enum err_code sq_job_list(struct backend *, bool, int64_t, size_t, struct arena *, struct job **,
                           size_t *, struct err *);
+enum err_code sq_part_put(struct backend *, const struct job_part *, struct err *);
+enum err_code sq_part_update(struct backend *, const struct job_part *, struct err *);
+enum err_code sq_part_list(struct backend *, int64_t, bool, int64_t, size_t, struct arena *,
+                           struct job_part **, size_t *, struct err *);
+enum err_code sq_part_move(struct backend *, int64_t, enum job_state, enum job_state, struct err *);
+enum err_code sq_part_active(struct backend *, int64_t, int64_t *, struct err *);
+enum err_code sq_part_sums(struct backend *, int64_t, struct job_counts *, struct err *);
 enum err_code sq_outbox_mark(struct backend *, const char *, int64_t *, struct err *);
 enum err_code sq_outbox_set_mark(struct backend *, const char *, int64_t, struct err *);
 enum err_code sq_taken_put(struct backend *, const char *, const struct taken *, struct err *);

@@ -62,29 +62,29 @@ static enum err_code restore_payload(struct sq *q, const struct sq_open_delivery
     return code;
 }
 
-static enum err_code reopen(struct sq *q, const struct sq_open_delivery *d, int64_t job,
-                            int64_t due_ms, int64_t now_ms, struct err *err)
+static enum err_code reopen(struct sq *q, const struct sq_open_delivery *d,
+                            const struct reopening *r, struct err *err)
 {
     enum delivery_state state = d->attempts > 0 ? DELIVERY_RETRYING : DELIVERY_PENDING;
     /* What has expired already is replayed on purpose; it must not expire again at once. */
-    int64_t expires = d->expires_ms > now_ms ? d->expires_ms : 0;
+    int64_t expires = d->expires_ms > r->now_ms ? d->expires_ms : 0;
     enum err_code code =
         sq_run(q, SQ_REPLAY, err,
                "UPDATE delivery SET state = ?2, cause = 0, budget_start = attempts,"
-               " budget_since_ms = ?3, due_ms = ?4, finished_ms = 0, job = ?5, expires_ms = ?6"
-               " WHERE num = ?1 AND state = 5",
-               "lillll", d->num, (int)state, now_ms, due_ms, job, expires);
+               " budget_since_ms = ?3, due_ms = ?4, finished_ms = 0, job = ?5, expires_ms = ?6,"
+               " budget_max = ?7 WHERE num = ?1 AND state = 5",
+               "lilllli", d->num, (int)state, r->now_ms, r->due_ms, r->job, expires, r->budget_max);
     if (code == OK)
         code = sq_letter_delete(q, d->num, err);
     if (code == OK)
-        code = sq_ready_put(q, d->sub, due_ms, d->num, now_ms, err);
+        code = sq_ready_put(q, d->sub, r->due_ms, d->num, r->now_ms, err);
     if (code == OK && expires != 0)
         code = sq_expiring_put(q, expires, d->num, err);
     return code == OK ? sq_count_move(q, d->sub, DELIVERY_DEAD, state, err) : code;
 }
 
-enum err_code sq_dead_replay(struct backend *b, int64_t num, int64_t job, int64_t due_ms,
-                             int64_t now_ms, struct err *err)
+enum err_code sq_dead_replay(struct backend *b, int64_t num, const struct reopening *r,
+                             struct err *err)
 {
     struct sq *q = sq_of(b);
     struct sq_open_delivery d;
@@ -94,7 +94,7 @@ enum err_code sq_dead_replay(struct backend *b, int64_t num, int64_t job, int64_
     if (code == OK)
         code = restore_payload(q, &d, err);
     if (code == OK)
-        code = reopen(q, &d, job, due_ms, now_ms, err);
+        code = reopen(q, &d, r, err);
     free(d.line);
     return code;
 }

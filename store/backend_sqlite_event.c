@@ -291,6 +291,7 @@ static void read_delivery(sqlite3_stmt *st, struct arena *a, void *row, bool *ba
     d->type = sq_text(st, 4, a, bad);
     d->sub_name = sq_text(st, 5, a, bad);
     d->ordering_key = sq_text(st, 17, a, bad);
+    d->budget_max = sqlite3_column_int(st, 18);
 }
 
 static void and_states(struct sq_query *s, unsigned states)

@@ -16,7 +16,9 @@
     " d.budget_start, d.budget_since_ms, d.due_ms, x.last_status, x.last_outcome, d.created_ms,"   \
     " d.finished_ms, d.job, x.ordering_key, x.partner, x.partner_name, x.correlation_id,"          \
     " x.source, x.version, x.attributes, x.deliver_after_ms, x.event_expires_ms, x.created_ms,"    \
-    " x.accepted_ms, x.outbox, x.seq, x.payload_bytes, x.died_ms, x.expires_ms, x.sub_url, x.note"
+    " x.accepted_ms, x.outbox, x.seq, x.payload_bytes, x.died_ms, x.expires_ms, x.sub_url, "       \
+    "x.note,"                                                                                      \
+    " d.budget_max"
 #define DEAD_FROM " FROM dead x CROSS JOIN delivery d ON d.num = x.num"
 
 static void read_dead(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
@@ -60,6 +62,7 @@ static void read_dead(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
     l->expires_ms = sqlite3_column_int64(st, 31);
     l->sub_url = sq_text(st, 32, a, bad);
     l->note = sq_text(st, 33, a, bad);
+    d->budget_max = sqlite3_column_int(st, 34);
 }
 
 static void dead_where(struct sq_query *s, const struct filter *f)
@@ -133,6 +136,87 @@ enum err_code sq_dead_count(struct backend *b, const struct filter *f, int64_t *
     }
     sqlite3_finalize(st);
     return code;
+}
+
+/* ---- the walk ---- */
+/* The last of the next `looks` letters, whatever the filter asks: read from the index that is walked.
+ * ERR_NOT_FOUND: there are fewer. */
+static enum err_code walk_end(struct sq *q, const struct filter *f, const char *index, size_t looks,
+                              struct dead_key *end, struct err *err)
+{
+    struct filter near = {.subs = f->subs,
+                          .subs_n = f->subs_n == 1 ? 1 : 0,
+                          .since_ms = f->since_ms,
+                          .until_ms = f->until_ms,
+                          .with_expired = true,
+                          .newest_first = f->newest_first,
+                          .after_ms = f->after_ms,
+                          .after_num = f->after_num};
+    struct sq_query s;
+    sqlite3_stmt *st;
+    const char *dir = f->newest_first ? "DESC" : "ASC";
+    sq_query_init(&s, "SELECT x.died_ms, x.num FROM dead x INDEXED BY ");
+    buf_adds(&s.sql, index);
+    dead_where(&s, &near);
+    buf_addf(&s.sql, " ORDER BY x.died_ms %s, x.num %s LIMIT 1 OFFSET %zu", dir, dir, looks - 1);
+    enum err_code code = sq_query_open(q, &s, &st, err);
+    if (code != OK)
+        return code;
+    code = sq_next(q, st, err);
+    if (code == OK) {
+        end->died_ms = sqlite3_column_int64(st, 0);
+        end->num = sqlite3_column_int64(st, 1);
+    }
+    sqlite3_finalize(st);
+    return code;
+}
+
+static void read_key(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
+{
+    (void)a;
+    (void)bad;
+    *(struct dead_key *)row = (struct dead_key){.num = sqlite3_column_int64(st, 0),
+                                                .sub = sqlite3_column_int64(st, 1),
+                                                .died_ms = sqlite3_column_int64(st, 2),
+                                                .expires_ms = sqlite3_column_int64(st, 3),
+                                                .job = sqlite3_column_int64(st, 4)};
+}
+
+enum err_code sq_dead_walk(struct backend *b, const struct filter *f, size_t looks, struct arena *a,
+                           struct dead_key **out, size_t *n, struct dead_key *end, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    struct sq_query s;
+    struct dead_key last = {0};
+    void *rows;
+    const char *index = f->subs_n == 1 ? "dead_sub" : "dead_facts";
+    const char *dir = f->newest_first ? "DESC" : "ASC";
+    enum err_code code = OK;
+    sq_query_init(&s, "SELECT x.num, x.sub, x.died_ms, x.event_expires_ms, d.job FROM dead x");
+    struct filter rest = *f;
+    rest.job = 0;
+    if (f->ids_n == 0 && f->event_ids_n == 0) {
+        code = walk_end(q, f, index, looks, &last, err);
+        buf_addf(&s.sql, " INDEXED BY %s", index);
+    }
+    if (code != OK && code != ERR_NOT_FOUND) {
+        buf_fini(&s.sql);
+        return code;
+    }
+    buf_adds(&s.sql, " CROSS JOIN delivery d ON d.num = x.num");
+    dead_where(&s, &rest);
+    if (f->job != 0) /* not as a list of numbers: that would be made anew at each slice */
+        sq_and(&s, "d.job = %lld AND d.job <> 0", (long long)f->job);
+    if (last.num != 0)
+        sq_and(&s, "(x.died_ms, x.num) %s (%lld, %lld)",
+               f->newest_first ? ">=" : "<=", (long long)last.died_ms, (long long)last.num);
+    buf_addf(&s.sql, " ORDER BY x.died_ms %s, x.num %s LIMIT %zu", dir, dir, f->limit);
+    code = sq_query_all(q, &s, read_key, sizeof(**out), a, &rows, n, err);
+    if (code != OK)
+        return code;
+    *out = rows;
+    *end = *n == f->limit ? (*out)[*n - 1] : last;
+    return OK;
 }
 
 /* ---- groups ---- */

@@ -25,7 +25,7 @@ enum err_code sq_delivery_load(struct sq *q, int64_t num, struct sq_open_deliver
     enum err_code code =
         sq_row(q, SQ_OPEN_GET, &st, err,
                "SELECT event, sub, state, due_ms, job, expires_ms, budget_since_ms,"
-               " attempts, line FROM delivery WHERE num = ?1",
+               " attempts, budget_start, line FROM delivery WHERE num = ?1",
                "l", num);
     if (code == ERR_NOT_FOUND)
         return fail(err, ERR_STALE, "no such delivery");
@@ -40,7 +40,8 @@ enum err_code sq_delivery_load(struct sq *q, int64_t num, struct sq_open_deliver
     out->expires_ms = sqlite3_column_int64(st, 5);
     out->since_ms = sqlite3_column_int64(st, 6);
     out->attempts = sqlite3_column_int(st, 7);
-    const void *line = sqlite3_column_text(st, 8);
+    out->budget_start = sqlite3_column_int(st, 8);
+    const void *line = sqlite3_column_text(st, 9);
     if (line != NULL && (out->line = strdup(line)) == NULL)
         code = fail(err, ERR_NOMEM, "no memory for a delivery");
     sq_done(st);
@@ -215,9 +216,8 @@ enum err_code sq_die(struct sq *q, const struct sq_open_delivery *d, enum cause 
         code = blocks(q, d->sub, &block, err);
     if (code == OK && d->line != NULL && !block)
         code = sq_line_leave(q, d, now_ms, &out->next_due_ms, err);
-    if (code == OK && d->job != 0)
-        code = sq_run(q, SQ_JOB_DEAD, err,
-                      "UPDATE job SET dead_again = dead_again + 1 WHERE num = ?1", "l", d->job);
+    if (code == OK)
+        code = sq_part_count(q, d, false, true, err);
     if (code == OK)
         code = sq_count_move(q, d->sub, d->state, DELIVERY_DEAD, err);
     out->job = d->job;
@@ -261,9 +261,8 @@ static enum err_code settle_delivered(struct sq *q, const struct sq_open_deliver
     enum err_code code = close_open(q, d, err);
     if (code == OK && d->line != NULL)
         code = sq_line_leave(q, d, now_ms, &out->next_due_ms, err);
-    if (code == OK && d->job != 0)
-        code = sq_run(q, SQ_JOB_DELIVERED, err,
-                      "UPDATE job SET delivered = delivered + 1 WHERE num = ?1", "l", d->job);
+    if (code == OK)
+        code = sq_part_count(q, d, true, false, err);
     return code == OK ? sq_count_move(q, d->sub, d->state, DELIVERY_DELIVERED, err) : code;
 }
 
@@ -273,6 +272,8 @@ static enum err_code settle_retry(struct sq *q, const struct sq_open_delivery *d
     enum err_code code = sq_ready_delete(q, d, err);
     if (code == OK)
         code = sq_ready_put(q, d->sub, due_ms, d->num, d->since_ms, err);
+    if (code == OK)
+        code = sq_part_count(q, d, false, false, err);
     if (code == OK && d->state != DELIVERY_RETRYING)
         code = sq_count_move(q, d->sub, d->state, DELIVERY_RETRYING, err);
     return code;

@@ -199,10 +199,16 @@ static const char *const SUB_STATE_NAMES[] = {
     [SUB_DELETED] = "deleted",
 };
 static const char *const JOB_STATE_NAMES[] = {
-    [JOB_ACTIVE] = "active",
-    [JOB_PAUSED] = "paused",
-    [JOB_DONE] = "done",
-    [JOB_CANCELLED] = "cancelled",
+    [JOB_ACTIVE] = "active",       [JOB_PAUSED] = "paused",   [JOB_DONE] = "done",
+    [JOB_CANCELLED] = "cancelled", [JOB_STOPPED] = "stopped",
+};
+static const char *const JOB_REASON_NAMES[] = {
+    [JOB_REASON_NONE] = NULL,
+    [JOB_REASON_PAUSED] = "subscription_paused",
+    [JOB_REASON_DISABLED] = "subscription_disabled",
+    [JOB_REASON_DELETED] = "subscription_deleted",
+    [JOB_REASON_CANARY] = "canary_failed",
+    [JOB_REASON_FAILURES] = "too_many_failures",
 };
 static const char *const JOB_KIND_NAMES[] = {
     [JOB_REPLAY] = "replay",
@@ -215,6 +221,7 @@ _Static_assert(COUNT(OUTCOME_NAMES) == OUTCOMES, "a name for every outcome");
 _Static_assert(COUNT(CAUSE_NAMES) == CAUSES, "a name for every cause");
 _Static_assert(COUNT(SUB_STATE_NAMES) == SUB_STATES, "a name for every state");
 _Static_assert(COUNT(JOB_STATE_NAMES) == JOB_STATES, "a name for every state");
+_Static_assert(COUNT(JOB_REASON_NAMES) == JOB_REASONS, "a name for every reason");
 _Static_assert(COUNT(JOB_KIND_NAMES) == JOB_KINDS, "a name for every kind");
 
 static const char *name_of(const char *const *names, size_t n, int value)
@@ -306,6 +313,11 @@ bool job_state_parse(const char *word, enum job_state *out)
         return false;
     *out = (enum job_state)v;
     return true;
+}
+
+const char *job_reason_name(enum job_reason r)
+{
+    return name_of(JOB_REASON_NAMES, COUNT(JOB_REASON_NAMES), (int)r);
 }
 
 const char *job_kind_name(enum job_kind k)

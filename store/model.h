@@ -60,7 +60,24 @@ enum cause {
     CAUSES
 };
 enum sub_state { SUB_ACTIVE, SUB_PAUSED, SUB_DISABLED, SUB_DELETED, SUB_STATES };
-enum job_state { JOB_ACTIVE, JOB_PAUSED, JOB_DONE, JOB_CANCELLED, JOB_STATES };
+enum job_state {
+    JOB_ACTIVE,
+    JOB_PAUSED,
+    JOB_DONE,
+    JOB_CANCELLED,
+    JOB_STOPPED, /* by itself: too much failed. It can be resumed */
+    JOB_STATES
+};
+/* Why a part of a job was left out from the start, or ended before its end. */
+enum job_reason {
+    JOB_REASON_NONE,
+    JOB_REASON_PAUSED,
+    JOB_REASON_DISABLED,
+    JOB_REASON_DELETED,
+    JOB_REASON_CANARY,   /* the first letters failed, one after the other */
+    JOB_REASON_FAILURES, /* more than the job's stop_at of the last letters failed */
+    JOB_REASONS
+};
 enum job_kind { /* engine/job.c: what they do */
                 JOB_REPLAY,
                 JOB_SUBSCRIPTION_DELETE,
@@ -149,7 +166,8 @@ struct delivery {
     int last_status; /* 0: none */
     enum outcome last_outcome;
     int64_t created_ms, finished_ms;
-    int64_t job; /* the replay that last touched it, 0: none */
+    int budget_max; /* attempts of the current budget, whatever the policy allows; 0: the policy's */
+    int64_t job;    /* the replay that last touched it, 0: none */
     const char *ordering_key;
 };
 
@@ -260,6 +278,13 @@ struct purged {
     int64_t sub, until_ms;
 };
 
+/* What a walk needs to know of a letter. */
+struct dead_key {
+    int64_t num, sub, died_ms;
+    int64_t expires_ms; /* of its event; 0: none */
+    int64_t job;        /* that last sent it again */
+};
+
 /* Dead letters that have something in common: what DEAD_BY_… bits say; the rest of the members above
  * count is zero. */
 #define DEAD_BY_SUBSCRIPTION 1u
@@ -315,20 +340,57 @@ struct filter {
     int64_t after_ms, after_num;
 };
 
+/* What became of letters. A part's are counted by the runner, which queues, and by settle, in the
+ * commit of the outcome: of a letter's attempts the first one in this job says `tried` and, where
+ * it did not deliver, `failed`. */
+struct job_counts {
+    int64_t selected, excluded;    /* when the job was made: to be sent; left out */
+    int64_t queued;                /* of selected: ever moved to ready */
+    int64_t gone;                  /* of selected: could not be when it was their turn */
+    int64_t tried, failed;         /* of queued; a death without an attempt counts in both */
+    int64_t delivered, dead_again; /* of queued: over */
+};
+
 struct job {
     int64_t num; /* "job_…" */
     enum job_kind kind;
     enum job_state state;
     const char *filter; /* JSON, as the api wrote it */
     double rate_per_s;  /* 0: unlimited */
+    int canary;         /* so many must be delivered at once before the rest goes; 0: none */
+    double stop_at;     /* a part ends where more than that ratio of its last ones fail; 1: never */
+    bool newest_first;
+    int attempts_max; /* of each letter's budget; 0: the policy's */
     bool ignore_expiry;
+    const char *to_url; /* sent there instead; NULL: to the subscription */
     const char *actor, *note;
-    int64_t sub;               /* subscription_delete; or replay of one subscription; 0: several */
-    int64_t mark_ms, mark_num; /* watermark: letters up to this key were looked at */
-    bool walked;               /* the walk has reached the end of the set */
-    int64_t selected, excluded, queued, delivered, dead_again; /* queued: ever moved to ready */
+    int64_t sub; /* of a job about one subscription that has no parts; 0: none */
+    /* A job that walks the letters itself keeps watermark and counts here; one with parts says by
+     * `walked` that its parts are made. */
+    int64_t mark_ms, mark_num;
+    bool walked;
+    int64_t selected, excluded, done;
     int64_t created_ms, started_ms, finished_ms;
     int64_t until_ms; /* purge: what it takes can be restored until then; 0: it is erased */
+};
+
+/* What a job does about one subscription. Its state is JOB_ACTIVE also while the job is paused; of a
+ * subscription one part at most is active. */
+struct job_part {
+    int64_t job, sub; /* sub 0: letters sent before there were parts */
+    enum job_state state;
+    enum job_reason reason;
+    int64_t mark_ms, mark_num;       /* watermark: letters up to this key were looked at */
+    bool walked;                     /* the walk has reached the end of the set */
+    int64_t base_tried, base_failed; /* counts when the canary began */
+    int64_t canary_tried;            /* and when it was through; -1: not yet */
+    struct job_counts counts;
+    uint64_t recent; /* the last first attempts, newest in bit 0; 1: failed */
+    /* filled on read; an unknown subscription is deleted */
+    const char *sub_name, *sub_url, *sub_cause;
+    enum sub_state sub_state;
+    int sub_concurrency;
+    int64_t sub_broken_since_ms;
 };
 
 struct reject {
@@ -365,6 +427,7 @@ const char *deed_kind_name(enum deed_kind k);
 const char *sub_state_name(enum sub_state s);
 const char *job_state_name(enum job_state s);
 bool job_state_parse(const char *word, enum job_state *out);
+const char *job_reason_name(enum job_reason r); /* JOB_REASON_NONE: NULL */
 const char *job_kind_name(enum job_kind k);
 bool job_kind_parse(const char *word, enum job_kind *out);
 

@@ -125,8 +125,7 @@ static const char SCHEMA_2_PURGED[] =
     "  died_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, note TEXT, payload BLOB,"
     "  job INTEGER NOT NULL, until_ms INTEGER NOT NULL);"
     "CREATE INDEX purged_job ON purged(job, num, until_ms, payload_bytes);"
-    "CREATE INDEX purged_until ON purged(until_ms);"
-    "ALTER TABLE job ADD COLUMN until_ms INTEGER NOT NULL DEFAULT 0;";
+    "CREATE INDEX purged_until ON purged(until_ms);";
 
 /* Everything that dead letters are listed, counted and grouped by, in the order of their deaths: one
  * look at a million letters reads this index alone, front to back. It takes the place of the one on
@@ -159,11 +158,55 @@ static const char SCHEMA_2_DEEDS[] =
     "CREATE TABLE deed(delivery INTEGER, at_ms INTEGER, kind INTEGER, job INTEGER NOT NULL,"
     "  actor TEXT, PRIMARY KEY(delivery, at_ms, kind)) WITHOUT ROWID;";
 
+/* A job's kind as a number, more states and options, and its parts by subscription. What runs already
+ * goes on: letters on their way get parts of their own (their job makes the others as soon as it
+ * runs), what was over is counted in a part of no subscription. */
+static const char SCHEMA_2_JOB[] =
+    "DROP INDEX job_active;"
+    "ALTER TABLE job RENAME TO job_1;"
+    "CREATE TABLE job(num INTEGER PRIMARY KEY, kind INTEGER NOT NULL,"
+    "  state INTEGER NOT NULL CHECK(state BETWEEN 0 AND 4), filter TEXT,"
+    "  rate_per_s REAL NOT NULL, canary INTEGER NOT NULL, stop_at REAL NOT NULL,"
+    "  newest_first INTEGER NOT NULL, attempts_max INTEGER NOT NULL,"
+    "  ignore_expiry INTEGER NOT NULL, to_url TEXT, actor TEXT,"
+    "  note TEXT, sub INTEGER NOT NULL, mark_ms INTEGER NOT NULL, mark_num INTEGER NOT NULL,"
+    "  walked INTEGER NOT NULL, selected INTEGER NOT NULL, excluded INTEGER NOT NULL,"
+    "  done INTEGER NOT NULL, created_ms INTEGER NOT NULL, started_ms INTEGER NOT NULL,"
+    "  finished_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL);"
+    "INSERT INTO job SELECT num, kind <> 'replay', state, filter, rate_per_s, 0, 1, 0, 0,"
+    "  ignore_expiry, NULL, actor, note, sub, mark_ms, mark_num, walked,"
+    "  CASE kind WHEN 'replay' THEN 0 ELSE selected END, 0,"
+    "  CASE kind WHEN 'replay' THEN 0 ELSE queued END, created_ms, started_ms, finished_ms,"
+    "  0 FROM job_1;"
+    "CREATE INDEX job_active ON job(num) WHERE state IN (0, 1);";
+static const char SCHEMA_2_JOB_PART[] =
+    "CREATE TABLE job_part(job INTEGER, sub INTEGER, state INTEGER NOT NULL,"
+    "  reason INTEGER NOT NULL, mark_ms INTEGER NOT NULL, mark_num INTEGER NOT NULL,"
+    "  walked INTEGER NOT NULL, base_tried INTEGER NOT NULL, base_failed INTEGER NOT NULL,"
+    "  canary_tried INTEGER NOT NULL, selected INTEGER NOT NULL, excluded INTEGER NOT NULL,"
+    "  queued INTEGER NOT NULL, gone INTEGER NOT NULL, tried INTEGER NOT NULL,"
+    "  failed INTEGER NOT NULL, delivered INTEGER NOT NULL, dead_again INTEGER NOT NULL,"
+    "  recent INTEGER NOT NULL, PRIMARY KEY(job, sub)) WITHOUT ROWID;"
+    "INSERT INTO job_part SELECT num, 0, CASE WHEN state IN (0, 1) THEN 2 ELSE state END, 0, 0, 0,"
+    "  1, 0, 0, 0, CASE WHEN state IN (0, 1) THEN delivered + dead_again"
+    "  ELSE max(selected, queued) END, excluded,"
+    "  CASE WHEN state IN (0, 1) THEN delivered + dead_again ELSE queued END, 0,"
+    "  delivered + dead_again, dead_again, delivered, dead_again, 0"
+    "  FROM job_1 WHERE kind = 'replay';"
+    "INSERT INTO job_part SELECT d.job, d.sub, 0, 0, 0, 0, 1, 0, 0, 0, count(*), 0, count(*), 0,"
+    "  sum(d.attempts > d.budget_start), sum(d.attempts > d.budget_start), 0, 0, 0"
+    "  FROM job_1 j JOIN delivery d ON d.job = j.num AND d.job <> 0 AND d.state IN (0, 2)"
+    "  WHERE j.kind = 'replay' AND j.state IN (0, 1) GROUP BY d.job, d.sub;"
+    "CREATE INDEX job_part_active ON job_part(sub) WHERE state = 0;"
+    "DROP TABLE job_1;"
+    "DROP INDEX delivery_job;"
+    "CREATE INDEX delivery_job ON delivery(job, state) WHERE job <> 0;";
+
 /* Each migration: its parts, NULL-terminated. */
-static const char *const MIGRATIONS[SCHEMA_VERSION][8] = {
+static const char *const MIGRATIONS[SCHEMA_VERSION][16] = {
     {SCHEMA_1_CONFIGURED, SCHEMA_1_HOT, SCHEMA_1_COLD, NULL},
     {SCHEMA_2_DELIVERY, SCHEMA_2_PURGED, SCHEMA_2_DEAD_FACTS, SCHEMA_2_TRAFFIC, SCHEMA_2_DEEDS,
-     NULL},
+     SCHEMA_2_JOB, SCHEMA_2_JOB_PART, NULL},
 };
 
 #endif

@@ -272,7 +272,8 @@ static inline struct settled bed_settle(struct bed *bed, int64_t delivery, enum 
 
 static inline void bed_replay(struct bed *bed, int64_t num, int64_t job, int64_t now_ms)
 {
-    OK_OR_DIE(bed, bed->ops->dead_replay(bed->b, num, job, now_ms, now_ms, &bed->err));
+    OK_OR_DIE(bed, bed->ops->dead_replay(bed->b, num, &(struct reopening){job, now_ms, now_ms, 0},
+                                         &bed->err));
 }
 
 #define CLAIM_UPTO(n)                                                                              \

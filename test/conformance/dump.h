@@ -46,6 +46,7 @@ static inline void dump_delivery(struct buf *out, const struct delivery *d)
     buf_addf(out, " n%d-%d since%" PRId64 " due%" PRId64 " %d/%d %" PRId64 "-%" PRId64 " j%" PRId64,
              d->attempts, d->budget_start, d->budget_since_ms, d->due_ms, d->last_status,
              (int)d->last_outcome, d->created_ms, d->finished_ms, d->job);
+    buf_addf(out, " max%d", d->budget_max);
 }
 
 static inline void dump_attempts(struct bed *bed, int64_t delivery, struct buf *out)
@@ -263,6 +264,21 @@ static inline void dump_purged(struct bed *bed, struct buf *out)
     buf_addf(out, "purged bytes%" PRId64 "\n", bytes);
 }
 
+static inline void dump_part(struct buf *out, const struct job_part *p)
+{
+    const struct job_counts *c = &p->counts;
+    buf_addf(out,
+             "part %" PRId64 " of %" PRId64 " state%d reason%d mark %" PRId64 " %" PRId64 " %d",
+             p->sub, p->job, (int)p->state, (int)p->reason, p->mark_ms, p->mark_num, p->walked);
+    buf_addf(out, " base %" PRId64 " %" PRId64 " %" PRId64 " recent %" PRIx64, p->base_tried,
+             p->base_failed, p->canary_tried, p->recent);
+    buf_addf(out, " s%" PRId64 " x%" PRId64 " q%" PRId64 " g%" PRId64, c->selected, c->excluded,
+             c->queued, c->gone);
+    buf_addf(out, " t%" PRId64 " f%" PRId64 " d%" PRId64 " a%" PRId64 " %s %d\n", c->tried,
+             c->failed, c->delivered, c->dead_again, p->sub_name ? p->sub_name : "~",
+             (int)p->sub_state);
+}
+
 static inline void dump_rest(struct bed *bed, struct buf *out)
 {
     struct job *jobs;
@@ -273,9 +289,15 @@ static inline void dump_rest(struct bed *bed, struct buf *out)
     int64_t mark, max;
     OK_OR_DIE(bed, bed->ops->job_list(bed->b, false, 0, 1000, &bed->a, &jobs, &n, &bed->err));
     for (size_t i = 0; i < n; i++)
-        buf_addf(out, "job %" PRId64 " state%d d%" PRId64 " a%" PRId64 " q%" PRId64 " %s\n",
-                 jobs[i].num, (int)jobs[i].state, jobs[i].delivered, jobs[i].dead_again,
-                 jobs[i].queued, job_kind_name(jobs[i].kind));
+        buf_addf(out, "job %" PRId64 " state%d done%" PRId64 " %s\n", jobs[i].num,
+                 (int)jobs[i].state, jobs[i].done, job_kind_name(jobs[i].kind));
+    for (size_t i = 0, parts_n; i < n; i++) {
+        struct job_part *parts;
+        OK_OR_DIE(bed, bed->ops->part_list(bed->b, jobs[i].num, false, -1, 1000, &bed->a, &parts,
+                                           &parts_n, &bed->err));
+        for (size_t k = 0; k < parts_n; k++)
+            dump_part(out, &parts[k]);
+    }
     OK_OR_DIE(bed, bed->ops->reject_list(bed->b, 0, 1000, &bed->a, &rejects, &n, &bed->err));
     for (size_t i = 0; i < n; i++)
         buf_addf(out, "reject %" PRId64 " %s %s\n", rejects[i].num, rejects[i].reason,

@@ -230,7 +230,9 @@ static void replay_starts_a_fresh_budget(void **state)
     size_t n;
     bed_settle(bed, d, SETTLE_RETRY, T0 + 1);
     bed_settle(bed, d, SETTLE_DEAD, T0 + 2);
-    OK_OR_DIE(bed, bed->ops->dead_replay(bed->b, d, 0, T0 + 60, T0 + 50, &bed->err));
+    OK_OR_DIE(bed, bed->ops->dead_replay(bed->b, d,
+                                         &(struct reopening){.due_ms = T0 + 60, .now_ms = T0 + 50},
+                                         &bed->err));
     struct delivery x = bed_delivery(bed, d);
     assert_int_equal(x.state, DELIVERY_RETRYING);
     assert_int_equal(x.cause, CAUSE_NONE);
@@ -241,15 +243,21 @@ static void replay_starts_a_fresh_budget(void **state)
     assert_int_equal(x.finished_ms, 0);
     assert_int_equal(x.created_ms, T0);
     assert_int_equal(bed->ops->dead_get(bed->b, d, &bed->a, &l, &bed->err), ERR_NOT_FOUND);
-    assert_int_equal(bed->ops->dead_replay(bed->b, d, 0, T0, T0, &bed->err), ERR_STALE);
+    assert_int_equal(bed->ops->dead_replay(
+                         bed->b, d, &(struct reopening){.due_ms = T0, .now_ms = T0}, &bed->err),
+                     ERR_STALE);
     ASSERT_NO_CLAIMS(bed, sub, T0 + 59);
     ASSERT_CLAIMS(bed, sub, T0 + 60, d);
     bed_settle(bed, d, SETTLE_DELIVERED, T0 + 61);
     OK_OR_DIE(bed, bed->ops->attempt_list(bed->b, d, &bed->a, &list, &n, &bed->err));
     assert_int_equal(n, 3);
     assert_int_equal(list[2].n, 3); /* numbers keep counting */
-    assert_int_equal(bed->ops->dead_replay(bed->b, d, 0, T0, T0, &bed->err), ERR_STALE);
-    assert_int_equal(bed->ops->dead_replay(bed->b, 4242, 0, T0, T0, &bed->err), ERR_STALE);
+    assert_int_equal(bed->ops->dead_replay(
+                         bed->b, d, &(struct reopening){.due_ms = T0, .now_ms = T0}, &bed->err),
+                     ERR_STALE);
+    assert_int_equal(bed->ops->dead_replay(
+                         bed->b, 4242, &(struct reopening){.due_ms = T0, .now_ms = T0}, &bed->err),
+                     ERR_STALE);
 }
 
 static void replay_of_one_never_tried_is_pending(void **state)
@@ -267,7 +275,9 @@ static void replay_of_one_never_tried_is_pending(void **state)
     s = bed_sub_get(bed, sub);
     s.state = SUB_DELETED;
     OK_OR_DIE(bed, bed->ops->sub_update(bed->b, &s, &bed->err));
-    assert_int_equal(bed->ops->dead_replay(bed->b, d, 0, T0, T0, &bed->err), ERR_INVALID);
+    assert_int_equal(bed->ops->dead_replay(
+                         bed->b, d, &(struct reopening){.due_ms = T0, .now_ms = T0}, &bed->err),
+                     ERR_INVALID);
     assert_int_equal(bed_delivery(bed, d).state, DELIVERY_DEAD);
 }
 
@@ -295,44 +305,6 @@ static void replay_of_an_expired_one_lives(void **state)
     assert_int_equal(c->delivery.num, d);
     assert_int_equal(c->event.expires_ms, 0); /* nor by the scheduler */
     claimed_free(c);
-}
-
-static void job_counts_outcomes(void **state)
-{
-    struct bed *bed = *state;
-    int64_t sub = bed_sub(bed, "a", 0), d[3];
-    struct job j = {.num = bed_num(bed), .kind = JOB_REPLAY, .created_ms = T0, .queued = 3}, got;
-    struct filter f = {.limit = 10};
-    struct delivery *list;
-    size_t n;
-    OK_OR_DIE(bed, bed->ops->job_put(bed->b, &j, &bed->err));
-    f.job = j.num;
-    for (int i = 0; i < 3; i++) {
-        char id[16];
-        snprintf(id, sizeof(id), "e%d", i);
-        d[i] = bed_emit(bed, sub, id, NULL, T0);
-        bed_settle(bed, d[i], SETTLE_DEAD, T0 + 1);
-        bed_replay(bed, d[i], j.num, T0 + 2);
-    }
-    struct settled out = bed_settle(bed, d[0], SETTLE_RETRY, T0 + 3);
-    assert_int_equal(out.job, j.num);
-    out = bed_settle(bed, d[0], SETTLE_DELIVERED, T0 + 3);
-    assert_int_equal(out.job, j.num);
-    out = bed_settle(bed, d[1], SETTLE_DEAD, T0 + 3);
-    assert_int_equal(out.job, j.num);
-    OK_OR_DIE(bed, bed->ops->kill(bed->b, sub, INT64_MAX, CAUSE_OPERATOR, 9, T0 + 4, T0 + 9, &n,
-                                  &bed->err));
-    assert_int_equal(n, 1);
-    OK_OR_DIE(bed, bed->ops->job_get(bed->b, j.num, &bed->a, &got, &bed->err));
-    assert_int_equal(got.delivered, 1);
-    assert_int_equal(got.dead_again, 2);
-    OK_OR_DIE(bed, bed->ops->delivery_list(bed->b, &f, &bed->a, &list, &n, &bed->err));
-    assert_int_equal(n, 3);
-    /* a later replay without a job is none of its business */
-    bed_replay(bed, d[1], 0, T0 + 5);
-    bed_settle(bed, d[1], SETTLE_DELIVERED, T0 + 6);
-    OK_OR_DIE(bed, bed->ops->job_get(bed->b, j.num, &bed->a, &got, &bed->err));
-    assert_int_equal(got.delivered, 1);
 }
 
 static void purge(void **state)
@@ -472,7 +444,9 @@ static void import_for_an_unknown_subscription(void **state)
     assert_int_equal(got.sub_num, 0);
     assert_string_equal(got.sub_name, "a"); /* kept as text */
     assert_string_equal(got.sub_url, l.sub_url);
-    assert_int_equal(bed->ops->dead_replay(bed->b, 70000, 0, T0, T0, &bed->err), ERR_INVALID);
+    assert_int_equal(bed->ops->dead_replay(
+                         bed->b, 70000, &(struct reopening){.due_ms = T0, .now_ms = T0}, &bed->err),
+                     ERR_INVALID);
     /* another event's delivery has that number */
     l.event.id = "else";
     assert_int_equal(bed->ops->dead_import(bed->b, &l, NULL, 0, &bed->err), ERR_INVALID);
@@ -508,7 +482,6 @@ int main(void)
         ON_BOTH(replay_of_one_never_tried_is_pending),
         ON_BOTH(replay_of_an_expired_one_lives),
         ON_BOTH(import_again_binds_to_a_new_subscription),
-        ON_BOTH(job_counts_outcomes),
         ON_BOTH(purge),
         ON_BOTH(note),
         ON_BOTH(import_after_purge),

@@ -112,7 +112,8 @@ static enum err_code change(struct bed *bed, const struct story *s)
     if (code == OK)
         code = bed->ops->settle(bed->b, &done, T0, &out, &bed->err);
     if (code == OK)
-        code = bed->ops->dead_replay(bed->b, s->dead, 0, T0 + 6, T0 + 6, &bed->err);
+        code = bed->ops->dead_replay(
+            bed->b, s->dead, &(struct reopening){.due_ms = T0 + 6, .now_ms = T0 + 6}, &bed->err);
     if (code == OK)
         code = bed->ops->outbox_set_mark(bed->b, "trades", 77, &bed->err);
     return code;

@@ -94,7 +94,9 @@ static void a_domain_answer_changes_nothing(void **state)
     dump_all(bed, &sub, 1, &before);
     assert_int_equal(bed->ops->settle(bed->b, &late, T0, &out, &bed->err), ERR_STALE);
     assert_int_equal(bed->ops->dead_purge(bed->b, d, 0, 0, T0, &out, &bed->err), ERR_STALE);
-    assert_int_equal(bed->ops->dead_replay(bed->b, d, 0, T0, T0, &bed->err), ERR_STALE);
+    assert_int_equal(bed->ops->dead_replay(
+                         bed->b, d, &(struct reopening){.due_ms = T0, .now_ms = T0}, &bed->err),
+                     ERR_STALE);
     dump_all(bed, &sub, 1, &after);
     assert_string_equal(before.data, after.data);
     bed_emit(bed, sub, "goes on", NULL, T0);

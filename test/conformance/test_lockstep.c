@@ -199,8 +199,9 @@ static void step_dead(struct walk *w)
         else if (what == 1)
             code[i] = bed->ops->dead_note(bed->b, num, "looked at", &bed->err);
         else
-            code[i] =
-                bed->ops->dead_replay(bed->b, num, job, w->now + (int)what, w->now, &bed->err);
+            code[i] = bed->ops->dead_replay(
+                bed->b, num, &(struct reopening){job, w->now + (int)what, w->now, (int)what % 3},
+                &bed->err);
     }
     struct deed deed = {num, w->now, (enum deed_kind)what, job, what == 1 ? "ana" : NULL};
     for (int i = 0; i < PAIR; i++)
@@ -388,6 +389,32 @@ static void step_traffic(struct walk *w)
     }
 }
 
+/* Parts of the last job, so that settlements find something to count in. */
+static void step_part(struct walk *w)
+{
+    uint32_t what = roll(w, 4), sub = roll(w, SUBS);
+    enum job_state from = (enum job_state)roll(w, JOB_STATES), to = (enum job_state)roll(w, 5);
+    struct job_part p = {.job = w->job,
+                         .sub = w->subs[sub],
+                         .state = from,
+                         .mark_num = w->now,
+                         .canary_tried = -1,
+                         .counts = {.selected = w->now % 7, .queued = sub}};
+    int64_t active[PAIR];
+    enum err_code code[PAIR];
+    for (int i = 0; i < PAIR; i++) {
+        struct bed *bed = &w->pair[i];
+        code[i] = bed->ops->part_update(bed->b, &p, &bed->err);
+        if (code[i] == ERR_NOT_FOUND)
+            OK_OR_DIE(bed, bed->ops->part_put(bed->b, &p, &bed->err));
+        if (what == 0)
+            OK_OR_DIE(bed, bed->ops->part_move(bed->b, w->job, from, to, &bed->err));
+        OK_OR_DIE(bed, bed->ops->part_active(bed->b, p.sub, &active[i], &bed->err));
+    }
+    (void)agreed(w, "part", code);
+    same(w, "active part", active[0] != 0, active[1] != 0);
+}
+
 static void step_transaction(struct walk *w)
 {
     uint32_t what = roll(w, 6);
@@ -433,8 +460,10 @@ static void step(struct walk *w)
         step_retain(w);
     else if (x < 89)
         step_sub(w);
-    else if (x < 93)
+    else if (x < 92)
         step_small(w);
+    else if (x < 93)
+        step_part(w);
     else if (x < 94)
         step_clock(w);
     else if (x < 96)

@@ -1,79 +1,5 @@
-/* test/conformance/test_rest.c: jobs, intake's memory, audit, retention of each kind, numbers. */
+/* test/conformance/test_rest.c: intake's memory, audit, retention of each kind, numbers. */
 #include "test/conformance/bed.h"
-
-static void jobs(void **state)
-{
-    struct bed *bed = *state;
-    struct job j = {.num = bed_num(bed),
-                    .kind = JOB_REPLAY,
-                    .filter = "{\"cause\":\"gone\"}",
-                    .rate_per_s = 2.5,
-                    .ignore_expiry = true,
-                    .actor = "uid:1000",
-                    .note = "after the outage",
-                    .sub = 7,
-                    .selected = 10,
-                    .created_ms = T0};
-    struct job got, *list;
-    size_t n;
-    OK_OR_DIE(bed, bed->ops->job_put(bed->b, &j, &bed->err));
-    OK_OR_DIE(bed, bed->ops->job_get(bed->b, j.num, &bed->a, &got, &bed->err));
-    assert_int_equal(got.kind, JOB_REPLAY);
-    assert_string_equal(got.filter, j.filter);
-    assert_true(got.rate_per_s > 2.49 && got.rate_per_s < 2.51);
-    assert_true(got.ignore_expiry);
-    assert_string_equal(got.actor, "uid:1000");
-    assert_string_equal(got.note, "after the outage");
-    assert_int_equal(got.sub, 7);
-    assert_int_equal(got.selected, 10);
-    assert_int_equal(got.state, JOB_ACTIVE);
-    struct job change = got;
-    change.kind = JOB_SUBSCRIPTION_DELETE;
-    change.created_ms = 1;
-    change.delivered = change.dead_again = 50;
-    change.state = JOB_DONE;
-    change.mark_ms = T0 + 5;
-    change.mark_num = 55;
-    change.walked = true;
-    change.excluded = 3;
-    change.queued = 4;
-    change.started_ms = T0 + 1;
-    change.finished_ms = T0 + 9;
-    OK_OR_DIE(bed, bed->ops->job_update(bed->b, &change, &bed->err));
-    OK_OR_DIE(bed, bed->ops->job_get(bed->b, j.num, &bed->a, &got, &bed->err));
-    assert_int_equal(got.kind, JOB_REPLAY); /* what it is and when it came stay, */
-    assert_int_equal(got.created_ms, T0);
-    assert_int_equal(got.delivered, 0); /* and outcomes are counted by settle alone */
-    assert_int_equal(got.dead_again, 0);
-    assert_int_equal(got.state, JOB_DONE);
-    assert_int_equal(got.mark_ms, T0 + 5);
-    assert_int_equal(got.mark_num, 55);
-    assert_true(got.walked);
-    assert_int_equal(got.excluded, 3);
-    assert_int_equal(got.queued, 4);
-    assert_int_equal(got.started_ms, T0 + 1);
-    assert_int_equal(got.finished_ms, T0 + 9);
-    change.num = 4242;
-    assert_int_equal(bed->ops->job_update(bed->b, &change, &bed->err), ERR_NOT_FOUND);
-    assert_int_equal(bed->ops->job_get(bed->b, 4242, &bed->a, &got, &bed->err), ERR_NOT_FOUND);
-    for (int i = 0; i < JOB_STATES; i++) {
-        struct job more = {
-            .num = bed_num(bed), .kind = JOB_REPLAY, .state = (enum job_state)i, .created_ms = T0};
-        OK_OR_DIE(bed, bed->ops->job_put(bed->b, &more, &bed->err));
-    }
-    OK_OR_DIE(bed, bed->ops->job_list(bed->b, false, 0, 3, &bed->a, &list, &n, &bed->err));
-    assert_int_equal(n, 3);
-    assert_int_equal(list[0].num, bed->last); /* newest first */
-    assert_int_equal(list[2].num, bed->last - 2);
-    OK_OR_DIE(bed,
-              bed->ops->job_list(bed->b, false, list[2].num, 9, &bed->a, &list, &n, &bed->err));
-    assert_int_equal(n, 2);
-    assert_int_equal(list[1].num, j.num);
-    OK_OR_DIE(bed, bed->ops->job_list(bed->b, true, 0, 9, &bed->a, &list, &n, &bed->err));
-    assert_int_equal(n, 2);
-    assert_int_equal(list[0].state, JOB_PAUSED);
-    assert_int_equal(list[1].state, JOB_ACTIVE);
-}
 
 static void outbox_memory(void **state)
 {
@@ -314,9 +240,8 @@ static void max_num(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ON_BOTH(jobs),        ON_BOTH(outbox_memory),    ON_BOTH(rejects),
-        ON_BOTH(audit),       ON_BOTH(retain_delivered), ON_BOTH(retain_attempts),
-        ON_BOTH(retain_dead), ON_BOTH(max_num),
+        ON_BOTH(outbox_memory),   ON_BOTH(rejects),     ON_BOTH(audit),   ON_BOTH(retain_delivered),
+        ON_BOTH(retain_attempts), ON_BOTH(retain_dead), ON_BOTH(max_num),
     };
     return cmocka_run_group_tests_name("conformance: the rest", tests, NULL, NULL);
 }

@@ -1,0 +1,210 @@
+/* engine/api_job_json.c: a job as JSON: its row, the sums and the states of its parts, and a few of
+ * the deliveries that went wrong. */
+#include <string.h>
+
+#include "engine/api_impl.h"
+#include "engine/egress_pause.h"
+#include "engine/job.h"
+
+enum { PARTS_SHOWN = 100, ERRORS_SHOWN = 10 };
+
+static int64_t over(const struct job_counts *n)
+{
+    return n->delivered + n->dead_again;
+}
+
+static int64_t less(int64_t n, int64_t by)
+{
+    return n > by ? n - by : 0;
+}
+
+void render_job_options(struct buf *b, const struct job *j)
+{
+    put_open(b, "options", '{');
+    put_real(b, "rate_per_second", j->rate_per_s);
+    put_int(b, "canary", j->canary);
+    put_number(b, "stop_at_ratio", j->stop_at);
+    put_str(b, "attempts", j->attempts_max == 1 ? "1" : "full");
+    put_str(b, "order", j->newest_first ? "newest" : "oldest");
+    put_bool(b, "ignore_expiry", j->ignore_expiry);
+    put_str(b, "to", j->to_url);
+    buf_addc(b, '}');
+}
+
+/* done: by the job itself, where it has no parts. */
+static void put_job_counts(struct buf *b, const struct job_counts *n, int64_t done)
+{
+    put_open(b, "counts", '{');
+    put_int(b, "selected", n->selected);
+    put_int(b, "excluded", n->excluded);
+    put_int(b, "queued", n->queued);
+    put_int(b, "waiting", less(n->queued, n->tried));
+    put_int(b, "in_progress", less(n->queued, over(n)));
+    put_int(b, "tried", n->tried);
+    put_int(b, "failed", n->failed);
+    put_int(b, "retrying", less(n->tried, over(n)));
+    put_int(b, "delivered", n->delivered);
+    put_int(b, "dead_again", n->dead_again);
+    put_int(b, "gone", n->gone);
+    put_int(b, "not_sent", less(n->selected, n->queued + done));
+    put_int(b, "done", over(n) + done);
+    buf_addc(b, '}');
+}
+
+/* What an active part waits for beside its turn; NULL: nothing. */
+static const char *waits_for(const struct job_part *p, bool egress_paused)
+{
+    if (p->state != JOB_ACTIVE)
+        return NULL;
+    if (p->sub_state == SUB_PAUSED)
+        return job_reason_name(JOB_REASON_PAUSED);
+    if (p->sub_state == SUB_DISABLED)
+        return job_reason_name(JOB_REASON_DISABLED);
+    if (egress_paused)
+        return "egress_paused";
+    return p->sub_broken_since_ms != 0 ? "endpoint_down" : NULL;
+}
+
+static void put_part(struct buf *b, const struct job *j, const struct job_part *p,
+                     bool egress_paused)
+{
+    int64_t delivered = p->counts.tried - p->base_tried - (p->counts.failed - p->base_failed);
+    put_open(b, NULL, '{');
+    put_str(b, "subscription", p->sub_name);
+    put_id(b, "subscription_id", "sub", p->sub);
+    put_str(b, "url", p->sub_url);
+    put_str(b, "state", job_state_name(p->state));
+    put_str(b, "reason", job_reason_name(p->reason));
+    put_str(b, "waits_for", waits_for(p, egress_paused));
+    put_open(b, "canary", '{');
+    put_int(b, "wanted", j->canary);
+    put_int(b, "delivered", delivered < j->canary ? delivered : j->canary);
+    put_bool(b, "through", p->canary_tried >= 0);
+    buf_addc(b, '}');
+    put_job_counts(b, &p->counts, 0);
+    buf_addc(b, '}');
+}
+
+static enum err_code put_parts(struct api_call *c, const struct job *j)
+{
+    struct buf *b = &c->resp->body;
+    struct job_part *parts = NULL;
+    struct egress_pause egress;
+    size_t n = 0;
+    enum err_code rc = egress_pause_read(c->b, &egress, c->err);
+    if (rc == OK)
+        rc =
+            c->ops->part_list(c->b, j->num, false, -1, PARTS_SHOWN + 1, c->mem, &parts, &n, c->err);
+    put_open(b, "subscriptions", '[');
+    for (size_t i = 0; rc == OK && i < n && i < PARTS_SHOWN; i++)
+        put_part(b, j, &parts[i], egress.paused);
+    buf_addc(b, ']');
+    put_bool(b, "subscriptions_truncated", n > PARTS_SHOWN);
+    return rc;
+}
+
+static enum err_code put_errors_of(struct api_call *c, const struct job *j,
+                                   enum delivery_state state, size_t *shown, bool *more)
+{
+    struct filter f = {.job = j->num, .states = 1u << state, .limit = ERRORS_SHOWN + 1 - *shown};
+    struct delivery *rows = NULL;
+    size_t n = 0;
+    enum err_code rc = c->ops->delivery_list(c->b, &f, c->mem, &rows, &n, c->err);
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        const struct delivery *d = &rows[i];
+        struct buf *b = &c->resp->body;
+        if (state == DELIVERY_RETRYING && d->attempts == d->budget_start)
+            continue; /* on its way for the first time */
+        *more = *more || *shown == ERRORS_SHOWN;
+        if (*more)
+            break;
+        put_open(b, NULL, '{');
+        put_id(b, "delivery", "dlv", d->num);
+        put_str(b, "event_id", d->event_id);
+        put_str(b, "subscription", d->sub_name);
+        put_str(b, "state", delivery_state_name(d->state));
+        put_str(b, "outcome", d->attempts > d->budget_start ? outcome_name(d->last_outcome) : NULL);
+        put_int_or_null(b, "status", d->attempts > d->budget_start ? d->last_status : 0);
+        put_str(b, "cause", cause_name(d->cause));
+        buf_addc(b, '}');
+        ++*shown;
+    }
+    return rc;
+}
+
+/* The first few of what is dead again or waits for another attempt: read when asked. */
+static enum err_code put_errors(struct api_call *c, const struct job *j, const struct job_counts *n)
+{
+    size_t shown = 0;
+    bool more = false;
+    enum err_code rc = OK;
+    put_open(&c->resp->body, "errors", '[');
+    if (n->dead_again > 0)
+        rc = put_errors_of(c, j, DELIVERY_DEAD, &shown, &more);
+    if (rc == OK && n->tried > over(n) && !more)
+        rc = put_errors_of(c, j, DELIVERY_RETRYING, &shown, &more);
+    buf_addc(&c->resp->body, ']');
+    put_bool(&c->resp->body, "errors_truncated", more);
+    return rc;
+}
+
+/* Why it stopped: as its first stopped part says. */
+static enum err_code put_reason(struct api_call *c, const struct job *j)
+{
+    struct job_part *parts = NULL;
+    size_t n = 0;
+    const char *reason = NULL;
+    enum err_code rc = OK;
+    if (j->state == JOB_STOPPED)
+        rc = c->ops->part_list(c->b, j->num, false, -1, API_PAGE_MAX, c->mem, &parts, &n, c->err);
+    for (size_t i = 0; rc == OK && i < n && !reason; i++)
+        if (parts[i].state == JOB_STOPPED)
+            reason = job_reason_name(parts[i].reason);
+    put_str(&c->resp->body, "reason", reason);
+    return rc;
+}
+
+enum err_code render_job(struct api_call *c, const struct job *j, bool whole)
+{
+    struct buf *b = &c->resp->body;
+    struct job_counts sums;
+    int64_t end = j->finished_ms ? j->finished_ms : c->now_ms;
+    enum err_code rc = c->ops->part_sums(c->b, j->num, &sums, c->err);
+    if (rc != OK)
+        return rc;
+    sums.selected += j->selected;
+    sums.excluded += j->excluded;
+    put_open(b, NULL, '{');
+    put_id(b, "id", "job", j->num);
+    put_str(b, "kind", job_kind_name(j->kind));
+    put_str(b, "state", job_state_name(j->state));
+    rc = put_reason(c, j);
+    put_bool(b, "delivers", job_work(j->kind)->delivers);
+    put_str(b, "actor", j->actor);
+    put_str(b, "note", j->note);
+    put_raw(b, "filter", j->filter ? j->filter : "{}", j->filter ? strlen(j->filter) : 2);
+    render_job_options(b, j);
+    put_job_counts(b, &sums, j->done);
+    if (!whole) { /* an item of a list tells less */
+        put_null(b, "subscriptions");
+        put_null(b, "errors");
+    } else if (rc == OK) {
+        rc = put_parts(c, j);
+        rc = rc == OK ? put_errors(c, j, &sums) : rc;
+    }
+    put_time(b, "created_at", j->created_ms);
+    put_time(b, "started_at", j->started_ms);
+    put_time(b, "finished_at", j->finished_ms);
+    put_time(b, "recoverable_until", j->until_ms);
+    put_seconds(b, "elapsed_seconds",
+                j->started_ms && end > j->started_ms ? (end - j->started_ms) * 1000 : 0);
+    buf_addc(b, '}');
+    return rc;
+}
+
+enum err_code job_answer(struct api_call *c, const struct job *j, int status)
+{
+    enum err_code rc = render_job(c, j, true);
+    c->resp->status = status;
+    return rc;
+}

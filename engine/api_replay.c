@@ -1,0 +1,484 @@
+/* engine/api_replay.c: a replay is looked at beforehand and asked for here (engine/job_replay.c runs
+ * it).
+ *
+ *   filter ─▶ groups by subscription ─▶ targets: what is sent where, what is left out and why
+ *                                          ├─▶ preview
+ *                                          └─▶ the job and a part for each target
+ *
+ * A replay's set is fixed when it is made: letters that die later are not in it. A subscription has
+ * one active replay at a time: two at different rates would give the partner neither. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/api_impl.h"
+#include "engine/egress_pause.h"
+
+enum {
+    FEW = 64, /* subscriptions that are looked up one by one */
+    NOTE_MAX = 1000,
+    TARGETS_SHOWN = 100,
+    CANARY_MAX = 1000,
+};
+
+struct target {
+    struct dead_group all, sent; /* letters that match; of those the ones that will be sent */
+    struct subscription sub;     /* num 0: unknown */
+    enum job_reason out;         /* why nothing is sent to it */
+    int64_t blocked_by;          /* another job that is active there; 0: none */
+};
+struct replay {
+    struct api_filter f;
+    struct job job; /* as it will be put */
+    bool dry_run;
+    struct target *targets; /* in order of subscription */
+    size_t n;
+    struct dead_group *types;
+    size_t types_n;
+    struct job_counts sum; /* selected, excluded */
+    int64_t payload_bytes, first_ms, last_ms;
+    bool egress_paused;
+};
+
+/* ---- what was asked for ---- */
+enum err_code api_member_rate(struct api_call *c, double *out)
+{
+    const json_t *v = json_object_get(c->body, "rate_per_second");
+    enum err_code rc = api_member_number(c, "rate_per_second", 0, 1e6, out);
+    if (v && json_is_null(v))
+        *out = 0;
+    if (rc == OK && *out > 0 && *out < 0.001)
+        return api_refuse(c, 422, "invalid_member", "rate_per_second",
+                          "rate_per_second: at least 0.001, or 0 for no limit");
+    return rc;
+}
+
+/* "full", or "1" as a word or a number. */
+static enum err_code read_attempts(struct api_call *c, int *out)
+{
+    const json_t *v = json_object_get(c->body, "attempts");
+    const char *word = json_string_value(v);
+    if (!v || json_is_null(v) || (word && !strcmp(word, "full")))
+        *out = 0;
+    else if ((word && !strcmp(word, "1")) || json_integer_value(v) == 1)
+        *out = 1;
+    else
+        return api_refuse(c, 422, "invalid_member", "attempts",
+                          "attempts: full (as the retry policy says) or 1");
+    return OK;
+}
+
+static enum err_code read_order(struct api_call *c, bool *newest_first)
+{
+    const char *word = NULL;
+    enum err_code rc = api_member_text(c, "order", &word);
+    if (rc == OK && word && strcmp(word, "oldest") != 0 && strcmp(word, "newest") != 0)
+        return api_refuse(c, 422, "invalid_member", "order", "order: oldest or newest first");
+    *newest_first = word && !strcmp(word, "newest");
+    return rc;
+}
+
+static enum err_code read_options(struct api_call *c, struct job *j)
+{
+    double canary = 1;
+    j->stop_at = 0.5;
+    enum err_code rc = api_member_rate(c, &j->rate_per_s);
+    if (rc == OK)
+        rc = api_member_number(c, "canary", 0, CANARY_MAX, &canary);
+    if (rc == OK)
+        rc = api_member_number(c, "stop_at_ratio", 0, 1, &j->stop_at);
+    if (rc == OK)
+        rc = read_attempts(c, &j->attempts_max);
+    if (rc == OK)
+        rc = read_order(c, &j->newest_first);
+    if (rc == OK)
+        rc = api_member_text(c, "note", &j->note);
+    if (rc == OK)
+        rc = api_member_bool(c, "ignore_expiry", &j->ignore_expiry);
+    j->canary = (int)canary;
+    if (rc == OK && j->canary < canary)
+        rc = api_refuse(c, 422, "invalid_member", "canary", "canary: not a whole number");
+    if (rc == OK && j->note && strlen(j->note) > NOTE_MAX)
+        rc = api_refuse(c, 422, "invalid_member", "note", "note: longer than 1000 bytes");
+    return rc;
+}
+
+static enum err_code read_replay(struct api_call *c, const json_t *filter, struct replay *r)
+{
+    enum err_code rc = read_options(c, &r->job);
+    if (rc == OK)
+        rc = api_member_bool(c, "dry_run", &r->dry_run);
+    if (rc == OK)
+        rc = api_filter_of_call(c, filter, API_FILTER_DEAD, &r->f);
+    if (rc != OK)
+        return rc;
+    if (!r->f.narrows && !r->f.all)
+        return api_refuse(c, 422, "filter_required", "filter",
+                          "filter: empty: give ids or a filter, or \"all\": true");
+    if (r->f.paged)
+        return api_refuse(c, 422, "invalid_filter", "filter",
+                          "filter: limit and cursor are for lists");
+    if (!r->f.f.until_ms || r->f.f.until_ms > c->now_ms + 1)
+        r->f.f.until_ms = c->now_ms + 1;
+    r->f.f.with_expired = true;
+    return OK;
+}
+
+/* ---- targets ---- */
+static int by_sub(const void *x, const void *y)
+{
+    int64_t a = ((const struct target *)x)->all.sub, b = ((const struct target *)y)->all.sub;
+    return a == b ? 0 : a < b ? -1 : 1;
+}
+
+static struct target *target_of(const struct replay *r, int64_t sub)
+{
+    struct target key = {.all = {.sub = sub}};
+    return r->n ? bsearch(&key, r->targets, r->n, sizeof key, by_sub) : NULL;
+}
+
+/* A few are looked up by number; of many, the whole list is cheaper. */
+static enum err_code targets_name(struct api_call *c, struct replay *r)
+{
+    enum err_code rc = OK;
+    if (r->n <= FEW) {
+        for (size_t i = 0; rc == OK && i < r->n; i++) {
+            struct target *t = &r->targets[i];
+            rc = c->ops->sub_get_num(c->b, t->all.sub, c->mem, &t->sub, c->err);
+            if (rc == ERR_NOT_FOUND)
+                rc = OK;
+        }
+        return rc;
+    }
+    struct subscription *rows = NULL;
+    size_t n = API_PAGE_MAX;
+    for (int64_t after = 0; rc == OK && n == API_PAGE_MAX;) {
+        rc = c->ops->sub_list(c->b, after, API_PAGE_MAX, false, c->mem, &rows, &n, c->err);
+        for (size_t i = 0; rc == OK && i < n; i++) {
+            struct target *t = target_of(r, rows[i].num);
+            after = rows[i].num;
+            if (t)
+                t->sub = rows[i];
+        }
+    }
+    return rc;
+}
+
+/* Letters whose event has expired are counted apart only where there are some. */
+static enum err_code targets_expired(struct api_call *c, struct replay *r)
+{
+    struct dead_group *groups = NULL;
+    struct filter f = r->f.f;
+    size_t n = 0;
+    int64_t expired = 0;
+    for (size_t i = 0; i < r->n; i++)
+        expired += r->targets[i].all.expired;
+    if (r->job.ignore_expiry || expired == 0)
+        return OK;
+    f.with_expired = false;
+    enum err_code rc =
+        c->ops->dead_groups(c->b, &f, DEAD_BY_SUBSCRIPTION, c->mem, &groups, &n, c->err);
+    for (size_t i = 0; rc == OK && i < r->n; i++)
+        r->targets[i].sent = (struct dead_group){0};
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        struct target *t = target_of(r, groups[i].sub);
+        if (t)
+            t->sent = groups[i];
+    }
+    return rc;
+}
+
+static enum job_reason left_out(const struct subscription *s)
+{
+    if (s->num == 0)
+        return JOB_REASON_DELETED;
+    switch (s->state) {
+    case SUB_ACTIVE:
+    case SUB_STATES:
+        return JOB_REASON_NONE;
+    case SUB_PAUSED:
+        return JOB_REASON_PAUSED;
+    case SUB_DISABLED:
+        return JOB_REASON_DISABLED;
+    case SUB_DELETED:
+        return JOB_REASON_DELETED;
+    }
+    return JOB_REASON_NONE;
+}
+
+static void sums_add(struct replay *r, const struct target *t)
+{
+    r->sum.selected += t->sent.count;
+    r->sum.excluded += t->all.count - t->sent.count;
+    r->payload_bytes += t->sent.payload_bytes;
+    if (t->sent.count > 0 && (r->first_ms == 0 || t->sent.first_ms < r->first_ms))
+        r->first_ms = t->sent.first_ms;
+    if (t->sent.last_ms > r->last_ms)
+        r->last_ms = t->sent.last_ms;
+}
+
+static enum err_code targets_find(struct api_call *c, struct replay *r)
+{
+    struct dead_group *groups = NULL;
+    enum err_code rc =
+        c->ops->dead_groups(c->b, &r->f.f, DEAD_BY_SUBSCRIPTION, c->mem, &groups, &r->n, c->err);
+    r->targets = arena_alloc(c->mem, (r->n + 1) * sizeof *r->targets);
+    if (rc == OK && !r->targets)
+        rc = fail(c->err, ERR_NOMEM, "no memory for a replay");
+    for (size_t i = 0; rc == OK && i < r->n; i++)
+        r->targets[i] = (struct target){.all = groups[i], .sent = groups[i]};
+    if (rc != OK)
+        return rc;
+    qsort(r->targets, r->n, sizeof *r->targets, by_sub);
+    rc = targets_name(c, r);
+    if (rc == OK)
+        rc = targets_expired(c, r);
+    for (size_t i = 0; rc == OK && i < r->n; i++) {
+        struct target *t = &r->targets[i];
+        t->out = left_out(&t->sub);
+        if (t->out != JOB_REASON_NONE)
+            t->sent = (struct dead_group){0};
+        if (t->sent.count > 0)
+            rc = c->ops->part_active(c->b, t->all.sub, &t->blocked_by, c->err);
+        sums_add(r, t);
+    }
+    return rc;
+}
+
+static const char *target_name(const struct target *t)
+{
+    return t->sub.num ? t->sub.name : t->all.sub_name;
+}
+
+/* ---- preview ---- */
+/* Types of what will be sent; more kinds than can be counted: none are told. */
+static enum err_code types_find(struct api_call *c, struct replay *r)
+{
+    struct filter f = r->f.f;
+    int64_t *subs = arena_alloc(c->mem, (r->n + 1) * sizeof *subs);
+    size_t n = 0;
+    if (!subs)
+        return fail(c->err, ERR_NOMEM, "no memory for a replay");
+    for (size_t i = 0; i < r->n; i++)
+        if (r->targets[i].sent.count > 0)
+            subs[n++] = r->targets[i].all.sub;
+    if (n == 0)
+        return OK;
+    if (n < r->n || f.subs_n > 0) { /* else all of them: no list */
+        f.subs = subs;
+        f.subs_n = n;
+    }
+    f.with_expired = r->job.ignore_expiry;
+    enum err_code rc =
+        c->ops->dead_groups(c->b, &f, DEAD_BY_TYPE, c->mem, &r->types, &r->types_n, c->err);
+    return rc == ERR_INVALID ? OK : rc;
+}
+
+static void put_excluded_by(struct buf *b, const char *reason, int64_t n)
+{
+    if (n == 0)
+        return;
+    put_open(b, NULL, '{');
+    put_str(b, "reason", reason);
+    put_int(b, "count", n);
+    buf_addc(b, '}');
+}
+
+static void put_excluded(struct buf *b, const struct replay *r)
+{
+    int64_t by[JOB_REASONS] = {0};
+    for (size_t i = 0; i < r->n; i++) /* JOB_REASON_NONE: what is sent to, so it has expired */
+        by[r->targets[i].out] += r->targets[i].all.count - r->targets[i].sent.count;
+    put_open(b, "excluded_by", '[');
+    put_excluded_by(b, cause_name(CAUSE_EXPIRED), by[JOB_REASON_NONE]);
+    for (int i = 1; i < JOB_REASONS; i++)
+        put_excluded_by(b, job_reason_name((enum job_reason)i), by[i]);
+    buf_addc(b, ']');
+}
+
+static void put_target(struct buf *b, const struct target *t)
+{
+    put_open(b, NULL, '{');
+    put_str(b, "subscription", target_name(t));
+    put_id(b, "subscription_id", "sub", t->all.sub);
+    put_str(b, "url", t->sub.num ? t->sub.url : NULL);
+    put_str(b, "state", t->sub.num ? sub_state_name(t->sub.state) : sub_state_name(SUB_DELETED));
+    put_str(b, "reason", job_reason_name(t->out));
+    put_time(b, "broken_since", t->sub.broken_since_ms);
+    put_time(b, "failing_since", t->sub.health.failing_since_ms);
+    put_time(b, "last_success_at", t->sub.health.last_success_ms);
+    put_int(b, "count", t->sent.count);
+    put_int(b, "payload_bytes", t->sent.payload_bytes);
+    put_int(b, "excluded", t->all.count - t->sent.count);
+    put_id(b, "blocked_by", "job", t->blocked_by);
+    buf_addc(b, '}');
+}
+
+static enum err_code preview_answer(struct api_call *c, struct replay *r)
+{
+    struct buf *b = &c->resp->body;
+    double rate = r->job.rate_per_s;
+    enum err_code rc = types_find(c, r);
+    put_open(b, NULL, '{');
+    put_int(b, "count", r->sum.selected);
+    put_int(b, "payload_bytes", r->payload_bytes);
+    put_int(b, "excluded", r->sum.excluded);
+    put_excluded(b, r);
+    put_open(b, "types", '[');
+    for (size_t i = 0; i < r->types_n; i++) {
+        put_open(b, NULL, '{');
+        put_str(b, "type", r->types[i].type);
+        put_int(b, "count", r->types[i].count);
+        buf_addc(b, '}');
+    }
+    buf_addc(b, ']');
+    put_time(b, "oldest_died_at", r->first_ms);
+    put_time(b, "newest_died_at", r->last_ms);
+    put_real(b, "about_seconds", rate > 0 ? (double)r->sum.selected / rate : 0);
+    put_bool(b, "egress_paused", r->egress_paused);
+    render_job_options(b, &r->job);
+    put_open(b, "targets", '[');
+    for (size_t i = 0; i < r->n && i < TARGETS_SHOWN; i++)
+        put_target(b, &r->targets[i]);
+    buf_addc(b, ']');
+    put_int(b, "targets_total", (int64_t)r->n);
+    buf_addc(b, '}');
+    c->resp->status = 200;
+    return rc;
+}
+
+/* ---- creation ---- */
+enum err_code job_in_the_way(struct api_call *c, int64_t job, const char *subscription)
+{
+    char id[ID_TEXT_MAX];
+    return api_refuse(c, 409, "job_active", NULL,
+                      "%s is active on %s: wait for it (webhookctl job watch %s), or cancel it",
+                      id_text(id, "job", job), subscription ? subscription : "a subscription of it",
+                      id);
+}
+
+static enum err_code parts_put(struct api_call *c, const struct replay *r)
+{
+    enum err_code rc = OK;
+    for (size_t i = 0; rc == OK && i < r->n; i++) {
+        const struct target *t = &r->targets[i];
+        struct job_part p = {
+            .job = r->job.num,
+            .sub = t->all.sub,
+            .state = t->out == JOB_REASON_NONE ? JOB_ACTIVE : JOB_CANCELLED,
+            .reason = t->out,
+            .canary_tried = -1,
+            .counts = {.selected = t->sent.count, .excluded = t->all.count - t->sent.count}};
+        rc = c->ops->part_put(c->b, &p, c->err);
+    }
+    return rc;
+}
+
+static enum err_code replay_audit(struct api_call *c, const struct replay *r)
+{
+    char id[ID_TEXT_MAX];
+    struct buf detail;
+    buf_init(&detail, 1 << 20);
+    put_open(&detail, NULL, '{');
+    put_int(&detail, "selected", r->sum.selected);
+    put_int(&detail, "excluded", r->sum.excluded);
+    render_job_options(&detail, &r->job);
+    put_str(&detail, "note", r->job.note);
+    put_raw(&detail, "filter", r->job.filter, strlen(r->job.filter));
+    buf_addc(&detail, '}');
+    enum err_code rc = detail.failed ? fail(c->err, ERR_NOMEM, "no memory for the audit log")
+                                     : api_audit(c, "dead_letter.replay",
+                                                 id_text(id, "job", r->job.num), detail.data);
+    buf_fini(&detail);
+    return rc;
+}
+
+static enum err_code replay_put(struct api_call *c, struct replay *r)
+{
+    struct buf filter;
+    enum err_code rc = OK;
+    for (size_t i = 0; rc == OK && i < r->n; i++)
+        if (r->targets[i].blocked_by)
+            rc = job_in_the_way(c, r->targets[i].blocked_by, target_name(&r->targets[i]));
+    if (rc != OK)
+        return rc;
+    buf_init(&filter, 1 << 20);
+    api_filter_write(&r->f, NULL, &filter);
+    r->job.num = api_new_num(c);
+    r->job.kind = JOB_REPLAY;
+    r->job.state = JOB_ACTIVE;
+    r->job.filter = filter.data;
+    r->job.actor = c->req->actor ? c->req->actor : "unknown";
+    r->job.walked = true; /* its parts are made here */
+    r->job.created_ms = c->now_ms;
+    if (filter.failed)
+        rc = fail(c->err, ERR_NOMEM, "no memory for a filter");
+    if (rc == OK)
+        rc = c->ops->job_put(c->b, &r->job, c->err);
+    if (rc == OK)
+        rc = parts_put(c, r);
+    if (rc == OK)
+        rc = replay_audit(c, r);
+    if (rc == OK)
+        rc = job_answer(c, &r->job, 202);
+    c->resp->changes.jobs = true;
+    buf_fini(&filter);
+    return rc;
+}
+
+static enum err_code replay_ask(struct api_call *c, const json_t *filter, bool only_look)
+{
+    struct replay r = {0};
+    struct egress_pause egress;
+    enum err_code rc = read_replay(c, filter, &r);
+    if (rc == OK)
+        rc = targets_find(c, &r);
+    if (rc == OK)
+        rc = egress_pause_read(c->b, &egress, c->err);
+    if (rc != OK)
+        return rc;
+    r.egress_paused = egress.paused;
+    if (r.f.ids && r.sum.selected + r.sum.excluded == 0)
+        return api_refuse(c, 404, "not_found", "id",
+                          "no dead letter has any of these ids; what was replayed is a delivery "
+                          "again: webhookctl delivery show ID");
+    return r.dry_run || only_look ? preview_answer(c, &r) : replay_put(c, &r);
+}
+
+#define OPTIONS                                                                                    \
+    "rate_per_second", "canary", "stop_at_ratio", "attempts", "order", "ignore_expiry", "note",    \
+        "dry_run"
+
+static enum err_code replay_of_filter(struct api_call *c, bool only_look)
+{
+    static const char *const names[] = {"filter", OPTIONS, NULL};
+    const json_t *filter = json_object_get(c->body, "filter");
+    enum err_code rc = api_members(c, c->body, names);
+    if (rc == OK && !filter)
+        rc = api_refuse(c, 422, "filter_required", "filter", "filter: missing");
+    return rc == OK ? replay_ask(c, filter, only_look) : rc;
+}
+
+enum err_code h_replays_post(struct api_call *c)
+{
+    return replay_of_filter(c, false);
+}
+
+enum err_code h_replays_preview(struct api_call *c)
+{
+    return replay_of_filter(c, true);
+}
+
+enum err_code h_dead_replay_one(struct api_call *c)
+{
+    static const char *const names[] = {OPTIONS, NULL};
+    enum err_code rc = api_members(c, c->body, names);
+    if (rc != OK)
+        return rc;
+    json_t *filter = json_object();
+    if (!filter || json_object_set_new(filter, "id", json_string(c->ref)) != 0)
+        rc = fail(c->err, ERR_NOMEM, "no memory for a filter");
+    else
+        rc = replay_ask(c, filter, false);
+    json_decref(filter);
+    return rc;
+}
