@@ -187,7 +187,7 @@ static enum err_code wal_check(struct sq *q, struct err *err)
 
 /* Does the key file hold every key that secrets are sealed with? One of each key is opened: who comes
  * with another key file hears it now, before anything is sealed with the wrong key. */
-static enum err_code keys_fit(struct sq *q, struct err *err)
+enum err_code sq_keys_fit(struct sq *q, struct err *err)
 {
     static const char sql[] = "SELECT num, value FROM secret GROUP BY substr(value, 1, 5)";
     sqlite3_stmt *st = NULL;
@@ -234,7 +234,7 @@ static enum err_code open_writer(struct sq *q, struct err *err)
     while (code == OK && version < SCHEMA_VERSION)
         code = migrate_one(q, version++, err);
     if (code == OK)
-        code = keys_fit(q, err);
+        code = sq_keys_fit(q, err);
     if (code == OK)
         sqlite3_wal_hook(q->db, wal_grew, q);
     return code;

@@ -277,6 +277,7 @@ enum err_code sq_counts_mark(struct sq *q, struct err *err);
 enum err_code sq_counts_undo(struct sq *q, struct err *err);
 
 /* ---- sealing ---- */
+enum err_code sq_keys_fit(struct sq *q, struct err *err); /* backend_sqlite.c */
 enum err_code sq_seal(struct sq *q, const char *what, int64_t num, const void *plain, size_t n,
                       struct buf *out, struct err *err);
 enum err_code sq_unseal(struct sq *q, const char *what, int64_t num, sqlite3_stmt *st, int col,

@@ -193,6 +193,18 @@ enum err_code care_info(struct care *c, int64_t budget_ms, struct care_info *out
     return code;
 }
 
+enum err_code care_keys_fit(struct care *c, const struct keyring *keys, struct err *err)
+{
+    c->q.keys = keys;
+    return sq_keys_fit(&c->q, err);
+}
+
+enum err_code care_newest(struct care *c, int64_t *ms, struct err *err)
+{
+    return care_number(
+        c, "SELECT ifnull((SELECT accepted_ms FROM event ORDER BY num DESC LIMIT 1), 0)", ms, err);
+}
+
 enum err_code care_schema(struct care *c, struct buf *out, struct err *err)
 {
     sqlite3_stmt *st = NULL;

@@ -57,6 +57,10 @@ void care_close(struct care *c); /* NULL is fine */
 
 /* Rows are counted for at most budget_ms in all. */
 enum err_code care_info(struct care *c, int64_t budget_ms, struct care_info *out, struct err *err);
+/* Does the ring hold every key that secrets are sealed with? ERR_DENIED: it does not. */
+enum err_code care_keys_fit(struct care *c, const struct keyring *keys, struct err *err);
+/* When its newest event was accepted, by the clock of then; 0: there is none. */
+enum err_code care_newest(struct care *c, int64_t *ms, struct err *err);
 enum err_code care_schema(struct care *c, struct buf *out, struct err *err);
 /* *bad: how many checks found something. */
 enum err_code care_check(struct care *c, const struct care_check *how, int *bad, struct err *err);

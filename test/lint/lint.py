@@ -21,7 +21,7 @@ LAYERS = {  # folder: what it may include
 }
 CLI_MAY = {"api.h", "api_filter.h", "intake.h", "outbox.h", "changes.h"}  # of engine/
 LIBRARIES = {  # header: the files that may include it
-    r"curl/.*": r"base/url\.c|engine/transport_.*|cli/client\.c|test/.*",
+    r"curl/.*": r"base/url\.c|engine/transport_.*|cli/client\.c|cli/doctor_probe\.c|test/.*",  # the probe sees what the transport would see
     r"sqlite3\.h": r"store/backend_sqlite.*|engine/outbox.*|test/.*",
     r"openssl/.*": r"policy/sign\.c|store/seal\.c|engine/transport_tls\.c|test/.*",
     r"yaml\.h": r"policy/conf_.*",

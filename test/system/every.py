@@ -57,6 +57,7 @@ COMMANDS = {
     "config check": ["", "{conf}"],
     "config reload": ["--dry-run", ""],
     "log level": ["", "debug"],
+    "doctor": ["", "{sub}", "--endpoints"],
     "db check": ["", "--quick"],
     "db backup": ["{made} --verify"],
     "egress check": ["https://10.0.0.1/", "https://example.com/"],
