@@ -115,7 +115,7 @@ static size_t distance(const char *a, const char *b)
 
 const char *text_nearest(const char *text, const char *const *words)
 {
-    size_t n = strlen(text), limit = n < 3 ? 1 : 1 + n / 4;
+    size_t n = strlen(text), limit = n < 5 ? 1 : 1 + n / 4;
     const char *nearest = NULL;
     for (; *words; words++) {
         size_t d = distance(text, *words);
@@ -127,6 +127,14 @@ const char *text_nearest(const char *text, const char *const *words)
             break;
     }
     return nearest;
+}
+
+char *text_did_you_mean(char out[TEXT_NEAR_MAX], const char *text, const char *const *words)
+{
+    const char *near = text_nearest(text, words);
+    snprintf(out, TEXT_NEAR_MAX, "%s%s%s", near ? "; did you mean '" : "", near ? near : "",
+             near ? "'?" : "");
+    return out;
 }
 
 bool text_is_utf8(const void *bytes, size_t n)

@@ -40,6 +40,9 @@ void text_escape_terminal(struct buf *out, const char *text, size_t n, bool keep
 
 /* The word of words[] (NULL-terminated) that is nearest to text, or NULL where none is near. */
 const char *text_nearest(const char *text, const char *const *words);
+#define TEXT_NEAR_MAX 128
+/* "; did you mean 'WORD'?", or "" where none is near. Returns out. */
+char *text_did_you_mean(char out[TEXT_NEAR_MAX], const char *text, const char *const *words);
 
 bool text_is_utf8(const void *bytes, size_t n);
 /* RFC 8259, nothing else: numbers of any size, any depth up to 1000, valid UTF-8. NULL: legal;

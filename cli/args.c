@@ -27,6 +27,18 @@ bool args_word(const char *words, size_t n, char *out, size_t room)
     return true;
 }
 
+char *args_near(char out[TEXT_NEAR_MAX], const char *text, const char *words)
+{
+    char texts[NEAR_MAX][32];
+    const char *list[NEAR_MAX + 1];
+    size_t n = 0;
+
+    for (; n < NEAR_MAX && args_word(words, n, texts[n], sizeof texts[n]); n++)
+        list[n] = texts[n];
+    list[n] = NULL;
+    return text_did_you_mean(out, text, list);
+}
+
 static void suggest(struct buf *why, const char *near, const char *before)
 {
     if (near != NULL)

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "base/text.h"
 #include "cli/commands.h"
 
 struct args_given {
@@ -28,5 +29,7 @@ void args_fini(struct args *a);
 
 /* The n-th word of "dlq list" into out; false: there are fewer. */
 bool args_word(const char *words, size_t n, char *out, size_t room);
+/* text_did_you_mean() of such words. */
+char *args_near(char out[TEXT_NEAR_MAX], const char *text, const char *words);
 
 #endif

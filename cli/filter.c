@@ -22,8 +22,11 @@ static int filter_bad(struct cli *cli, enum flag_id flag, const char *why)
 
 static int filter_word(struct cli *cli, enum flag_id flag)
 {
-    return out_fail(cli, CLI_USAGE, "usage", "--%s %s: not one of %s", flags_table[flag].name,
-                    cli_flag(cli, flag), flags_table[flag].words);
+    char near[TEXT_NEAR_MAX];
+
+    return out_fail(cli, CLI_USAGE, "usage", "--%s %s: not one of %s%s", flags_table[flag].name,
+                    cli_flag(cli, flag), flags_table[flag].words,
+                    args_near(near, cli_flag(cli, flag), flags_table[flag].words));
 }
 
 static void filter_text(struct filter_flags *f, const char *member, const char *value)

@@ -30,11 +30,10 @@ static int word_read(const struct cli *cli, enum flag_id flag, const char *text,
             return 0;
         }
     }
-    const char *near = text_nearest(text, words);
+    char near[TEXT_NEAR_MAX];
 
-    return out_fail(cli, CLI_USAGE, "usage", "--%s %s: not one of %s%s%s%s", flags_table[flag].name,
-                    text, flags_table[flag].words, near ? "; did you mean '" : "", near ? near : "",
-                    near ? "'?" : "");
+    return out_fail(cli, CLI_USAGE, "usage", "--%s %s: not one of %s%s", flags_table[flag].name,
+                    text, flags_table[flag].words, text_did_you_mean(near, text, words));
 }
 
 /* -o, --json and -q say the same thing: the last of them holds. */

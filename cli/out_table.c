@@ -51,7 +51,7 @@ static const struct out_column *column_find(const struct out_column *columns, co
 static void column_unknown(const struct cli *cli, const struct out_column *columns,
                            const char *name)
 {
-    char keys[COLUMNS_MAX][64], wanted[64];
+    char keys[COLUMNS_MAX][64], wanted[64], near[TEXT_NEAR_MAX];
     const char *list[COLUMNS_MAX + 1];
     struct buf all;
     size_t n = 0;
@@ -64,11 +64,8 @@ static void column_unknown(const struct cli *cli, const struct out_column *colum
     }
     list[n] = NULL;
     column_key(wanted, name);
-    const char *near = text_nearest(wanted, list);
-
-    *cli->refused = out_fail(cli, CLI_USAGE, "usage", "no column '%s'; there are %s%s%s%s", name,
-                             all.data ? all.data : "none", near ? "; did you mean '" : "",
-                             near ? near : "", near ? "'?" : "");
+    *cli->refused = out_fail(cli, CLI_USAGE, "usage", "no column '%s'; there are %s%s", name,
+                             all.data ? all.data : "none", text_did_you_mean(near, wanted, list));
     buf_fini(&all);
 }
 

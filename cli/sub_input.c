@@ -243,12 +243,12 @@ static int key_unknown(struct cli *cli, const char *key)
             names[n++] = flags_table[inputs[i].flag].name;
     }
     names[n] = NULL;
-    const char *near = text_nearest(key, names);
+    char near[TEXT_NEAR_MAX];
 
     return out_fail(cli, CLI_USAGE, "usage",
-                    "unknown key '%s'%s%s%s: url, events, name, profile, retry, rate, concurrency, "
+                    "unknown key '%s'%s: url, events, name, profile, retry, rate, concurrency, "
                     "timeout, ordering, on-dead, header-file, bearer-file",
-                    key, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+                    key, text_did_you_mean(near, key, names));
 }
 
 int sub_input_word(struct cli *cli, const char *word, json_t *body)

@@ -136,8 +136,11 @@ static enum err_code read_level(struct api_call *c, enum log_level *out)
             return OK;
         }
     }
+    static const char *const words[] = {"debug", "info", "warn", "error", NULL};
+    char near[TEXT_NEAR_MAX];
     return api_refuse(c, 422, "invalid_member", "level",
-                      "level: '%.32s' is not debug, info, warn or error", level ? level : "");
+                      "level: '%.32s' is not debug, info, warn or error%s", level ? level : "",
+                      level ? text_did_you_mean(near, level, words) : "");
 }
 
 enum err_code h_log_set(struct api_call *c)

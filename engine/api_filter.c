@@ -66,7 +66,8 @@ static enum err_code read_subs(struct filter_reading *r)
         enum err_code rc = r->b->ops->sub_get(r->b, ref, r->a, &s, r->err);
         r->target = "subscription";
         if (rc == ERR_NOT_FOUND)
-            return fail(r->err, rc, "no subscription '%.80s'", ref);
+            return fail(r->err, rc, "no subscription '%.80s'%s", ref,
+                        api_near_sub(r->b, ref, r->a));
         if (rc != OK)
             return rc;
         nums[i] = s.num;
@@ -222,15 +223,14 @@ static const char *const STATE_WORDS[] = {"pending",   "in_flight", "retrying", 
 static enum err_code bad_word(struct filter_reading *r, const char *name, const char *word,
                               const char *const *words)
 {
-    const char *near = text_nearest(word, words);
+    char near[TEXT_NEAR_MAX];
     struct buf all;
     buf_init(&all, 1024);
     for (size_t i = 0; words[i]; i++)
         buf_addf(&all, "%s%s", i ? ", " : "", words[i]);
     r->target = name;
-    enum err_code rc = fail(r->err, ERR_INVALID, "%s: '%.40s' is not one of %s%s%s%s", name, word,
-                            all.data ? all.data : "", near ? "; did you mean '" : "",
-                            near ? near : "", near ? "'?" : "");
+    enum err_code rc = fail(r->err, ERR_INVALID, "%s: '%.40s' is not one of %s%s", name, word,
+                            all.data ? all.data : "", text_did_you_mean(near, word, words));
     buf_fini(&all);
     return rc;
 }
@@ -339,10 +339,10 @@ static enum err_code read_members(struct filter_reading *r)
         while (MEMBERS[i] && strcmp(MEMBERS[i], key) != 0)
             i++;
         if (!MEMBERS[i]) {
-            const char *near = text_nearest(key, MEMBERS);
+            char near[TEXT_NEAR_MAX];
             r->target = "filter";
-            return fail(r->err, ERR_INVALID, "unknown filter '%.64s'%s%s%s", key,
-                        near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+            return fail(r->err, ERR_INVALID, "unknown filter '%.64s'%s", key,
+                        text_did_you_mean(near, key, MEMBERS));
         }
         if (i < NARROWING_N && !json_is_null(json_object_iter_value(it)))
             r->out->narrows = true;

@@ -159,6 +159,10 @@ bool letter_contains(const struct dead_letter *l, const char *text); /* text NUL
 /* ---- api_dead.c: of the {…} of the path, a delivery's id or an event's that has one letter ---- */
 enum err_code letter_of_ref(struct api_call *c, struct dead_letter *l); /* its refusals are said */
 
+/* ---- api_near.c: "; did you mean 'acme'?" in the arena, or "" ---- */
+const char *api_near_sub(struct backend *b, const char *ref, struct arena *a);
+const char *api_near_partner(struct backend *b, const char *ref, struct arena *a);
+
 /* ---- api_scan.c ---- */
 struct scanned {
     const char *data, *attributes; /* NULL: no such member */

@@ -6,6 +6,7 @@
 
 #include "base/id.h"
 #include "base/url.h"
+#include "base/text.h"
 #include "engine/api_impl.h"
 #include "policy/profile.h"
 #include "policy/sign.h"
@@ -117,6 +118,7 @@ static enum err_code read_name(struct api_call *c, struct subscription *s)
 static enum err_code read_profile(struct api_call *c, struct subscription *s)
 {
     const char *profile = NULL, *retry = NULL;
+    char near[TEXT_NEAR_MAX];
     enum err_code rc = api_member_text(c, "profile", &profile);
     if (rc == OK)
         rc = api_member_text(c, "retry", &retry);
@@ -127,12 +129,18 @@ static enum err_code read_profile(struct api_call *c, struct subscription *s)
         size_t at = 0;
         for (const char *const *p = profile_names(); *p && at < sizeof names; p++)
             at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "", *p);
-        return api_refuse(c, 422, "invalid_member", "profile", "profile: '%.64s' is not one of %s",
-                          profile, names);
+        return api_refuse(c, 422, "invalid_member", "profile",
+                          "profile: '%.64s' is not one of %s%s", profile, names,
+                          text_did_you_mean(near, profile, profile_names()));
     }
-    if (retry && !conf_retry(c->api->conf, retry))
+    if (retry && !conf_retry(c->api->conf, retry)) {
+        const char *names[CONF_POLICIES_MAX + 1] = {NULL};
+        for (size_t i = 0; i < c->api->conf->retry_n; i++)
+            names[i] = c->api->conf->retry[i].name;
         return api_refuse(c, 422, "invalid_member", "retry",
-                          "retry: no policy '%.64s' under retry in webhookd.conf", retry);
+                          "retry: no policy '%.64s' under retry in webhookd.conf%s", retry,
+                          text_did_you_mean(near, retry, names));
+    }
     if (profile)
         s->profile = profile;
     if (json_object_get(c->body, "retry"))
@@ -176,9 +184,11 @@ static enum err_code read_word(struct api_call *c, const char *name, const char 
     enum err_code rc = api_member_text(c, name, &word);
     if (rc != OK || !word)
         return rc;
+    const char *const both[] = {no, yes, NULL};
+    char near[TEXT_NEAR_MAX];
     if (strcmp(word, no) != 0 && strcmp(word, yes) != 0)
-        return api_refuse(c, 422, "invalid_member", name, "%s: '%.64s' is not %s or %s", name, word,
-                          no, yes);
+        return api_refuse(c, 422, "invalid_member", name, "%s: '%.64s' is not %s or %s%s", name,
+                          word, no, yes, text_did_you_mean(near, word, both));
     *out = !strcmp(word, yes);
     return OK;
 }

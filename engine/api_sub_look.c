@@ -2,6 +2,7 @@
  * secrets' ages are shown, their values never. */
 #include <string.h>
 
+#include "base/text.h"
 #include "engine/api_stats.h"
 #include "policy/profile.h"
 
@@ -78,18 +79,22 @@ static enum err_code list_sub(struct api_call *c, const struct subscription *s, 
 
 static enum err_code filters_read(struct api_call *c, struct look *l)
 {
+    static const char *const STATES[] = {"active", "paused", "disabled", "failing", NULL};
     const char *partner = json_string_value(json_object_get(c->query, "partner"));
+    char near[TEXT_NEAR_MAX];
     struct partner p;
     l->state = json_string_value(json_object_get(c->query, "state"));
     if (l->state && strcmp(l->state, "active") && strcmp(l->state, "paused") &&
         strcmp(l->state, "disabled") && strcmp(l->state, "failing"))
         return api_refuse(c, 422, "invalid_parameter", "state",
-                          "state: active, paused, disabled or failing, not %.40s", l->state);
+                          "state: '%.40s' is not one of active, paused, disabled, failing%s",
+                          l->state, text_did_you_mean(near, l->state, STATES));
     if (!partner)
         return OK;
     enum err_code rc = c->ops->partner_get(c->b, partner, c->mem, &p, c->err);
     if (rc == ERR_NOT_FOUND)
-        return api_refuse(c, 404, "not_found", "partner", "no partner '%.80s'", partner);
+        return api_refuse(c, 404, "not_found", "partner", "no partner '%.80s'%s", partner,
+                          api_near_partner(c->b, partner, c->mem));
     l->partner = rc == OK ? p.num : 0;
     return rc;
 }

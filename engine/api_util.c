@@ -112,9 +112,9 @@ enum err_code api_members(struct api_call *c, const json_t *object, const char *
             known = known || !strcmp(names[i], key);
         if (known)
             continue;
-        const char *near = text_nearest(key, names);
-        return api_refuse(c, 422, "unknown_member", key, "%.64s: unknown member%s%s%s", key,
-                          near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        char near[TEXT_NEAR_MAX];
+        return api_refuse(c, 422, "unknown_member", key, "%.64s: unknown member%s", key,
+                          text_did_you_mean(near, key, names));
     }
     return OK;
 }

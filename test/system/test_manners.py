@@ -164,6 +164,31 @@ class Manners(unittest.TestCase):
         d.ctl("sub", "delete", "verbose", "--yes")
 
 
+class Near(unittest.TestCase):
+    def test_what_was_nearly_meant(self):
+        """Nouns, verbs, flags, words of closed lists, names: by the daemon and without one."""
+        rows = (("dql list", "dlq"), ("dlq sumary", "dlq summary"), ("outbox rejects lst", "outbox rejects list"), ("dlq list --limt 3", "--limit"),
+                ("dlq list --cause gon", "gone"), ("dlq list --outcome timeot", "timeout"), ("delivery list --state retring", "retrying"),
+                ("sub list --state pausd", "paused"), ("sub show acme-setle", "acme-settle"), ("sub pause acme-setle", "acme-settle"),
+                ("dlq list -s acme-setle", "acme-settle"), ("stats -s acme-setle", "acme-settle"), ("dlq replay -s acmesettle --dry-run", "acme-settle"),
+                ("sub add --url https://x.example/ --events a --profile bonx", "bondx"), ("help flgas", "flags"), ("-o jsno dlq list", "json"),
+                ("sub add --url https://x.example/ --events a --ordering kye", "key"), ("dlq list --columns cuase", "cause"),
+                ("sub add --url https://x.example/ --events a --retry defalt", "default"), ("sub list --partner defalt", "default"),
+                ("sub add --url https://x.example/ --events a --partner defalt", "default"))
+        with Daemon() as d, Receiver() as r:
+            d.subscribe(r.url, "--name", "acme-settle")
+            for daemon in (True, False):
+                for line, near in rows:
+                    if line.startswith("stats") and not daemon:
+                        continue
+                    done = d.ctl(*line.split(), check=None, raw=True)
+                    self.assertIn(done.returncode, (4, 64), line)
+                    self.assertRegex(done.stderr, f"did you mean '{near}'|or the topic '{near}'", line)
+                if daemon:
+                    self.assertEqual(d.stop(), 0)
+            self.assertNotIn("did you mean", d.ctl("sub", "show", "nobody-at-all", check=4, raw=True).stderr)
+
+
 class Hung(unittest.TestCase):
     def test_a_daemon_that_does_not_answer(self):
         with Daemon(start=False) as d:

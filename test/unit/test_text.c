@@ -268,6 +268,7 @@ static void near_words(void **state)
         {"conect_timeot", "connect_timeout"},
         {"lsit", "list"},
         {"shwo", "show"},
+        {"shxx", NULL},
         {"list", "list"},
         {"elephant", NULL},
         {"", NULL},
