@@ -11,6 +11,38 @@
 
 static const char path[] = "/api/v1/dead-letters";
 
+/* One query to its end: with --contains the count comes page by page. */
+static int count_query(struct cli *cli, const struct filter_flags *f, const struct buf *base,
+                       int64_t *count, int64_t *bytes, int64_t *as_of_ms)
+{
+    char cursor[128] = "";
+    int rc = 0;
+
+    do {
+        struct answer a;
+        struct buf query;
+
+        buf_init(&query, (size_t)256 << 10);
+        if (base->len > 0)
+            buf_add(&query, base->data, base->len);
+        if (cursor[0])
+            client_query(&query, "cursor", cursor);
+        rc = client_call(cli, "GET", "/api/v1/dead-letters/count", query.data, NULL, &a);
+        buf_fini(&query);
+        if (rc != 0)
+            break;
+        filter_answered(f, a.json);
+        if (*as_of_ms == 0 && out_string(a.json, "as_of") != NULL)
+            (void)text_parse_time(out_string(a.json, "as_of"), as_of_ms);
+        *count += out_integer(a.json, "count");
+        *bytes += out_integer(a.json, "payload_bytes");
+        text_copy(cursor, sizeof cursor,
+                  out_string(a.json, "next_cursor") ? out_string(a.json, "next_cursor") : "");
+        answer_fini(&a);
+    } while (cursor[0]);
+    return rc;
+}
+
 /* as_of: when the first of the counts was taken. */
 static int count_as_of(struct cli *cli, const struct filter_flags *f, int64_t *count,
                        int64_t *bytes, int64_t *as_of_ms)
@@ -21,23 +53,13 @@ static int count_as_of(struct cli *cli, const struct filter_flags *f, int64_t *c
 
     *count = *bytes = *as_of_ms = 0;
     while (rc == 0 && more) {
-        struct answer a;
         struct buf query;
 
         buf_init(&query, (size_t)256 << 10);
         more = filter_query(f, &from, &query);
         if (more)
-            rc = client_call(cli, "GET", "/api/v1/dead-letters/count", query.data, NULL, &a);
+            rc = count_query(cli, f, &query, count, bytes, as_of_ms);
         buf_fini(&query);
-        if (more && rc == 0) {
-            const char *as_of = out_string(a.json, "as_of");
-
-            if (*as_of_ms == 0 && as_of != NULL)
-                (void)text_parse_time(as_of, as_of_ms);
-            *count += out_integer(a.json, "count");
-            *bytes += out_integer(a.json, "payload_bytes");
-            answer_fini(&a);
-        }
     }
     return rc;
 }
@@ -92,9 +114,14 @@ int cmd_dlq_list(struct cli *cli)
         rc = filter_limit(cli, 50, &l.limit);
     if (rc == 0)
         rc = list_print(cli, &l, &shown, &more);
-    if (rc == 0 && more && cli->format == OUT_TABLE && dlq_count(cli, &f, &count, &bytes) == 0)
-        out_note("%zu of %lld shown; --limit for more, --all for the rest", shown,
+    if (rc == 0 && more && f.contains && cli->format == OUT_TABLE)
+        out_note("%zu shown, there may be more; --limit N for more, --all for the rest", shown);
+    else if (rc == 0 && more && cli->format == OUT_TABLE &&
+             dlq_count(cli, &f, &count, &bytes) == 0 && count > (int64_t)shown)
+        out_note("%zu of %lld shown; --limit N for more, --all for the rest", shown,
                  (long long)count);
+    if (rc == 0)
+        rc = filter_unmatched(&f, "dead letter");
     filter_flags_fini(&f);
     return rc;
 }
@@ -109,6 +136,8 @@ int cmd_dlq_count(struct cli *cli)
         rc = dlq_count(cli, &f, &count, &bytes);
     if (rc == 0)
         printf(out_is_json(cli) ? "{\"count\":%lld}\n" : "%lld\n", (long long)count);
+    if (rc == 0)
+        rc = filter_unmatched(&f, "dead letter");
     filter_flags_fini(&f);
     return rc;
 }

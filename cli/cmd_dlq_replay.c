@@ -31,17 +31,10 @@ static json_t *replay_body(struct cli *cli, const struct filter_flags *f, double
 /* --limit N: the set is the first N of the list, by their ids. */
 static int replay_limit(struct cli *cli, struct filter_flags *f)
 {
-    json_t *ids;
     size_t limit;
     int rc = filter_limit(cli, SIZE_MAX, &limit);
 
-    if (rc != 0 || limit == SIZE_MAX)
-        return rc;
-    ids = json_array();
-    rc = list_ids(cli, "/api/v1/dead-letters", f, limit, ids);
-    json_object_clear(f->json);
-    json_object_set_new(f->json, "id", ids);
-    return rc;
+    return rc != 0 || limit == SIZE_MAX ? rc : filter_to_ids(cli, f, limit);
 }
 
 /* " at 20/s (about 2 s)", or nothing. */
@@ -61,8 +54,6 @@ static int preview_print(struct cli *cli, struct filter_flags *f, FILE *to, cons
 {
     char size[32];
     int64_t count = out_integer(a, "count"), excluded = out_integer(a, "excluded");
-    size_t limit;
-    int rc = filter_limit(cli, SIZE_MAX, &limit);
 
     text_size(size, sizeof size, out_integer(a, "payload_bytes"));
     fprintf(to,
@@ -74,7 +65,7 @@ static int preview_print(struct cli *cli, struct filter_flags *f, FILE *to, cons
                 "Left out: %lld (subscription deleted, or event expired: --ignore-expiry sends "
                 "the latter)\n",
                 (long long)excluded);
-    return rc == 0 && count + excluded > 0 ? dlq_targets_print(cli, f, limit, to) : rc;
+    return count + excluded > 0 ? dlq_targets_print(cli, f, to) : 0;
 }
 
 /* What stands in the way of a job; *count is the preview's. 0, or an exit code. */

@@ -1,69 +1,123 @@
-/* cli/cmd_dlq_summary.c: dead letters in groups, counted here over the list: dlq summary, and whom
- * a replay would reach. */
+/* cli/cmd_dlq_summary.c: dead letters in groups, as the store counts them: dlq summary, the first
+ * screen of whoever is called at night, with the commands to type next; and whom a replay would
+ * reach.
+ *
+ * Where one query is not enough (many ids, --contains, which answers page by page), the groups of
+ * the answers are added up here. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/text.h"
 #include "cli/client.h"
 #include "cli/cmd_dlq.h"
-#include "cli/list.h"
 #include "cli/out.h"
+#include "cli/shell.h"
 
-/* A preview looks at so many letters, so that it is there at once however many there are. */
-#define PREVIEW_MAX 10000
+#define NEXT_SHOWN 3
 
 struct summary {
-    json_t *groups; /* key -> row */
-    bool by_cause;  /* else by subscription alone */
-    int64_t total;
+    const char *by;  /* of the query; NULL: the standard */
+    json_t *groups;  /* key -> row */
+    json_t *by_list; /* as answered */
+    int64_t total, payload_bytes;
 };
 
-static void later(json_t *row, const char *member, const char *time, bool wanted_later)
+/* ---- asked and added up ---- */
+static void time_merge(json_t *row, const json_t *item, const char *member, int wanted)
 {
-    const char *now = out_string(row, member);
+    const char *old = out_string(row, member), *fresh = out_string(item, member);
 
     /* RFC 3339 UTC of one form: the order of the bytes is the order in time */
-    if (time != NULL && (now == NULL || (strcmp(time, now) > 0) == wanted_later))
-        json_object_set_new(row, member, json_string(time));
+    if (fresh != NULL && (old == NULL || strcmp(fresh, old) * wanted > 0)) {
+        json_object_set(row, member, json_object_get(item, member));
+        if (wanted > 0)
+            json_object_set(row, "example", json_object_get(item, "example"));
+    }
 }
 
-static json_t *group_of(struct summary *s, const json_t *item)
+static void group_merge(struct summary *s, json_t *item)
 {
-    static const char *const copied[] = {"subscription", "subscription_id", "cause", "last_status",
-                                         "last_outcome"};
-    const char *id = out_string(item, "subscription_id"), *cause = out_string(item, "cause");
-    const char *outcome = out_string(item, "last_outcome");
-    char key[256];
+    static const char *const told_by[] = {"subscription_id", "cause", "last_status", "last_outcome",
+                                          "type"};
+    static const char *const summed[] = {"count", "payload_bytes", "expired"};
+    char *key;
+    json_t *key_of = json_array();
 
-    if (s->by_cause)
-        snprintf(key, sizeof key, "%s\n%s\n%s\n%lld", id ? id : "-", cause ? cause : "-",
-                 outcome ? outcome : "-", (long long)out_integer(item, "last_status"));
-    else
-        snprintf(key, sizeof key, "%s", id ? id : "-");
-    json_t *row = json_object_get(s->groups, key);
+    for (size_t i = 0; i < sizeof told_by / sizeof *told_by; i++)
+        json_array_append(key_of, json_object_get(item, told_by[i]));
+    key = json_dumps(key_of, JSON_COMPACT);
+    json_decref(key_of);
+    json_t *row = key ? json_object_get(s->groups, key) : NULL;
 
-    if (row != NULL)
-        return row;
-    row = json_object();
-    for (size_t i = 0; i < (s->by_cause ? sizeof copied / sizeof *copied : 2); i++)
-        json_object_set(row, copied[i], json_object_get(item, copied[i]));
-    json_object_set_new(row, "count", json_integer(0));
-    json_object_set_new(s->groups, key, row);
-    return row;
+    if (row == NULL && key != NULL) {
+        json_object_set(s->groups, key, item);
+    } else if (row != NULL) {
+        for (size_t i = 0; i < sizeof summed / sizeof *summed; i++)
+            json_object_set_new(
+                row, summed[i],
+                json_integer(out_integer(row, summed[i]) + out_integer(item, summed[i])));
+        time_merge(row, item, "first_died_at", -1);
+        time_merge(row, item, "last_died_at", 1);
+    }
+    free(key);
 }
 
-static bool summary_item(void *arg, const json_t *item)
+/* One query to its end. base: everything but the cursor. */
+static int summary_query(struct cli *cli, struct summary *s, const struct filter_flags *f,
+                         const struct buf *base)
 {
-    struct summary *s = arg;
-    json_t *row = group_of(s, item);
+    char cursor[128] = "";
+    int rc = 0;
 
-    json_object_set_new(row, "count", json_integer(out_integer(row, "count") + 1));
-    later(row, "first_died_at", out_string(item, "died_at"), false);
-    later(row, "last_died_at", out_string(item, "died_at"), true);
-    /* the newest of the group, for whoever wants to see one */
-    json_object_set(row, "example", json_object_get(item, "id"));
-    s->total++;
-    return true;
+    do {
+        struct answer a;
+        struct buf query;
+        json_t *item;
+        size_t i;
+
+        buf_init(&query, (size_t)256 << 10);
+        if (base->len > 0)
+            buf_add(&query, base->data, base->len);
+        if (s->by != NULL)
+            client_query(&query, "by", s->by);
+        if (cursor[0])
+            client_query(&query, "cursor", cursor);
+        rc = client_call(cli, "GET", "/api/v1/dead-letters/summary", query.data, NULL, &a);
+        buf_fini(&query);
+        if (rc != 0)
+            break;
+        filter_answered(f, a.json);
+        s->total += out_integer(a.json, "total");
+        s->payload_bytes += out_integer(a.json, "payload_bytes");
+        if (s->by_list == NULL)
+            s->by_list = json_incref(json_object_get(a.json, "by"));
+        json_array_foreach(json_object_get(a.json, "items"), i, item) group_merge(s, item);
+        text_copy(cursor, sizeof cursor,
+                  out_string(a.json, "next_cursor") ? out_string(a.json, "next_cursor") : "");
+        answer_fini(&a);
+    } while (cursor[0]);
+    return rc;
+}
+
+static int summary_ask(struct cli *cli, struct summary *s, const struct filter_flags *f)
+{
+    size_t from = 0;
+    bool more = true;
+    int rc = 0;
+
+    while (rc == 0 && more) {
+        struct buf query;
+
+        buf_init(&query, (size_t)256 << 10);
+        more = filter_query(f, &from, &query);
+        if (more)
+            rc = summary_query(cli, s, f, &query);
+        buf_fini(&query);
+    }
+    return rc;
 }
 
 static int by_count(const void *a, const void *b)
@@ -74,8 +128,8 @@ static int by_count(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* The groups as an array, the largest first. */
-static json_t *summary_sorted(const struct summary *s)
+/* The groups as an array, the largest first, limit of them. */
+static json_t *summary_rows(const struct summary *s, size_t limit)
 {
     size_t n = json_object_size(s->groups), i = 0;
     json_t **rows = calloc(n + 1, sizeof *rows);
@@ -86,90 +140,278 @@ static json_t *summary_sorted(const struct summary *s)
         return out;
     json_object_foreach(s->groups, key, row) rows[i++] = row;
     qsort(rows, n, sizeof *rows, by_count);
-    for (i = 0; i < n; i++)
+    for (i = 0; i < n && i < limit; i++)
         json_array_append(out, rows[i]);
     free(rows);
     return out;
 }
 
-/* What each subscription is doing now; one that is gone has no state. */
-static bool subscription_item(void *arg, const json_t *item)
+static void summary_fini(struct summary *s)
 {
-    const char *id = out_string(item, "id");
-
-    if (id != NULL)
-        json_object_set(arg, id, (json_t *)(uintptr_t)item);
-    return true;
+    json_decref(s->groups);
+    json_decref(s->by_list);
 }
 
-/* The letters that match, grouped and sorted, with the state of their subscriptions. *rows: free
- * with json_decref() in every case. */
-static int summary_make(struct cli *cli, const struct filter_flags *f, struct summary *s,
-                        size_t most, json_t **rows)
+/* ---- what a subscription is doing now ---- */
+enum now { NOW_UNKNOWN, NOW_DELETED, NOW_PAUSED, NOW_DISABLED, NOW_FAILING, NOW_FINE };
+
+static enum now now_of(const json_t *now)
 {
-    json_t *subs = json_object(), *row;
-    char cursor[128];
-    size_t i;
-    int rc = list_walk(cli, "/api/v1/dead-letters", f, most, cursor, summary_item, s);
+    const char *state = out_string(now, "state");
 
-    *rows = NULL;
-    if (rc == 0 && s->total > 0)
-        rc = list_walk(cli, "/api/v1/subscriptions", NULL, SIZE_MAX, cursor, subscription_item,
-                       subs);
-    if (rc == 0)
-        *rows = summary_sorted(s);
-    json_array_foreach(*rows, i, row)
-    {
-        const char *id = out_string(row, "subscription_id");
-        json_t *sub = id ? json_object_get(subs, id) : NULL;
-        json_t *state = sub ? json_object_get(sub, "state") : NULL;
-        json_t *url = sub ? json_object_get(sub, "url") : NULL;
+    if (state == NULL)
+        return NOW_UNKNOWN;
+    if (strcmp(state, "deleted") == 0)
+        return NOW_DELETED;
+    if (strcmp(state, "paused") == 0)
+        return NOW_PAUSED;
+    if (strcmp(state, "disabled") == 0)
+        return NOW_DISABLED;
+    return out_string(now, "failing_since") || out_string(now, "broken_since") ? NOW_FAILING
+                                                                               : NOW_FINE;
+}
 
-        json_object_set_new(row, "subscription_state", state ? json_incref(state) : json_null());
-        if (!s->by_cause)
-            json_object_set_new(row, "url", url ? json_incref(url) : json_null());
+/* "12m" on a terminal, else the time itself. */
+static const char *span(const struct cli *cli, const char *time, char out[32])
+{
+    int64_t ms;
+
+    if (!cli->out_tty || cli->times != OUT_TIMES_AUTO || !text_parse_time(time, &ms))
+        return text_copy(out, 32, time);
+    text_ago(out, 32, clock_wall_ms() - ms);
+    return out;
+}
+
+static void now_text(const struct cli *cli, const json_t *now, struct buf *out)
+{
+    const char *cause = out_string(now, "state_cause"), *since = out_string(now, "state_since");
+    const char *good = out_string(now, "last_success_at"), *bad = out_string(now, "failing_since");
+    char text[32];
+
+    if (bad == NULL)
+        bad = out_string(now, "broken_since");
+    switch (now_of(now)) {
+    case NOW_UNKNOWN:
+        buf_adds(out, "unknown here");
+        break;
+    case NOW_DELETED:
+        buf_adds(out, "deleted");
+        break;
+    case NOW_PAUSED:
+        buf_addf(out, "paused %s", since ? span(cli, since, text) : "");
+        break;
+    case NOW_DISABLED:
+        buf_addf(out, "disabled (%s)", cause ? cause : "operator");
+        break;
+    case NOW_FAILING:
+        buf_addf(out, "FAILING %s", bad ? span(cli, bad, text) : "");
+        break;
+    case NOW_FINE:
+        if (good != NULL)
+            buf_addf(out, "healthy (last 2xx %s%s)", span(cli, good, text),
+                     strlen(good) == strlen(text) ? "" : " ago");
+        else
+            buf_adds(out, "active");
+        break;
     }
-    json_decref(subs);
-    return rc;
 }
 
-/* The largest group that can be replayed: its subscription is there. */
-static const char *next_name(const json_t *rows)
+/* ---- the screen ---- */
+/* "oldest 2h 14m (21 Nov 05:19)" */
+static void oldest_text(const struct cli *cli, const json_t *rows, struct buf *out)
 {
+    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    const char *first = NULL;
+    char text[TEXT_TIME_MAX], ago[32];
     size_t i;
+    int64_t ms;
     json_t *row;
 
     json_array_foreach(rows, i, row)
     {
-        if (out_string(row, "subscription_state") != NULL)
-            return out_string(row, "subscription");
+        const char *time = out_string(row, "first_died_at");
+
+        if (time != NULL && (first == NULL || strcmp(time, first) < 0))
+            first = time;
     }
-    return NULL;
+    if (first == NULL || !text_parse_time(first, &ms))
+        return;
+    if (!cli->out_tty || cli->times == OUT_TIMES_UTC) {
+        buf_addf(out, ", oldest %s", first);
+        return;
+    }
+    text_time_local(text, ms);
+    text_ago(ago, sizeof ago, clock_wall_ms() - ms);
+    long month = strtol(text + strlen("2026-"), NULL, 10);
+
+    buf_addf(out, ", oldest %s (%.2s %s %.5s)", ago, text + strlen("2026-11-"),
+             months[month >= 1 && month <= 12 ? month - 1 : 0], text + strlen("2026-11-21T"));
 }
 
-static void summary_print(struct cli *cli, const struct summary *s, const json_t *rows)
+static bool grouped_by(const struct summary *s, const char *what)
 {
-    static const struct out_column columns[] = {
-        {"SUBSCRIPTION", "subscription", OUT_TEXT},
-        {"CAUSE", "cause", OUT_TEXT},
-        {"LAST", "last_status|last_outcome", OUT_TEXT},
-        {"COUNT", "count", OUT_TEXT},
-        {"FIRST DIED", "first_died_at", OUT_TIME},
-        {"LAST DIED", "last_died_at", OUT_TIME},
-        {"SUBSCRIPTION NOW", "subscription_state", OUT_TEXT},
-        OUT_COLUMNS_END};
-    struct out_table *t = out_table_new(cli, columns);
-    const char *example = out_string(json_array_get(rows, 0), "example");
-    const char *name = next_name(rows);
     size_t i;
+    json_t *word;
+
+    json_array_foreach(s->by_list, i, word)
+    {
+        if (strcmp(json_string_value(word), what) == 0)
+            return true;
+    }
+    return false;
+}
+
+static size_t subscriptions_n(const struct summary *s)
+{
+    json_t *seen = json_object(), *row;
+    const char *key;
+
+    json_object_foreach(s->groups, key, row)
+    {
+        const char *id = out_string(row, "subscription_id");
+
+        json_object_set_new(seen, id ? id : "-", json_true());
+    }
+    size_t n = json_object_size(seen);
+
+    json_decref(seen);
+    return n;
+}
+
+static void table_print(struct cli *cli, const struct summary *s, json_t *rows)
+{
+    struct out_column columns[9];
+    size_t n = 0, i;
     json_t *row;
 
-    printf("%lld dead letter%s\n\n", (long long)s->total, s->total == 1 ? "" : "s");
-    json_array_foreach(rows, i, row) out_table_row(t, row);
+    if (grouped_by(s, "subscription"))
+        columns[n++] = (struct out_column){"SUBSCRIPTION", "subscription", OUT_LONG};
+    if (grouped_by(s, "type"))
+        columns[n++] = (struct out_column){"TYPE", "type", OUT_LONG};
+    if (grouped_by(s, "cause"))
+        columns[n++] = (struct out_column){"CAUSE", "cause", OUT_TEXT};
+    if (grouped_by(s, "status"))
+        columns[n++] = (struct out_column){"LAST STATUS", "last_status|last_outcome", OUT_TEXT};
+    columns[n++] = (struct out_column){"COUNT", "count", OUT_TEXT};
+    columns[n++] = (struct out_column){"FIRST", "first_died_at", OUT_TIME};
+    columns[n++] = (struct out_column){"LAST", "last_died_at", OUT_TIME};
+    if (grouped_by(s, "subscription"))
+        columns[n++] = (struct out_column){"SUBSCRIPTION NOW", "now", OUT_STATE};
+    columns[n] = (struct out_column)OUT_COLUMNS_END;
+    struct out_table *t = out_table_new(cli, columns);
+
+    json_array_foreach(rows, i, row)
+    {
+        struct buf now;
+        json_t *shown = json_copy(row);
+
+        buf_init(&now, 256);
+        now_text(cli, json_object_get(row, "subscription_now"), &now);
+        json_object_set_new(shown, "now", json_string(now.data ? now.data : "-"));
+        out_table_row(t, shown);
+        json_decref(shown);
+        buf_fini(&now);
+    }
     out_table_print(t);
+}
+
+/* A line to copy: the first is told apart. */
+struct next {
+    const struct cli *cli;
+    size_t n;
+};
+
+__attribute__((format(printf, 3, 4))) static void next_line(struct next *x, const char *name,
+                                                            const char *fmt, ...)
+{
+    struct buf line, word;
+    char before[64];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(before, sizeof before, fmt, ap);
+    va_end(ap);
+    buf_init(&word, 4096);
+    shell_word(&word, name ? name : "NAME");
+    buf_init(&line, 65536);
+    buf_addf(&line, "%s webhookctl %s %s", x->n++ == 0 ? "Next:" : "     ", before, word.data);
+    if (strncmp(before, "dlq replay", strlen("dlq replay")) == 0) {
+        filter_words(x->cli, FLAG_BIT(FLAG_SUBSCRIPTION), &line);
+        buf_adds(&line, " --dry-run");
+    }
+    out_escaped(line.data, line.len, "");
+    buf_fini(&line);
+    buf_fini(&word);
+}
+
+/* What helps depends on what the subscription is doing now. Where it fails, nobody knows whether it
+ * still does until something is sent: both are offered. Nothing can be sent to one that is gone. */
+static void next_of(struct next *x, const json_t *row)
+{
+    const char *name = out_string(row, "subscription");
+
+    switch (now_of(json_object_get(row, "subscription_now"))) {
+    case NOW_UNKNOWN:
+    case NOW_DELETED:
+        break;
+    case NOW_PAUSED:
+        next_line(x, name, "sub resume");
+        break;
+    case NOW_DISABLED:
+        next_line(x, name, "sub show");
+        break;
+    case NOW_FAILING:
+        next_line(x, name, "attempt list --limit 5 -s");
+        next_line(x, name, "dlq replay -s");
+        break;
+    case NOW_FINE:
+        next_line(x, name, "dlq replay -s");
+        break;
+    }
+}
+
+/* Of the subscriptions with the most letters, each once. */
+static void next_print(const struct cli *cli, const json_t *rows)
+{
+    struct next x = {.cli = cli};
+    json_t *seen = json_object(), *row;
+    size_t i;
+
+    json_array_foreach(rows, i, row)
+    {
+        const char *id = out_string(row, "subscription_id");
+
+        if (json_object_size(seen) == NEXT_SHOWN || json_object_get(seen, id ? id : "-") != NULL)
+            continue;
+        json_object_set_new(seen, id ? id : "-", json_true());
+        next_of(&x, row);
+    }
+    json_decref(seen);
+}
+
+static void summary_print(struct cli *cli, const struct summary *s, json_t *rows)
+{
+    const char *example = out_string(json_array_get(rows, 0), "example");
+    bool by_sub = grouped_by(s, "subscription");
+    size_t subs = by_sub ? subscriptions_n(s) : 0;
+    struct buf head;
+
+    buf_init(&head, 1024);
+    buf_addf(&head, "%lld dead letter%s", (long long)s->total, s->total == 1 ? "" : "s");
+    if (by_sub)
+        buf_addf(&head, " in %zu subscription%s", subs, subs == 1 ? "" : "s");
+    oldest_text(cli, rows, &head);
+    printf("%s\n\n", head.data);
+    buf_fini(&head);
+    table_print(cli, s, rows);
+    if (json_array_size(rows) < json_object_size(s->groups))
+        out_note("%zu of %zu groups shown", json_array_size(rows), json_object_size(s->groups));
     printf("\nWhy:  webhookctl dlq show %s\n", example ? example : "ID");
-    if (name != NULL)
-        printf("Next: webhookctl dlq replay -s %s --dry-run\n", name);
+    if (by_sub)
+        next_print(cli, rows);
+    else
+        puts("Next: webhookctl dlq summary");
 }
 
 static void summary_out(struct cli *cli, const struct summary *s, json_t *rows)
@@ -179,7 +421,9 @@ static void summary_out(struct cli *cli, const struct summary *s, json_t *rows)
 
     if (cli->format == OUT_JSON) {
         json_t *whole =
-            json_pack("{s:I,s:O,s:n}", "total", (json_int_t)s->total, "items", rows, "next_cursor");
+            json_pack("{s:I,s:I,s:i,s:O?,s:O,s:n}", "total", (json_int_t)s->total, "payload_bytes",
+                      (json_int_t)s->payload_bytes, "groups", (int)json_object_size(s->groups),
+                      "by", s->by_list, "items", rows, "next_cursor");
 
         out_json(whole, false);
         json_decref(whole);
@@ -195,27 +439,53 @@ static void summary_out(struct cli *cli, const struct summary *s, json_t *rows)
         else if (cli->format == OUT_ID)
             puts(id ? id : "-");
     }
-    if (s->total == 0)
-        out_note("No dead letters match.");
+}
+
+/* --by a --by b,c as one list. */
+static int by_read(struct cli *cli, struct buf *out)
+{
+    for (size_t i = 0; i < cli->args->given_n; i++) {
+        if (cli->args->given[i].flag == FLAG_BY)
+            buf_addf(out, "%s%s", out->len ? "," : "", cli->args->given[i].value);
+    }
+    return cli_flag(cli, FLAG_BY) != NULL && out->len == 0
+               ? out_fail(cli, CLI_USAGE, "usage",
+                          "--by: one or more of subscription, cause, status, type")
+               : 0;
 }
 
 int cmd_dlq_summary(struct cli *cli)
 {
-    struct summary s = {.groups = json_object(), .by_cause = true};
+    struct summary s = {.groups = json_object()};
     struct filter_flags f;
-    json_t *rows = NULL;
+    struct buf by;
+    size_t limit;
     int rc = filter_flags_read(cli, &f);
 
+    buf_init(&by, 256);
     if (rc == 0)
-        rc = summary_make(cli, &f, &s, SIZE_MAX, &rows);
+        rc = filter_limit(cli, SIZE_MAX, &limit);
     if (rc == 0)
+        rc = by_read(cli, &by);
+    s.by = by.data;
+    if (rc == 0)
+        rc = summary_ask(cli, &s, &f);
+    if (rc == 0) {
+        json_t *rows = summary_rows(&s, limit);
+
         summary_out(cli, &s, rows);
-    json_decref(rows);
-    json_decref(s.groups);
+        json_decref(rows);
+        rc = filter_unmatched(&f, "dead letter");
+        if (rc == 0 && s.total == 0)
+            out_note("No dead letters match.");
+    }
+    buf_fini(&by);
+    summary_fini(&s);
     filter_flags_fini(&f);
     return rc;
 }
 
+/* ---- whom a replay would reach ---- */
 /* Where a replay would wait for somebody. */
 static void target_warn(const json_t *row, FILE *to)
 {
@@ -228,29 +498,28 @@ static void target_warn(const json_t *row, FILE *to)
                 paused ? "resume" : "enable", name);
 }
 
-int dlq_targets_print(struct cli *cli, const struct filter_flags *f, size_t limit, FILE *to)
+int dlq_targets_print(struct cli *cli, const struct filter_flags *f, FILE *to)
 {
     static const struct out_column columns[] = {{"TO", "subscription", OUT_TEXT},
                                                 {"LETTERS", "count", OUT_TEXT},
                                                 {"STATE NOW", "subscription_state", OUT_TEXT},
-                                                {"URL", "url", OUT_LONG},
+                                                {"URL", "subscription_now.url", OUT_LONG},
                                                 OUT_COLUMNS_END};
-    struct summary s = {.groups = json_object()};
-    struct out_table *t;
-    json_t *rows = NULL, *row;
+    struct summary s = {.by = "subscription", .groups = json_object()};
     size_t i;
-    int rc = summary_make(cli, f, &s, limit < PREVIEW_MAX ? limit : PREVIEW_MAX, &rows);
+    json_t *row;
+    int rc = summary_ask(cli, &s, f);
 
     if (rc == 0) {
-        t = out_table_new(cli, columns);
+        json_t *rows = summary_rows(&s, SIZE_MAX);
+        struct out_table *t = out_table_new(cli, columns);
+
         out_table_to(t, to);
         json_array_foreach(rows, i, row) out_table_row(t, row);
         out_table_print(t);
-        if (s.total == PREVIEW_MAX)
-            fprintf(to, "(of the first %d letters)\n", PREVIEW_MAX);
         json_array_foreach(rows, i, row) target_warn(row, to);
+        json_decref(rows);
     }
-    json_decref(rows);
-    json_decref(s.groups);
+    summary_fini(&s);
     return rc;
 }

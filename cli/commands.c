@@ -29,26 +29,30 @@ const struct flag flags_table[FLAGS] = {
     [FLAG_DRY_RUN] = {"dry-run", 'n', NULL, false, NULL, "say what would happen, change nothing"},
     [FLAG_SUBSCRIPTION] = {"subscription", 's', "NAME|ID", true, NULL,
                            "of these subscriptions (repeat it, or separate by commas)"},
-    [FLAG_EVENT] = {"event", 0, "ID", false, NULL, "of this event"},
-    [FLAG_TYPE] = {"type", 0, "TYPE", false, NULL, "event type; as a filter also 'order.*'"},
-    [FLAG_CAUSE] = {"cause", 0, "CAUSE", false,
+    [FLAG_EVENT] = {"event", 0, "ID", true, NULL, "of these events"},
+    [FLAG_TYPE] = {"type", 0, "TYPE", true, NULL, "event type; as a filter also 'order.*'"},
+    [FLAG_CAUSE] = {"cause", 0, "CAUSE", true,
                     "retries_exhausted permanent_failure gone invalid_endpoint endpoint_down "
                     "expired subscription_deleted operator",
                     "cause of death"},
-    [FLAG_STATUS] = {"status", 0, "503|5xx", false, NULL, "status of the last answer"},
+    [FLAG_STATUS] = {"status", 0, "503|5xx", true, NULL, "status of the last answer"},
     [FLAG_OUTCOME] =
-        {"outcome", 0, "OUTCOME", false,
+        {"outcome", 0, "OUTCOME", true,
          "success http_3xx http_4xx http_429 http_5xx timeout dns connect tls reset blocked "
          "internal",
          "outcome of the last attempt"},
     [FLAG_SINCE] = {"since", 0, "T", false, NULL, "not before: 2h, 3d (ago), today, or RFC 3339"},
     [FLAG_UNTIL] = {"until", 0, "T", false, NULL, "before: 2h, 3d (ago), today, or RFC 3339"},
     [FLAG_MIN_ATTEMPTS] = {"min-attempts", 0, "N", false, NULL, "with at least N attempts"},
+    [FLAG_MAX_ATTEMPTS] = {"max-attempts", 0, "N", false, NULL, "with at most N attempts"},
+    [FLAG_CONTAINS] = {"contains", 0, "TEXT", false, NULL,
+                       "with TEXT in the payload, byte for byte (slow: opens each)"},
     [FLAG_IDS_FROM] = {"ids-from", 0, "FILE", false, NULL,
                        "ids from a file, one a line ('-': stdin)"},
     [FLAG_ALL] = {"all", 0, NULL, false, NULL, "all of them; a change without a filter needs it"},
     [FLAG_LIMIT] = {"limit", 0, "N", false, NULL, "at most N (lists: 50 unless --all)"},
-    [FLAG_STATE] = {"state", 0, "STATE", false,
+    [FLAG_ORDER] = {"order", 0, "oldest|newest", false, "oldest newest", "which end comes first"},
+    [FLAG_STATE] = {"state", 0, "STATE", true,
                     "pending in_flight retrying held delivered dead discarded", "in this state"},
     [FLAG_JOB] = {"job", 0, "ID", false, NULL, "that this replay sent again"},
     [FLAG_RATE] = {"rate", 0, "N/s", false, NULL, "at most N a second"},
@@ -66,6 +70,11 @@ const struct flag flags_table[FLAGS] = {
     [FLAG_BODY] = {"body", 0, NULL, false, NULL, "print the payload too"},
     [FLAG_RAW] = {"raw", 0, NULL, false, NULL, "the stored bytes as they are (no terminal)"},
     [FLAG_FOLLOW] = {"follow", 'f', NULL, false, NULL, "go on until every delivery is over"},
+    [FLAG_ATTEMPT] = {"attempt", 0, "N|all", false, NULL, "the answer to that attempt, or to all"},
+    [FLAG_CURL] = {"curl", 0, NULL, false, NULL,
+                   "print a curl command that sends it as it would be sent now"},
+    [FLAG_BY] = {"by", 0, "WHAT[,WHAT]", true, "subscription cause status type",
+                 "group by subscription, cause, status, type"},
     [FLAG_URL] = {"url", 0, "URL", false, NULL, "the partner's endpoint"},
     [FLAG_EVENTS] = {"events", 0, "PATTERN[,PATTERN]", true, NULL,
                      "event types: 'order.executed', 'order.*' or '*'"},
@@ -113,7 +122,7 @@ const struct flag flags_table[FLAGS] = {
 #define F(flag) FLAG_BIT(FLAG_##flag)
 #define FILTERS                                                                                    \
     (F(SUBSCRIPTION) | F(EVENT) | F(TYPE) | F(CAUSE) | F(STATUS) | F(OUTCOME) | F(SINCE) |         \
-     F(UNTIL) | F(MIN_ATTEMPTS) | F(LIMIT) | F(IDS_FROM) | F(ALL))
+     F(UNTIL) | F(MIN_ATTEMPTS) | F(MAX_ATTEMPTS) | F(CONTAINS) | F(LIMIT) | F(IDS_FROM) | F(ALL))
 #define ATTEMPT_FILTERS                                                                            \
     (F(SUBSCRIPTION) | F(EVENT) | F(TYPE) | F(STATUS) | F(OUTCOME) | F(SINCE) | F(UNTIL) |         \
      F(JOB) | F(LIMIT) | F(ALL))
@@ -125,13 +134,14 @@ const struct flag flags_table[FLAGS] = {
 #define WRITES_MANY "0 1 3 4 64 69 70 73 74 75 77 78"
 
 const struct command commands_table[] = {
-    {"dlq summary", FILTERS, IDS, 0, COMMAND_ANY, "dead letters by subscription and cause",
+    {"dlq summary", FILTERS | F(BY), IDS, 0, COMMAND_ANY, "dead letters by subscription and cause",
      "webhookctl dlq summary --since 3h", READS, cmd_dlq_summary},
-    {"dlq list", FILTERS, IDS, 0, COMMAND_ANY, "list dead letters",
+    {"dlq list", FILTERS | F(ORDER), IDS, 0, COMMAND_ANY, "list dead letters",
      "webhookctl dlq list -s acme-settle --status 5xx", READS, cmd_dlq_list},
     {"dlq count", FILTERS, IDS, 0, COMMAND_ANY, "print how many dead letters match",
      "webhookctl dlq count --type 'trade.*'", READS, cmd_dlq_count},
-    {"dlq show", F(BODY), "ID", 1, 1, "request, attempts and last answer of a dead letter",
+    {"dlq show", F(SUBSCRIPTION) | F(BODY) | F(ATTEMPT) | F(CURL) | F(RAW) | F(FORCE), "ID", 1, 1,
+     "request, attempts and last answer of a dead letter",
      "webhookctl dlq show dlv_01N8D3VQ0C4T5 --body", READS, cmd_dlq_show},
     {"dlq replay",
      FILTERS | F(RATE) | F(NOTE) | F(WAIT) | F(DETACH) | F(IGNORE_EXPIRY) | F(DRY_RUN) | F(YES),
@@ -218,11 +228,8 @@ const struct command commands_table[] = {
      "webhookctl event types", READS, cmd_event_types},
     {"event show", F(BODY), "ID", 1, 1, "one event and its deliveries",
      "webhookctl event show T-1042 --body", READS, cmd_event_show},
-    {"delivery list",
-     F(SUBSCRIPTION) | F(EVENT) | F(STATE) | F(JOB) | F(TYPE) | F(SINCE) | F(UNTIL) | F(LIMIT) |
-         F(IDS_FROM) | F(ALL),
-     IDS, 0, COMMAND_ANY, "list deliveries", "webhookctl delivery list --state retrying", READS,
-     cmd_delivery_list},
+    {"delivery list", (FILTERS & ~F(CONTAINS)) | F(STATE) | F(JOB) | F(ORDER), IDS, 0, COMMAND_ANY,
+     "list deliveries", "webhookctl delivery list --state retrying", READS, cmd_delivery_list},
     {"delivery show", 0, "ID", 1, 1, "one delivery and its attempts",
      "webhookctl delivery show dlv_01N8D3VQ0C4T5", READS, cmd_delivery_show},
     {"attempt list", ATTEMPT_FILTERS | F(IDS_FROM), IDS, 0, COMMAND_ANY,

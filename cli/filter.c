@@ -1,39 +1,171 @@
-/* cli/filter.c: the filter flags; see filter.h. */
+/* cli/filter.c: the filter flags; see filter.h. The one place where they are judged: a value that is
+ * not legal is said with its flag, what is legal and the nearest word, before anything is asked. */
 #include "cli/filter.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/text.h"
 #include "cli/client.h"
+#include "cli/ids.h"
+#include "cli/list.h"
 #include "cli/out.h"
-#include "store/model.h"
+#include "cli/shell.h"
 
 #define IDS_FILE_MAX_BYTES ((size_t)16 << 20)
 #define QUERY_IDS_MAX 200 /* the daemon takes a head of 16 KiB */
+#define VALUES_MAX 64     /* of one flag */
+#define RESOLVED_MAX 10000
+#define UNMATCHED_SHOWN 10
+#define FILTER_WORDS                                                                               \
+    (FLAG_BIT(FLAG_SUBSCRIPTION) | FLAG_BIT(FLAG_EVENT) | FLAG_BIT(FLAG_TYPE) |                    \
+     FLAG_BIT(FLAG_CAUSE) | FLAG_BIT(FLAG_STATUS) | FLAG_BIT(FLAG_OUTCOME) |                       \
+     FLAG_BIT(FLAG_SINCE) | FLAG_BIT(FLAG_UNTIL) | FLAG_BIT(FLAG_MIN_ATTEMPTS) |                   \
+     FLAG_BIT(FLAG_MAX_ATTEMPTS) | FLAG_BIT(FLAG_CONTAINS))
+
+/* "--cause" may be said as --cause A --cause B or --cause A,B: any of them. */
+static int filter_bad_value(struct cli *cli, enum flag_id flag, const char *value, const char *why)
+{
+    return out_fail(cli, CLI_USAGE, "usage", "--%s %s: %s", flags_table[flag].name, value, why);
+}
 
 static int filter_bad(struct cli *cli, enum flag_id flag, const char *why)
 {
-    return out_fail(cli, CLI_USAGE, "usage", "--%s %s: %s", flags_table[flag].name,
-                    cli_flag(cli, flag), why);
+    return filter_bad_value(cli, flag, cli_flag(cli, flag), why);
 }
 
-static int filter_word(struct cli *cli, enum flag_id flag)
+/* words: "a b c". */
+static bool is_one_of(const char *words, const char *value)
 {
-    char near[TEXT_NEAR_MAX];
+    char word[32];
+    bool found = false;
 
-    return out_fail(cli, CLI_USAGE, "usage", "--%s %s: not one of %s%s", flags_table[flag].name,
-                    cli_flag(cli, flag), flags_table[flag].words,
-                    args_near(near, cli_flag(cli, flag), flags_table[flag].words));
+    for (size_t n = 0; args_word(words, n, word, sizeof word); n++)
+        found = found || strcmp(word, value) == 0;
+    return found;
+}
+
+static bool is_status(const char *text)
+{
+    return strlen(text) == 3 && text[0] >= '1' && text[0] <= '5' &&
+           (strcmp(text + 1, "xx") == 0 || strspn(text, "0123456789") == 3);
+}
+
+static bool is_pattern(const char *text)
+{
+    char plain[130];
+    size_t n = strlen(text);
+    bool star = n > 2 && strcmp(text + n - 2, ".*") == 0;
+
+    if (n >= sizeof plain)
+        return false;
+    text_copy(plain, n - (star ? 2 : 0) + 1, text);
+    return strcmp(text, "*") == 0 || id_is_type(plain);
+}
+
+static bool is_ref(const char *text)
+{
+    return *text != '\0';
+}
+
+static const struct {
+    enum flag_id flag;
+    const char *member;
+    bool (*legal)(const char *value); /* NULL: the flag's closed list */
+    const char *what;
+} value_flags[] = {
+    {FLAG_SUBSCRIPTION, "subscription", is_ref, "not a name or an id"},
+    {FLAG_EVENT, "event_id", id_is_event_id, "not the id of an event"},
+    {FLAG_TYPE, "type", is_pattern, "not a type like order.executed, 'order.*' or '*'"},
+    {FLAG_CAUSE, "cause", NULL, NULL},
+    {FLAG_STATUS, "status", is_status, "not a status like 503, or a class like 5xx"},
+    {FLAG_OUTCOME, "outcome", NULL, NULL},
+    {FLAG_STATE, "state", NULL, NULL},
+    {FLAG_PARTNER, "partner", is_ref, "not a name or an id"},
+};
+
+static int value_check(struct cli *cli, size_t i, const char *value)
+{
+    enum flag_id flag = value_flags[i].flag;
+    char near[TEXT_NEAR_MAX], why[512];
+
+    if (value_flags[i].legal != NULL)
+        return value_flags[i].legal(value)
+                   ? 0
+                   : filter_bad_value(cli, flag, value, value_flags[i].what);
+    /* a subscription has other states than a delivery: its own command judges them */
+    if (is_one_of(flags_table[flag].words, value) ||
+        (flag == FLAG_STATE && strncmp(cli->args->command->words, "sub", strlen("sub")) == 0))
+        return 0;
+    snprintf(why, sizeof why, "not one of %s%s", flags_table[flag].words,
+             args_near(near, value, flags_table[flag].words));
+    return filter_bad_value(cli, flag, value, why);
+}
+
+/* One value stands alone, several in an array. */
+static void json_add(json_t *object, const char *member, const char *value)
+{
+    json_t *old = json_object_get(object, member);
+
+    if (old == NULL) {
+        json_object_set_new(object, member, json_string(value));
+    } else if (json_is_array(old)) {
+        json_array_append_new(old, json_string(value));
+    } else {
+        json_t *both = json_array();
+
+        json_array_append(both, old);
+        json_array_append_new(both, json_string(value));
+        json_object_set_new(object, member, both);
+    }
 }
 
 static void filter_text(struct filter_flags *f, const char *member, const char *value)
 {
-    json_object_set_new(f->json, member, json_string(value));
+    json_add(f->json, member, value);
     client_query(&f->query, member, value);
     f->any = true;
+}
+
+/* The values of one flag, each said or separated by commas. */
+static int values_read(struct cli *cli, struct filter_flags *f, size_t i)
+{
+    char value[160], whole[ID_TEXT_MAX];
+    size_t n = 0;
+    int rc = 0;
+
+    for (size_t g = 0; rc == 0 && g < cli->args->given_n; g++) {
+        const char *at = cli->args->given[g].value;
+
+        if (cli->args->given[g].flag != value_flags[i].flag)
+            continue;
+        if (*at == '\0')
+            return filter_bad_value(cli, value_flags[i].flag, "''", "empty");
+        while (rc == 0 && *at) {
+            size_t len = strcspn(at, ",");
+
+            text_copy(value, len + 1 < sizeof value ? len + 1 : sizeof value, at);
+            at += len + (at[len] == ',');
+            if (len == 0)
+                continue;
+            if (++n > VALUES_MAX)
+                return filter_bad_value(cli, value_flags[i].flag, value,
+                                        "too many values: 64 at most");
+            rc = value_check(cli, i, value);
+            if (rc == 0 && value_flags[i].flag == FLAG_SUBSCRIPTION) {
+                rc = ids_whole(cli, "sub", value, whole);
+                if (rc == 0 && *whole)
+                    text_copy(value, sizeof value, whole);
+            }
+            if (rc == 0)
+                filter_text(f, value_flags[i].member, value);
+        }
+    }
+    return rc;
 }
 
 static bool ids_add(struct filter_flags *f, const char *id)
@@ -57,8 +189,13 @@ static int ids_read(struct cli *cli, struct filter_flags *f)
     struct err err = {OK, ""};
     bool room = true;
 
-    for (size_t i = 0; i < cli->args->words_n; i++)
-        room = room && ids_add(f, cli->args->words[i]);
+    for (size_t i = 0; i < cli->args->words_n; i++) {
+        int rc = ids_whole(cli, "dlv", cli->args->words[i], f->whole);
+
+        if (rc != 0)
+            return rc;
+        room = room && ids_add(f, *f->whole ? arena_copy(&f->mem, f->whole) : cli->args->words[i]);
+    }
     if (file != NULL && text_read_file(file, IDS_FILE_MAX_BYTES, &f->ids_text, &err) != OK)
         return out_fail(cli, CLI_NO_INPUT, "not_found", "%s", err.text);
     for (char *at = f->ids_text.data; at != NULL && *at;) {
@@ -84,118 +221,196 @@ static int ids_read(struct cli *cli, struct filter_flags *f)
     return 0;
 }
 
-static void subscriptions_read(struct cli *cli, struct filter_flags *f)
-{
-    json_t *all = json_array();
-    char name[128];
-
-    for (size_t i = 0; i < cli->args->given_n; i++) {
-        const char *at = cli->args->given[i].value;
-
-        if (cli->args->given[i].flag != FLAG_SUBSCRIPTION)
-            continue;
-        while (*at) {
-            size_t n = strcspn(at, ",");
-
-            if (n > 0) {
-                text_copy(name, n + 1 < sizeof name ? n + 1 : sizeof name, at);
-                json_array_append_new(all, json_string(name));
-                client_query(&f->query, "subscription", name);
-            }
-            at += n + (at[n] == ',');
-        }
-    }
-    if (json_array_size(all) > 0) {
-        json_object_set_new(f->json, "subscription", all);
-        f->any = true;
-    } else {
-        json_decref(all);
-    }
-}
-
 /* Operators' times are judged here, where "2h" means two hours before now. */
-static int time_read(struct cli *cli, struct filter_flags *f, enum flag_id flag)
+static int time_read(struct cli *cli, struct filter_flags *f, enum flag_id flag, int64_t *out_ms)
 {
     const char *text = cli_flag(cli, flag);
     char out[TEXT_TIME_MAX];
-    int64_t ms;
 
     if (text == NULL)
         return 0;
-    if (!text_parse_when(text, clock_wall_ms(), &ms))
+    if (!text_parse_when(text, clock_wall_ms(), out_ms))
         return filter_bad(cli, flag, "not a time: 2h, 3d (ago), today, or 2026-11-22T05:07:00Z");
-    filter_text(f, flags_table[flag].name, text_time(out, ms));
+    filter_text(f, flags_table[flag].name, text_time(out, *out_ms));
     return 0;
 }
 
-static int words_read(struct cli *cli, struct filter_flags *f)
+static int times_read(struct cli *cli, struct filter_flags *f)
 {
-    const char *cause = cli_flag(cli, FLAG_CAUSE), *outcome = cli_flag(cli, FLAG_OUTCOME);
-    const char *least = cli_flag(cli, FLAG_MIN_ATTEMPTS);
-    enum cause cause_value;
-    enum outcome outcome_value;
+    int64_t since = 0, until = INT64_MAX;
+    int rc = time_read(cli, f, FLAG_SINCE, &since);
 
-    if (cause != NULL) {
-        if (!cause_parse(cause, &cause_value))
-            return filter_word(cli, FLAG_CAUSE);
-        filter_text(f, "cause", cause);
-    }
-    if (outcome != NULL) {
-        if (!outcome_parse(outcome, &outcome_value))
-            return filter_word(cli, FLAG_OUTCOME);
-        filter_text(f, "outcome", outcome);
-    }
-    if (least != NULL) {
-        char *end;
-        long n = strtol(least, &end, 10);
+    if (rc == 0)
+        rc = time_read(cli, f, FLAG_UNTIL, &until);
+    if (rc == 0 && since >= until)
+        rc = filter_bad(cli, FLAG_SINCE, "not before --until: nothing can match");
+    return rc;
+}
 
-        if (end == least || *end || n < 0 || n > 1000000)
-            return filter_bad(cli, FLAG_MIN_ATTEMPTS, "not a number");
-        json_object_set_new(f->json, "min_attempts", json_integer(n));
-        client_query(&f->query, "min_attempts", least);
-        f->any = true;
-    }
+static int attempts_read(struct cli *cli, struct filter_flags *f, enum flag_id flag,
+                         const char *member)
+{
+    const char *text = cli_flag(cli, flag);
+    char *end;
+
+    if (text == NULL)
+        return 0;
+    long n = strtol(text, &end, 10);
+
+    if (end == text || *end || n < 0 || n > 1000000)
+        return filter_bad(cli, flag, "not a number of attempts, 0 to 1000000");
+    json_object_set_new(f->json, member, json_integer(n));
+    client_query(&f->query, member, text);
+    f->any = true;
     return 0;
+}
+
+static int contains_read(struct cli *cli, struct filter_flags *f)
+{
+    const char *text = cli_flag(cli, FLAG_CONTAINS);
+
+    if (text == NULL)
+        return 0;
+    if (*text == '\0' || strlen(text) > 4096 || !text_is_utf8(text, strlen(text)))
+        return filter_bad(cli, FLAG_CONTAINS, "give 1 to 4096 bytes of UTF-8 text");
+    filter_text(f, "contains", text);
+    f->contains = true;
+    return 0;
+}
+
+/* Of lists; which end comes first. A job has an order of its own. */
+static int order_read(struct cli *cli, struct filter_flags *f)
+{
+    const char *text = cli_flag(cli, FLAG_ORDER);
+
+    if (text == NULL)
+        return 0;
+    if (!is_one_of(flags_table[FLAG_ORDER].words, text))
+        return filter_bad(cli, FLAG_ORDER, "not oldest or newest");
+    client_query(&f->query, "order", text);
+    return 0;
+}
+
+int filter_to_ids(struct cli *cli, struct filter_flags *f, size_t limit)
+{
+    json_t *ids = json_array(), *id;
+    size_t i;
+    int rc = list_ids(cli, "/api/v1/dead-letters", f, limit, ids);
+
+    if (rc == 0 && json_array_size(ids) > RESOLVED_MAX)
+        rc = out_fail(cli, CLI_USAGE, "usage",
+                      "more than %d dead letters match: narrow the filter, for instance by -s or "
+                      "--since",
+                      RESOLVED_MAX);
+    if (rc == 0) {
+        buf_clear(&f->query);
+        f->ids_n = 0;
+        json_array_foreach(ids, i, id)
+        {
+            if (!ids_add(f, arena_copy(&f->mem, json_string_value(id))))
+                rc = out_fail(cli, CLI_INTERNAL, "internal", "out of memory");
+        }
+        json_object_clear(f->json);
+        json_object_set(f->json, "id", ids);
+        f->by_ids = true;
+        f->contains = false;
+    }
+    json_decref(ids);
+    return rc;
+}
+
+static bool changes_something(const struct cli *cli)
+{
+    return (cli->args->command->flags & FLAG_BIT(FLAG_DRY_RUN)) != 0;
 }
 
 int filter_flags_read(struct cli *cli, struct filter_flags *f)
 {
-    static const struct {
-        enum flag_id flag;
-        const char *member;
-    } plain[] = {
-        {FLAG_EVENT, "event_id"}, {FLAG_TYPE, "type"},       {FLAG_STATUS, "status"},
-        {FLAG_STATE, "state"},    {FLAG_PARTNER, "partner"}, {FLAG_JOB, "job"},
-    };
+    int rc = 0;
 
     memset(f, 0, sizeof *f);
     f->json = json_object();
-    buf_init(&f->query, (size_t)64 << 10);
+    f->unmatched = json_object();
+    arena_init(&f->mem);
+    buf_init(&f->query, (size_t)256 << 10);
     buf_init(&f->ids_text, IDS_FILE_MAX_BYTES + 1);
-    subscriptions_read(cli, f);
-    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
-        if (cli_flag(cli, plain[i].flag) != NULL)
-            filter_text(f, plain[i].member, cli_flag(cli, plain[i].flag));
-    }
-    int rc = words_read(cli, f);
+    for (size_t i = 0; rc == 0 && i < sizeof value_flags / sizeof *value_flags; i++)
+        rc = values_read(cli, f, i);
+    if (rc == 0 && cli_flag(cli, FLAG_JOB) != NULL) {
+        char whole[ID_TEXT_MAX];
 
+        rc = ids_whole(cli, "job", cli_flag(cli, FLAG_JOB), whole);
+        filter_text(f, "job", *whole ? whole : cli_flag(cli, FLAG_JOB));
+    }
     if (rc == 0)
-        rc = time_read(cli, f, FLAG_SINCE);
+        rc = times_read(cli, f);
     if (rc == 0)
-        rc = time_read(cli, f, FLAG_UNTIL);
+        rc = attempts_read(cli, f, FLAG_MIN_ATTEMPTS, "min_attempts");
+    if (rc == 0)
+        rc = attempts_read(cli, f, FLAG_MAX_ATTEMPTS, "max_attempts");
+    if (rc == 0)
+        rc = contains_read(cli, f);
     if (rc == 0)
         rc = ids_read(cli, f);
+    if (rc == 0 && !changes_something(cli))
+        rc = order_read(cli, f);
     if (rc == 0 && cli_flag(cli, FLAG_ALL) != NULL) {
         if (!f->any)
             json_object_set_new(f->json, "all", json_true());
         f->any = true;
     }
+    /* Payloads are sealed: a job cannot look into them slice by slice, so the set is fixed now. */
+    if (rc == 0 && f->contains && changes_something(cli))
+        rc = filter_to_ids(cli, f, RESOLVED_MAX + 1);
     return rc;
+}
+
+void filter_words(const struct cli *cli, flag_mask without, struct buf *out)
+{
+    const struct args *a = cli->args;
+
+    for (size_t i = 0; i < a->given_n; i++) {
+        enum flag_id id = a->given[i].flag;
+
+        if ((FILTER_WORDS & ~without & FLAG_BIT(id)) == 0)
+            continue;
+        buf_addf(out, " --%s ", flags_table[id].name);
+        shell_word(out, a->given[i].value);
+    }
+}
+
+void filter_answered(const struct filter_flags *f, const json_t *answer)
+{
+    size_t i;
+    json_t *id;
+
+    if (f == NULL)
+        return;
+    json_array_foreach(json_object_get(answer, "unmatched"), i, id)
+        json_object_set_new(f->unmatched, json_string_value(id), json_true());
+}
+
+int filter_unmatched(const struct filter_flags *f, const char *noun)
+{
+    size_t n = json_object_size(f->unmatched), i = 0;
+    const char *id;
+    json_t *value;
+
+    json_object_foreach(f->unmatched, id, value)
+    {
+        if (i++ < UNMATCHED_SHOWN)
+            out_note("no %s '%s'", noun, id);
+    }
+    if (n > UNMATCHED_SHOWN)
+        out_note("and %zu more", n - UNMATCHED_SHOWN);
+    return n > 0 && n >= f->ids_n ? CLI_NOT_FOUND : 0;
 }
 
 void filter_flags_fini(struct filter_flags *f)
 {
     json_decref(f->json);
+    json_decref(f->unmatched);
+    arena_fini(&f->mem);
     buf_fini(&f->query);
     buf_fini(&f->ids_text);
     free(f->ids);

@@ -5,7 +5,9 @@
 #include <jansson.h>
 
 #include "base/buf.h"
+#include "base/id.h"
 #include "cli/cli.h"
+#include "store/model.h"
 
 struct filter_flags {
     json_t *json;     /* the API's "filter" object */
@@ -14,13 +16,26 @@ struct filter_flags {
     size_t ids_n, ids_room;
     struct buf ids_text; /* where those of a file live */
     bool by_ids;         /* ids were given, or a file of them, which may be empty */
-    bool any;            /* something narrows the set, or --all was given */
+    bool contains;       /* --contains is part of it: slow, and a page may be short */
+    json_t *unmatched;   /* an object: ids that are nobody's, as the answers said */
+    struct arena mem;    /* where ids live that were short, or found */
+    char whole[ID_TEXT_MAX];
+    bool any; /* something narrows the set, or --all was given */
 };
 /* 0, or 64/66 with the reason printed. Free with filter_flags_fini() in both cases. */
 int filter_flags_read(struct cli *cli, struct filter_flags *f);
 void filter_flags_fini(struct filter_flags *f);
 /* Nothing from ms on; an earlier --until stays. */
 void filter_until(struct filter_flags *f, int64_t ms);
+/* Remembers what an answer said of ids that are nobody's. f may be NULL. */
+void filter_answered(const struct filter_flags *f, const json_t *answer);
+/* Says them ("no dead letter 'x'"); 4 where none of the named ids is anybody's, else 0. */
+int filter_unmatched(const struct filter_flags *f, const char *noun);
+/* The first limit letters that match, by their ids, become the filter: of payloads, which are sealed,
+ * or of a limit nothing else can be kept by a job. More than 10000: 64. */
+int filter_to_ids(struct cli *cli, struct filter_flags *f, size_t limit);
+/* Appends the filter as it was typed (" --since 3h"), without some flags, for a command to copy. */
+void filter_words(const struct cli *cli, flag_mask without, struct buf *out);
 /* The filter as queries: one, or as many as the ids need; none where --ids-from was empty. Appends
  * the next one to out; false: that was all. *from: 0 at first. */
 bool filter_query(const struct filter_flags *f, size_t *from, struct buf *out);

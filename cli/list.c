@@ -12,6 +12,7 @@
 struct walk {
     struct cli *cli;
     const char *path;
+    const struct filter_flags *filter; /* may be NULL */
     list_visit_fn *visit;
     void *arg;
     size_t left;
@@ -55,6 +56,8 @@ static int walk_query(struct walk *w, const struct buf *base)
         }
         const char *next = out_string(a.json, "next_cursor");
 
+        filter_answered(w->filter, a.json);
+
         text_copy(w->cursor, 128, next ? next : "");
         more = w->cursor[0] != '\0'; /* also after an empty page: it has looked at enough */
         answer_fini(&a);
@@ -66,7 +69,7 @@ int list_walk(struct cli *cli, const char *path, const struct filter_flags *f, s
               char cursor[128], list_visit_fn *visit, void *arg)
 {
     static const struct filter_flags everything;
-    struct walk w = {cli, path, visit, arg, limit, cursor, false};
+    struct walk w = {cli, path, f, visit, arg, limit, cursor, false};
     size_t from = 0;
     bool more = true;
     int rc = 0;

@@ -4,14 +4,42 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/ids.h"
+
+/* ref, or what it is short for. */
+static int whole_ref(struct cli *cli, const char *noun, const char **ref, char whole[ID_TEXT_MAX])
+{
+    static const struct {
+        const char *noun, *prefix;
+    } kinds[] = {{"dead-letters", "dlv"},
+                 {"deliveries", "dlv"},
+                 {"jobs", "job"},
+                 {"subscriptions", "sub"},
+                 {"outbox-rejects", "rej"}};
+    int rc = 0;
+
+    *whole = '\0';
+    for (size_t i = 0; rc == 0 && i < sizeof kinds / sizeof *kinds; i++) {
+        if (strcmp(kinds[i].noun, noun) == 0)
+            rc = ids_whole(cli, kinds[i].prefix, *ref, whole);
+    }
+    if (*whole)
+        *ref = whole;
+    return rc;
+}
+
 int object_get(struct cli *cli, const char *noun, const char *ref, const char *query,
                struct answer *a)
 {
     struct buf path;
+    char whole[ID_TEXT_MAX];
+    int rc = whole_ref(cli, noun, &ref, whole);
 
+    if (rc != 0)
+        return rc;
     buf_init(&path, 16384);
     client_path(&path, noun, ref, NULL);
-    int rc = client_call(cli, "GET", path.data, query, NULL, a);
+    rc = client_call(cli, "GET", path.data, query, NULL, a);
 
     buf_fini(&path);
     return rc == 0 ? client_readable(cli, a) : rc;
@@ -21,10 +49,16 @@ int object_change(struct cli *cli, const char *method, const char *noun, const c
                   const char *verb, json_t *body, struct answer *a)
 {
     struct buf path;
+    char whole[ID_TEXT_MAX];
+    int rc = whole_ref(cli, noun, &ref, whole);
 
+    if (rc != 0) {
+        json_decref(body);
+        return rc;
+    }
     buf_init(&path, 16384);
     client_path(&path, noun, ref, verb);
-    int rc = client_call_json(cli, method, path.data, body, a);
+    rc = client_call_json(cli, method, path.data, body, a);
 
     buf_fini(&path);
     return rc == 0 ? client_readable(cli, a) : rc;

@@ -423,5 +423,7 @@ void render_subscription_now(struct buf *b, const struct subscription *s)
     put_time(b, "resume_at", known ? s->resume_at_ms : 0);
     put_time(b, "broken_since", known ? s->broken_since_ms : 0);
     put_str(b, "url", s ? s->url : NULL);
+    put_time(b, "last_success_at", known ? s->health.last_success_ms : 0);
+    put_time(b, "failing_since", known ? sub_failing_since(s) : 0);
     buf_addc(b, '}');
 }

@@ -195,8 +195,10 @@ class Machine(Daemon):
         return here
 
     def dead(self, n, what=None):
-        """Waits until so many letters are dead."""
+        """Waits until so many letters are dead, and it is known how their endpoints are (it is written behind)."""
         wait_for(lambda: self.counts()["dead"] == n, what=what or f"{n} dead letters")
+        nows = lambda: [g["subscription_now"] for g in self.json("dlq", "summary")["items"] if g["last_outcome"]]
+        wait_for(lambda: all(now["state"] != "active" or now["failing_since"] or now["last_success_at"] for now in nows()), what="the endpoints' health is written")
 
     def become_nobody(self):
         """From its next start on the daemon is no root, whoever runs this."""

@@ -1,0 +1,137 @@
+/* cli/ids.c: short ids; see ids.h. An id is a number that grows with time, written in an alphabet
+ * that sorts as it counts: what begins alike stands together, so that a list which is begun just
+ * before it answers, without an operation of its own in the store. */
+#include "cli/ids.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/text.h"
+#include "cli/client.h"
+#include "cli/out.h"
+
+#define SHORT_MIN 6
+#define SHOWN 3
+
+static const struct {
+    const char *prefix; /* of the id */
+    const char *noun, *path;
+    bool down; /* its list begins with the newest */
+} kinds[] = {
+    {"dlv", "delivery", "/api/v1/deliveries", false},
+    {"job", "job", "/api/v1/jobs", true},
+    {"sub", "subscription", "/api/v1/subscriptions", false},
+    {"rej", "refused row", "/api/v1/outbox-rejects", false},
+};
+#define KINDS (sizeof kinds / sizeof *kinds)
+
+/* The first (or last) number whose text begins like ref. */
+static bool bound(const char *ref, const char *prefix, char fill, int64_t *out)
+{
+    char text[ID_TEXT_MAX], whole[ID_TEXT_MAX];
+    size_t room = strlen(id_text(whole, prefix, 1)), n = strlen(ref);
+
+    memset(text, fill, sizeof text);
+    memcpy(text, ref, n);
+    text[room] = '\0';
+    return id_parse(text, prefix, out);
+}
+
+/* Of a short id's kind; KINDS: it is none. */
+static size_t kind_of(const char *ref, const char *prefix)
+{
+    char whole[ID_TEXT_MAX];
+    int64_t num;
+    size_t n = strlen(ref), prefix_n = strlen(prefix), i = 0;
+
+    while (i < KINDS && strcmp(kinds[i].prefix, prefix) != 0)
+        i++;
+    if (i < KINDS && strncmp(ref, prefix, prefix_n) == 0 && ref[prefix_n] == '_' &&
+        n < strlen(id_text(whole, prefix, 1)) &&
+        (n == prefix_n + 1 || bound(ref, prefix, '0', &num)))
+        return i;
+    return KINDS;
+}
+
+static int range_ask(struct cli *cli, size_t kind, int64_t low, int64_t high, struct answer *a)
+{
+    char cursor[64];
+    struct buf query;
+
+    snprintf(cursor, sizeof cursor, "0.%lld",
+             (long long)(kinds[kind].down ? high + 1
+                         : low > 0        ? low - 1
+                                          : 0));
+    buf_init(&query, 1024);
+    client_query(&query, "limit", "4");
+    client_query(&query, "cursor", cursor);
+    if (strcmp(kinds[kind].prefix, "dlv") == 0)
+        client_query(&query, "order", "oldest");
+    int rc = client_call(cli, "GET", kinds[kind].path, query.data, NULL, a);
+
+    buf_fini(&query);
+    return rc;
+}
+
+static int range_judge(struct cli *cli, size_t kind, const char *ref, const json_t *items,
+                       char out[ID_TEXT_MAX])
+{
+    char some[SHOWN * ID_TEXT_MAX + 16] = "";
+    size_t i, n = 0, used = 0;
+    json_t *item;
+
+    json_array_foreach(items, i, item)
+    {
+        const char *id = out_string(item, "id");
+
+        if (id == NULL || strncasecmp(id, ref, strlen(ref)) != 0)
+            continue;
+        if (n == 0)
+            text_copy(out, ID_TEXT_MAX, id);
+        if (n < SHOWN)
+            used += (size_t)snprintf(some + used, sizeof some - used, "%s%s", n ? ", " : "", id);
+        n++;
+    }
+    if (n == 0 && strcmp(kinds[kind].prefix, "sub") == 0)
+        return 0;
+    if (n == 0)
+        return out_fail(cli, CLI_NOT_FOUND, "not_found", "no %s whose id begins with '%s'",
+                        kinds[kind].noun, ref);
+    return n == 1
+               ? 0
+               : out_fail(cli, CLI_USAGE, "ambiguous", "'%s' is the beginning of several ids: %s%s",
+                          ref, some, n > SHOWN ? ", …" : "");
+}
+
+int ids_whole(struct cli *cli, const char *prefix, const char *ref, char out[ID_TEXT_MAX])
+{
+    size_t kind = kind_of(ref, prefix);
+    bool named = strcmp(prefix, "sub") == 0; /* may be a name as well: that is not judged here */
+    int64_t low, high;
+    struct answer a;
+
+    *out = '\0';
+    if (kind == KINDS || (named && !cli->out_tty && !cli->in_tty))
+        return 0;
+    if (!cli->out_tty && !cli->in_tty)
+        return out_fail(cli, CLI_USAGE, "usage",
+                        "'%s' is not a whole id: ids may be shortened at a terminal only", ref);
+    if (named && strlen(ref) < strlen("sub_") + SHORT_MIN)
+        return 0;
+    if (strlen(ref) < strlen(kinds[kind].prefix) + 1 + SHORT_MIN)
+        return out_fail(cli, CLI_USAGE, "usage",
+                        "'%s' is too short for an id: give %d characters behind the '_' or more",
+                        ref, SHORT_MIN);
+    if (!bound(ref, kinds[kind].prefix, '0', &low))
+        return 0;
+    if (!bound(ref, kinds[kind].prefix, 'Z', &high))
+        high = INT64_MAX - 1;
+    int rc = range_ask(cli, kind, low, high, &a);
+
+    if (rc != 0)
+        return rc;
+    rc = range_judge(cli, kind, ref, json_object_get(a.json, "items"), out);
+    answer_fini(&a);
+    return rc;
+}

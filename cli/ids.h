@@ -1,0 +1,14 @@
+/* cli/ids.h: ids that somebody typed short. */
+#ifndef CLI_IDS_H
+#define CLI_IDS_H
+
+#include "base/id.h"
+#include "cli/cli.h"
+
+/* Where one delivery's id alone begins with "dlv_01N8D3": out is it whole; "" where ref is no short
+ * id (whole already, a name, an event's id). At a terminal only; 0, or 4 or 64 with a message:
+ * nobody's, several's (some are named), or in a script. prefix: dlv, job, sub or rej, whichever is
+ * meant here; from six characters behind the underscore on. */
+int ids_whole(struct cli *cli, const char *prefix, const char *ref, char out[ID_TEXT_MAX]);
+
+#endif
