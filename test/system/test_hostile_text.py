@@ -50,6 +50,9 @@ class Hostile(unittest.TestCase):
                 with self.subTest(run=str(run), columns=columns):
                     _, shown = run.on_terminal(columns)
                     shown = shown.replace(b"\r\n", b"\n")
+                    self.assertNotIn(b"EVIL\x1b", shown)
+                    if b"\x1b[?1049h" in shown:  # a full-screen program moves the cursor itself
+                        shown = re.sub(rb"\x1b(\[[?>!]?[0-9;]*[@-~]|[()].|[78=>M])|[\b\x0e\x0f]", b"", shown)
                     self.harmless("the terminal", re.sub(rb"\r(?!EVIL)", b"", shown))  # our own progress
                     if re.search(rb"EVIL(\\x1b|\\u001b)", shown):
                         met.add(row["command"])
