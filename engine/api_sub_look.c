@@ -8,8 +8,12 @@
 
 #define HOUR_MS INT64_C(3600000)
 
+enum { EACH_MAX = 64 };
+
 struct look {
-    struct traffic *rows; /* of the last hour */
+    int64_t since_ms; /* the last hour */
+    bool each;        /* few: the minutes of each are sought; else the sums of all are at hand */
+    struct traffic *rows; /* those sums */
     size_t rows_n;
     const char *state; /* only such; NULL: any. "failing" is one of them */
     int64_t partner;   /* 0: any */
@@ -18,10 +22,30 @@ struct look {
     bool more;
 };
 
-static enum err_code hour_read(struct api_call *c, struct look *l)
+static enum err_code hour_read(struct api_call *c, struct look *l, size_t limit)
 {
-    int64_t since_ms = traffic_minute(c->now_ms - HOUR_MS);
-    return c->ops->traffic_sum(c->b, since_ms, c->mem, &l->rows, &l->rows_n, c->err);
+    l->since_ms = traffic_minute(c->now_ms - HOUR_MS);
+    l->each = limit <= EACH_MAX;
+    return l->each ? OK
+                   : c->ops->traffic_sum(c->b, l->since_ms, c->mem, &l->rows, &l->rows_n, c->err);
+}
+
+/* *sum is where it is put together; *t: NULL where there was nothing. */
+static enum err_code hour_of(struct api_call *c, const struct look *l, int64_t sub,
+                             struct traffic *sum, const struct traffic **t)
+{
+    struct traffic *minutes = NULL;
+    size_t n = 0;
+    *t = stats_find(l->rows, l->rows_n, sub);
+    if (!l->each)
+        return OK;
+    *sum = (struct traffic){.sub = sub};
+    enum err_code rc =
+        c->ops->traffic_minutes(c->b, sub, l->since_ms, c->now_ms, c->mem, &minutes, &n, c->err);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        traffic_add(sum, &minutes[i]);
+    *t = n > 0 ? sum : NULL;
+    return rc;
 }
 
 /* The subscription and what the last hour knows of it; the object stays open. */
@@ -30,8 +54,11 @@ static enum err_code render_looked(struct api_call *c, const struct subscription
 {
     struct buf *b = &c->resp->body;
     struct sub_stats x;
-    const struct traffic *t = stats_find(l->rows, l->rows_n, s->num);
-    enum err_code rc = stats_of_sub(c, s, t, STATS_DUE_MAX / 10, &x);
+    struct traffic sum;
+    const struct traffic *t;
+    enum err_code rc = hour_of(c, l, s->num, &sum, &t);
+    if (rc == OK)
+        rc = stats_of_sub(c, s, t, STATS_DUE_MAX / 10, &x);
     if (rc != OK)
         return rc;
     render_subscription(b, s, c->now_ms, NULL);
@@ -107,7 +134,7 @@ enum err_code h_subs_list(struct api_call *c)
     if (rc == OK)
         rc = filters_read(c, &l);
     if (rc == OK)
-        rc = hour_read(c, &l);
+        rc = hour_read(c, &l, page.limit);
     if (rc != OK)
         return rc;
     l.limit = page.limit;
@@ -162,7 +189,7 @@ enum err_code h_subs_get(struct api_call *c)
     struct buf *b = &c->resp->body;
     enum err_code rc = sub_of_ref(c, &s);
     if (rc == OK)
-        rc = hour_read(c, &l);
+        rc = hour_read(c, &l, 1);
     if (rc == OK)
         rc = render_looked(c, &s, &l);
     if (rc != OK)

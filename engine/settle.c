@@ -292,7 +292,7 @@ static void settled_metrics(struct scheduler *s, const struct task *t)
                                                        : METRICS_RETRY);
     traffic_settled(s->parts.traffic, &t->lane->traffic, st->sub,
                     st->has_attempt ? &st->attempt : NULL, t->moves == t->lane->moves,
-                    !t->late && st->to == SETTLE_DEAD);
+                    !t->late && st->to == SETTLE_DEAD, st->now_ms);
     if (t->late)
         return;
     if (st->to == SETTLE_DELIVERED) {

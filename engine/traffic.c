@@ -76,10 +76,10 @@ static void write_begin(void *arg);
 
 static void plan(struct traffic_log *t)
 {
-    int64_t now_ms = clock_mono_ms(), at_ms = t->written_ms + WRITE_EVERY_MS;
-
     if (t->planned || t->stopped || t->writes != NULL || t->first == NULL)
         return;
+    int64_t now_ms = clock_mono_ms(), at_ms = t->written_ms + WRITE_EVERY_MS;
+
     t->planned = true;
     if (at_ms > now_ms)
         loop_timer_at(t->timer, at_ms);
@@ -218,9 +218,8 @@ static struct traffic_lane *lane_ready(struct traffic_log *t, struct traffic_lan
 }
 
 void traffic_settled(struct traffic_log *t, struct traffic_lane **at, int64_t sub,
-                     const struct attempt *a, bool here, bool died)
+                     const struct attempt *a, bool here, bool died, int64_t now_ms)
 {
-    int64_t now_ms = clock_store_ms();
     struct traffic_lane *tl = a != NULL || died ? lane_ready(t, at, sub, now_ms) : NULL;
 
     if (tl == NULL)

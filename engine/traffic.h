@@ -20,9 +20,10 @@ void traffic_stop(struct traffic_log *t);
 void traffic_free(struct traffic_log *t); /* after store_close */
 
 /* A delivery of the subscription was settled. *tl: its lane's, made here at its first attempt. a: the
- * attempt, NULL: none. here: it went to the endpoint that the subscription has now. */
+ * attempt, NULL: none. here: it went to the endpoint that the subscription has now. now_ms: store
+ * clock. */
 void traffic_settled(struct traffic_log *t, struct traffic_lane **tl, int64_t sub,
-                     const struct attempt *a, bool here, bool died);
+                     const struct attempt *a, bool here, bool died, int64_t now_ms);
 void traffic_died(struct traffic_log *t, int64_t n); /* others, without an attempt or a lane */
 /* The subscription has another endpoint: failures of the old one are not its own. */
 void traffic_moved(struct traffic_lane *tl);

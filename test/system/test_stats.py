@@ -15,7 +15,7 @@ QUICK = "retry: {default: {max_retries: 2, initial_delay: 20ms}}\n"
 
 
 def item(d, name, *args):
-    return next((x for x in d.json("stats", *args)["items"] if x["subscription"] == name), None)
+    return next((x for x in d.json("stats", "--all", *args)["items"] if x["subscription"] == name), None)
 
 
 class Numbers(unittest.TestCase):
