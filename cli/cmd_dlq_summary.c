@@ -502,7 +502,7 @@ int dlq_targets_print(struct cli *cli, const struct filter_flags *f, FILE *to)
 {
     static const struct out_column columns[] = {{"TO", "subscription", OUT_TEXT},
                                                 {"LETTERS", "count", OUT_TEXT},
-                                                {"STATE NOW", "subscription_state", OUT_TEXT},
+                                                {"STATE NOW", "subscription_state", OUT_STATE},
                                                 {"URL", "subscription_now.url", OUT_LONG},
                                                 OUT_COLUMNS_END};
     struct summary s = {.by = "subscription", .groups = json_object()};

@@ -208,7 +208,7 @@ int cmd_job_list(struct cli *cli)
 {
     static const struct out_column columns[] = {{"JOB", "id", OUT_TEXT},
                                                 {"KIND", "kind", OUT_TEXT},
-                                                {"STATE", "state", OUT_TEXT},
+                                                {"STATE", "state", OUT_STATE},
                                                 {"SELECTED", "counts.selected", OUT_TEXT},
                                                 {"DELIVERED", "counts.delivered", OUT_TEXT},
                                                 {"DEAD AGAIN", "counts.dead_again", OUT_TEXT},
@@ -222,7 +222,7 @@ int cmd_job_list(struct cli *cli)
 
 static const struct out_column job_fields[] = {{"Job", "id", OUT_TEXT},
                                                {"Kind", "kind", OUT_TEXT},
-                                               {"State", "state", OUT_TEXT},
+                                               {"State", "state", OUT_STATE},
                                                {"Filter", "filter", OUT_TEXT},
                                                {"Rate", "options.rate_per_second", OUT_TEXT},
                                                {"By", "actor", OUT_TEXT},

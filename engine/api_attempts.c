@@ -20,12 +20,10 @@ enum err_code h_attempts_of(struct api_call *c)
         rc = c->ops->attempt_list(c->b, d.num, c->mem, &rows, &n, c->err);
     if (rc != OK)
         return rc;
-    buf_adds(&c->resp->body, "{\"items\":[");
+    put_list_begin(c);
     for (size_t i = 0; i < n; i++)
         render_attempt(&c->resp->body, &rows[i]);
-    put_list_end(c, false, 0, 0);
-    c->resp->status = 200;
-    return OK;
+    return put_list_end(c, false, 0, 0);
 }
 
 /* Whoever names one thing wants to hear that it is not there. */
@@ -78,7 +76,5 @@ enum err_code h_attempts_list(struct api_call *c)
     put_open(b, "items", '[');
     for (size_t i = 0; i < page.n; i++)
         render_attempt_found(b, &page.rows[i]);
-    put_list_end(c, page.more, 0, page.at);
-    c->resp->status = 200;
-    return OK;
+    return put_list_end(c, page.more, 0, page.at);
 }

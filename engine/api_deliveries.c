@@ -75,7 +75,7 @@ static enum err_code list(struct api_call *c, const struct api_filter *f)
     else if (asked.states & FILTER_BIT(DELIVERY_IN_FLIGHT)) /* what may be it; list_page() knows */
         asked.states |= FILTER_BIT(DELIVERY_PENDING) | FILTER_BIT(DELIVERY_RETRYING) |
                         FILTER_BIT(DELIVERY_HELD);
-    buf_adds(&c->resp->body, "{\"items\":[");
+    put_list_begin(c);
     do {
         if (rc == OK)
             rc = list_page(c, &asked, &f->f, &n, &shown, &last);
@@ -83,9 +83,7 @@ static enum err_code list(struct api_call *c, const struct api_filter *f)
             return rc;
         asked.after_num = last;
     } while (shown == 0 && n == asked.limit); /* an empty page would look like the end */
-    put_list_end(c, n == f->f.limit, 0, n ? last : 0);
-    c->resp->status = 200;
-    return OK;
+    return put_list_end(c, n == f->f.limit, 0, n ? last : 0);
 }
 
 enum err_code h_deliveries_list(struct api_call *c)

@@ -190,7 +190,7 @@ enum err_code h_events_post(struct api_call *c)
         rc = api_refuse(c, 413, "too_many", NULL, "more than %d events: send them in parts",
                         API_SLICE);
     if (rc == OK && array)
-        buf_adds(&c->resp->body, "{\"items\":[");
+        put_list_begin(c);
     for (int i = 0; rc == OK && i < found; i++) {
         char where[16] = "";
         if (array)
@@ -250,15 +250,13 @@ enum err_code h_events_list(struct api_call *c)
         rc = states_of(c, rows, n, &states);
     if (rc != OK)
         return rc;
-    buf_adds(&c->resp->body, "{\"items\":[");
+    put_list_begin(c);
     for (size_t i = 0; i < n; i++) {
         render_event(&c->resp->body, NULL, &rows[i]);
         put_states(&c->resp->body, states[i]);
         buf_addc(&c->resp->body, '}');
     }
-    put_list_end(c, n == f.f.limit, 0, n ? rows[n - 1].num : 0);
-    c->resp->status = 200;
-    return OK;
+    return put_list_end(c, n == f.f.limit, 0, n ? rows[n - 1].num : 0);
 }
 
 enum err_code h_event_types(struct api_call *c)
@@ -269,7 +267,7 @@ enum err_code h_event_types(struct api_call *c)
     enum err_code rc = c->ops->event_types(c->b, TYPES_LOOKED_MAX, c->mem, &rows, &n, c->err);
     if (rc != OK)
         return rc;
-    buf_adds(b, "{\"items\":[");
+    put_list_begin(c);
     for (size_t i = 0; i < n && i < API_PAGE_MAX; i++) {
         put_open(b, NULL, '{');
         put_str(b, "type", rows[i].type);
@@ -278,9 +276,7 @@ enum err_code h_event_types(struct api_call *c)
         put_time(b, "last_at", rows[i].last_ms);
         buf_addc(b, '}');
     }
-    put_list_end(c, false, 0, 0);
-    c->resp->status = 200;
-    return OK;
+    return put_list_end(c, false, 0, 0);
 }
 
 /* An event by its own id, or else by a delivery's. */
@@ -396,10 +392,8 @@ enum err_code h_partners_list(struct api_call *c)
         rc = c->ops->partner_list(c->b, page.after_num, page.limit, c->mem, &rows, &n, c->err);
     if (rc != OK)
         return rc;
-    buf_adds(&c->resp->body, "{\"items\":[");
+    put_list_begin(c);
     for (size_t i = 0; i < n; i++)
         render_partner(&c->resp->body, &rows[i]);
-    put_list_end(c, n == page.limit, 0, n ? rows[n - 1].num : 0);
-    c->resp->status = 200;
-    return OK;
+    return put_list_end(c, n == page.limit, 0, n ? rows[n - 1].num : 0);
 }

@@ -118,7 +118,9 @@ void put_raw(struct buf *b, const char *name, const char *bytes, size_t n);
 void put_bytes(struct buf *b, const char *name, const void *bytes, size_t n);
 void api_cursor_write(char out[64], int64_t ms, int64_t num);
 bool api_cursor_read(const char *text, int64_t *ms, int64_t *num);
-void put_list_end(struct api_call *c, bool more, int64_t ms, int64_t num); /* ],"next_cursor"} */
+/* The envelope of a list: {"items":[ … ],"next_cursor":…}; its end makes it the answer (200, OK). */
+void put_list_begin(struct api_call *c);
+enum err_code put_list_end(struct api_call *c, bool more, int64_t ms, int64_t num);
 
 /* ---- api_json.c: objects ---- */
 void render_subscription(struct buf *b, const struct subscription *s, int64_t now_ms,

@@ -23,15 +23,13 @@ enum err_code h_jobs_list(struct api_call *c)
     bool open = state == JOB_ACTIVE || state == JOB_PAUSED;
     if (rc == OK)
         rc = c->ops->job_list(c->b, open, page.after_num, page.limit, c->mem, &rows, &n, c->err);
-    buf_adds(&c->resp->body, "{\"items\":[");
+    put_list_begin(c);
     for (size_t i = 0; rc == OK && i < n; i++)
         if (!word || state == rows[i].state)
             rc = render_job(c, &rows[i], false);
     if (rc != OK)
         return rc;
-    put_list_end(c, n == page.limit, 0, n ? rows[n - 1].num : 0);
-    c->resp->status = 200;
-    return OK;
+    return put_list_end(c, n == page.limit, 0, n ? rows[n - 1].num : 0);
 }
 
 static enum err_code job_of_ref(struct api_call *c, struct job *j)

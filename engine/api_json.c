@@ -148,7 +148,13 @@ bool api_cursor_read(const char *text, int64_t *ms, int64_t *num)
     return true;
 }
 
-void put_list_end(struct api_call *c, bool more, int64_t ms, int64_t num)
+void put_list_begin(struct api_call *c)
+{
+    put_open(&c->resp->body, NULL, '{');
+    put_open(&c->resp->body, "items", '[');
+}
+
+enum err_code put_list_end(struct api_call *c, bool more, int64_t ms, int64_t num)
 {
     struct buf *b = &c->resp->body;
     char cursor[64];
@@ -157,6 +163,8 @@ void put_list_end(struct api_call *c, bool more, int64_t ms, int64_t num)
         api_cursor_write(cursor, ms, num);
     put_str(b, "next_cursor", more ? cursor : NULL);
     buf_adds(b, "}");
+    c->resp->status = 200;
+    return OK;
 }
 
 /* ---- objects ---- */

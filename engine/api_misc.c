@@ -32,12 +32,10 @@ enum err_code h_rejects_list(struct api_call *c)
         rc = c->ops->reject_list(c->b, page.after_num, page.limit, c->mem, &rows, &n, c->err);
     if (rc != OK)
         return rc;
-    buf_adds(&c->resp->body, "{\"items\":[");
+    put_list_begin(c);
     for (size_t i = 0; i < n; i++)
         render_reject(&c->resp->body, &rows[i], false);
-    put_list_end(c, n == page.limit, 0, n ? rows[n - 1].num : 0);
-    c->resp->status = 200;
-    return OK;
+    return put_list_end(c, n == page.limit, 0, n ? rows[n - 1].num : 0);
 }
 
 static enum err_code reject_of_ref(struct api_call *c, struct reject *r)
@@ -190,7 +188,7 @@ enum err_code h_audit_list(struct api_call *c)
         rc = c->ops->audit_list(c->b, page.after_num, page.limit, c->mem, &rows, &n, c->err);
     if (rc != OK)
         return rc;
-    buf_adds(b, "{\"items\":[");
+    put_list_begin(c);
     for (size_t i = 0; i < n; i++) {
         put_open(b, NULL, '{');
         put_id(b, "id", "aud", rows[i].num);
@@ -204,7 +202,5 @@ enum err_code h_audit_list(struct api_call *c)
             put_null(b, "detail");
         buf_addc(b, '}');
     }
-    put_list_end(c, n == page.limit, 0, n ? rows[n - 1].num : 0);
-    c->resp->status = 200;
-    return OK;
+    return put_list_end(c, n == page.limit, 0, n ? rows[n - 1].num : 0);
 }

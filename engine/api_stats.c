@@ -260,9 +260,7 @@ enum err_code h_stats(struct api_call *c)
     rc = stats_visit_subs(c, page.after_num, false, list_sub, &l);
     if (rc != OK)
         return rc;
-    put_list_end(c, l.more, 0, l.last);
-    c->resp->status = 200;
-    return OK;
+    return put_list_end(c, l.more, 0, l.last);
 }
 
 /* ---- GET /subscriptions/{ref}/stats ---- */

@@ -138,13 +138,11 @@ enum err_code h_subs_list(struct api_call *c)
     if (rc != OK)
         return rc;
     l.limit = page.limit;
-    buf_adds(&c->resp->body, "{\"items\":[");
+    put_list_begin(c);
     rc = stats_visit_subs(c, page.after_num, true, list_sub, &l);
     if (rc != OK)
         return rc;
-    put_list_end(c, l.more, 0, l.last);
-    c->resp->status = 200;
-    return OK;
+    return put_list_end(c, l.more, 0, l.last);
 }
 
 /* ---- one ---- */
