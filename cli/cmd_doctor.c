@@ -50,7 +50,7 @@ static void conf_mistakes(struct doctor *d)
 
 static void print(struct doctor *d)
 {
-    static const struct out_column columns[] = {{"CHECK", "check", OUT_TEXT},
+    static const struct out_column columns[] = {{"CHECK", "check", OUT_LONG},
                                                 {"RESULT", "result", OUT_STATE},
                                                 {"SEEN", "detail", OUT_LONG},
                                                 OUT_COLUMNS_END};

@@ -63,14 +63,19 @@ static void shrink(struct out_fit *f, size_t room, bool all)
     }
 }
 
-/* The next column to be left out: the last; 0: none. */
+/* The next column to be left out: the last that is empty, else the last; 0: none. */
 static size_t victim(const struct out_fit *f)
 {
-    size_t last = f->columns_n;
+    size_t last = 0;
 
-    while (last > 1 && f->columns[last - 1].hidden)
-        last--;
-    return last > 0 ? last - 1 : 0;
+    for (size_t i = f->columns_n; i-- > 1;) {
+        if (f->columns[i].hidden)
+            continue;
+        if (f->columns[i].empty)
+            return i;
+        last = last == 0 ? i : last;
+    }
+    return last;
 }
 
 void out_fit(struct out_fit *f, size_t room)

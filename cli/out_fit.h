@@ -16,6 +16,7 @@ struct out_fit {
         size_t whole; /* as its content wants it */
         size_t least; /* no narrower than that; whole: it stays or is left out */
         bool first;   /* gives way before others do */
+        bool empty;   /* says nothing: left out before all others */
         size_t now;   /* found: its width */
         bool hidden;  /* found: left out */
     } columns[OUT_FIT_MAX];

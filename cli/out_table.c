@@ -197,16 +197,19 @@ static void measure(const struct out_table *t, struct out_fit *f)
     for (size_t c = 0; c < t->columns_n; c++) {
         enum out_kind kind = t->columns[c]->kind;
         size_t head = out_width(t->columns[c]->header), whole = head;
-        bool ids = false;
+        bool ids = false, empty = true;
 
         for (size_t i = 0; i < t->rows; i++) {
             size_t width = out_width(cell_text(t, i, c));
+
+            empty = empty && strcmp(cell_text(t, i, c), "-") == 0;
 
             whole = width > whole ? width : whole;
             ids = ids || is_id(cell_text(t, i, c));
         }
         f->columns[c].whole = f->columns[c].least = whole;
         f->columns[c].first = kind == OUT_LONG;
+        f->columns[c].empty = empty;
         if (!ids && (kind == OUT_LONG || kind == OUT_TEXT) && whole > MIN_WIDTH)
             f->columns[c].least = head > MIN_WIDTH ? head : MIN_WIDTH;
     }
@@ -218,7 +221,7 @@ static void tell_hidden(const struct out_table *t, const struct out_fit *f)
 
     buf_init(&names, 4096);
     for (size_t c = 0; c < t->columns_n; c++) {
-        if (f->columns[c].hidden)
+        if (f->columns[c].hidden && !f->columns[c].empty)
             buf_addf(&names, "%s%s", names.len ? ", " : "", t->columns[c]->header);
     }
     if (names.len > 0)
