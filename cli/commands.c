@@ -283,6 +283,8 @@ const struct command commands_table[] = {
     {"log level", F(FOR), "[debug|info|warn|error]", 0, 1,
      "how much webhookd logs, or another level: for a while, or until reload or restart",
      "webhookctl log level debug --for 10m", "0 64 69 70 73 74 75 77 78", cmd_log_level},
+    {"retention show", 0, "", 0, 0, "what is kept for how long, and what would go now",
+     "webhookctl retention show", READS, cmd_retention_show},
     {"doctor", F(ENDPOINTS), "[NAME|ID...]", 0, COMMAND_ANY,
      "what is wrong here, with the fix; with names: these endpoints, dialled", "webhookctl doctor",
      "0 1 4 64 69 70 74 75 77 78", cmd_doctor},

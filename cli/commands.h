@@ -145,7 +145,7 @@ command_fn cmd_stats, cmd_monitor, cmd_top;
 command_fn cmd_status, cmd_config_check, cmd_config_show, cmd_config_reference;
 command_fn cmd_config_diff, cmd_config_reload, cmd_log_level;
 command_fn cmd_db_info, cmd_db_schema, cmd_db_check, cmd_db_backup;
-command_fn cmd_doctor;
+command_fn cmd_doctor, cmd_retention_show;
 command_fn cmd_egress_check, cmd_egress_show, cmd_egress_pause, cmd_egress_resume;
 command_fn cmd_completion, cmd_help;
 

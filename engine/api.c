@@ -77,6 +77,7 @@ static const struct api_route ROUTES[] = {
     {"POST" V1 "/config/reload", WRITES_JSON, h_config_reload},
     {"GET" V1 "/log", ROUTE_READS, h_log_get},
     {"POST" V1 "/log", WRITES_JSON, h_log_set},
+    {"GET" V1 "/retention", ROUTE_READS, h_retention_get},
     {"GET" V1 "/egress", ROUTE_READS, h_egress_get},
     {"POST" V1 "/egress/pause", WRITES_JSON, h_egress_pause},
     {"POST" V1 "/egress/resume", WRITES_JSON, h_egress_resume},

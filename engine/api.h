@@ -69,6 +69,8 @@
  *   POST /jobs/{id}/step       without a daemon: runs a few slices of a job that does not "deliver"
  *                              (there it needs none); else the same as GET
  *   GET  /outbox-rejects       GET|DELETE /outbox-rejects/{id}   POST /outbox-rejects/{id}/retry
+ *   GET  /retention            -> items {"rule","key","keep_seconds","rows","rows_exact","due",
+ *                              "due_exact","oldest"}
  *   GET  /egress               -> {"paused","since","resume_at","actor","note","waiting"}: the kill switch
  *   POST /egress/pause         {"note","for_seconds"}   POST /egress/resume   {"note"} -> the same
  *   GET  /config               -> {"file","loaded_at","config":{…}}: what runs

@@ -193,6 +193,7 @@ api_handler h_replays_post, h_replays_preview, h_dead_replay_one, h_jobs_list, h
 api_handler h_jobs_cancel, h_jobs_pause, h_jobs_resume, h_jobs_step, h_jobs_rate;
 api_handler h_rejects_list, h_rejects_get, h_rejects_delete, h_rejects_retry;
 api_handler h_config_get, h_config_reload, h_log_get, h_log_set;
+api_handler h_retention_get;
 api_handler h_egress_get, h_egress_pause, h_egress_resume;
 api_handler h_audit_list, h_status, h_stats, h_sub_stats;
 

@@ -279,6 +279,29 @@ void sweep_wake_at(struct sweep *w, int64_t store_ms)
         plan(w);
 }
 
+/* ---- retention ---- */
+int64_t retention_of(const struct conf *c, enum retain_what what)
+{
+    const int64_t keep_ms[RETAINS] = {
+        [RETAIN_DELIVERED] = c->retain_delivered_ms,
+        [RETAIN_ATTEMPTS] = c->retain_attempts_ms,
+        [RETAIN_DEAD] = c->dead_retention_ms,
+        [RETAIN_PURGED] = c->purge_grace_ms,
+        [RETAIN_AUDIT] = c->retain_audit_ms,
+        [RETAIN_SEEN] = c->retain_dedupe_ms,
+        [RETAIN_SECRETS] = 0,
+        [RETAIN_TRAFFIC] = TRAFFIC_KEPT_MS,
+    };
+    return keep_ms[what];
+}
+
+int64_t retention_before(const struct conf *c, enum retain_what what)
+{
+    bool own_end = what == RETAIN_DEAD || what == RETAIN_PURGED || what == RETAIN_SEEN ||
+                   what == RETAIN_SECRETS;
+    return own_end ? 0 : retention_of(c, what);
+}
+
 static void sweep_tick(void *arg)
 {
     struct sweep *w = arg;
@@ -292,18 +315,8 @@ static void sweep_tick(void *arg)
     w->quiet = scheduler_is_quiet(w->scheduler);
     w->dead_retention_ms = c->dead_retention_ms;
     w->max_hold_ms = c->breaker_max_hold_ms;
-    const int64_t keep_ms[RETAINS] = {
-        [RETAIN_DELIVERED] = c->retain_delivered_ms,
-        [RETAIN_ATTEMPTS] = c->retain_attempts_ms,
-        [RETAIN_DEAD] = 0,
-        [RETAIN_PURGED] = 0,
-        [RETAIN_AUDIT] = c->retain_audit_ms,
-        [RETAIN_SEEN] = 0,
-        [RETAIN_SECRETS] = 0,
-        [RETAIN_TRAFFIC] = TRAFFIC_KEPT_MS,
-    };
     for (int what = 0; what < RETAINS; what++)
-        w->retain_ms[what] = retention ? keep_ms[what] : -1;
+        w->retain_ms[what] = retention ? retention_before(c, (enum retain_what)what) : -1;
     if (!store_has_room(w->store, STORE_WRITE) ||
         store_submit(w->store, STORE_WRITE, STORE_GUARDED | STORE_PRUNE, sweep_work, sweep_done,
                      w) != OK) {

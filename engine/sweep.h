@@ -24,4 +24,9 @@ void sweep_configure(struct sweep *w, const struct conf *conf);
 void sweep_stop(struct sweep *w);
 void sweep_free(struct sweep *w); /* after store_close */
 
+/* How long what a rule of retention is about is kept; 0: each row says so itself. */
+int64_t retention_of(const struct conf *c, enum retain_what what);
+/* How long before now `before_ms` of retain() lies: 0 where a row knows its own end. */
+int64_t retention_before(const struct conf *c, enum retain_what what);
+
 #endif

@@ -46,6 +46,12 @@ enum retain_what {
     RETAINS
 };
 
+struct retain_look {
+    int64_t rows, due;        /* there are; would go now */
+    bool rows_more, due_more; /* at least: the time was up */
+    int64_t oldest_ms;        /* of the first that was written; 0: none, or not found in time */
+};
+
 struct claim_ask {
     size_t max;           /* rows */
     size_t max_row_bytes; /* claimed.bytes of each */
@@ -333,6 +339,10 @@ struct backend_ops {
     /* *n: rows deleted. 0: this slice found none; the next call goes on where it ended. */
     enum err_code (*retain)(struct backend *, enum retain_what, int64_t before_ms, size_t limit,
                             size_t *n, struct err *);
+    /* What retain() would delete (of RETAIN_DELIVERED the deliveries alone), without deleting it;
+     * takes about budget_us. */
+    enum err_code (*retain_look)(struct backend *, enum retain_what, int64_t before_ms,
+                                 int64_t budget_us, struct retain_look *, struct err *);
     /* The greatest number used as a key anywhere: where an id_source starts. */
     enum err_code (*max_num)(struct backend *, int64_t *out, struct err *);
 };

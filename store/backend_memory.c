@@ -239,5 +239,6 @@ const struct backend_ops backend_memory = {
     .meta_set = mem_meta_set,
     .counts = mem_counts,
     .retain = mem_retain,
+    .retain_look = mem_retain_look,
     .max_num = mem_max_num,
 };

@@ -333,6 +333,8 @@ enum err_code mem_audit_list(struct backend *, int64_t, size_t, struct arena *,
 enum err_code mem_meta_get(struct backend *, const char *, char *, size_t, struct err *);
 enum err_code mem_meta_set(struct backend *, const char *, const char *, struct err *);
 enum err_code mem_counts(struct backend *, int64_t[DELIVERY_STATES], int64_t *, struct err *);
+enum err_code mem_retain_look(struct backend *, enum retain_what, int64_t, int64_t,
+                              struct retain_look *, struct err *);
 enum err_code mem_retain(struct backend *, enum retain_what, int64_t, size_t, size_t *,
                          struct err *);
 enum err_code mem_max_num(struct backend *, int64_t *, struct err *);

@@ -159,3 +159,56 @@ enum err_code mem_retain(struct backend *b, enum retain_what what, int64_t befor
         *n += sweep(b, &LONELY_EVENTS, before_ms, limit - *n);
     return OK;
 }
+
+/* ---- looking ---- */
+/* Does the row count at all? And when was it? 0: that is not told. */
+static bool row_counts(enum retain_what what, const void *row, int64_t *at_ms)
+{
+    *at_ms = 0;
+    switch (what) {
+    case RETAIN_DELIVERED:
+        *at_ms = ((const struct mem_delivery *)row)->d.finished_ms;
+        return is_over(((const struct mem_delivery *)row)->d.state);
+    case RETAIN_ATTEMPTS:
+        *at_ms = ((const struct attempt *)row)->started_ms;
+        return true;
+    case RETAIN_DEAD:
+        *at_ms = ((const struct dead_letter *)row)->died_ms;
+        return true;
+    case RETAIN_AUDIT:
+        *at_ms = ((const struct audit_entry *)row)->created_ms;
+        return true;
+    case RETAIN_TRAFFIC:
+        *at_ms = ((const struct traffic *)row)->minute_ms;
+        return true;
+    case RETAIN_SECRETS:
+        return ((const struct mem_secret *)row)->secret.expires_ms != 0;
+    case RETAIN_PURGED:
+    case RETAIN_SEEN:
+    case RETAINS:
+        break;
+    }
+    return true;
+}
+
+enum err_code mem_retain_look(struct backend *b, enum retain_what what, int64_t before_ms,
+                              int64_t budget_us, struct retain_look *out, struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    (void)budget_us;
+    *out = (struct retain_look){0};
+    if ((int)what < 0 || what >= RETAINS)
+        return fail(err, ERR_INVALID, "no such retention");
+    for (const struct mem_node *i =
+             mem_from(db, RULES[what].table, (struct mem_key){.a = INT64_MIN});
+         i != NULL; i = i->next[0]) {
+        int64_t at_ms;
+        if (!row_counts(what, i->row, &at_ms))
+            continue;
+        out->rows++;
+        out->due += RULES[what].doomed(db, i->row, before_ms);
+        if (at_ms > 0 && (out->oldest_ms == 0 || at_ms < out->oldest_ms))
+            out->oldest_ms = at_ms;
+    }
+    return OK;
+}

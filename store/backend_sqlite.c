@@ -482,5 +482,6 @@ const struct backend_ops backend_sqlite = {
     .meta_set = sq_meta_set,
     .counts = sq_counts,
     .retain = sq_retain,
+    .retain_look = sq_retain_look,
     .max_num = sq_max_num,
 };

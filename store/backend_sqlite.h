@@ -455,6 +455,8 @@ enum err_code sq_meta_set(struct backend *, const char *, const char *, struct e
 enum err_code sq_counts(struct backend *, int64_t[DELIVERY_STATES], int64_t *, struct err *);
 enum err_code sq_retain(struct backend *, enum retain_what, int64_t, size_t, size_t *,
                         struct err *);
+enum err_code sq_retain_look(struct backend *, enum retain_what, int64_t, int64_t,
+                             struct retain_look *, struct err *);
 enum err_code sq_max_num(struct backend *, int64_t *, struct err *);
 enum err_code sq_traffic_add(struct backend *, const struct traffic_delta *, size_t, struct err *);
 enum err_code sq_traffic_sum(struct backend *, int64_t, struct arena *, struct traffic **, size_t *,

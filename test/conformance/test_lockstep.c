@@ -305,15 +305,19 @@ static void step_retain(struct walk *w)
     enum retain_what what = (enum retain_what)roll(w, RETAINS);
     int64_t before = what == RETAIN_DELIVERED || what == RETAIN_ATTEMPTS ? w->now - 4000 : w->now;
     int64_t all[PAIR] = {0};
+    struct retain_look looks[PAIR];
     for (int i = 0; i < PAIR; i++) {
         struct bed *bed = &w->pair[i];
         size_t n;
+        OK_OR_DIE(bed, bed->ops->retain_look(bed->b, what, before, 10000000, &looks[i], &bed->err));
         do {
             OK_OR_DIE(bed, bed->ops->retain(bed->b, what, before, 5, &n, &bed->err));
             all[i] += (int64_t)n;
         } while (n > 0);
     }
     same(w, "retain", all[0], all[1]);
+    same(w, "retain_look rows", looks[0].rows, looks[1].rows);
+    same(w, "retain_look due", looks[0].due, looks[1].due);
 }
 
 static void step_sub(struct walk *w)

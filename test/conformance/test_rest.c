@@ -124,6 +124,19 @@ static bool has_event(struct bed *bed, const char *id, bool *with_payload)
     return true;
 }
 
+/* What retain() would delete, and what there is. */
+static void look(struct bed *bed, enum retain_what what, int64_t before_ms, int64_t rows,
+                 int64_t due, int64_t oldest_ms)
+{
+    struct retain_look l;
+    OK_OR_DIE(bed, bed->ops->retain_look(bed->b, what, before_ms, 10000000, &l, &bed->err));
+    assert_int_equal(l.rows, rows);
+    assert_int_equal(l.due, due);
+    if (oldest_ms > 0) /* of the first that was written: mostly the oldest */
+        assert_int_equal(l.oldest_ms, oldest_ms);
+    assert_false(l.rows_more || l.due_more);
+}
+
 static void retain_delivered(void **state)
 {
     struct bed *bed = *state;
@@ -145,6 +158,9 @@ static void retain_delivered(void **state)
     bed_settle(bed, x, SETTLE_DELIVERED, T0);
     bed_settle(bed, x + 1, SETTLE_DEAD, T0);
     int64_t open = bed_emit(bed, subs[0], "open", NULL, T0);
+    look(bed, RETAIN_DELIVERED, T0, 5, 0, T0);
+    look(bed, RETAIN_DELIVERED, T0 + 3, 5, 4, T0);
+    look(bed, RETAIN_DEAD, T0, 1, 0, T0);
     assert_int_equal(retain(bed, RETAIN_DELIVERED, T0, 9), 0); /* none finished before T0 */
     assert_int_equal(retain(bed, RETAIN_DELIVERED, T0 + 3, 2), 2);
     size_t more = 0;
@@ -181,7 +197,9 @@ static void retain_attempts(void **state)
     bed_settle(bed, done, SETTLE_DELIVERED, T0 + 30);
     bed_settle(bed, dead, SETTLE_DEAD, T0 + 10);
     bed_settle(bed, open, SETTLE_RETRY, T0 + 10);
+    look(bed, RETAIN_ATTEMPTS, T0 + 20, 4, 1, T0 + 5);
     assert_int_equal(retain(bed, RETAIN_ATTEMPTS, T0 + 20, 9), 1);
+    look(bed, RETAIN_ATTEMPTS, T0 + 20, 3, 0, 0);
     OK_OR_DIE(bed, bed->ops->attempt_list(bed->b, done, &bed->a, &list, &n, &bed->err));
     assert_int_equal(n, 1);
     assert_int_equal(list[0].n, 2);

@@ -188,6 +188,30 @@ class Db(unittest.TestCase):
             else:  # it was done before it heard of it
                 self.assertEqual((process.returncode, names), (0, ["b.db"]), err)
 
+    def test_retention(self):
+        with Daemon(FAST) as d, Receiver(answer) as r:
+            fill(d, r)
+            for _ in range(2):
+                rules = {x["rule"]: x for x in d.json("retention", "show")["items"]}
+                self.assertEqual((rules["delivered"]["key"], rules["delivered"]["keep_seconds"], rules["delivered"]["rows"]),
+                                 ("retention.delivered", 7 * 86400, 21))
+                self.assertEqual({x["due"] for x in rules.values()}, {0})
+                self.assertGreaterEqual(rules["dead_letters"]["rows"], 15)
+                self.assertIsNotNone(rules["attempts"]["oldest"])
+                self.assertIn("retention.audit", d.ctl("retention", "show"))
+                if d.process.poll() is None:
+                    self.assertEqual(d.stop(), 0)
+            with contextlib.closing(sqlite3.connect(store(d), isolation_level=None)) as db:  # a store that was not swept for long
+                db.execute("PRAGMA synchronous=OFF")
+                num = db.execute("SELECT min(num) FROM delivery").fetchone()[0]
+                db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) INSERT INTO delivery(num, event, sub,"
+                           " state, budget_since_ms, due_ms, created_ms, finished_ms, expires_ms)"
+                           " SELECT (1000000000 << 21) + i, 1, 1, 4, 1, 1, 1, 1, 0 FROM n")
+                self.assertGreater(num, (1000000000 << 21) + 300000)
+            rule = d.json("retention", "show")["items"][0]
+            self.assertGreater(rule["due"], 1000)
+            self.assertTrue(rule["due"] == 300000 or not rule["due_exact"], rule)
+
     def test_what_cannot_be_looked_at(self):
         with Daemon(start=False) as d:
             for args in (("info",), ("schema",), ("check",), ("backup", f"{d.dir}/x.db")):
