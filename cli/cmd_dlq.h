@@ -17,10 +17,5 @@ int dlq_export(struct cli *cli, const struct filter_flags *f, const char *file, 
                int64_t *n);
 /* 64 with a message where nothing was selected: no filter is not "everything". */
 int dlq_selected(struct cli *cli, const struct filter_flags *f, const char *verb);
-/* Whom a replay of those letters would reach, as a table. */
-int dlq_targets_print(struct cli *cli, const struct filter_flags *f, FILE *to);
-
-/* Follows a job until it is over or wait_ms (-1: for ever) are; its exit code. */
-int job_follow(struct cli *cli, const char *id, int64_t wait_ms);
 
 #endif

@@ -90,6 +90,9 @@ enum flag_id {
     FLAG_INTERVAL,
     FLAG_COUNT,
     FLAG_SORT,
+    FLAG_CANARY,
+    FLAG_STOP_AT,
+    FLAG_ATTEMPTS,
     FLAGS
 };
 _Static_assert(FLAGS <= 128, "a command's flags are a mask of 128 bits");
@@ -132,7 +135,8 @@ extern const struct command_alias commands_aliases[]; /* ends with NULL */
 /* The functions behind the rows. */
 command_fn cmd_dlq_summary, cmd_dlq_list, cmd_dlq_count, cmd_dlq_show, cmd_dlq_replay,
     cmd_dlq_purge, cmd_dlq_restore, cmd_dlq_export, cmd_dlq_import, cmd_dlq_note;
-command_fn cmd_job_list, cmd_job_show, cmd_job_watch, cmd_job_pause, cmd_job_resume, cmd_job_cancel;
+command_fn cmd_job_list, cmd_job_show, cmd_job_watch, cmd_job_pause, cmd_job_resume, cmd_job_cancel,
+    cmd_job_set_rate;
 command_fn cmd_sub_add, cmd_sub_list, cmd_sub_show, cmd_sub_stats, cmd_sub_pause, cmd_sub_resume,
     cmd_sub_enable, cmd_sub_disable, cmd_sub_set, cmd_sub_delete, cmd_sub_rotate;
 command_fn cmd_event_emit, cmd_event_list, cmd_event_show, cmd_event_trace, cmd_event_types;

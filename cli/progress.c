@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "cli/out.h"
 
-enum { BAR = 30, LINE_EVERY_MS = 10000, ETA_AFTER_MS = 1000 };
+enum { BAR = 30, BAR_LEAST = 5, LINE_EVERY_MS = 10000, ETA_AFTER_MS = 1000 };
 
 static volatile sig_atomic_t interrupted;
 
@@ -45,12 +45,18 @@ static bool redraws(const struct cli *cli)
     return cli->err_tty && (term == NULL || strcmp(term, "dumb") != 0);
 }
 
+static int screen_width(void)
+{
+    struct winsize size = {0};
+
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
 /* No escapes: blanks cover what was there. It stays one column short of the width, since a line that
  * wraps cannot be written over. */
 static void line(const char *text)
 {
-    struct winsize size = {0};
-    int width = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+    int width = screen_width();
 
     fflush(stdout);
     fprintf(stderr, "\r%-*.*s\r%.*s", width - 1, width - 1, "", width - 1, text);
@@ -84,44 +90,59 @@ static void eta_text(const struct progress *p, int64_t done, int64_t whole, char
     snprintf(out, 32, "  ETA %s", span);
 }
 
-static void bar_text(const struct progress *p, int64_t done, int64_t whole, char out[128])
+/* The bar has what the words leave of the screen. */
+static void put_bar(struct buf *out, int64_t done, int64_t whole, int room)
 {
-    char bar[BAR + 1], eta[32];
-    int64_t filled = whole > 0 ? done * BAR / whole : 0;
+    int n = room < BAR ? room : BAR;
 
-    eta_text(p, done, whole, eta);
-    memset(bar, ' ', BAR);
-    bar[BAR] = '\0';
-    memset(bar, '=', (size_t)filled);
-    if (filled < BAR)
-        bar[filled] = '>';
-    snprintf(out, 128, "[%s] %lld/%lld  %lld%%%s", bar, (long long)done, (long long)whole,
-             (long long)(done * 100 / whole), eta);
+    if (n < BAR_LEAST)
+        return;
+    buf_addc(out, '[');
+    for (int i = 0; i < n; i++)
+        buf_addc(out, i < done * n / whole ? '=' : i == done * n / whole ? '>' : ' ');
+    buf_adds(out, "] ");
+}
+
+/* "221/371  59%  TEXT  ETA 7s", or the plain line's "221 of 371 (59%)  TEXT". */
+static void put_words(const struct progress *p, struct buf *out, int64_t done, int64_t whole,
+                      const char *text, bool draws)
+{
+    char eta[32] = "";
+
+    buf_addf(out, "%lld", (long long)done);
+    if (whole > 0)
+        buf_addf(out, draws ? "/%lld  %lld%%" : " of %lld (%lld%%)", (long long)whole,
+                 (long long)(done * 100 / whole));
+    if (whole > 0 && draws)
+        eta_text(p, done, whole, eta);
+    buf_addf(out, "%s%s%s", text[0] ? "  " : "", text, eta);
 }
 
 void progress_show(struct progress *p, int64_t done, int64_t whole, const char *text)
 {
-    char bar[128], all[256];
+    struct buf words, all;
     int64_t now_ms = clock_mono_ms();
     bool draws = redraws(p->cli);
+    bool tenth = whole > 0 && (done - p->shown) * 10 >= whole;
 
     if (p->first < 0)
-        p->first = done;
-    if (!draws && now_ms - p->line_ms < LINE_EVERY_MS)
+        p->first = p->shown = done;
+    if (!draws && !tenth && now_ms - p->line_ms < LINE_EVERY_MS)
         return;
     p->line_ms = now_ms;
+    p->shown = done;
     if (done > whole && whole > 0)
         done = whole;
-    if (whole <= 0)
-        snprintf(bar, sizeof bar, "%lld", (long long)done);
-    else if (draws)
-        bar_text(p, done, whole, bar);
-    else
-        snprintf(bar, sizeof bar, "%lld of %lld (%lld%%)", (long long)done, (long long)whole,
-                 (long long)(done * 100 / whole));
-    snprintf(all, sizeof all, "%s%s%s", bar, text[0] ? "  " : "", text);
+    buf_init(&words, 4096);
+    buf_init(&all, 4096);
+    put_words(p, &words, done, whole, text, draws);
+    if (draws && whole > 0)
+        put_bar(&all, done, whole, screen_width() - 1 - (int)words.len - 3);
+    buf_adds(&all, words.data ? words.data : "");
     if (draws)
-        line(all);
+        line(all.data ? all.data : "");
     else
-        out_note("%s", all);
+        out_note("%s", all.data ? all.data : "");
+    buf_fini(&words);
+    buf_fini(&all);
 }

@@ -12,6 +12,7 @@ struct progress {
     const struct cli *cli;
     int64_t start_ms, line_ms;
     int64_t first; /* how much was done when it began; -1: not known yet */
+    int64_t shown; /* and when a line was written last */
     struct sigaction interrupt, terminate;
 };
 /* From here to progress_end() SIGINT and SIGTERM are only noted. */

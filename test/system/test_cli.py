@@ -69,10 +69,11 @@ class Terminal(unittest.TestCase):
             looked = threading.Event()  # the endpoint is slow until somebody has seen how far it is
             r.answer = lambda q, n: looked.wait(20) and 200
             status, shown = d.terminal("dlq", "replay", "--all", "--rate", "20/s", keys="y\n", columns=50, env={"NO_COLOR": "1"},
-                                       watch=lambda text: b" of 10: delivered " in text and looked.set())
+                                       watch=lambda text: b"0/10  0%" in text and looked.set())
             self.assertEqual(status, 0)
             self.assertIn("10 delivered, 0 dead again", shown)
-            self.assertIn(" of 10: delivered ", shown)
+            self.assertIn("0/10  0%  ", shown)
+            self.assertIn("canary  1/1 delivered", shown)
             self.assertNotIn("\x1b", shown)
             for line in re.findall(r"\r([^\r\n]*)(?=\r)", shown):
                 self.assertLess(len(line), 50, line)
@@ -144,7 +145,7 @@ class Why(unittest.TestCase):
             # it fails: why comes first, and then what sends it again
             self.assertIn("connect", d.ctl(*re.search(r"Next: webhookctl (.*)", text).group(1).split()))
             preview = re.search(r"webhookctl (dlq replay .*)", text).group(1).split()
-            self.assertIn("Would replay 1 dead letter,", d.ctl(*preview))
+            self.assertIn("Would replay 1 dead letter (1 a.b), 2 B, died", d.ctl(*preview))
             d.ctl("subscription", "pause", "down")
             self.assertIn("webhookctl sub resume down", d.ctl(*preview))
             d.ctl("subscription", "delete", "down", "--yes")

@@ -1,0 +1,326 @@
+/* cli/job_follow.c: see job_follow.h.
+ *
+ *   look ─▶ canary, what it waits for (a line each, once) ─▶ bar or line ─▶ … ─▶ report
+ *
+ * With the daemon stopped a job that delivers nothing gets on by being looked at. */
+#include "cli/job_follow.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "cli/object.h"
+#include "cli/progress.h"
+
+#define POLL_NS 100000000L
+enum { ERRORS_SHOWN = 3, SAID_MAX = 32 };
+
+struct follow {
+    struct cli *cli;
+    const char *id;
+    struct progress progress;
+    int64_t start_ms, first_done;
+    bool step;               /* nobody but us gets it on */
+    bool canary;             /* said that it is through */
+    char said[SAID_MAX][96]; /* subscriptions and what they wait for */
+    size_t said_n;
+};
+
+static bool is(const json_t *object, const char *path, const char *word)
+{
+    const char *text = out_string(object, path);
+
+    return text != NULL && strcmp(text, word) == 0;
+}
+
+static int64_t count(const json_t *job, const char *name)
+{
+    return out_integer(json_object_get(job, "counts"), name);
+}
+
+static bool job_over(const json_t *job)
+{
+    return !is(job, "state", "active") && !is(job, "state", "paused");
+}
+
+/* ---- while it runs ---- */
+static int job_ask(struct follow *f, struct answer *a)
+{
+    int rc = f->step ? object_change(f->cli, "POST", "jobs", f->id, "step", NULL, a)
+                     : object_get(f->cli, "jobs", f->id, NULL, a);
+
+    if (rc == 0)
+        f->step = a->in_process && !json_is_true(json_object_get(a->json, "delivers")) &&
+                  is(a->json, "state", "active");
+    return rc;
+}
+
+static bool say_once(struct follow *f, const char *what)
+{
+    for (size_t i = 0; i < f->said_n; i++)
+        if (strncmp(f->said[i], what, sizeof f->said[i] - 1) == 0)
+            return false;
+    if (f->said_n == SAID_MAX)
+        return false;
+    text_copy(f->said[f->said_n++], sizeof f->said[0], what);
+    progress_clear(&f->progress);
+    return true;
+}
+
+/* What a part waits for, and what ends that. */
+static void say_waits(struct follow *f, const json_t *part)
+{
+    static const struct {
+        const char *word, *text;
+    } rows[] = {
+        {"subscription_paused", "is paused; its letters wait. Go on: webhookctl sub resume"},
+        {"subscription_disabled", "is disabled; its letters wait. Go on: webhookctl sub enable"},
+        {"endpoint_down",
+         "does not answer; webhookd tries it now and then. Look: webhookctl sub show"},
+    };
+    const char *name = out_string(part, "subscription"), *word = out_string(part, "waits_for");
+    char key[160];
+
+    snprintf(key, sizeof key, "%s %s", word ? word : "", name ? name : "");
+    if (word != NULL && strcmp(word, "egress_paused") == 0 && say_once(f, word))
+        out_note("Egress is paused: nothing is sent to anybody. Go on: webhookctl egress resume");
+    for (size_t i = 0; word != NULL && i < sizeof rows / sizeof rows[0]; i++)
+        if (strcmp(word, rows[i].word) == 0 && say_once(f, key))
+            out_note("%s %s %s", name, rows[i].text, name);
+}
+
+/* Said once, when it is through everywhere (or has nothing left to wait for). */
+static void say_canary(struct follow *f, const json_t *job)
+{
+    const json_t *parts = json_object_get(job, "subscriptions"), *part;
+    int64_t wanted = 0, delivered = 0;
+    size_t i;
+
+    if (f->canary)
+        return;
+    json_array_foreach(parts, i, part)
+    {
+        if (count(part, "selected") == 0)
+            continue;
+        if (!json_is_true(out_member(part, "canary.through")))
+            return;
+        wanted += out_integer(part, "canary.wanted");
+        delivered += out_integer(part, "canary.delivered");
+    }
+    if (wanted == 0)
+        return;
+    f->canary = true;
+    progress_clear(&f->progress);
+    out_note("canary  %lld/%lld delivered at the first attempt", (long long)delivered,
+             (long long)wanted);
+}
+
+static void show(struct follow *f, const json_t *job)
+{
+    const json_t *parts = json_object_get(job, "subscriptions"), *part;
+    bool delivers = json_is_true(json_object_get(job, "delivers"));
+    int64_t done = count(job, "done"), ms = clock_mono_ms() - f->start_ms;
+    char text[160] = "";
+    size_t i;
+
+    if (delivers) {
+        say_canary(f, job);
+        json_array_foreach(parts, i, part) say_waits(f, part);
+        if (f->first_done < 0)
+            f->first_done = done;
+        snprintf(text, sizeof text, "%.1f/s  delivered %lld  failed %lld  in flight %lld",
+                 ms > 0 ? (double)(done - f->first_done) * 1000 / (double)ms : 0.0,
+                 (long long)count(job, "delivered"),
+                 (long long)(count(job, "dead_again") + count(job, "retrying")),
+                 (long long)count(job, "waiting"));
+    }
+    progress_show(&f->progress, done, count(job, "selected"), text);
+}
+
+/* ---- at the end ---- */
+static int job_exit(const json_t *job)
+{
+    int64_t done = json_is_true(json_object_get(job, "delivers")) ? count(job, "delivered")
+                                                                  : count(job, "done");
+
+    if (done >= count(job, "selected"))
+        return CLI_OK;
+    return done > 0 ? CLI_PARTIAL : CLI_NO;
+}
+
+static void put_count(struct buf *out, const json_t *job, const char *name, const char *word,
+                      bool always)
+{
+    if (always || count(job, name) > 0)
+        buf_addf(out, "%s%lld %s", out->len > 0 ? ", " : "", (long long)count(job, name), word);
+}
+
+static void report_line(const char *id, const json_t *job)
+{
+    struct buf text;
+
+    buf_init(&text, 512);
+    if (json_is_true(json_object_get(job, "delivers"))) {
+        put_count(&text, job, "delivered", "delivered", true);
+        put_count(&text, job, "retrying", "retrying", false);
+        put_count(&text, job, "waiting", "on their way", false);
+        put_count(&text, job, "dead_again", "dead again", true);
+        put_count(&text, job, "not_sent", "not sent", false);
+        put_count(&text, job, "excluded", "left out", false);
+    } else {
+        put_count(&text, job, "done", "done", true);
+    }
+    printf("%s %s: %s, in %.1f s\n", id, out_string(job, "state"), text.data,
+           json_number_value(json_object_get(job, "elapsed_seconds")));
+    buf_fini(&text);
+}
+
+/* Why a subscription's letters were left out, or stopped, and what to do about it. */
+static void report_part(const json_t *job, const json_t *part)
+{
+    static const struct {
+        const char *reason, *text, *next;
+    } rows[] = {
+        {"canary_failed", "stopped: its first letters failed, one after the other",
+         "webhookctl sub show %s"},
+        {"too_many_failures", "stopped: too many of the last letters failed",
+         "webhookctl sub show %s"},
+        {"subscription_paused", "is paused: nothing was sent", "webhookctl sub resume %s"},
+        {"subscription_disabled", "is disabled: nothing more is sent", "webhookctl sub enable %s"},
+        {"subscription_deleted", "is deleted: nothing can be sent", NULL},
+    };
+    const char *name = out_string(part, "subscription"), *reason = out_string(part, "reason");
+    int64_t unsent = count(part, "not_sent") + count(part, "excluded");
+    char next[160] = "";
+
+    (void)job;
+    for (size_t i = 0; reason != NULL && i < sizeof rows / sizeof rows[0]; i++) {
+        if (strcmp(reason, rows[i].reason) != 0)
+            continue;
+        if (rows[i].next != NULL && name != NULL) {
+            text_copy(next, sizeof next, "   Next: ");
+            size_t n = strlen(next), verb = strcspn(rows[i].next, "%");
+            snprintf(next + n, sizeof next - n, "%.*s%s", (int)verb, rows[i].next, name);
+        }
+        out_note("%s %s; %lld stay dead.%s", name ? name : "A deleted subscription", rows[i].text,
+                 (long long)unsent, next);
+    }
+}
+
+static void report_errors(const json_t *job)
+{
+    const json_t *errors = json_object_get(job, "errors"), *row;
+    size_t i;
+
+    json_array_foreach(errors, i, row)
+    {
+        char status[24] = "";
+
+        if (i == ERRORS_SHOWN) {
+            out_note("  … and others");
+            break;
+        }
+        if (out_integer(row, "status") > 0)
+            snprintf(status, sizeof status, " %lld", (long long)out_integer(row, "status"));
+        out_note("  %s %s %s%s", out_string(row, "delivery"), out_string(row, "state"),
+                 out_string(row, "outcome") ? out_string(row, "outcome") : out_string(row, "cause"),
+                 status);
+    }
+}
+
+static void report_notes(const char *id, const json_t *job)
+{
+    const json_t *parts = json_object_get(job, "subscriptions"), *part;
+    bool sent = count(job, "delivered") + count(job, "dead_again") + count(job, "retrying") > 0;
+    size_t i;
+
+    json_array_foreach(parts, i, part) report_part(job, part);
+    report_errors(job);
+    if (count(job, "gone") > 0)
+        out_note("%lld were gone when it was their turn: purged, replayed by somebody else, or "
+                 "expired.",
+                 (long long)count(job, "gone"));
+    if (count(job, "retrying") + count(job, "waiting") > 0)
+        out_note("What is retrying or on its way goes on by itself. Look: webhookctl delivery list "
+                 "--job %s --state retrying",
+                 id);
+    if (is(job, "state", "stopped"))
+        out_note("When it is mended: webhookctl job resume %s", id);
+    if (sent)
+        out_note("Each of them: webhookctl delivery list --job %s%s", id,
+                 count(job, "dead_again") > 0 ? "   What is dead now: webhookctl dlq summary" : "");
+}
+
+static int report(struct follow *f, const struct answer *a)
+{
+    if (json_is_true(json_object_get(a->json, "delivers")))
+        say_canary(f, a->json);
+    if (!object_plain(f->cli, a, f->id))
+        report_line(f->id, a->json);
+    if (json_is_true(json_object_get(a->json, "delivers")))
+        report_notes(f->id, a->json);
+    return job_exit(a->json);
+}
+
+/* ---- the whole ---- */
+static int say_later(const struct follow *f, const char *what)
+{
+    out_note("%s %s. Watch: webhookctl job watch %s   Stop: webhookctl job cancel %s", f->id, what,
+             f->id, f->id);
+    return CLI_LATER;
+}
+
+/* One look; -1: not over yet, else the exit code. */
+static int look(struct follow *f)
+{
+    struct answer a;
+    int rc = job_ask(f, &a);
+
+    if (rc != 0)
+        return rc;
+    rc = -1;
+    if (job_over(a.json)) {
+        progress_clear(&f->progress);
+        rc = report(f, &a);
+    } else if (is(a.json, "state", "paused")) {
+        progress_clear(&f->progress);
+        out_note("%s is paused. Go on: webhookctl job resume %s", f->id, f->id);
+        rc = CLI_LATER;
+    } else if (a.in_process && !f->step) {
+        progress_clear(&f->progress);
+        out_note("%s is %s; it goes on when webhookd starts.", f->id, out_string(a.json, "state"));
+        rc = CLI_LATER;
+    } else {
+        show(f, a.json);
+    }
+    answer_fini(&a);
+    return rc;
+}
+
+int job_follow(struct cli *cli, const char *id, int64_t wait_ms)
+{
+    const struct timespec pause = {.tv_sec = 0, .tv_nsec = POLL_NS};
+    struct follow f = {.cli = cli, .id = id, .start_ms = clock_mono_ms(), .first_done = -1};
+    int rc = -1;
+
+    progress_begin(&f.progress, cli);
+    while (rc == -1) {
+        rc = look(&f);
+        if (rc == -1 && progress_interrupted()) {
+            progress_clear(&f.progress);
+            out_note("Detached; %s continues. Watch: webhookctl job watch %s   Stop: webhookctl "
+                     "job cancel %s",
+                     id, id, id);
+            rc = CLI_INTERRUPTED;
+        } else if (rc == -1 && wait_ms >= 0 && clock_mono_ms() - f.start_ms >= wait_ms) {
+            progress_clear(&f.progress);
+            rc = say_later(&f, "is not done yet and goes on");
+        } else if (rc == -1 && !f.step) {
+            nanosleep(&pause, NULL); /* a signal cuts it short */
+        }
+    }
+    progress_end(&f.progress);
+    return rc;
+}
