@@ -97,9 +97,10 @@ static int value_check(struct cli *cli, size_t i, const char *value)
         return value_flags[i].legal(value)
                    ? 0
                    : filter_bad_value(cli, flag, value, value_flags[i].what);
-    /* a subscription has other states than a delivery: its own command judges them */
+    /* a subscription or a job has other states than a delivery: its own command judges them */
     if (is_one_of(flags_table[flag].words, value) ||
-        (flag == FLAG_STATE && strncmp(cli->args->command->words, "sub", strlen("sub")) == 0))
+        (flag == FLAG_STATE &&
+         strncmp(cli->args->command->words, "delivery", strlen("delivery")) != 0))
         return 0;
     snprintf(why, sizeof why, "not one of %s%s", flags_table[flag].words,
              args_near(near, value, flags_table[flag].words));

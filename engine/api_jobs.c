@@ -9,23 +9,39 @@
 
 enum { STEP_US = 200000 };
 
+/* ?state= once or several times: *out has a bit for each; 0: any. */
+static enum err_code read_states(struct api_call *c, unsigned *out)
+{
+    const json_t *v = json_object_get(c->query, "state");
+    size_t n = json_is_array(v) ? json_array_size(v) : v ? 1 : 0;
+    enum job_state state;
+    *out = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!job_state_parse(json_string_value(json_is_array(v) ? json_array_get(v, i) : v),
+                             &state))
+            return api_refuse(c, 422, "invalid_parameter", "state",
+                              "state: active, paused, stopped, done or cancelled");
+        *out |= 1u << state;
+    }
+    return OK;
+}
+
 enum err_code h_jobs_list(struct api_call *c)
 {
     struct api_page page;
     struct job *rows = NULL;
     size_t n = 0;
-    enum job_state state = JOB_STATES;
-    const char *word = json_string_value(json_object_get(c->query, "state"));
-    if (word && !job_state_parse(word, &state))
-        return api_refuse(c, 422, "invalid_parameter", "state",
-                          "state: active, paused, stopped, done or cancelled");
+    unsigned states;
     enum err_code rc = api_page_read(c, &page);
-    bool open = state == JOB_ACTIVE || state == JOB_PAUSED;
     if (rc == OK)
-        rc = c->ops->job_list(c->b, open, page.after_num, page.limit, c->mem, &rows, &n, c->err);
+        rc = read_states(c, &states);
+    if (rc != OK)
+        return rc;
+    bool open = states != 0 && (states & ~(1u << JOB_ACTIVE | 1u << JOB_PAUSED)) == 0;
+    rc = c->ops->job_list(c->b, open, page.after_num, page.limit, c->mem, &rows, &n, c->err);
     put_list_begin(c);
     for (size_t i = 0; rc == OK && i < n; i++)
-        if (!word || state == rows[i].state)
+        if (states == 0 || (states & 1u << rows[i].state) != 0)
             rc = render_job(c, &rows[i], false);
     if (rc != OK)
         return rc;

@@ -27,7 +27,7 @@ COMMANDS = {
     "dlq note": ["{letter} {note}", "{event} {note}"],
     "dlq export": ["--limit 3"],
     "dlq import": ["-f {exported}", "-f {exported} --dry-run"],
-    "job list": ["", "--limit 2"],
+    "job list": ["", "--limit 2", "--state done"],
     "job pause": ["{active-job}"],
     "job resume": ["{paused-job}"],
     "job cancel": ["{active-job}"],

@@ -93,6 +93,8 @@ class Canary(unittest.TestCase):
             job = d.json("job", "list")["items"][0]
             self.assertEqual((job["state"], job["reason"]), ("stopped", "canary_failed"))
             self.assertIn(job["id"], d.ctl("-o", "id", "job", "list", "--state", "stopped"))
+            self.assertEqual(d.json("job", "list", "--state", "active,done")["items"], [])
+            self.assertIn("stopped", d.ctl("job", "list", "--state", "stoped", check=64, raw=True).stderr)
             r.answer = 200
             d.ctl("job", "resume", job["id"])
             self.assertIn("job", d.ctl("job", "watch", job["id"], check=3))  # five died again in it
