@@ -285,6 +285,14 @@ static int client_ready(struct cli *cli)
     return 0;
 }
 
+const char *client_library(void)
+{
+    static char text[64];
+
+    snprintf(text, sizeof text, "libcurl %s", curl_version_info(CURLVERSION_NOW)->version);
+    return text;
+}
+
 void client_free(struct client *c)
 {
     if (c == NULL)

@@ -48,6 +48,7 @@ void answer_fini(struct answer *a);
 int client_readable(struct cli *cli, struct answer *a);
 
 void client_free(struct client *c);
+const char *client_library(void); /* "libcurl 7.88.1" */
 
 /* Appends "&key=value" (no & at the start of q), percent-encoded. */
 void client_query(struct buf *q, const char *key, const char *value);

@@ -13,6 +13,7 @@
 #include "cli/client.h"
 #include "cli/help.h"
 #include "cli/out.h"
+#include "store/backend.h"
 
 #define STANDARD_CONFIG "/etc/webhookd/webhookd.conf"
 
@@ -22,7 +23,8 @@ static int run_row(struct cli *cli)
     const char *file = cli_flag(cli, FLAG_CONFIG);
 
     if (cli_flag(cli, FLAG_VERSION) != NULL && a->command == NULL) {
-        printf("webhookctl %s (git %s)\n", WEBHOOKD_VERSION, WEBHOOKD_GIT);
+        printf("webhookctl %s (git %s, %s, %s)\n", WEBHOOKD_VERSION, WEBHOOKD_GIT, client_library(),
+               backend_library());
         return CLI_OK;
     }
     if (cli_flag(cli, FLAG_HELP) != NULL) {

@@ -357,6 +357,7 @@ struct backend {
 const struct backend_ops *backend_find(const char *url);
 /* Nothing is there yet: only then may a missing key file be made. */
 bool backend_is_new(const char *url);
+const char *backend_library(void); /* "SQLite 3.40.1" */
 extern const struct backend_ops backend_sqlite;
 extern const struct backend_ops backend_memory;
 

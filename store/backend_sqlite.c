@@ -485,3 +485,11 @@ const struct backend_ops backend_sqlite = {
     .retain_look = sq_retain_look,
     .max_num = sq_max_num,
 };
+
+const char *backend_library(void)
+{
+    static char text[64];
+
+    (void)snprintf(text, sizeof text, "SQLite %s", sqlite3_libversion());
+    return text;
+}
