@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cli/client.h"
 #include "cli/cmd_show.h"
+#include "cli/follow.h"
 #include "cli/list.h"
 
 #define DATA_MAX_BYTES ((size_t)8 << 20)
@@ -75,40 +76,182 @@ static int emit_body(struct cli *cli, struct buf *out)
     return rc;
 }
 
+/* ---- emit --wait ---- */
+struct outcome_now {
+    int64_t routed, delivered, open;
+    int64_t last_ms; /* when the last of them was over */
+};
+
+static void outcome_read(const json_t *event, struct outcome_now *o)
+{
+    size_t i;
+    json_t *d;
+
+    *o = (struct outcome_now){0};
+    json_array_foreach(json_object_get(event, "deliveries"), i, d)
+    {
+        const char *state = out_string(d, "state"), *at = out_string(d, "finished_at");
+        int64_t ms = 0;
+
+        o->routed++;
+        if (at == NULL)
+            o->open++;
+        else if (text_parse_time(at, &ms) && ms > o->last_ms)
+            o->last_ms = ms;
+        o->delivered += state != NULL && strcmp(state, "delivered") == 0;
+    }
+}
+
+static int outcome_exit(const struct outcome_now *o)
+{
+    if (o->open > 0)
+        return CLI_LATER;
+    if (o->delivered == o->routed)
+        return CLI_OK;
+    return o->delivered > 0 ? CLI_PARTIAL : CLI_NO;
+}
+
+static void outcome_say(struct cli *cli, json_t *accepted, const struct outcome_now *o,
+                        int64_t took_ms)
+{
+    const char *id = out_string(accepted, "id");
+
+    if (out_is_json(cli)) {
+        json_object_set_new(accepted, "delivered", json_integer(o->delivered));
+        json_object_set_new(accepted, "open", json_integer(o->open));
+        json_object_set_new(accepted, "elapsed_seconds", json_real((double)took_ms / 1000));
+        out_json(accepted, cli->format == OUT_JSONL);
+        return;
+    }
+    if (cli->format == OUT_ID) {
+        puts(id ? id : "-");
+        return;
+    }
+    printf("%s  routed to %lld, delivered %lld", id ? id : "-", (long long)o->routed,
+           (long long)o->delivered);
+    if (o->open == 0)
+        printf(" in %.2fs\n", (double)took_ms / 1000);
+    else
+        printf(", still open %lld\n", (long long)o->open);
+    if (o->delivered < o->routed)
+        out_note("Next: webhookctl event trace %s%s", id ? id : "-", o->open ? " -f" : "");
+}
+
+/* From the commit to the end of the last delivery, or until the time is over. */
+static int emit_wait(struct cli *cli, json_t *accepted, int64_t wait_ms)
+{
+    const char *id = out_string(accepted, "id");
+    int64_t until = clock_mono_ms() + wait_ms, began = 0;
+    struct outcome_now o = {.open = 1};
+    struct follow f;
+    struct buf path;
+    int rc = 0;
+
+    buf_init(&path, 16384);
+    client_path(&path, "events", id ? id : "-", NULL);
+    follow_begin(&f, cli);
+    do {
+        struct answer a;
+
+        rc = follow_get(&f, path.data, NULL, &a);
+        if (rc != 0)
+            continue;
+        outcome_read(a.json, &o);
+        (void)text_parse_time(
+            out_string(a.json, "accepted_at") ? out_string(a.json, "accepted_at") : "", &began);
+        answer_fini(&a);
+    } while ((rc == -1 || (rc == 0 && o.open > 0)) && clock_mono_ms() < until && follow_pause(20));
+    follow_end(&f);
+    buf_fini(&path);
+    if (follow_interrupted()) {
+        out_note("%s is accepted and goes on. Watch: webhookctl event trace %s -f", id, id);
+        return CLI_INTERRUPTED;
+    }
+    if (rc > 0)
+        return rc;
+    outcome_say(cli, accepted, &o, o.last_ms > began ? o.last_ms - began : 0);
+    return outcome_exit(&o);
+}
+
+/* ---- emit ---- */
+static int emit_preview(struct cli *cli, const struct answer *a)
+{
+    static const struct out_column columns[] = {{"SUBSCRIPTION", "name", OUT_TEXT},
+                                                {"STATE", "state", OUT_STATE},
+                                                {"URL", "url", OUT_LONG},
+                                                OUT_COLUMNS_END};
+    const json_t *subs = json_object_get(a->json, "subscriptions");
+    size_t n = json_array_size(subs);
+
+    if (out_is_json(cli)) {
+        out_json_raw(a->raw.data, a->raw.len);
+        return CLI_OK;
+    }
+    int rc = list_array(cli, subs, "id", columns, "No subscription matches: nobody would get it.");
+
+    if (rc == 0 && cli->format == OUT_TABLE && n > 0)
+        out_note("Would go to %zu subscription%s.", n, n == 1 ? "" : "s");
+    if (json_is_true(json_object_get(a->json, "id_known")))
+        out_note("An event of that id is here already: the same again would be dropped, another "
+                 "one refused.");
+    out_note("Nothing was changed.");
+    return rc;
+}
+
+static void emit_say(struct cli *cli, const struct answer *a)
+{
+    const char *id = out_string(a->json, "id");
+
+    if (out_is_json(cli)) {
+        out_json_raw(a->raw.data, a->raw.len);
+        return;
+    }
+    puts(id ? id : "-");
+    if (json_is_true(json_object_get(a->json, "duplicate")))
+        out_note("accepted before: nothing was stored again");
+    else if (out_integer(a->json, "matched") == 0)
+        out_note("accepted; no subscription matches, so nobody gets it. Next: webhookctl sub list");
+    else
+        out_note("accepted; subscriptions that match: %lld%s. Next: webhookctl event show %s",
+                 (long long)out_integer(a->json, "matched"),
+                 a->in_process ? "; it is sent when webhookd starts" : "", id ? id : "-");
+}
+
 int cmd_event_emit(struct cli *cli)
 {
     struct client_request r = {.method = "POST", .path = "/api/v1/events"};
+    bool dry_run = cli_flag(cli, FLAG_DRY_RUN) != NULL, wait = cli_flag(cli, FLAG_WAIT) != NULL;
     struct answer a;
     struct buf body;
+    int64_t wait_ms = 0;
+    int rc = filter_duration(cli, FLAG_WAIT, &wait_ms);
 
     buf_init(&body, DATA_MAX_BYTES + 65536);
-    int rc = emit_body(cli, &body);
-
+    if (rc == 0)
+        rc = emit_body(cli, &body);
     if (rc == 0) {
         r.body = body.data;
         r.body_bytes = body.len;
+        r.query = dry_run ? "dry_run=1" : NULL;
         rc = client_send(cli, &r, &a);
     }
     buf_fini(&body);
     if (rc != 0)
         return rc;
     rc = client_judge(cli, &a, CLI_DATA);
-    if (rc == 0 && out_is_json(cli)) {
-        out_json_raw(a.raw.data, a.raw.len);
-    } else if (rc == 0) {
-        const char *id = out_string(a.json, "id");
-        bool duplicate = json_is_true(json_object_get(a.json, "duplicate"));
-
-        puts(id ? id : "-");
-        if (duplicate)
-            out_note("accepted before: nothing was stored again");
-        else if (out_integer(a.json, "matched") == 0)
-            out_note(
-                "accepted; no subscription matches, so nobody gets it. Next: webhookctl sub list");
-        else
-            out_note("accepted; subscriptions that match: %lld%s. Next: webhookctl event show %s",
-                     (long long)out_integer(a.json, "matched"),
-                     a.in_process ? "; it is sent when webhookd starts" : "", id ? id : "-");
+    if (rc != 0) {
+        answer_fini(&a);
+        return rc;
+    }
+    if (dry_run) {
+        rc = emit_preview(cli, &a);
+    } else if (!wait || a.in_process ||
+               (out_integer(a.json, "matched") == 0 &&
+                !json_is_true(json_object_get(a.json, "duplicate")))) {
+        emit_say(cli, &a);
+        rc = wait && a.in_process && out_integer(a.json, "matched") > 0 ? CLI_LATER : CLI_OK;
+    } else {
+        rc = emit_wait(cli, a.json, wait_ms);
     }
     answer_fini(&a);
     return rc;

@@ -39,13 +39,3 @@ int cmd_partner_list(struct cli *cli)
 
     return list_command(cli, "/api/v1/partners", columns, "No partners.");
 }
-
-int cmd_audit_list(struct cli *cli)
-{
-    static const struct out_column columns[] = {
-        {"WHEN", "created_at", OUT_TIME}, {"WHO", "actor", OUT_TEXT},
-        {"WHAT", "action", OUT_TEXT},     {"TARGET", "target", OUT_LONG},
-        {"DETAIL", "detail", OUT_LONG},   OUT_COLUMNS_END};
-
-    return list_command(cli, "/api/v1/audit", columns, "Nothing was changed yet.");
-}

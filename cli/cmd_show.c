@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cli/cmd_trace.h"
 #include "cli/list.h"
 #include "cli/object.h"
 
@@ -281,36 +282,79 @@ int show_event(struct cli *cli, const char *ref, bool body)
     return rc;
 }
 
+static void waiting_print(const struct cli *cli, const json_t *delivery)
+{
+    const json_t *waiting = json_object_get(delivery, "waiting");
+    struct buf text;
+
+    if (!json_is_object(waiting))
+        return;
+    buf_init(&text, 4096);
+    trace_waiting(cli, waiting, out_string(delivery, "subscription"), &text);
+    printf("%-14s %s\n", "Waits", text.data ? text.data : "-");
+    buf_fini(&text);
+}
+
+static void deeds_print(const struct cli *cli, const json_t *deeds)
+{
+    static const struct out_column columns[] = {
+        {"DONE", "kind", OUT_TEXT}, {"WHEN", "at", OUT_TIME},   {"JOB", "job", OUT_TEXT},
+        {"BY", "actor", OUT_TEXT},  {"NOTE", "note", OUT_LONG}, OUT_COLUMNS_END};
+    struct out_table *t = out_table_new(cli, columns);
+    size_t i;
+    json_t *item;
+
+    json_array_foreach(deeds, i, item)
+    {
+        if (i == 0)
+            putchar('\n');
+        out_table_row(t, item);
+    }
+    out_table_print(t);
+}
+
 int cmd_delivery_show(struct cli *cli)
 {
     static const struct out_column fields[] = {{"Delivery", "id", OUT_TEXT},
                                                {"Event", "event_id", OUT_TEXT},
                                                {"Type", "type", OUT_TEXT},
                                                {"Subscription", "subscription", OUT_TEXT},
+                                               {"URL", "url", OUT_LONG},
                                                {"State", "state", OUT_STATE},
                                                {"Cause", "cause", OUT_TEXT},
                                                {"Attempts", "attempts", OUT_TEXT},
                                                {"Last status", "last_status", OUT_TEXT},
                                                {"Last outcome", "last_outcome", OUT_TEXT},
                                                {"Next attempt", "next_attempt_at", OUT_TIME},
+                                               {"Ordering key", "ordering_key", OUT_TEXT},
                                                {"Created", "created_at", OUT_TEXT},
                                                {"Finished", "finished_at", OUT_TEXT},
-                                               {"Job", "job", OUT_TEXT},
+                                               {"Payload", "event.payload_bytes", OUT_BYTES},
+                                               {"Copy of", "original", OUT_TEXT},
                                                OUT_COLUMNS_END};
     const char *ref = cli->args->words[0];
+    bool body = cli_flag(cli, FLAG_BODY) != NULL;
     struct answer a;
-    int rc = object_get(cli, "deliveries", ref, NULL, &a);
+    int rc = object_get(cli, "deliveries", ref, payload_query(cli, body), &a);
 
     if (rc != 0)
         return rc;
     if (!object_plain(cli, &a, ref)) {
         const json_t *attempts = json_object_get(a.json, "attempt_log");
+        const char *id = out_string(a.json, "id"), *state = out_string(a.json, "state");
 
         out_fields(cli, a.json, fields);
+        waiting_print(cli, a.json);
+        deeds_print(cli, json_object_get(a.json, "deeds"));
         if (json_array_size(attempts) > 0)
             putchar('\n');
         attempts_print(cli, attempts);
         response_print(attempts);
+        if (body)
+            rc = payload_show(cli, "deliveries", ref);
+        printf("\nNext: webhookctl event trace %s%s%s\n", id ? id : ref,
+               state && strcmp(state, "dead") == 0 ? "   webhookctl dlq show " : "",
+               state && strcmp(state, "dead") == 0 ? (id ? id : ref) : "");
     }
     answer_fini(&a);
     return rc;
@@ -325,7 +369,9 @@ int cmd_delivery_list(struct cli *cli)
                                                 {"STATE", "state", OUT_STATE},
                                                 {"TRIES", "attempts", OUT_TEXT},
                                                 {"LAST", "last_status|last_outcome", OUT_TEXT},
+                                                {"CAUSE", "cause", OUT_TEXT},
                                                 {"CREATED", "created_at", OUT_TIME},
+                                                {"NEXT", "next_attempt_at", OUT_TIME},
                                                 OUT_COLUMNS_END};
 
     return list_command(cli, "/api/v1/deliveries", columns, "No deliveries match.");

@@ -4,6 +4,8 @@
  *   05:07:41.120  committed   trade.settled key=T-1042
  *   05:07:41.131  routed      2 subscriptions: acme-settle, audit-log
  *   05:07:41.158  +0.038s     acme-settle  #1 503 0.412s  retry in 5s */
+#include "cli/cmd_trace.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,7 +151,8 @@ static void done(const struct trace *t, const json_t *entry, struct buf *out)
 }
 
 /* What it waits for, and what an operator can do about it. */
-static void waiting(const struct trace *t, const json_t *entry, struct buf *out)
+void trace_waiting(const struct cli *cli, const json_t *entry, const char *subscription,
+                   struct buf *out)
 {
     static const struct {
         const char *reason, *words, *then;
@@ -178,13 +181,13 @@ static void waiting(const struct trace *t, const json_t *entry, struct buf *out)
             continue;
         buf_add(out, at, gap ? (size_t)(gap - at) : strlen(at));
         if (gap != NULL) {
-            word(t, entry, "behind", OUT_TEXT, out);
+            out_value(cli, json_object_get(entry, "behind"), OUT_TEXT, out);
             buf_adds(out, gap + 2);
         }
         if (out_string(entry, "reason_note") != NULL &&
             strcmp(out_string(entry, "reason_note"), "operator") != 0) {
             buf_adds(out, " (");
-            word(t, entry, "reason_note", OUT_TEXT, out);
+            out_value(cli, json_object_get(entry, "reason_note"), OUT_TEXT, out);
             buf_addc(out, ')');
         }
         if (until > now) {
@@ -193,8 +196,8 @@ static void waiting(const struct trace *t, const json_t *entry, struct buf *out)
         }
         gap = strstr(rows[i].then, "%s");
         buf_add(out, rows[i].then, gap ? (size_t)(gap - rows[i].then) : strlen(rows[i].then));
-        if (gap != NULL)
-            word(t, entry, "subscription", OUT_TEXT, out);
+        if (gap != NULL && subscription != NULL)
+            text_escape_terminal(out, subscription, strlen(subscription), false);
     }
 }
 
@@ -253,7 +256,7 @@ static void line_print(struct trace *t, const json_t *whole, const json_t *entry
     else if (strcmp(kind, "attempt") == 0)
         attempt(t, entry, &line);
     else if (strcmp(kind, "waiting") == 0)
-        waiting(t, entry, &line);
+        trace_waiting(t->cli, entry, out_string(entry, "subscription"), &line);
     else if (strcmp(kind, "dead") == 0)
         buf_addf(&line, "DEAD %s", out_string(entry, "cause") ? out_string(entry, "cause") : "");
     else if (strcmp(kind, "discarded") == 0 && out_string(entry, "actor") == NULL)

@@ -14,7 +14,8 @@
  *                              "partner","ordering_key","correlation_id","source","version",
  *                              "attributes","created_at","deliver_after","expires_at"}. data: any
  *                              JSON, its bytes are kept; times: RFC 3339 or ms. The outbox's
- *                              "payload" and "event_id" are as good as data and id
+ *                              "payload" and "event_id" are as good as data and id. ?dry_run=1:
+ *                              judged only -> 200 {"id","id_known","matched","subscriptions"}
  *   GET  /events               ?type= since= until= limit= cursor=
  *   GET  /events/{id}          ?payload=1; with its "deliveries"
  *   GET  /events/{id}/trace    its life over all deliveries: "entries" in order of time, what waits
@@ -34,7 +35,8 @@
  *   POST /subscriptions/{ref}/pause|resume|enable|disable   {"note","for_seconds"}
  *   POST /subscriptions/{ref}/rotate-secret                 {"overlap_seconds":86400,"secret"}
  *   GET  /subscriptions/{ref}/deliveries                    ?FILTER
- *   GET  /deliveries           ?FILTER   GET /deliveries/{id}: with "attempt_log"
+ *   GET  /deliveries           ?FILTER   GET /deliveries/{id}: with "attempt_log",
+ *                              "event", what it is "waiting" for, "deeds"; ?payload=1
  *   GET  /deliveries/{id}/attempts
  *   GET  /attempts             ?FILTER -> of all deliveries, newest first; without the answers' heads
  *                              and bodies; a page may be short and have a next_cursor. end_cursor:
@@ -77,7 +79,8 @@
  *   POST /config/reload        -> {"applied","path","changed":[{"key","running","file","reloadable"}]};
  *                              422 with every mistake in "details", 409 where a restart is needed
  *   GET  /log                  -> {"level","configured","until"}   POST /log {"level","for_seconds"}
- *   GET  /audit
+ *   GET  /audit                ?actor= (a part of it) action= ("job.*") target= ({ref} or id) since=
+ *                              until= limit= cursor=
  *   GET  /status               the whole on one screen: readiness, store, deliveries by state, what
  *                              waits ("backlog", "due", "oldest_due_at"), who is "failing", "jobs",
  *                              "outboxes", "last_5m", "attempts" since the start

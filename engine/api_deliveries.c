@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "engine/api_impl.h"
+#include "engine/egress_pause.h"
 
 /* ---- in flight: a fact of the loop's memory, laid over what the store says ---- */
 
@@ -134,6 +135,76 @@ enum err_code delivery_of_ref(struct api_call *c, struct delivery *d)
                : rc;
 }
 
+static enum err_code put_waiting(struct api_call *c, const struct delivery *d)
+{
+    struct buf *b = &c->resp->body;
+    struct delivery_wait w = {.reason = NULL};
+    struct egress_pause egress;
+    enum err_code rc = egress_pause_read(c->b, &egress, c->err);
+    if (rc == OK && delivery_goes_on(d))
+        rc = delivery_waits(c, &egress, d, &w);
+    if (rc != OK)
+        return rc;
+    if (!w.reason) {
+        put_null(b, "waiting");
+        return OK;
+    }
+    put_open(b, "waiting", '{');
+    put_time(b, "at", c->now_ms);
+    put_str(b, "reason", w.reason);
+    put_str(b, "reason_note", w.state_note);
+    put_str(b, "behind", w.behind[0] ? w.behind : NULL);
+    put_time(b, "next_attempt_at", w.until_ms);
+    buf_addc(b, '}');
+    return OK;
+}
+
+/* What somebody did to it, and with which job. */
+static enum err_code put_deeds(struct api_call *c, const struct delivery *d)
+{
+    struct buf *b = &c->resp->body;
+    struct deed *rows = NULL;
+    size_t n = 0;
+    enum err_code rc = c->ops->deed_list(c->b, d->num, c->mem, &rows, &n, c->err);
+    put_open(b, "deeds", '[');
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        struct job j = {0};
+        struct err ignored = {0};
+        bool known = rows[i].job && c->ops->job_get(c->b, rows[i].job, c->mem, &j, &ignored) == OK;
+        put_open(b, NULL, '{');
+        put_time(b, "at", rows[i].at_ms);
+        put_str(b, "kind", deed_kind_name(rows[i].kind));
+        put_id(b, "job", "job", rows[i].job);
+        put_str(b, "actor", known ? j.actor : rows[i].actor);
+        put_str(b, "note", known ? j.note : NULL);
+        buf_addc(b, '}');
+    }
+    buf_addc(b, ']');
+    return rc;
+}
+
+static enum err_code put_event(struct api_call *c, const struct delivery *d)
+{
+    struct event_rec e;
+    bool payload = api_param_true(c, "payload");
+    enum err_code rc = c->ops->event_get(c->b, d->event_id, payload, c->mem, &e, c->err);
+    struct dead_letter l;
+    if (rc == OK && payload && !e.payload && d->state == DELIVERY_DEAD) {
+        rc = c->ops->dead_get(c->b, d->num, c->mem, &l, c->err); /* its own, sealed */
+        if (rc == OK) {
+            e.payload = l.event.payload;
+            e.payload_bytes = l.event.payload_bytes;
+        }
+    }
+    if (rc != OK)
+        return rc;
+    render_event(&c->resp->body, "event", &e);
+    if (payload)
+        render_payload(&c->resp->body, &e);
+    buf_addc(&c->resp->body, '}');
+    return OK;
+}
+
 enum err_code h_deliveries_get(struct api_call *c)
 {
     struct delivery d;
@@ -152,6 +223,13 @@ enum err_code h_deliveries_get(struct api_call *c)
     delivery_see(c, &d);
     render_delivery(b, NULL, &d);
     put_str(b, "url", s.url);
+    rc = put_event(c, &d);
+    if (rc == OK)
+        rc = put_waiting(c, &d);
+    if (rc == OK)
+        rc = put_deeds(c, &d);
+    if (rc != OK)
+        return rc;
     put_open(b, "attempt_log", '[');
     for (size_t i = 0; i < n; i++)
         render_attempt(b, &log[i]);

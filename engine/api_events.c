@@ -143,6 +143,42 @@ static enum err_code refused_by_intake(struct incoming *in, enum err_code rc)
     return api_refuse(c, 422, "invalid_event", target(in, name), "%s%s", name, text + n);
 }
 
+/* Who would get it, as {"matched","subscriptions":[{"id","name","state","url"}]}. */
+static enum err_code preview_one(struct api_call *c, const struct intake_event *ev,
+                                 const struct intake_limits *limits)
+{
+    struct buf *b = &c->resp->body;
+    const int64_t *subs = NULL;
+    size_t n = 0;
+    struct event_rec known;
+    enum err_code rc = intake_preview(c->api->intake, c->b, ev, limits, &subs, &n, c->err);
+    if (rc != OK)
+        return rc;
+    rc = ev->id ? c->ops->event_get(c->b, ev->id, false, c->mem, &known, c->err) : ERR_NOT_FOUND;
+    if (rc != OK && rc != ERR_NOT_FOUND)
+        return rc;
+    put_open(b, NULL, '{');
+    put_str(b, "id", ev->id);
+    put_bool(b, "id_known", rc == OK);
+    put_int(b, "matched", (int64_t)n);
+    put_open(b, "subscriptions", '[');
+    rc = OK;
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        struct subscription s;
+        rc = c->ops->sub_get_num(c->b, subs[i], c->mem, &s, c->err);
+        if (rc != OK)
+            break;
+        put_open(b, NULL, '{');
+        put_id(b, "id", "sub", s.num);
+        put_str(b, "name", s.name);
+        put_str(b, "state", sub_state_name(s.state));
+        put_str(b, "url", s.url);
+        buf_addc(b, '}');
+    }
+    buf_adds(b, "]}");
+    return rc;
+}
+
 static enum err_code accept_one(struct api_call *c, const struct scanned *s, const char *where)
 {
     struct incoming in = {.c = c};
@@ -158,12 +194,15 @@ static enum err_code accept_one(struct api_call *c, const struct scanned *s, con
     enum err_code rc = parse_rest(&in, s);
     if (rc == OK)
         rc = read_event(&in, s, &ev);
+    bool dry_run = api_param_true(c, "dry_run");
     if (rc == OK) {
-        rc = intake_accept(c->api->intake, c->b, &ev, &limits, &c->resp->changes, &result, c->err);
-        if (rc != OK)
+        rc = dry_run ? preview_one(c, &ev, &limits)
+                     : intake_accept(c->api->intake, c->b, &ev, &limits, &c->resp->changes, &result,
+                                     c->err);
+        if (rc != OK && !c->refused)
             rc = refused_by_intake(&in, rc);
     }
-    if (rc == OK)
+    if (rc == OK && !dry_run)
         render_accepted(&c->resp->body, &result);
     json_decref(in.rest);
     return rc;
@@ -199,7 +238,7 @@ enum err_code h_events_post(struct api_call *c)
     }
     if (rc == OK) {
         buf_adds(&c->resp->body, array ? "]}" : "");
-        c->resp->status = 202;
+        c->resp->status = api_param_true(c, "dry_run") ? 200 : 202;
     }
     for (int i = 0; i < API_SLICE; i++)
         buf_fini(&list[i].rest);

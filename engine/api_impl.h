@@ -176,6 +176,18 @@ struct scanned {
  * else; -2: more than max. Each of out[] must be finished by the caller. */
 int scan_events(const char *body, size_t n, struct scanned *out, int max, bool *array);
 
+/* ---- api_wait.c ---- */
+struct egress_pause;
+struct delivery_wait {
+    const char *reason;
+    int64_t until_ms;       /* it ends by itself then; 0: not known */
+    char behind[140];       /* the event that goes first, by its ordering key */
+    const char *state_note; /* why the subscription is so */
+};
+bool delivery_goes_on(const struct delivery *d); /* as delivery_see() left it */
+enum err_code delivery_waits(struct api_call *c, const struct egress_pause *egress,
+                             const struct delivery *d, struct delivery_wait *w);
+
 /* ---- api_events.c ---- */
 /* An event by its own id, or else by a delivery's; what is refused is said. */
 enum err_code event_of_ref(struct api_call *c, bool payload, struct event_rec *e);

@@ -174,33 +174,3 @@ enum err_code h_rejects_retry(struct api_call *c)
     buf_fini(&payload);
     return rc;
 }
-
-/* ---- audit ---- */
-
-enum err_code h_audit_list(struct api_call *c)
-{
-    struct api_page page;
-    struct audit_entry *rows = NULL;
-    struct buf *b = &c->resp->body;
-    size_t n = 0;
-    enum err_code rc = api_page_read(c, &page);
-    if (rc == OK)
-        rc = c->ops->audit_list(c->b, page.after_num, page.limit, c->mem, &rows, &n, c->err);
-    if (rc != OK)
-        return rc;
-    put_list_begin(c);
-    for (size_t i = 0; i < n; i++) {
-        put_open(b, NULL, '{');
-        put_id(b, "id", "aud", rows[i].num);
-        put_time(b, "created_at", rows[i].created_ms);
-        put_str(b, "actor", rows[i].actor);
-        put_str(b, "action", rows[i].action);
-        put_str(b, "target", rows[i].target);
-        if (rows[i].detail)
-            put_raw(b, "detail", rows[i].detail, strlen(rows[i].detail));
-        else
-            put_null(b, "detail");
-        buf_addc(b, '}');
-    }
-    return put_list_end(c, n == page.limit, 0, n ? rows[n - 1].num : 0);
-}

@@ -136,12 +136,6 @@ static enum err_code take_deeds(struct trace *t, const struct delivery *d)
     return rc;
 }
 
-static bool is_open(const struct delivery *d)
-{
-    return d->state == DELIVERY_PENDING || d->state == DELIVERY_RETRYING ||
-           d->state == DELIVERY_HELD || d->state == DELIVERY_IN_FLIGHT;
-}
-
 static enum err_code take_all(struct trace *t)
 {
     struct api_call *c = t->c;
@@ -161,7 +155,7 @@ static enum err_code take_all(struct trace *t)
     }
     for (size_t i = 0; rc == OK && i < t->deliveries_n; i++) {
         struct entry *e =
-            is_open(&t->deliveries[i]) ? add(t, WAITING, t->deliveries[i].due_ms) : NULL;
+            delivery_goes_on(&t->deliveries[i]) ? add(t, WAITING, t->deliveries[i].due_ms) : NULL;
         if (e)
             e->d = &t->deliveries[i];
     }
@@ -200,74 +194,6 @@ static int by_time(const void *a, const void *b)
     if (x->sort_ms != y->sort_ms)
         return x->sort_ms < y->sort_ms ? -1 : 1;
     return (x->order > y->order) - (x->order < y->order);
-}
-
-/* ---- what it waits for ---- */
-
-struct wait_for {
-    const char *reason;
-    int64_t until_ms;       /* it ends by itself then; 0: not known */
-    char behind[140];       /* the event that goes first, by its ordering key */
-    const char *state_note; /* why the subscription is so */
-};
-
-static enum err_code behind_whom(struct trace *t, const struct delivery *d, struct wait_for *w)
-{
-    struct api_call *c = t->c;
-    struct delivery head;
-    int64_t num = 0;
-    enum err_code rc = c->ops->line_head(c->b, d->num, &num, c->err);
-    if (rc != OK || num == 0 || num == d->num)
-        return rc;
-    rc = c->ops->delivery_get(c->b, num, c->mem, &head, c->err);
-    if (rc == ERR_NOT_FOUND)
-        return OK;
-    if (rc == OK) {
-        w->reason = head.state == DELIVERY_DEAD ? "blocked_key" : "ordering_key";
-        (void)text_copy(w->behind, sizeof w->behind, head.event_id ? head.event_id : "");
-    }
-    return rc;
-}
-
-static enum err_code waits_for(struct trace *t, const struct delivery *d, struct wait_for *w)
-{
-    struct api_call *c = t->c;
-    struct subscription s = {0};
-    *w = (struct wait_for){.reason = NULL};
-    if (d->state == DELIVERY_IN_FLIGHT) {
-        w->reason = "in_flight";
-        return OK;
-    }
-    enum err_code rc = c->ops->sub_get_num(c->b, d->sub, c->mem, &s, c->err);
-    if (rc == ERR_NOT_FOUND)
-        s.state = SUB_DELETED;
-    else if (rc != OK)
-        return rc;
-    w->state_note = s.state != SUB_ACTIVE ? s.state_cause : NULL;
-    if (s.state != SUB_ACTIVE) {
-        w->reason = s.state == SUB_PAUSED     ? "subscription_paused"
-                    : s.state == SUB_DISABLED ? "subscription_disabled"
-                                              : "subscription_deleted";
-        w->until_ms = s.resume_at_ms;
-        return OK;
-    }
-    rc = behind_whom(t, d, w);
-    if (rc != OK || w->reason)
-        return rc;
-    if (t->egress.paused) {
-        w->reason = "egress_paused";
-        w->until_ms = t->egress.resume_at_ms;
-    } else if (s.broken_since_ms) {
-        w->reason = "endpoint_down";
-    } else if (!c->api->live) {
-        w->reason = "no_daemon";
-    } else {
-        w->until_ms = d->due_ms;
-        w->reason = d->due_ms <= c->now_ms          ? "due"
-                    : d->state == DELIVERY_RETRYING ? "retry"
-                                                    : "deliver_after";
-    }
-    return OK;
 }
 
 /* ---- as JSON ---- */
@@ -345,8 +271,8 @@ static void put_deed(struct buf *b, struct trace *t, const struct entry *e)
 static enum err_code put_entry(struct trace *t, const struct entry *e)
 {
     struct buf *b = &t->c->resp->body;
-    struct wait_for w = {.reason = NULL};
-    enum err_code rc = e->kind == WAITING ? waits_for(t, e->d, &w) : OK;
+    struct delivery_wait w = {.reason = NULL};
+    enum err_code rc = e->kind == WAITING ? delivery_waits(t->c, &t->egress, e->d, &w) : OK;
     if (rc != OK)
         return rc;
     int64_t next = e->attempt ? e->attempt->next_ms : w.until_ms;
@@ -374,7 +300,7 @@ static void put_head(struct trace *t)
     int64_t counts[DELIVERY_STATES] = {0}, open = 0;
     for (size_t i = 0; i < t->deliveries_n; i++) {
         counts[t->deliveries[i].state]++;
-        open += is_open(&t->deliveries[i]);
+        open += delivery_goes_on(&t->deliveries[i]);
     }
     put_open(b, NULL, '{');
     put_str(b, "id", t->event.id);

@@ -343,3 +343,20 @@ enum err_code intake_accept(struct intake *in, struct backend *b, const struct i
         *out = result;
     return code;
 }
+
+enum err_code intake_preview(struct intake *in, struct backend *b, const struct intake_event *ev,
+                             const struct intake_limits *limits, const int64_t **subs, size_t *n,
+                             struct err *err)
+{
+    struct judged j = {0};
+    enum err_code code = intake_prime(in, b, err);
+    if (code == OK)
+        code = intake_judge(ev, limits, err);
+    if (code == OK)
+        code = judge_partner(in, b, ev->partner, &j, err);
+    if (code != OK)
+        return code;
+    *n = routes_match(&in->routes, j.range, ev->type);
+    *subs = in->routes.subs;
+    return OK;
+}

@@ -55,5 +55,10 @@ struct intake_result {
 enum err_code intake_accept(struct intake *in, struct backend *b, const struct intake_event *ev,
                             const struct intake_limits *limits, struct changes *ch,
                             struct intake_result *out, struct err *err);
+/* The same judgement without storing anything: whom it would go to, as numbers of subscriptions
+ * that stay as they are until the next call; *n of them. */
+enum err_code intake_preview(struct intake *in, struct backend *b, const struct intake_event *ev,
+                             const struct intake_limits *limits, const int64_t **subs, size_t *n,
+                             struct err *err);
 
 #endif

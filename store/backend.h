@@ -327,7 +327,7 @@ struct backend_ops {
 
     /* ---- the rest ---- */
     enum err_code (*audit_put)(struct backend *, const struct audit_entry *, struct err *);
-    enum err_code (*audit_list)(struct backend *, int64_t before_num, size_t limit, struct arena *,
+    enum err_code (*audit_list)(struct backend *, const struct audit_filter *, struct arena *,
                                 struct audit_entry **out, size_t *n,
                                 struct err *); /* newest first */
     enum err_code (*meta_get)(struct backend *, const char *key, char *out, size_t room,

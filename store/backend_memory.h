@@ -199,6 +199,7 @@ bool mem_event_matches(const struct filter *f, const char *id, const char *type)
 bool mem_status_matches(const struct filter *f, int status);
 /* cause, last answer, last outcome, attempts and job */
 bool mem_end_matches(const struct filter *f, const struct delivery *d);
+bool mem_type_matches(const char *pattern, const char *type);
 bool mem_has(const int64_t *nums, size_t n, int64_t num); /* true where n is 0 */
 /* As readers see it: names filled, held derived. */
 void mem_read_delivery(const struct mem_db *db, const struct mem_delivery *d, struct arena *a,
@@ -328,7 +329,7 @@ enum err_code mem_reject_list(struct backend *, int64_t, size_t, struct arena *,
                               size_t *, struct err *);
 enum err_code mem_reject_delete(struct backend *, int64_t, struct err *);
 enum err_code mem_audit_put(struct backend *, const struct audit_entry *, struct err *);
-enum err_code mem_audit_list(struct backend *, int64_t, size_t, struct arena *,
+enum err_code mem_audit_list(struct backend *, const struct audit_filter *, struct arena *,
                              struct audit_entry **, size_t *, struct err *);
 enum err_code mem_meta_get(struct backend *, const char *, char *, size_t, struct err *);
 enum err_code mem_meta_set(struct backend *, const char *, const char *, struct err *);

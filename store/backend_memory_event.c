@@ -110,7 +110,7 @@ enum err_code mem_event_get(struct backend *b, const char *id, bool with_payload
     return OK;
 }
 
-static bool type_matches(const char *pattern, const char *type)
+bool mem_type_matches(const char *pattern, const char *type)
 {
     size_t n = strlen(pattern);
     if (strcmp(pattern, "*") == 0)
@@ -126,7 +126,7 @@ bool mem_event_matches(const struct filter *f, const char *id, const char *type)
     for (size_t i = 0; i < f->event_ids_n; i++)
         of_id = of_id || strcmp(f->event_ids[i], id) == 0;
     for (size_t i = 0; i < f->types_n; i++)
-        of_type = of_type || type_matches(f->types[i], type);
+        of_type = of_type || mem_type_matches(f->types[i], type);
     return of_id && of_type;
 }
 

@@ -150,12 +150,37 @@ enum err_code mem_audit_put(struct backend *b, const struct audit_entry *e, stru
     return OK;
 }
 
-enum err_code mem_audit_list(struct backend *b, int64_t before_num, size_t limit, struct arena *a,
+static bool audit_wanted(const struct audit_filter *f, const struct audit_entry *e)
+{
+    if (f->before_num != 0 && e->num >= f->before_num)
+        return false;
+    if ((f->since_ms != 0 && e->created_ms < f->since_ms) ||
+        (f->until_ms != 0 && e->created_ms >= f->until_ms))
+        return false;
+    if (f->actor != NULL && (e->actor == NULL || strstr(e->actor, f->actor) == NULL))
+        return false;
+    if (f->target != NULL && (e->target == NULL || strcmp(e->target, f->target) != 0))
+        return false;
+    return f->action == NULL || mem_type_matches(f->action, e->action != NULL ? e->action : "");
+}
+
+enum err_code mem_audit_list(struct backend *b, const struct audit_filter *f, struct arena *a,
                              struct audit_entry **out, size_t *n, struct err *err)
 {
-    void *rows;
+    struct mem_db *db = mem_db(b);
+    void *rows = NULL, *found = NULL;
+    size_t all = 0;
     (void)err;
-    mem_list_down(mem_db(b), MEM_AUDIT, before_num, limit, NULL, a, &rows, n);
+    for (const struct mem_node *i = mem_from(db, MEM_AUDIT, mem_num(INT64_MIN)); i != NULL;
+         i = i->next[0]) {
+        if (!audit_wanted(f, i->row))
+            continue;
+        void **p = mem_push(a, &found, &all, sizeof(*p));
+        *p = i->row;
+    }
+    *n = 0;
+    for (void **list = found; all > 0 && *n < f->limit;)
+        mem_read(&mem_layouts[MEM_AUDIT], list[--all], mem_push(a, &rows, n, sizeof(**out)), a);
     *out = rows;
     return OK;
 }

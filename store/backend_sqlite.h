@@ -144,7 +144,6 @@ enum sq_slot {
     SQ_REJECT_DEL,
     SQ_REJECT_COUNT,
     SQ_AUDIT_PUT,
-    SQ_AUDIT_LIST,
     SQ_META_GET,
     SQ_META_SET,
     SQ_COUNTS,
@@ -253,6 +252,7 @@ struct sq_query {
 void sq_query_init(struct sq_query *s, const char *select);
 __attribute__((format(printf, 2, 3))) void sq_and(struct sq_query *s, const char *fmt, ...);
 void sq_and_in(struct sq_query *s, const char *column, const int64_t *nums, size_t n);
+void sq_param(struct sq_query *s, const char *text); /* bound to the ? just written */
 /* What all lists may ask: one of these texts, patterns, ranges, members of a set. */
 void sq_and_texts(struct sq_query *s, const char *before, const char *const *texts, size_t n,
                   const char *after);
@@ -448,7 +448,7 @@ enum err_code sq_reject_list(struct backend *, int64_t, size_t, struct arena *, 
                              size_t *, struct err *);
 enum err_code sq_reject_delete(struct backend *, int64_t, struct err *);
 enum err_code sq_audit_put(struct backend *, const struct audit_entry *, struct err *);
-enum err_code sq_audit_list(struct backend *, int64_t, size_t, struct arena *,
+enum err_code sq_audit_list(struct backend *, const struct audit_filter *, struct arena *,
                             struct audit_entry **, size_t *, struct err *);
 enum err_code sq_meta_get(struct backend *, const char *, char *, size_t, struct err *);
 enum err_code sq_meta_set(struct backend *, const char *, const char *, struct err *);

@@ -166,19 +166,31 @@ static void read_audit(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
     e->created_ms = sqlite3_column_int64(st, 5);
 }
 
-enum err_code sq_audit_list(struct backend *b, int64_t before_num, size_t limit, struct arena *a,
+enum err_code sq_audit_list(struct backend *b, const struct audit_filter *f, struct arena *a,
                             struct audit_entry **out, size_t *n, struct err *err)
 {
     struct sq *q = sq_of(b);
-    sqlite3_stmt *st;
+    struct sq_query s;
+    struct filter actions = {.types = &f->action, .types_n = f->action != NULL};
     void *rows;
-    enum err_code code =
-        sq_open(q, SQ_AUDIT_LIST, &st, err,
-                "SELECT num, actor, action, target, detail, created_ms FROM audit WHERE num < ?1"
-                " ORDER BY num DESC LIMIT ?2",
-                "ll", before_num != 0 ? before_num : INT64_MAX, (int64_t)limit);
-    if (code == OK)
-        code = sq_take_all(q, st, read_audit, sizeof(**out), a, &rows, n, err);
+    sq_query_init(&s, "SELECT num, actor, action, target, detail, created_ms FROM audit");
+    if (f->before_num != 0)
+        sq_and(&s, "num < %lld", (long long)f->before_num);
+    if (f->since_ms != 0)
+        sq_and(&s, "created_ms >= %lld", (long long)f->since_ms);
+    if (f->until_ms != 0)
+        sq_and(&s, "created_ms < %lld", (long long)f->until_ms);
+    if (f->actor != NULL) {
+        sq_and(&s, "instr(actor, ?) > 0");
+        sq_param(&s, f->actor);
+    }
+    if (f->target != NULL) {
+        sq_and(&s, "target = ?");
+        sq_param(&s, f->target);
+    }
+    sq_and_types(&s, "action", &actions);
+    buf_addf(&s.sql, " ORDER BY num DESC LIMIT %zu", f->limit);
+    enum err_code code = sq_query_all(q, &s, read_audit, sizeof(**out), a, &rows, n, err);
     if (code == OK)
         *out = rows;
     return code;

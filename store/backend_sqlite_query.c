@@ -27,7 +27,7 @@ void sq_and(struct sq_query *s, const char *fmt, ...)
     s->where = true;
 }
 
-static void param(struct sq_query *s, const char *text)
+void sq_param(struct sq_query *s, const char *text)
 {
     if (s->texts_n == (int)(sizeof(s->texts) / sizeof(s->texts[0])))
         s->sql.failed = true;
@@ -53,7 +53,7 @@ void sq_and_texts(struct sq_query *s, const char *before, const char *const *tex
     sq_and(s, "%s IN (", before);
     for (size_t i = 0; i < n; i++) {
         buf_adds(&s->sql, i > 0 ? ",?" : "?");
-        param(s, texts[i]);
+        sq_param(s, texts[i]);
     }
     buf_addf(&s->sql, ")%s", after);
 }
@@ -79,7 +79,7 @@ void sq_and_types(struct sq_query *s, const char *column, const struct filter *f
             buf_addf(&s->sql, "substr(%s, 1, %zu) = substr(?, 1, %zu)", column, n - 1, n - 1);
         else
             buf_addf(&s->sql, "%s = ?", column);
-        param(s, pattern);
+        sq_param(s, pattern);
     }
     if (f->types_n > 0)
         buf_addc(&s->sql, ')');

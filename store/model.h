@@ -408,6 +408,15 @@ struct audit_entry {
     int64_t created_ms;
 };
 
+struct audit_filter {   /* zero value: everything */
+    const char *actor;  /* a part of it: "ana" finds "uid:1000 ana" */
+    const char *action; /* "job.cancel", or "job.*" */
+    const char *target;
+    int64_t since_ms, until_ms; /* until is exclusive; 0: open */
+    int64_t before_num;         /* keyset cursor; 0: from the newest */
+    size_t limit;
+};
+
 /* A row of a producer's outbox that was taken and is not trimmed yet. */
 struct taken {
     int64_t seq;

@@ -88,21 +88,43 @@ static void audit(void **state)
                                 .created_ms = T0 + i};
         OK_OR_DIE(bed, bed->ops->audit_put(bed->b, &e, &bed->err));
     }
-    OK_OR_DIE(bed, bed->ops->audit_list(bed->b, 0, 3, &bed->a, &list, &n, &bed->err));
+    OK_OR_DIE(bed, bed->ops->audit_list(bed->b, &(struct audit_filter){.limit = 3}, &bed->a, &list,
+                                        &n, &bed->err));
     assert_int_equal(n, 3);
     assert_int_equal(list[0].created_ms, T0 + 3); /* newest first */
     assert_string_equal(list[0].actor, "uid:0");
     assert_string_equal(list[0].action, "dlq.purge");
     assert_string_equal(list[0].target, "sub_x");
     assert_string_equal(list[0].detail, "{\"n\":3}");
-    OK_OR_DIE(bed, bed->ops->audit_list(bed->b, list[2].num, 3, &bed->a, &list, &n, &bed->err));
+    OK_OR_DIE(bed, bed->ops->audit_list(
+                       bed->b, &(struct audit_filter){.before_num = list[2].num, .limit = 3},
+                       &bed->a, &list, &n, &bed->err));
     assert_int_equal(n, 1);
     assert_null(list[0].target);
+    const struct {
+        struct audit_filter f;
+        size_t n;
+    } table[] = {{{.limit = 9, .actor = "uid"}, 4},
+                 {{.limit = 9, .actor = "uid:1"}, 0},
+                 {{.limit = 9, .action = "dlq.*"}, 4},
+                 {{.limit = 9, .action = "dlq.purge"}, 4},
+                 {{.limit = 9, .action = "job.*"}, 0},
+                 {{.limit = 9, .target = "sub_x"}, 3},
+                 {{.limit = 9, .target = "sub_"}, 0},
+                 {{.limit = 9, .since_ms = T0 + 1}, 3},
+                 {{.limit = 9, .until_ms = T0 + 1}, 1},
+                 {{.limit = 2, .target = "sub_x"}, 2},
+                 {{.limit = 9, .since_ms = T0 + 1, .until_ms = T0 + 3, .actor = "0"}, 2}};
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        OK_OR_DIE(bed, bed->ops->audit_list(bed->b, &table[i].f, &bed->a, &list, &n, &bed->err));
+        assert_int_equal(n, table[i].n);
+    }
     OK_OR_DIE(bed, bed->ops->retain(bed->b, RETAIN_AUDIT, T0 + 2, 1, &n, &bed->err));
     assert_int_equal(n, 1);
     OK_OR_DIE(bed, bed->ops->retain(bed->b, RETAIN_AUDIT, T0 + 2, 9, &n, &bed->err));
     assert_int_equal(n, 1);
-    OK_OR_DIE(bed, bed->ops->audit_list(bed->b, 0, 9, &bed->a, &list, &n, &bed->err));
+    OK_OR_DIE(bed, bed->ops->audit_list(bed->b, &(struct audit_filter){.limit = 9}, &bed->a, &list,
+                                        &n, &bed->err));
     assert_int_equal(n, 2);
 }
 
