@@ -320,7 +320,7 @@ int cmd_delivery_show(struct cli *cli)
                                                {"Type", "type", OUT_TEXT},
                                                {"Subscription", "subscription", OUT_TEXT},
                                                {"URL", "url", OUT_LONG},
-                                               {"State", "state", OUT_STATE},
+                                               {"State", "state", OUT_TEXT},
                                                {"Cause", "cause", OUT_TEXT},
                                                {"Attempts", "attempts", OUT_TEXT},
                                                {"Last status", "last_status", OUT_TEXT},
