@@ -12,26 +12,26 @@
 #include "cli/top.h"
 
 #define CELL_MAX_BYTES 4096
-#define NAME_MAX_WIDTH 28
 #define FIRST_ROW 3 /* of the table's body */
 
 /* ---- cells ---- */
+/* In the order in which they are worth their place: what does not fit, is left out. */
 static const struct {
     const char *header, *path;
     enum out_kind kind;
-    int width; /* right-justified; 0: left, as wide as it is */
-} columns[] = {{"SUBSCRIPTION", "subscription", OUT_TEXT, 0},
-               {"STATE", "", OUT_STATE, 0},
-               {"OK/s", "ok_now", OUT_RATE, 6},
-               {"FAIL/s", "fail_now", OUT_RATE, 6},
-               {"OK%", "success_ratio", OUT_RATIO, 6},
-               {"BACKLOG", "backlog", OUT_COUNT, 8},
-               {"DEAD", "dead", OUT_COUNT, 7},
-               {"INFL", "in_flight", OUT_COUNT, 5},
-               {"P95", "p95_seconds", OUT_BRIEF, 7},
-               {"P50", "p50_seconds", OUT_BRIEF, 7},
-               {"OLDEST", "oldest_due_at", OUT_TIME, 7}};
-enum { COLUMNS_N = sizeof columns / sizeof *columns };
+    int most; /* left-justified and no wider than that; 0: a number, right-justified */
+} columns[] = {{"SUBSCRIPTION", "subscription", OUT_TEXT, 28},
+               {"STATE", "", OUT_STATE, 14},
+               {"OK/s", "ok_now", OUT_RATE, 0},
+               {"FAIL/s", "fail_now", OUT_RATE, 0},
+               {"OK%", "success_ratio", OUT_RATIO, 0},
+               {"BACKLOG", "backlog", OUT_COUNT, 0},
+               {"DEAD", "dead", OUT_COUNT, 0},
+               {"P95", "p95_seconds", OUT_BRIEF, 0},
+               {"OLDEST", "oldest_due_at", OUT_TIME, 0},
+               {"INFL", "in_flight", OUT_COUNT, 0},
+               {"P50", "p50_seconds", OUT_BRIEF, 0}};
+enum { COLUMNS_N = sizeof columns / sizeof *columns, NUMBER_MIN = 4 };
 
 static void cell_text(const struct top *t, const json_t *item, size_t c, struct buf *out)
 {
@@ -44,11 +44,14 @@ static void cell_text(const struct top *t, const json_t *item, size_t c, struct 
         out_value(t->cli, out_member(item, columns[c].path), columns[c].kind, out);
 }
 
-static size_t left_width(const struct top *t, size_t c)
+/* As its content wants it: the whole list's, so that scrolling moves nothing. */
+static size_t width_of(const struct top *t, size_t c)
 {
     size_t width = out_width(columns[c].header), n = json_array_size(t->shown);
+    size_t most = columns[c].most > 0 ? (size_t)columns[c].most : SIZE_MAX;
     struct buf b;
 
+    width = width > NUMBER_MIN ? width : NUMBER_MIN;
     buf_init(&b, CELL_MAX_BYTES);
     for (size_t i = 0; i < n; i++) {
         cell_text(t, json_array_get(t->shown, i), c, &b);
@@ -57,7 +60,7 @@ static size_t left_width(const struct top *t, size_t c)
         width = w > width ? w : width;
     }
     buf_fini(&b);
-    return width < NAME_MAX_WIDTH ? width : NAME_MAX_WIDTH;
+    return width < most ? width : most;
 }
 
 static void put_padded(int row, int *at, size_t width, bool right, enum out_style style,
@@ -174,13 +177,17 @@ size_t top_selected(const struct top *t)
 static void list_draw(struct top *t)
 {
     size_t widths[COLUMNS_N], n = json_array_size(t->shown), at_row = top_selected(t);
+    size_t fit = 0;
     struct buf b;
     int at = 0;
 
     buf_init(&b, CELL_MAX_BYTES);
-    for (size_t c = 0; c < COLUMNS_N; c++) {
-        widths[c] = columns[c].width > 0 ? (size_t)columns[c].width : left_width(t, c);
-        put_padded(2, &at, widths[c], columns[c].width > 0, STYLE_HEAD, false, columns[c].header);
+    for (; fit < COLUMNS_N; fit++) {
+        widths[fit] = width_of(t, fit);
+        if (fit > 0 && at + (int)widths[fit] > screen_columns())
+            break;
+        put_padded(2, &at, widths[fit], columns[fit].most == 0, STYLE_HEAD, false,
+                   columns[fit].header);
     }
     for (size_t i = t->first; i < n && i < t->first + (size_t)top_body_rows(); i++) {
         const json_t *item = json_array_get(t->shown, i);
@@ -188,11 +195,11 @@ static void list_draw(struct top *t)
         int row = FIRST_ROW + (int)(i - t->first);
 
         at = 0;
-        for (size_t c = 0; c < COLUMNS_N; c++) {
+        for (size_t c = 0; c < fit; c++) {
             cell_text(t, item, c, &b);
             const char *text = b.data ? b.data : "";
 
-            put_padded(row, &at, widths[c], columns[c].width > 0,
+            put_padded(row, &at, widths[c], columns[c].most == 0,
                        columns[c].kind == OUT_STATE ? out_style_of(text) : STYLE_PLAIN, here, text);
         }
     }
@@ -313,8 +320,9 @@ static void help_draw(void)
         "Up Down      select; PageUp, PageDown, Home and End too",
         "h ?          this help",
         "",
-        "OK/s and FAIL/s are of the time since the line before, OK%, P50 and P95 of the last",
-        "minute. FAILING: the last three attempts failed, or every one so far.",
+        "OK/s and FAIL/s are of the second before, OK%, P50 and P95 of the last minute.",
+        "failing: the last three attempts failed, every one so far, or its breaker is",
+        "open. Columns that do not fit are left out: a wider terminal shows more.",
     };
 
     screen_put(2, 0, STYLE_HEAD, false, "Keys");

@@ -163,6 +163,7 @@ static void on_lanes_ready(void *arg)
                                engine_http_changed,
                                engine_fill_live,
                                engine_sending,
+                               engine_flush,
                                engine_fill_lanes,
                                engine_fill_metrics,
                                engine_conf};

@@ -53,6 +53,7 @@ void engine_changed(void *arg, const struct changes *ch);
 void engine_outbox_changed(void *arg, const struct changes *ch);
 void engine_http_changed(void *arg, const struct changes *ch);
 void engine_fill_live(void *arg, struct api_live *out);
+void engine_flush(void *arg, loop_fn *fn, void *fn_arg);
 void engine_fill_lanes(void *arg, struct api_live *out);
 void engine_fill_metrics(void *arg, struct metrics_now *out);
 int64_t *engine_sending(void *arg, size_t *n);

@@ -208,6 +208,13 @@ void engine_fill_metrics(void *arg, struct metrics_now *out)
         out->free_bytes = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
 }
 
+void engine_flush(void *arg, loop_fn *fn, void *fn_arg)
+{
+    struct engine *e = arg;
+
+    traffic_flush(e->traffic, fn, fn_arg);
+}
+
 /* The rest of it, which not every request is worth: copies, for the store's thread. */
 void engine_fill_lanes(void *arg, struct api_live *out)
 {

@@ -251,6 +251,30 @@ static const char *method_of(struct evhttp_request *req)
                                           : "PUT";
 }
 
+/* To the store's thread; or nobody waits any more. */
+static void request_submit(void *arg)
+{
+    struct held *h = arg;
+    struct http *http = h->http;
+
+    if (http == NULL) {
+        held_free(h);
+        return;
+    }
+    struct evhttp_request *req = h->req;
+    enum store_thread thread = api_route_writes(h->route) ? STORE_WRITE : STORE_LIST;
+    unsigned flags = (thread == STORE_WRITE ? STORE_GUARDED : 0) |
+                     (api_route_ingests(h->route) ? STORE_INGEST : 0);
+
+    if (api_route_shows_lanes(h->route))
+        http->hooks.lanes(http->hooks.arg, &h->live);
+    if (!store_has_room(http->store, thread) ||
+        store_submit(http->store, thread, flags, request_work, request_done, h) != OK) {
+        held_free(h);
+        answer_fail(req, 503, "busy", "the store's queue is full: try again");
+    }
+}
+
 static void unix_request(struct evhttp_request *req, void *arg)
 {
     struct http *http = arg;
@@ -277,16 +301,11 @@ static void unix_request(struct evhttp_request *req, void *arg)
     h->route = route;
     if (api_route_shows_deliveries(route))
         h->live.sending = h->sending = http->hooks.sending(http->hooks.arg, &h->live.sending_n);
-    if (api_route_shows_lanes(route))
-        http->hooks.lanes(http->hooks.arg, &h->live);
-    unsigned flags = (writes ? STORE_GUARDED : 0) | (api_route_ingests(route) ? STORE_INGEST : 0);
     actor_fill(fd, h->actor, sizeof h->actor);
-    if (!store_has_room(http->store, writes ? STORE_WRITE : STORE_LIST) ||
-        store_submit(http->store, writes ? STORE_WRITE : STORE_LIST, flags, request_work,
-                     request_done, h) != OK) {
-        held_free(h);
-        answer_fail(req, 503, "busy", "the store's queue is full: try again");
-    }
+    if (api_route_shows_lanes(route))
+        http->hooks.flush(http->hooks.arg, request_submit, h);
+    else
+        request_submit(h);
 }
 
 /* ---- TCP: health and metrics ---- */

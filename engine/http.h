@@ -18,7 +18,9 @@ struct http_hooks { /* all on the loop thread */
     void *arg;
     void (*changed)(void *arg, const struct changes *ch); /* after a write was committed */
     void (*live)(void *arg, struct api_live *out);
-    int64_t *(*sending)(void *arg, size_t *n);      /* api_live's; freed by http */
+    int64_t *(*sending)(void *arg, size_t *n); /* api_live's; freed by http */
+    /* Runs fn once what was counted of the traffic is in the store: before a route that shows it. */
+    void (*flush)(void *arg, loop_fn *fn, void *fn_arg);
     void (*lanes)(void *arg, struct api_live *out); /* lanes, outboxes, …; the arrays are http's */
     void (*metrics)(
         void *arg,

@@ -27,6 +27,13 @@ struct write {
     struct write *other;                   /* writes under way, in log->writes */
 };
 
+struct waiter {
+    loop_fn *fn;
+    void *arg;
+    int64_t round; /* the first one that began after it */
+    struct waiter *next;
+};
+
 struct traffic_log {
     struct loop *loop;
     struct store *store;
@@ -37,8 +44,10 @@ struct traffic_log {
     struct write *writes;
     bool planned; /* a write will begin by itself */
     bool stopped;
-    size_t round_left;  /* lanes that this second's writes still take */
-    int64_t written_ms; /* mono: when the last round began */
+    struct waiter *waiters; /* in their order */
+    int64_t round;          /* how many began */
+    size_t round_left;      /* lanes that this second's writes still take */
+    int64_t written_ms;     /* mono: when the last round began */
 };
 
 /* ---- the list ---- */
@@ -119,6 +128,18 @@ static void write_free(struct write *w)
     free(w);
 }
 
+/* Whoever waits for a round that is over, or for nothing. */
+static void waiters_call(struct traffic_log *t, bool all)
+{
+    while (t->waiters != NULL && (all || t->waiters->round <= t->round)) {
+        struct waiter w = *t->waiters;
+
+        free(t->waiters);
+        t->waiters = w.next;
+        w.fn(w.arg);
+    }
+}
+
 static void write_done(void *arg, const struct err *err, int64_t generation)
 {
     struct write *w = arg;
@@ -132,7 +153,14 @@ static void write_done(void *arg, const struct err *err, int64_t generation)
         t->round_left = 0;
     }
     write_free(w);
-    if (t->round_left > 0 && !t->stopped)
+    if (t->round_left > 0 && t->first != NULL && !t->stopped) {
+        write_begin(t);
+        return;
+    }
+    t->round_left = 0;
+    if (t->writes == NULL)
+        waiters_call(t, err->code != OK || t->first == NULL);
+    if (t->waiters != NULL && t->writes == NULL)
         write_begin(t);
     else
         plan(t);
@@ -177,20 +205,40 @@ static void write_begin(void *arg)
     struct traffic_log *t = arg;
 
     t->planned = false;
-    if (t->first == NULL || t->stopped)
+    if (t->first == NULL || t->stopped || t->writes != NULL)
         return;
     if (t->round_left == 0) {
+        t->round++;
         t->round_left = t->listed_n;
         t->written_ms = clock_mono_ms();
     }
     size_t before = t->listed_n;
     if (!store_has_room(t->store, STORE_WRITE) || !write_some(t, t->round_left)) {
         t->round_left = 0;
+        waiters_call(t, true);
         plan(t);
         return;
     }
     size_t took = before - t->listed_n;
     t->round_left = t->round_left > took ? t->round_left - took : 0;
+}
+
+void traffic_flush(struct traffic_log *t, loop_fn *fn, void *arg)
+{
+    struct waiter **at = &t->waiters, *w;
+
+    bool clean = t->first == NULL && t->writes == NULL;
+    w = clean || t->stopped ? NULL : malloc(sizeof *w);
+    if (w == NULL) { /* nothing to wait for, or no memory to do so */
+        fn(arg);
+        return;
+    }
+    *w = (struct waiter){.fn = fn, .arg = arg, .round = t->round + 1};
+    while (*at != NULL)
+        at = &(*at)->next;
+    *at = w;
+    if (t->writes == NULL)
+        write_begin(t);
 }
 
 /* ---- counting ---- */
@@ -288,6 +336,7 @@ void traffic_stop(struct traffic_log *t)
     while (t->first != NULL && write_some(t, WRITE_MAX))
         continue;
     t->stopped = true;
+    waiters_call(t, true);
 }
 
 void traffic_free(struct traffic_log *t)

@@ -3,6 +3,8 @@
  *   settle ─▶ traffic_settled: a few additions ─▶ lane's delta ─▶ at most once a second, and only where
  *   something was counted: up to 256 lanes' deltas in one request to the store's writer
  *
+ * Whoever wants to see it asks for a write first (traffic_flush), so that numbers are of now.
+ *
  * So the hot path gains no statement and an idle daemon writes nothing. A crash loses what was counted
  * since the last write: a second's counts, never a delivery. A clean stop writes them. */
 #ifndef ENGINE_TRAFFIC_H
@@ -28,6 +30,10 @@ void traffic_died(struct traffic_log *t, int64_t n); /* others, without an attem
 /* The subscription has another endpoint: failures of the old one are not its own. */
 void traffic_moved(struct traffic_lane *tl);
 void traffic_forget(struct traffic_lane *tl); /* the lane goes. For both NULL is fine */
+
+/* Runs fn once all that was counted before this call is in the store, or could not be written; at
+ * once where it is there already. */
+void traffic_flush(struct traffic_log *t, loop_fn *fn, void *arg);
 
 /* All attempts since the start, sub 0. */
 const struct traffic *traffic_total(const struct traffic_log *t);

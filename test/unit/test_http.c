@@ -69,6 +69,11 @@ static int64_t *on_sending(void *arg, size_t *n)
     *n = 0;
     return NULL;
 }
+static void on_flush(void *arg, loop_fn *fn, void *fn_arg)
+{
+    (void)arg;
+    fn(fn_arg);
+}
 static void on_lanes(void *arg, struct api_live *out)
 {
     (void)arg;
@@ -107,7 +112,8 @@ static int free_port(int *held)
 
 static struct http_hooks hooks_of(struct world *w)
 {
-    return (struct http_hooks){w, on_changed, on_live, on_sending, on_lanes, on_metrics, on_conf};
+    return (struct http_hooks){w,        on_changed, on_live,    on_sending,
+                               on_flush, on_lanes,   on_metrics, on_conf};
 }
 
 static int world_open(void **state)
