@@ -109,7 +109,7 @@ class World:
     """webhookd with dead letters, jobs, rejects and what else a command may want. text: what everything is full of that somebody
     outside may write; answer: what the endpoint says."""
 
-    LETTERS, REJECTS = 80, 12
+    LETTERS, REJECTS = 240, 16
 
     def __init__(self, text="plain", answer=b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy", path=""):
         self.text = text
