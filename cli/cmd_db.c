@@ -7,13 +7,13 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-#include "base/clock.h"
 #include "base/text.h"
 #include "base/url.h"
 #include "cli/out.h"
+#include "cli/progress.h"
 #include "store/seal.h"
 
-enum { COUNT_BUDGET_MS = 1500, LINE_EVERY_MS = 10000, REDRAW_EVERY_MS = 100 };
+enum { COUNT_BUDGET_MS = 1500 };
 
 int db_open(struct cli *cli, const char *url, struct care **out)
 {
@@ -25,35 +25,6 @@ int db_open(struct cli *cli, const char *url, struct care **out)
     enum err_code code = care_open(out, url != NULL ? url : cli->conf->store_url, &err);
 
     return code == OK ? 0 : out_fail_err(cli, &err);
-}
-
-void db_progress(struct db_progress *p, const char *what, int64_t done, int64_t total)
-{
-    int64_t now = clock_mono_ms();
-    int percent = total > 0 ? (int)(done * 100 / total) : 0;
-
-    if (p->cli->err_tty) {
-        if (now - p->shown_ms < REDRAW_EVERY_MS)
-            return;
-        fprintf(stderr, "\r%s %3d%%", what, percent);
-        fflush(stderr);
-        p->drawn = true;
-    } else if (p->shown_ms == 0) {
-        p->shown_ms = now; /* a line now and then, for what takes long */
-        return;
-    } else if (now - p->shown_ms >= LINE_EVERY_MS) {
-        out_note("%s %d%%", what, percent);
-    } else {
-        return;
-    }
-    p->shown_ms = now;
-}
-
-void db_progress_end(struct db_progress *p)
-{
-    if (p->drawn)
-        fprintf(stderr, "\r%40s\r", "");
-    p->drawn = false;
 }
 
 /* ---- info ---- */
@@ -190,7 +161,8 @@ int cmd_db_schema(struct cli *cli)
 /* ---- check ---- */
 struct checking {
     struct cli *cli;
-    struct db_progress progress;
+    struct progress progress;
+    int64_t done;
     json_t *items;
 };
 
@@ -208,8 +180,9 @@ static bool check_progress(void *arg, int64_t done, int64_t total)
 {
     struct checking *k = arg;
 
-    db_progress(&k->progress, "checking", done, total);
-    return true;
+    if (done != k->done) /* asked far more often than there is something new */
+        progress_show(&k->progress, k->done = done, total, "checks");
+    return !progress_interrupted();
 }
 
 static void check_print(struct checking *k)
@@ -248,7 +221,7 @@ static void check_print(struct checking *k)
 
 int db_check(struct cli *cli, struct care *c, bool quick, bool print, int *bad)
 {
-    struct checking k = {.cli = cli, .progress = {.cli = cli}, .items = json_array()};
+    struct checking k = {.cli = cli, .done = -1, .items = json_array()};
     struct care_check how = {
         .quick = quick, .found = check_found, .progress = check_progress, .arg = &k};
     struct keyring *keys = NULL;
@@ -257,10 +230,13 @@ int db_check(struct cli *cli, struct care *c, bool quick, bool print, int *bad)
 
     if (keyring_load(&keys, cli->conf->encryption_key_file, false, NULL) == OK)
         how.keys = keys;
+    progress_begin(&k.progress, cli);
     enum err_code code = care_check(c, &how, bad, &err);
 
-    db_progress_end(&k.progress);
-    if (code != OK)
+    progress_end(&k.progress);
+    if (progress_interrupted())
+        rc = CLI_INTERRUPTED;
+    else if (code != OK)
         rc = out_fail_err(cli, &err);
     else if (print || *bad > 0)
         check_print(&k);

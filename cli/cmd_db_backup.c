@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "base/url.h"
 #include "cli/cmd_db.h"
 #include "cli/out.h"
+#include "cli/progress.h"
 #include "policy/sign.h"
 
 enum { COUNT_BUDGET_MS = 3000 };
@@ -26,19 +26,11 @@ struct backup {
     struct cli *cli;
     const char *file;
     char partial[PATH_MAX];
-    struct db_progress progress;
-    int64_t bytes, began_ms;
+    struct progress progress;
+    int64_t bytes, began_ms, percent;
     char sha256[65];
     struct care_info info; /* of the copy */
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signum)
-{
-    (void)signum;
-    interrupted = 1;
-}
 
 /* ---- before ---- */
 static int target_check(struct cli *cli, const char *file)
@@ -83,23 +75,25 @@ static bool copied(void *arg, int64_t done, int64_t total)
 {
     struct backup *b = arg;
 
-    db_progress(&b->progress, "backup", done, total);
-    return !interrupted;
+    int64_t percent = total > 0 ? done * 100 / total : 0;
+
+    if (percent != b->percent)
+        progress_show(&b->progress, done, total, "pages");
+    b->percent = percent;
+    return !progress_interrupted();
 }
 
 static int copy_made(struct backup *b, struct care *c)
 {
-    struct sigaction now = {.sa_handler = on_interrupt}, before;
     struct err err = {OK, ""};
 
-    sigaction(SIGINT, &now, &before);
+    progress_begin(&b->progress, b->cli);
     enum err_code code = care_backup(c, b->partial, copied, b, &err);
 
-    sigaction(SIGINT, &before, NULL);
-    db_progress_end(&b->progress);
+    progress_end(&b->progress);
     if (code == OK)
         return 0;
-    if (interrupted) {
+    if (progress_interrupted()) {
         out_note("interrupted; no backup was made");
         return CLI_INTERRUPTED;
     }
@@ -228,7 +222,7 @@ static void report(struct backup *b)
 
 int cmd_db_backup(struct cli *cli)
 {
-    struct backup b = {.cli = cli, .file = cli->args->words[0], .progress = {.cli = cli}};
+    struct backup b = {.cli = cli, .file = cli->args->words[0]};
     struct care_info info;
     struct err err = {OK, ""};
     struct care *c;

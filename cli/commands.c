@@ -307,7 +307,7 @@ const struct command commands_table[] = {
      "0 4 64 70 74 75 77 78", cmd_db_schema},
     {"db check", F(QUICK), "", 0, 0,
      "is the store sound: its pages, what must hold between its tables, what is sealed",
-     "webhookctl db check", "0 1 4 64 70 74 75 77 78", cmd_db_check},
+     "webhookctl db check", "0 1 4 64 70 74 75 77 78 130", cmd_db_check},
     {"db backup", F(VERIFY) | F(FORCE), "FILE", 1, 1,
      "copy the store, beside live traffic; see webhookctl help backup",
      "webhookctl db backup /backup/webhookd.db --verify", "0 1 4 64 70 73 74 75 77 78 130",
