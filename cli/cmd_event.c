@@ -5,14 +5,13 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/client.h"
+#include "cli/cmd_event.h"
 #include "cli/cmd_show.h"
 #include "cli/follow.h"
 #include "cli/list.h"
 
-#define DATA_MAX_BYTES ((size_t)8 << 20)
-
 /* The payload's bytes, verbatim: JSON of any size of number, hence no jansson on its way. */
-static int data_read(struct cli *cli, struct buf *out)
+int event_data_read(struct cli *cli, struct buf *out)
 {
     const char *data = cli_flag(cli, FLAG_DATA);
     struct err err = {OK, ""};
@@ -24,7 +23,7 @@ static int data_read(struct cli *cli, struct buf *out)
     }
     if (*data != '@' && strcmp(data, "-") != 0)
         buf_adds(out, data);
-    else if (text_read_file(*data == '@' ? data + 1 : data, DATA_MAX_BYTES, out, &err) != OK)
+    else if (text_read_file(*data == '@' ? data + 1 : data, EVENT_DATA_MAX_BYTES, out, &err) != OK)
         return err.code == ERR_INVALID
                    ? out_fail(cli, CLI_DATA, "invalid", "--data: %s", err.text)
                    : out_fail(cli, CLI_NO_INPUT, "not_found", "--data: %s", err.text);
@@ -53,11 +52,11 @@ static int emit_body(struct cli *cli, struct buf *out)
     int64_t in_ms = 0;
     int rc = filter_duration(cli, FLAG_EXPIRES_IN, &in_ms);
 
-    buf_init(&data, DATA_MAX_BYTES + 1);
+    buf_init(&data, EVENT_DATA_MAX_BYTES + 1);
     if (rc == 0 && cli_flag(cli, FLAG_TYPE) == NULL)
         rc = out_fail(cli, CLI_USAGE, "usage", "event emit needs --type TYPE");
     if (rc == 0)
-        rc = data_read(cli, &data);
+        rc = event_data_read(cli, &data);
     if (rc == 0) {
         buf_adds(out, "{\"type\":");
         buf_add_json(out, cli_flag(cli, FLAG_TYPE));
@@ -226,7 +225,7 @@ int cmd_event_emit(struct cli *cli)
     int64_t wait_ms = 0;
     int rc = filter_duration(cli, FLAG_WAIT, &wait_ms);
 
-    buf_init(&body, DATA_MAX_BYTES + 65536);
+    buf_init(&body, EVENT_DATA_MAX_BYTES + 65536);
     if (rc == 0)
         rc = emit_body(cli, &body);
     if (rc == 0) {

@@ -42,6 +42,7 @@ static const struct api_route ROUTES[] = {
     {"POST" V1 "/subscriptions/{id}/resume", WRITES_JSON, h_subs_resume},
     {"POST" V1 "/subscriptions/{id}/enable", WRITES_JSON, h_subs_enable},
     {"POST" V1 "/subscriptions/{id}/disable", WRITES_JSON, h_subs_disable},
+    {"POST" V1 "/subscriptions/{id}/test", WRITES_JSON, h_subs_test},
     {"POST" V1 "/subscriptions/{id}/rotate-secret", WRITES_JSON, h_subs_rotate},
     {"GET" V1 "/subscriptions/{id}/stats", ROUTE_LIVE, h_sub_stats},
     {"GET" V1 "/subscriptions/{id}/deliveries", ROUTE_DELIVERIES, h_sub_deliveries},

@@ -33,6 +33,8 @@
  *                              PATCH takes what POST does but partner and secret; ?dry_run=1: as it
  *                              would be
  *   POST /subscriptions/{ref}/pause|resume|enable|disable   {"note","for_seconds"}
+ *   POST /subscriptions/{ref}/test                          {"type","data"} -> 202, the delivery, a
+ *                              trial: one attempt, counted nowhere, discarded where it fails
  *   POST /subscriptions/{ref}/rotate-secret                 {"overlap_seconds":86400,"secret"}
  *   GET  /subscriptions/{ref}/deliveries                    ?FILTER
  *   GET  /deliveries           ?FILTER   GET /deliveries/{id}: with "attempt_log",

@@ -196,7 +196,7 @@ enum err_code event_of_ref(struct api_call *c, bool payload, struct event_rec *e
 api_handler h_events_post, h_events_list, h_events_get, h_events_trace, h_event_types;
 api_handler h_partners_post, h_partners_list;
 api_handler h_subs_post, h_subs_list, h_subs_get, h_subs_patch, h_subs_delete;
-api_handler h_subs_pause, h_subs_resume, h_subs_enable, h_subs_disable, h_subs_rotate;
+api_handler h_subs_pause, h_subs_resume, h_subs_enable, h_subs_disable, h_subs_rotate, h_subs_test;
 api_handler h_deliveries_list, h_deliveries_get, h_sub_deliveries;
 api_handler h_attempts_of, h_attempts_list;
 api_handler h_dead_list, h_dead_count, h_dead_summary, h_dead_get, h_dead_export, h_dead_import;

@@ -340,6 +340,7 @@ void render_delivery(struct buf *b, const char *name, const struct delivery *d)
     put_time(b, "finished_at", d->finished_ms);
     put_str(b, "ordering_key", d->ordering_key);
     put_id(b, "job", "job", d->job);
+    put_bool(b, "trial", d->trial);
 }
 
 void render_delivery_item(struct buf *b, const struct delivery *d)

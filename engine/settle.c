@@ -261,7 +261,7 @@ static void attempt_log(const struct task *t)
                   id_text(id, "dlv", st->delivery), t->row->event.id, t->lane->row.name, a->n,
                   a->status, (double)a->duration_us / 1e6);
     }
-    if (st->to == SETTLE_DEAD)
+    if (st->to == SETTLE_DEAD && !t->row->delivery.trial)
         log_warn("delivery_dead", "delivery=%s evt=%s sub=%s cause=%s attempts=%d",
                  id_text(id, "dlv", st->delivery), t->row->event.id, t->lane->row.name,
                  cause_name(st->cause), t->row->delivery.attempts + (st->has_attempt ? 1 : 0));
@@ -285,6 +285,8 @@ static void settled_metrics(struct scheduler *s, const struct task *t)
 {
     const struct settlement *st = &t->settlement;
 
+    if (t->row->delivery.trial) /* somebody tries an endpoint: no traffic */
+        return;
     if (st->has_attempt)
         metrics_attempt(s->parts.metrics, &st->attempt,
                         t->row->delivery.attempts == 0 ? METRICS_FIRST

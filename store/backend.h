@@ -184,6 +184,11 @@ struct backend_ops {
      * of a dead one: all here. */
     enum err_code (*settle)(struct backend *, const struct settlement *, int64_t dead_expires_ms,
                             struct settled *out, struct err *);
+    /* Makes an open delivery that stands in no line a trial: its budget is budget_max attempts, it is
+     * due at due_ms (before all others, say), and where others are dead it is discarded, so that no
+     * dead letter comes of it. ERR_STALE: not open, or unknown. */
+    enum err_code (*trial)(struct backend *, int64_t num, int budget_max, int64_t due_ms,
+                           struct err *);
     /* Records the attempt of a delivery whose end (kill, purge) overtook it: attempts grows by one, its
      * letter's too, the state stays. ERR_STALE: unknown. */
     enum err_code (*attempt_late)(struct backend *, const struct attempt *, struct err *);

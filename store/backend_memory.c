@@ -190,6 +190,7 @@ const struct backend_ops backend_memory = {
     .claim = mem_claim,
     .heads = mem_heads,
     .settle = mem_settle,
+    .trial = mem_trial,
     .attempt_late = mem_attempt_late,
     .kill = mem_kill,
     .kill_expired = mem_kill_expired,

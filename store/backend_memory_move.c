@@ -145,13 +145,14 @@ void mem_die(struct mem_db *db, struct mem_delivery *d, enum cause cause, int64_
              int64_t dead_expires_ms, int64_t *next_due_ms)
 {
     d->ready = false;
-    d->d.state = DELIVERY_DEAD;
+    d->d.state = d->d.trial ? DELIVERY_DISCARDED : DELIVERY_DEAD;
     d->d.cause = cause;
     d->d.finished_ms = now_ms;
     mem_put(db, MEM_DELIVERY, mem_num(d->d.num), d);
-    dead_put(db, d, now_ms, dead_expires_ms);
+    if (!d->d.trial)
+        dead_put(db, d, now_ms, dead_expires_ms);
     mem_payload_unused(db, d->d.event);
-    if (!blocks(db, d->d.sub))
+    if (d->d.trial || !blocks(db, d->d.sub))
         mem_line_leave(db, d, now_ms, next_due_ms);
 }
 
@@ -199,6 +200,21 @@ enum err_code mem_settle(struct backend *b, const struct settlement *s, int64_t 
     }
     settle_open(db, s, &d, dead_expires_ms, &r);
     *out = r;
+    return OK;
+}
+
+enum err_code mem_trial(struct backend *b, int64_t num, int budget_max, int64_t due_ms,
+                        struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    const struct mem_delivery *row = mem_get(db, MEM_DELIVERY, mem_num(num));
+    if (row == NULL || !mem_is_open(row->d.state) || row->in_line)
+        return fail(err, ERR_STALE, "the delivery is over already, or stands in line");
+    struct mem_delivery d = *row;
+    d.d.trial = true;
+    d.d.budget_max = budget_max;
+    d.d.due_ms = due_ms;
+    mem_put(db, MEM_DELIVERY, mem_num(num), &d);
     return OK;
 }
 

@@ -433,6 +433,7 @@ const struct backend_ops backend_sqlite = {
     .claim = sq_claim,
     .heads = sq_heads,
     .settle = sq_settle,
+    .trial = sq_trial,
     .attempt_late = sq_attempt_late,
     .kill = sq_kill,
     .kill_expired = sq_kill_expired,

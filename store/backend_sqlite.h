@@ -86,6 +86,8 @@ enum sq_slot {
     SQ_KILL_LATER,
     SQ_KILL_LINE,
     SQ_DUE_NOW,
+    SQ_TRIAL,
+    SQ_DISCARD,
     SQ_FUTURE_SCAN,
     SQ_EXPIRED_SCAN,
     SQ_DEAD_PUT,
@@ -289,7 +291,7 @@ enum err_code sq_unseal(struct sq *q, const char *what, int64_t num, sqlite3_stm
     "d.num, d.event, d.sub, e.id, e.type, s.name,"                                                 \
     " CASE WHEN d.state IN (0, 2) AND " SQ_HELD " THEN 3 ELSE d.state END,"                        \
     " d.cause, d.attempts, d.budget_start, d.budget_since_ms, d.due_ms, d.last_status,"            \
-    " d.last_outcome, d.created_ms, d.finished_ms, d.job, e.ordering_key, d.budget_max"
+    " d.last_outcome, d.created_ms, d.finished_ms, d.job, e.ordering_key, d.budget_max, d.trial"
 #define SQ_DELIVERY_FROM                                                                           \
     " FROM delivery d JOIN event e ON e.num = d.event LEFT JOIN subscription s ON s.num = d.sub"
 /* The numbers of a row whose first 17 columns stand in the order of SQ_DELIVERY_COLS. */
@@ -303,6 +305,7 @@ struct sq_open_delivery { /* what a move needs to know of an open delivery */
     int64_t since_ms; /* when its budget began: `ready` carries it for kill() */
     enum delivery_state state;
     int attempts, budget_start;
+    bool trial;
     char *line; /* malloc'ed, NULL: stands in no line */
 };
 enum err_code sq_ready_put(struct sq *q, int64_t sub, int64_t due_ms, int64_t num, int64_t since_ms,
@@ -386,6 +389,7 @@ enum err_code sq_attempt_find(struct backend *, const struct filter *, size_t, s
 enum err_code sq_claim(struct backend *, int64_t, int64_t, const struct claim_ask *,
                        struct claimed **, struct claim_got *, struct err *);
 enum err_code sq_heads(struct backend *, const int64_t *, size_t, int64_t *, struct err *);
+enum err_code sq_trial(struct backend *, int64_t, int, int64_t, struct err *);
 enum err_code sq_attempt_late(struct backend *, const struct attempt *, struct err *);
 enum err_code sq_settle(struct backend *, const struct settlement *, int64_t, struct settled *,
                         struct err *);

@@ -292,6 +292,7 @@ static void read_delivery(sqlite3_stmt *st, struct arena *a, void *row, bool *ba
     d->sub_name = sq_text(st, 5, a, bad);
     d->ordering_key = sq_text(st, 17, a, bad);
     d->budget_max = sqlite3_column_int(st, 18);
+    d->trial = sqlite3_column_int(st, 19) != 0;
 }
 
 static void and_states(struct sq_query *s, unsigned states)

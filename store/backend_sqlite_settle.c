@@ -25,7 +25,7 @@ enum err_code sq_delivery_load(struct sq *q, int64_t num, struct sq_open_deliver
     enum err_code code =
         sq_row(q, SQ_OPEN_GET, &st, err,
                "SELECT event, sub, state, due_ms, job, expires_ms, budget_since_ms,"
-               " attempts, budget_start, line FROM delivery WHERE num = ?1",
+               " attempts, budget_start, line, trial FROM delivery WHERE num = ?1",
                "l", num);
     if (code == ERR_NOT_FOUND)
         return fail(err, ERR_STALE, "no such delivery");
@@ -41,6 +41,7 @@ enum err_code sq_delivery_load(struct sq *q, int64_t num, struct sq_open_deliver
     out->since_ms = sqlite3_column_int64(st, 6);
     out->attempts = sqlite3_column_int(st, 7);
     out->budget_start = sqlite3_column_int(st, 8);
+    out->trial = sqlite3_column_int(st, 10) != 0;
     const void *line = sqlite3_column_text(st, 9);
     if (line != NULL && (out->line = strdup(line)) == NULL)
         code = fail(err, ERR_NOMEM, "no memory for a delivery");
@@ -198,10 +199,32 @@ static enum err_code dead_put(struct sq *q, const struct sq_open_delivery *d, in
     return code;
 }
 
+/* What a trial comes to where another delivery is dead: over, and nobody's letter. */
+static enum err_code discard(struct sq *q, const struct sq_open_delivery *d, enum cause cause,
+                             int64_t now_ms, struct settled *out, struct err *err)
+{
+    enum err_code code = close_open(q, d, err);
+    if (code == OK)
+        code = sq_run(q, SQ_DISCARD, err,
+                      "UPDATE delivery SET state = 6, cause = ?2, finished_ms = ?3 WHERE num = ?1"
+                      " AND state IN (0, 2)",
+                      "lil", d->num, (int)cause, now_ms);
+    if (code == OK)
+        code = sq_event_unused(q, d->event, err);
+    if (code == OK && d->line != NULL)
+        code = sq_line_leave(q, d, now_ms, &out->next_due_ms, err);
+    if (code == OK)
+        code = sq_part_count(q, d, false, true, err);
+    out->job = d->job;
+    return code == OK ? sq_count_move(q, d->sub, d->state, DELIVERY_DISCARDED, err) : code;
+}
+
 enum err_code sq_die(struct sq *q, const struct sq_open_delivery *d, enum cause cause,
                      int64_t now_ms, int64_t dead_expires_ms, struct settled *out, struct err *err)
 {
     bool block = false;
+    if (d->trial)
+        return discard(q, d, cause, now_ms, out, err);
     enum err_code code = close_open(q, d, err);
     if (code == OK)
         code = sq_run(q, SQ_DIE, err,
@@ -221,6 +244,26 @@ enum err_code sq_die(struct sq *q, const struct sq_open_delivery *d, enum cause 
     if (code == OK)
         code = sq_count_move(q, d->sub, d->state, DELIVERY_DEAD, err);
     out->job = d->job;
+    return code;
+}
+
+enum err_code sq_trial(struct backend *b, int64_t num, int budget_max, int64_t due_ms,
+                       struct err *err)
+{
+    struct sq *q = sq_of(b);
+    struct sq_open_delivery d;
+    enum err_code code = sq_delivery_load(q, num, &d, err);
+    if (code == OK && (!is_open(d.state) || d.line != NULL))
+        code = fail(err, ERR_STALE, "the delivery is over already, or stands in line");
+    if (code == OK)
+        code = sq_ready_delete(q, &d, err);
+    if (code == OK)
+        code = sq_run(q, SQ_TRIAL, err,
+                      "UPDATE delivery SET trial = 1, budget_max = ?2, due_ms = ?3 WHERE num = ?1",
+                      "lil", num, budget_max, due_ms);
+    if (code == OK)
+        code = sq_ready_put(q, d.sub, due_ms, num, d.since_ms, err);
+    free(d.line);
     return code;
 }
 

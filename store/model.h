@@ -167,6 +167,7 @@ struct delivery {
     enum outcome last_outcome;
     int64_t created_ms, finished_ms;
     int budget_max; /* attempts of the current budget, whatever the policy allows; 0: the policy's */
+    bool trial;     /* ends discarded where others are dead */
     int64_t job;    /* the replay that last touched it, 0: none */
     const char *ordering_key;
 };

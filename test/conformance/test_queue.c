@@ -365,9 +365,48 @@ static void kill_expired(void **state)
     ASSERT_CLAIMS(bed, live, T0 + 200, d[2]);
 }
 
+/* Somebody tries an endpoint: once, before all others, and no dead letter comes of it. */
+static void trial(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", 0), other = bed_emit(bed, sub, "e0", NULL, T0);
+    int64_t good = bed_emit(bed, sub, "e1", NULL, T0 + 5),
+            bad = bed_emit(bed, sub, "e2", NULL, T0 + 6);
+    int64_t killed = bed_emit(bed, sub, "e3", NULL, T0 + 7);
+    struct dead_letter l;
+    size_t n;
+    OK_OR_DIE(bed, bed->ops->trial(bed->b, good, 1, 1, &bed->err));
+    OK_OR_DIE(bed, bed->ops->trial(bed->b, bad, 1, 2, &bed->err));
+    OK_OR_DIE(bed, bed->ops->trial(bed->b, killed, 1, 3, &bed->err));
+    ASSERT_CLAIMS(bed, sub, T0 + 4, good, bad, killed, other);
+    struct claimed *c;
+    struct claim_got got;
+    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0, &CLAIM_UPTO(1), &c, &got, &bed->err));
+    assert_true(c->delivery.trial);
+    assert_int_equal(c->delivery.budget_max, 1);
+    claimed_free(c);
+    bed_settle(bed, good, SETTLE_DELIVERED, T0 + 8);
+    bed_settle(bed, bad, SETTLE_DEAD, T0 + 8);
+    struct delivery d = bed_delivery(bed, bad);
+    assert_true(d.trial);
+    assert_int_equal(d.state, DELIVERY_DISCARDED);
+    assert_int_equal(d.cause, CAUSE_RETRIES_EXHAUSTED);
+    assert_int_equal(d.finished_ms, T0 + 8);
+    assert_int_equal(bed->ops->dead_get(bed->b, bad, &bed->a, &l, &bed->err), ERR_NOT_FOUND);
+    assert_int_equal(bed->ops->trial(bed->b, bad, 1, 1, &bed->err), ERR_STALE);
+    OK_OR_DIE(bed, bed->ops->kill(bed->b, sub, INT64_MAX, CAUSE_SUBSCRIPTION_DELETED, 9, T0 + 9,
+                                  T0 + 99, &n, &bed->err));
+    assert_int_equal(n, 2);
+    assert_int_equal(bed_delivery(bed, killed).state, DELIVERY_DISCARDED);
+    assert_int_equal(bed_delivery(bed, other).state, DELIVERY_DEAD);
+    assert_int_equal(bed_sub_get(bed, sub).counts[DELIVERY_DISCARDED], 2);
+    assert_int_equal(bed_sub_get(bed, sub).counts[DELIVERY_DEAD], 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        ON_BOTH(trial),
         ON_BOTH(claim_in_order_of_due),
         ON_BOTH(claim_holds_what_sending_needs),
         ON_BOTH(claim_max_and_skip),

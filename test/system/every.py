@@ -39,6 +39,7 @@ COMMANDS = {
     "subscription enable": ["{fresh-sub}"],
     "subscription pause": ["{fresh-sub} --for 2h"],
     "subscription set": ["{fresh-sub} --rate 5/s", "{fresh-sub} concurrency=3 --dry-run"],
+    "subscription test": ["acme", "acme --type trade.test --data {payload}"],
     "subscription resume": ["{fresh-sub}"],
     "subscription rotate-secret": ["{fresh-sub}"],
     "event emit": ["--type nobody.wants --data {payload}", "--type trade.1 --dry-run"],
