@@ -31,7 +31,7 @@ COMMANDS = {
     "job pause": ["{active-job}"],
     "job resume": ["{paused-job}"],
     "job cancel": ["{active-job}"],
-    "job set-rate": ["{active-job} 50/s", "{active-job} none"],
+    "job set-rate": ["{active-job} 50/s"],
     "job watch": ["{job}"],
     "subscription add": ["--url {url} --events never.* --name {fresh}"],
     "subscription delete": ["{fresh-sub} --yes"],
