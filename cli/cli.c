@@ -38,6 +38,8 @@ int cli_exit_of_status(int status, const char *code, int on_invalid)
     case 409:
         if (code != NULL && strcmp(code, "count_differs") == 0)
             return CLI_USAGE; /* what was confirmed is not what is there */
+        if (code != NULL && strcmp(code, "ambiguous") == 0)
+            return CLI_USAGE;
         return code != NULL && strcmp(code, "job_active") == 0 ? CLI_LATER : CLI_NO;
     case 429:
     case 503:

@@ -26,7 +26,7 @@ static const struct out_column attempt_columns[] = {{"#", "n", OUT_TEXT},
                                                     {"ERROR", "error", OUT_LONG},
                                                     OUT_COLUMNS_END};
 
-static void attempts_print(const struct cli *cli, const json_t *attempts)
+void show_attempts(const struct cli *cli, const json_t *attempts)
 {
     struct out_table *t = out_table_new(cli, attempt_columns);
     size_t i;
@@ -156,31 +156,38 @@ static bool raw_member(const struct buf *json, const char *name, int depth, cons
     return false;
 }
 
-/* A request of its own, so that a payload which jansson refuses does not cost the rest. */
-static int payload_show(struct cli *cli, const char *noun, const char *ref)
+bool show_payload_bytes(const struct answer *a, struct buf *out)
 {
-    struct answer a;
     const char *value;
     size_t n;
+
+    if (raw_member(&a->raw, "payload", 2, &value, &n)) {
+        if (n == strlen("null") && memcmp(value, "null", n) == 0 &&
+            out_integer(a->json, "payload_bytes") != (int64_t)n)
+            return false;
+        buf_add(out, value, n);
+        return true;
+    }
+    return raw_member(&a->raw, "payload_base64", 2, &value, &n) && n > 2 &&
+           text_base64_decode(out, value + 1, n - 2);
+}
+
+/* A request of its own, so that a payload which jansson refuses does not cost the rest. */
+int show_payload(struct cli *cli, const char *noun, const char *ref)
+{
+    struct answer a;
     struct buf bytes;
     int rc = object_get(cli, noun, ref, "payload=1", &a);
 
     if (rc != 0)
         return rc;
-
     fputs("\nPayload\n", stdout);
-    if (raw_member(&a.raw, "payload", 2, &value, &n)) {
-        if (n == strlen("null") && memcmp(value, "null", n) == 0 &&
-            out_integer(a.json, "payload_bytes") != (int64_t)n)
-            puts("(not kept any more)");
-        else
-            out_escaped(value, n, "");
-    } else if (raw_member(&a.raw, "payload_base64", 2, &value, &n) && n > 2) {
-        buf_init(&bytes, BODY_MAX_BYTES);
-        if (text_base64_decode(&bytes, value + 1, n - 2))
-            out_escaped(bytes.data ? bytes.data : "", bytes.len, "");
-        buf_fini(&bytes);
-    }
+    buf_init(&bytes, BODY_MAX_BYTES);
+    if (show_payload_bytes(&a, &bytes))
+        out_escaped(bytes.data ? bytes.data : "", bytes.len, "");
+    else
+        puts("(not kept any more)");
+    buf_fini(&bytes);
     answer_fini(&a);
     return CLI_OK;
 }
@@ -189,48 +196,6 @@ static int payload_show(struct cli *cli, const char *noun, const char *ref)
 static const char *payload_query(const struct cli *cli, bool body)
 {
     return body && cli->format != OUT_TABLE ? "payload=1" : NULL;
-}
-
-int cmd_dlq_show(struct cli *cli)
-{
-    static const struct out_column fields[] = {{"Delivery", "id", OUT_TEXT},
-                                               {"Event", "event_id", OUT_TEXT},
-                                               {"Type", "type", OUT_TEXT},
-                                               {"Subscription", "subscription", OUT_TEXT},
-                                               {"URL", "url", OUT_LONG},
-                                               {"Cause", "cause", OUT_TEXT},
-                                               {"Attempts", "attempts", OUT_TEXT},
-                                               {"Last status", "last_status", OUT_TEXT},
-                                               {"Last outcome", "last_outcome", OUT_TEXT},
-                                               {"Committed", "created_at", OUT_TEXT},
-                                               {"Died", "died_at", OUT_TEXT},
-                                               {"Kept until", "expires_at", OUT_TEXT},
-                                               {"Payload", "payload_bytes", OUT_BYTES},
-                                               {"Note", "note", OUT_TEXT},
-                                               OUT_COLUMNS_END};
-    const char *ref = cli->args->words[0];
-    bool body = cli_flag(cli, FLAG_BODY) != NULL;
-    struct answer a;
-    int rc = object_get(cli, "dead-letters", ref, payload_query(cli, body), &a);
-
-    if (rc != 0)
-        return rc;
-    if (!object_plain(cli, &a, ref)) {
-        const json_t *attempts = json_object_get(a.json, "attempt_log");
-
-        out_fields(cli, a.json, fields);
-        putchar('\n');
-        attempts_print(cli, attempts);
-        show_request(a.json);
-        response_print(attempts);
-        if (body)
-            rc = payload_show(cli, "dead-letters", ref);
-        printf("\nNext: webhookctl dlq replay %s%s\n",
-               out_string(a.json, "id") ? out_string(a.json, "id") : ref,
-               body ? "" : "   (--body prints the payload)");
-    }
-    answer_fini(&a);
-    return rc;
 }
 
 int show_event(struct cli *cli, const char *ref, bool body)
@@ -276,7 +241,7 @@ int show_event(struct cli *cli, const char *ref, bool body)
         }
         out_table_print(t);
         if (body)
-            rc = payload_show(cli, "events", ref);
+            rc = show_payload(cli, "events", ref);
     }
     answer_fini(&a);
     return rc;
@@ -348,10 +313,10 @@ int cmd_delivery_show(struct cli *cli)
         deeds_print(cli, json_object_get(a.json, "deeds"));
         if (json_array_size(attempts) > 0)
             putchar('\n');
-        attempts_print(cli, attempts);
+        show_attempts(cli, attempts);
         response_print(attempts);
         if (body)
-            rc = payload_show(cli, "deliveries", ref);
+            rc = show_payload(cli, "deliveries", ref);
         printf("\nNext: webhookctl event trace %s%s%s\n", id ? id : ref,
                state && strcmp(state, "dead") == 0 ? "   webhookctl dlq show " : "",
                state && strcmp(state, "dead") == 0 ? (id ? id : ref) : "");

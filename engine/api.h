@@ -44,7 +44,8 @@
  *                              and bodies; a page may be short and have a next_cursor. end_cursor:
  *                              from where order=oldest finds what comes next
  *   GET  /dead-letters         ?FILTER   GET /dead-letters/{dlv_… or event id}: with "request",
- *                              "attempt_log", "event"; ?payload=1
+ *                              "attempt_log", "event"; ?payload=1; ?curl=1: "request_now", signed
+ *                              anew; ?subscription= where an event has several
  *   GET  /dead-letters/count   ?FILTER -> {"count","payload_bytes","as_of","next_cursor"}
  *   GET  /dead-letters/summary ?FILTER&by=subscription,cause,status,type (default: the first three)
  *                              -> {"total","payload_bytes","groups","first_died_at",

@@ -1,13 +1,17 @@
 /* engine/api_dead.c: one dead letter with all that is known. (Lists, counts, groups: api_look.c. Purge,
  * restore, notes: api_purge.c. Replay: api_jobs.c. Export and import: api_transfer.c.) */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/dice.h"
 #include "base/text.h"
 #include "engine/api_impl.h"
 #include "engine/message.h"
+#include "policy/sign.h"
 
 enum { RENDERED_MAX_BYTES = 64 << 20 };
+#define MASKED "MASKED" /* a token must look like one */
 
 /* ---- one letter ---- */
 
@@ -36,16 +40,24 @@ enum err_code letter_of_ref(struct api_call *c, struct dead_letter *l)
     if (!id_parse(c->ref, "dlv", &num)) {
         struct filter f = {
             .event_ids = &c->ref, .event_ids_n = 1, .limit = 2, .with_expired = true};
+        const char *sub = json_string_value(json_object_get(c->query, "subscription"));
+        struct subscription s;
         struct dead_letter *rows = NULL;
         char a[ID_TEXT_MAX], b[ID_TEXT_MAX];
         size_t n = 0;
-        enum err_code rc = c->ops->dead_list(c->b, &f, c->mem, &rows, &n, c->err);
+        enum err_code rc = sub ? c->ops->sub_get(c->b, sub, c->mem, &s, c->err) : OK;
+        if (rc == ERR_NOT_FOUND)
+            return api_refuse(c, 404, "not_found", "subscription", "no subscription '%.80s'", sub);
+        f.subs = &s.num;
+        f.subs_n = sub ? 1 : 0;
+        if (rc == OK)
+            rc = c->ops->dead_list(c->b, &f, c->mem, &rows, &n, c->err);
         if (rc != OK)
             return rc;
         if (n > 1)
             return api_refuse(c, 409, "ambiguous", NULL,
                               "event %.140s has several dead letters, for instance %s and %s: name "
-                              "one of them",
+                              "one of them, or its subscription",
                               c->ref, id_text(a, "dlv", rows[0].delivery.num),
                               id_text(b, "dlv", rows[1].delivery.num));
         num = n ? rows[0].delivery.num : 0;
@@ -75,38 +87,89 @@ static void put_headers(struct buf *b, const struct buf *lines)
     buf_addc(b, ']');
 }
 
-/* The request as the last attempt sent it, signatures masked. false: it cannot be rendered any
- * more. */
-static bool render(const struct dead_letter *l, const struct subscription *s, int64_t sent_ms,
-                   struct buf *body, struct buf *headers)
+/* false: it cannot be rendered any more. */
+static bool render(const struct dead_letter *l, const struct subscription *s,
+                   const struct message_attempt *attempt, struct buf *body, struct buf *headers)
 {
     const struct profile *p = profile_find(s->profile);
-    struct message_attempt attempt = {
-        .n = l->delivery.attempts > 0 ? l->delivery.attempts : 1, .sent_ms = sent_ms, .mask = true};
 
     return p && l->event.payload &&
-           message_render(p, &l->event, s, &attempt, body, headers, NULL) == OK;
+           message_render(p, &l->event, s, attempt, body, headers, NULL) == OK;
 }
 
-static void put_request(struct api_call *c, const struct dead_letter *l,
-                        const struct subscription *s, int64_t sent_ms)
+static void put_request(struct api_call *c, const char *name, const char *url,
+                        const struct dead_letter *l, const struct subscription *s,
+                        const struct message_attempt *attempt)
 {
     struct buf *b = &c->resp->body;
     struct buf body, headers;
     buf_init(&body, RENDERED_MAX_BYTES);
     buf_init(&headers, 1 << 20);
-    if (render(l, s, sent_ms, &body, &headers)) {
-        put_open(b, "request", '{');
+    if (s && render(l, s, attempt, &body, &headers)) {
+        put_open(b, name, '{');
         put_str(b, "method", "POST");
-        put_str(b, "url", l->sub_url);
+        put_str(b, "url", url);
         put_headers(b, &headers);
         put_bytes(b, "body", body.data ? body.data : "", body.len);
         buf_addc(b, '}');
     } else {
-        put_null(b, "request");
+        put_null(b, name);
     }
     buf_fini(&body);
     buf_fini(&headers);
+}
+
+/* As the last attempt sent it, signatures masked. */
+static void put_request_sent(struct api_call *c, const struct dead_letter *l,
+                             const struct subscription *s, int64_t sent_ms)
+{
+    struct message_attempt attempt = {
+        .n = l->delivery.attempts > 0 ? l->delivery.attempts : 1, .sent_ms = sent_ms, .mask = true};
+    put_request(c, "request", l->sub_url, l, s, &attempt);
+}
+
+/* The names of custom headers; their values are secrets. */
+static const char *headers_masked(struct api_call *c, const char *headers)
+{
+    json_t *all = headers ? json_loads(headers, 0, NULL) : NULL, *value;
+    const char *name, *masked;
+    if (!all)
+        return NULL;
+    json_object_foreach(all, name, value) json_object_set_new(all, name, json_string(MASKED));
+    char *text = json_dumps(all, JSON_COMPACT);
+    masked = arena_copy(c->mem, text ? text : "{}");
+    free(text);
+    json_decref(all);
+    return masked;
+}
+
+/* As it would be sent now: signed anew. A signature is good for this one request; what is a secret
+ * by itself (a bearer token, custom headers) stays masked. */
+static void put_request_now(struct api_call *c, const struct dead_letter *l,
+                            const struct subscription *s)
+{
+    struct message_attempt attempt = {.n = l->delivery.attempts + 1, .sent_ms = c->now_ms};
+    struct subscription masked = {0};
+    dice_bytes(attempt.random, sizeof attempt.random);
+    if (s) {
+        masked = *s;
+        masked.bearer = s->bearer ? MASKED : NULL;
+        masked.headers = headers_masked(c, s->headers);
+    }
+    put_request(c, "request_now", masked.url, l, s ? &masked : NULL, &attempt);
+}
+
+static void put_sha256(struct buf *b, const struct event_rec *e)
+{
+    uint8_t digest[32];
+    char text[65];
+    if (!e->payload) {
+        put_null(b, "payload_sha256");
+        return;
+    }
+    sign_sha256(e->payload, e->payload_bytes, digest);
+    text_hex(text, digest, sizeof digest);
+    put_str(b, "payload_sha256", text);
 }
 
 enum err_code h_dead_get(struct api_call *c)
@@ -131,10 +194,10 @@ enum err_code h_dead_get(struct api_call *c)
     if (api_param_true(c, "payload"))
         render_payload(b, &l.event);
     buf_addc(b, '}');
-    if (known)
-        put_request(c, &l, &s, n ? log[n - 1].started_ms : l.died_ms);
-    else
-        put_null(b, "request");
+    put_sha256(b, &l.event);
+    put_request_sent(c, &l, known ? &s : NULL, n ? log[n - 1].started_ms : l.died_ms);
+    if (api_param_true(c, "curl"))
+        put_request_now(c, &l, known ? &s : NULL);
     put_open(b, "attempt_log", '[');
     for (size_t i = 0; i < n; i++)
         render_attempt(b, &log[i]);

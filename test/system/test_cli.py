@@ -106,7 +106,7 @@ class Ids(unittest.TestCase):
             d.subscribe(good.url, "--name", "other", events="a.*")
             d.emit("a.two", event_id="E-2")
             dead(d, 2)
-            self.assertIn("several", d.ctl("delivery", "show", "E-2", check=1, raw=True).stderr)
+            self.assertIn("several", d.ctl("delivery", "show", "E-2", check=64, raw=True).stderr)
             r.answer = 200
             d.ctl("dlq", "replay", "E-1", "--yes")
             self.assertIn(f"delivery {id_} is delivered", d.ctl("dlq", "show", "E-1", check=4, raw=True).stderr)
