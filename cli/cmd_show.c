@@ -192,7 +192,7 @@ int show_payload(struct cli *cli, const char *noun, const char *ref)
     return CLI_OK;
 }
 
-/* A table asks for the payload by itself (payload_show). */
+/* A table asks for the payload by itself (show_payload). */
 static const char *payload_query(const struct cli *cli, bool body)
 {
     return body && cli->format != OUT_TABLE ? "payload=1" : NULL;
