@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/follow.h"
+#include "cli/ids.h"
 #include "cli/object.h"
 
 #define LOOK_EVERY_MS 300
@@ -446,11 +447,17 @@ static int trace_follow(struct trace *t, const char *ref)
 int cmd_event_trace(struct cli *cli)
 {
     struct trace t = {.cli = cli};
+    const char *ref = cli->args->words[0];
+    char whole[ID_TEXT_MAX];
+    int rc = ids_whole(cli, "dlv", ref, whole);
 
+    if (rc != 0)
+        return rc;
+    ref = *whole ? whole : ref;
     if (cli_flag(cli, FLAG_FOLLOW) == NULL)
-        return trace_once(&t, cli->args->words[0]);
+        return trace_once(&t, ref);
     if (cli->format == OUT_JSON)
         return out_fail(cli, CLI_USAGE, "usage",
                         "-f -o json: one document cannot follow: use -o jsonl, an entry a line");
-    return trace_follow(&t, cli->args->words[0]);
+    return trace_follow(&t, ref);
 }
