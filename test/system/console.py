@@ -224,6 +224,8 @@ class Machine(Daemon):
         if verb in ("stop", "restart"):
             status = self.stop()
             assert status == 0, f"webhookd ended with {status}"
+        if verb.startswith("kill"):
+            self.kill()
         if verb in ("start", "restart"):
             self.start()
         if verb == "reload":
@@ -302,7 +304,7 @@ class Stage:
     def typed(self, command, output):
         """Types the command and what the document shows as typed behind it; what is shown, as the document would."""
         m = self.on
-        service = re.fullmatch(r"(?:sudo )?systemctl (start|stop|restart|reload) webhookd", command)
+        service = re.fullmatch(r"(?:sudo )?systemctl (start|stop|restart|reload|kill -s KILL) webhookd", command)
         if service:
             m.service(service.group(1))
             return ""

@@ -2,6 +2,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import sqlite3
 
 from console import CONF
@@ -86,6 +87,8 @@ def does_not_answer(stage):
         m.stop()
         yield
         yield
+        m.process.send_signal(signal.SIGSTOP)
+        yield
 
 
 @scene("The disk is full")
@@ -102,6 +105,18 @@ def disk_full(stage):
         wait_for(lambda: "event=outbox_disk_ok" in m.log() and m.counts()["delivered"] == 2)
         yield
         assert len(acme.requests) == 2
+
+
+@scene("Take and restore a backup")
+def backup(stage):
+    with stage.machine(QUICK) as m, m.partner("acme", 503), m.partner("globex"):
+        trades(m, 1, 20)
+        wait_for(lambda: (m.counts()["dead"], m.counts()["delivered"]) == (20, 20))
+        m.tool("install", """args=; while [ $# -gt 0 ]; do case $1 in -o|-g) shift ;; *) args="$args $1" ;; esac; shift; done
+exec /usr/bin/install $args""")  # there is no user of that name here
+        stage.age()
+        yield
+        yield
 
 
 @scene("The clock was wrong")
