@@ -61,7 +61,7 @@ MASKS = [
     (re.compile(rf"[+-]?{SPAN}"), "SPAN"),
     (re.compile(r"\b\d+(\.\d+)? ?([KMGT]i?B|bytes|B)\b"), "SIZE"),
     (BAR, "BAR"),
-    (re.compile(r"\b(Delivered/s +)[\d.]+"), r"\1N"),
+    (re.compile(r"[\d.]+ delivered/s"), "N delivered/s"),
     (re.compile(r"\S*…"), "…"),  # cut where the width of the columns before it left no room
     (re.compile(r"\b([Pp]id|process)([ =]+)\d+"), r"\1\2N"),
     (re.compile(r"(?<=[a-z0-9]):\d{4,5}\b"), ":PORT"),
@@ -204,6 +204,11 @@ class Machine(Daemon):
         wait_for(lambda: self.counts()["dead"] == n, what=what or f"{n} dead letters")
         nows = lambda: [g["subscription_now"] for g in self.json("dlq", "summary")["items"] if g["last_outcome"]]
         wait_for(lambda: all(now["state"] != "active" or now["failing_since"] or now["last_success_at"] for now in nows()), what="the endpoints' health is written")
+
+    def counted(self, name, attempts):
+        """Waits until so many attempts of a subscription are in its statistics, which are written a second later."""
+        hour = lambda: self.json("subscription", "show", name)["last_hour"]
+        wait_for(lambda: (h := hour())["ok"] + h["failed"] == attempts, what=f"{attempts} attempts of {name} are counted")
 
     def become_nobody(self):
         """From its next start on the daemon is no root, whoever runs this."""
