@@ -47,7 +47,7 @@ COLUMNS = 120
 PLAYERS = 4  # scenes at a time: they wait more than they work
 IDS = r"\b(?:dlv|sub|job|evt|rej|par|att|aud|key|req)_[0-9A-Z]{6,}"
 QUESTION = re.compile(r"(\[y/N\]|to confirm:) (\S+)$", re.M)
-ASKS = re.compile(r"(\[y/N\]|to confirm:) $")
+ASKS = re.compile(r"(\[y/N\]|(?:Type (\S+) )to confirm:) $")
 BAR = re.compile(r"\[[=#>. -]{8,}\]|[▁▂▃▄▅▆▇█]{3,}")
 SPAN = r"\d+(?:\.\d+)? ?(?:us|µs|ms|s|m|h|d)\b(?: \d+[smhd]\b)*"
 MASKS = [
@@ -322,14 +322,14 @@ class Stage:
         return shown
 
     def answer(self, t, output):
-        """What somebody types behind questions: what the document shows, or yes."""
+        """What somebody types behind questions: what the document shows, or what agrees."""
         answers, interrupt = [answer for _, answer in QUESTION.findall(output)], "^C" in output
         while True:
             t.wait(lambda t: t.closed or ASKS.search(t.shown) or interrupt and BAR.search(t.shown))
             if t.closed:
                 return
-            if ASKS.search(t.shown):
-                t.type((answers.pop(0) if answers else "y") + "\n")
+            if asked := ASKS.search(t.shown):
+                t.type((answers.pop(0) if answers else asked.group(2) or "y") + "\n")
                 t.wait(lambda t: t.closed or not ASKS.search(t.shown))
             else:
                 t.type("\x03")

@@ -42,6 +42,17 @@ def tame(stage):
         yield
 
 
+@scene("Purged by mistake")
+def purged(stage):
+    with stage.machine(QUICK) as m, m.partner("acme", 503), m.partner("globex", 401):
+        dead_trades(m, 1, 4)
+        stage.age()
+        yield
+        m.dead(4)
+        yield
+        m.dead(8)
+
+
 @scene("Move dead letters to another machine")
 def move(stage):
     with stage.machine(QUICK) as m, m.partner("acme", 503), Machine(QUICK) as other, other.partner("acme") as acme:
