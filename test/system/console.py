@@ -57,7 +57,7 @@ MASKS = [
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?"), "TIME"),
     (re.compile(r"\b\d{1,2} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b( \d{4}\b)?( \d\d:\d\d(:\d\d)?)?"), "TIME"),
     (re.compile(r"\b\d\d:\d\d(:\d\d(\.\d+)?)?\b"), "TIME"),
-    (re.compile(rf"\bjust now\b|{SPAN} ago\b|\bin {SPAN}(?= |$)"), "AGO"),
+    (re.compile(rf"\bjust now\b|{SPAN} ago\b|\bin {SPAN}(?=\s|$)"), "AGO"),
     (re.compile(rf"[+-]?{SPAN}"), "SPAN"),
     (re.compile(r"\b\d+(\.\d+)? ?([KMGT]i?B|bytes|B)\b"), "SIZE"),
     (BAR, "BAR"),
