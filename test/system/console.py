@@ -205,10 +205,11 @@ class Machine(Daemon):
         nows = lambda: [g["subscription_now"] for g in self.json("dlq", "summary")["items"] if g["last_outcome"]]
         wait_for(lambda: all(now["state"] != "active" or now["failing_since"] or now["last_success_at"] for now in nows()), what="the endpoints' health is written")
 
-    def counted(self, name, attempts):
-        """Waits until so many attempts of a subscription are in its statistics, which are written a second later."""
-        hour = lambda: self.json("subscription", "show", name)["last_hour"]
-        wait_for(lambda: (h := hour())["ok"] + h["failed"] == attempts, what=f"{attempts} attempts of {name} are counted")
+    def counted(self):
+        """Waits until every attempt is in the statistics, which are written a second later."""
+        last = lambda: self.json("status")["last_5m"]
+        attempts = len(self.json("attempt", "list", "--all")["items"])
+        wait_for(lambda: (l := last())["ok"] + l["failed"] == attempts, what=f"{attempts} attempts are counted")
 
     def become_nobody(self):
         """From its next start on the daemon is no root, whoever runs this."""
@@ -260,7 +261,9 @@ class Stage:
         self.masks.append((re.compile(pattern, re.M), by))
 
     def age(self, seconds=12):
-        """Nothing for a test. What is written into a document reads better where not everything happened "just now"."""
+        """What has happened is counted by now. And what is written into a document reads better where not all of it was "just now"."""
+        if self.on.process.poll() is None:
+            self.on.counted()
         if self.writing:
             time.sleep(seconds)
 
