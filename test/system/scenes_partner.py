@@ -136,14 +136,15 @@ def expired_certificate(stage):
 @scene("Blocked by the egress guard")
 def blocked(stage):
     closed = CONF.replace("allow: [127.0.0.0/8]", "allow: []")
-    address = ["10.20.0.7"]
-    with resolver({"hooks.clearing.example": lambda n: address}) as names, stage.machine(QUICK, replace=closed, resolver=names) as m, \
+    address, asked = ["10.20.0.7"], []
+    with resolver({"hooks.clearing.example": lambda n: asked.append(time.monotonic()) or address}) as names, stage.machine(QUICK, replace=closed, resolver=names) as m, \
             Receiver() as r:
         m.subscribe(m.address(f"http://hooks.clearing.example:{r.port}/settle", "https://hooks.clearing.example/settle"), "--name", "clearing")
         dead_trades(m, 1, 2)
         stage.age()
         yield
         address[:] = ["127.0.0.1"]  # where somebody listens
+        wait_for(lambda: time.monotonic() - asked[-1] > 1.2, what="the address before is forgotten")
         m.write_conf(CONF.replace("allow: [", "allow: [10.20.0.0/16, ") + QUICK)
         yield
         m.dead(0)
