@@ -378,7 +378,7 @@ class Scenes:
         except unittest.SkipTest as why:
             return [], [], str(why)
         except Exception:
-            stage.fault(said.getvalue()[-3000:] + traceback.format_exc())
+            stage.fault(said.getvalue()[-6000:] + traceback.format_exc())
         return stage.today, stage.faults, None
 
     def write(self, chosen):
