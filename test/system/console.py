@@ -16,7 +16,7 @@ the first block, and so on; what stands after the last one is the proof that the
 
 In a block, a line `$ …` is what somebody types into a shell; `$ echo $?` shows the status of the command before it, and a command
 without one must have ended with 0. What the document shows as typed behind a question (`[y/N] y`) is typed when that question is
-asked; `^C` when a bar is to be seen. An id in a command stands for today's id that was shown in the same place. In a command that is
+asked; where it was left ("Detached; …"), ^C is typed when a bar is to be seen. An id in a command stands for today's id that was shown in the same place. In a command that is
 written for the first time, dlv_1 is the first dlv_ id that the section has shown.
 
 Paths and endpoints of the test's machine are shown as those of an installation (Machine.names), and taken back in commands.
@@ -326,7 +326,7 @@ class Stage:
 
     def answer(self, t, output):
         """What somebody types behind questions: what the document shows, or what agrees."""
-        answers, interrupt = [answer for _, answer in QUESTION.findall(output)], "^C" in output
+        answers, interrupt = [answer for _, answer in QUESTION.findall(output)], "Detached;" in output
         while True:
             t.wait(lambda t: t.closed or ASKS.search(t.shown) or interrupt and BAR.search(t.shown))
             if t.closed:

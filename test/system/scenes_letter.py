@@ -31,14 +31,18 @@ def exactly(stage):
         m.dead(3)
 
 
-@scene("A replay must be slowed, paused or cancelled")
+@scene("A replay stopped by itself, or must be slowed, paused or cancelled")
 def tame(stage):
     with stage.machine(QUICK) as m, m.partner("acme", 503) as acme:
         trades(m, 1, 300)
         m.dead(300)
         acme.answer = 200
-        stage.mask(r"^((?:Queued|Delivered) +|.* active +300 +)\d+", r"\1N")
+        stage.mask(r"^((?:Not sent|On their way|Done|Delivered|Dead again) +|.* active +300 +)\d+", r"\1N")
         stage.age()
+        yield
+        yield
+        acme.answer = 503
+        stage.mask(r"\d+(?= dead again| not sent| stay dead)|(?<=TRD-)\d+", "N")  # how many came so far
         yield
 
 
