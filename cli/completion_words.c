@@ -258,6 +258,8 @@ static void offer_arguments(struct completing *c)
         for (char *p = list; *p; p++)
             *p = *p == '|' ? ' ' : *p;
         offer_list(c, list);
+    } else if (c->arguments > 0 && strstr(args, "...") == NULL) {
+        return;
     } else if (strstr(args, "ID") != NULL || strncmp(args, "DELIVERY", 8) == 0) {
         for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
             if (strncmp(words, ids[i].noun, strlen(ids[i].noun)) == 0)

@@ -14,6 +14,7 @@
 #define TEXT_MIN 20 /* columns that are left for a text */
 #define FLAG_INDENT 28
 #define COMMAND_INDENT 34
+#define FILTERS_MIN 7
 
 static size_t width_of(FILE *to)
 {
@@ -132,9 +133,18 @@ static void command_print(FILE *to, const struct command *c)
     fprintf(to, "usage: webhookctl %s%s%s%s\n\n%s\n", c->words, c->flags ? " [flags]" : "",
             *c->args ? " " : "", c->args, c->help);
     alias_print(to, c->words);
-    if (c->flags != 0) {
+    flag_mask filters = c->flags & HELP_FILTERS;
+
+    /* a few stand among the other flags; as many as choose a set have a paragraph of their own */
+    if (__builtin_popcountll((uint64_t)filters) < FILTERS_MIN)
+        filters = 0;
+    if ((c->flags & ~filters) != 0) {
         fputs("\nflags:\n", to);
-        help_flags(to, c->flags);
+        help_flags(to, c->flags & ~filters);
+    }
+    if (filters != 0) {
+        fputs("\nfilters, which choose the set (webhookctl help filters):\n", to);
+        help_flags(to, filters);
     }
     fprintf(to, "\nexample:\n  %s\n\nexit status:\n", c->example);
     exits_print(to, c->exits);

@@ -31,19 +31,24 @@ static const char text_replay[] =
     "  webhookctl dlq replay -s NAME --dry-run       how many, of which types, how long\n"
     "  webhookctl dlq replay -s NAME --rate 5/s      asks, then sends five a second\n"
     "\n"
+    "First one letter goes alone (--canary), then the rest at the rate. The replay stops\n"
+    "by itself where more than half of the last 20 fail (--stop-at); what was not sent\n"
+    "stays dead, and job resume lets it go on. Live traffic goes first.\n"
+    "\n"
     "It runs in webhookd, as a job. Ctrl-C only stops looking: the job goes on, also\n"
-    "after a restart. webhookctl job watch ID comes back to it; job pause, job resume\n"
+    "after a restart. job watch ID comes back to it; job set-rate, job pause, job resume\n"
     "and job cancel steer it; job list finds it again. What arrived is counted, not\n"
     "what was tried: it ends with how many were delivered and how many died again,\n"
     "and with status 0 all, 3 some, 1 none. webhookctl delivery list --job ID names\n"
     "each of them. Without --yes it asks on a terminal and refuses elsewhere.\n"
     "\n"
     "A letter whose event has expired is left out unless --ignore-expiry is given.\n"
-    "Live traffic goes first: a replay cannot hold it up.\n";
+    "One subscription has one active job: a second one gets status 75.\n";
 static const char text_times[] =
     "--since and --until take\n"
     "  2h  90s  3d        that long ago (units: ms s m h d)\n"
     "  now  today         this moment; 00:00 UTC of this day\n"
+    "  2026-11-22         00:00 UTC of that day\n"
     "  2026-11-22T05:00:00Z, 2026-11-22T06:00:00.000+01:00    RFC 3339\n"
     "--since is inclusive, --until is not.\n"
     "\n"
@@ -142,11 +147,7 @@ static void print_flags(FILE *to)
 
 static void print_filters(FILE *to)
 {
-    flag_mask mask = 0;
-
-    for (size_t i = FLAG_SUBSCRIPTION; i <= FLAG_LIMIT; i++)
-        mask |= FLAG_BIT(i);
-    help_flags(to, mask);
+    help_flags(to, HELP_FILTERS);
 }
 
 static void print_commands(FILE *to)
