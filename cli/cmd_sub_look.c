@@ -25,7 +25,7 @@ int cmd_sub_list(struct cli *cli)
                                                 {"URL", "url", OUT_LONG},
                                                 {"ID", "id", OUT_TEXT},
                                                 OUT_COLUMNS_END};
-    bool any = cli_flag(cli, FLAG_STATE) != NULL || cli_flag(cli, FLAG_PARTNER) != NULL;
+    bool any = cli_flag(cli, FLAG_SUB_STATE) != NULL || cli_flag(cli, FLAG_PARTNER) != NULL;
 
     return list_shaped(cli, "/api/v1/subscriptions", columns, sub_with_words,
                        any ? "No subscriptions match."

@@ -41,7 +41,9 @@ enum flag_id {
     FLAG_ALL,
     FLAG_LIMIT,
     FLAG_ORDER,
-    FLAG_STATE,
+    FLAG_STATE, /* --state, like the two below: each has states of its own */
+    FLAG_SUB_STATE,
+    FLAG_JOB_STATE,
     FLAG_JOB,
     FLAG_RATE,
     FLAG_NOTE,

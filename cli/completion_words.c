@@ -48,9 +48,11 @@ static void unquoted(char out[WORD_MAX], const char *word)
     out[n] = '\0';
 }
 
-static enum flag_id flag_of(const char *word)
+/* Of the flags that share a name the command's own. */
+static enum flag_id flag_of(const struct completing *c, const char *word)
 {
     size_t n = strcspn(word, "=");
+    enum flag_id found = FLAGS;
 
     for (size_t i = 0; i < FLAGS; i++) {
         const struct flag *f = &flags_table[i];
@@ -58,9 +60,10 @@ static enum flag_id flag_of(const char *word)
         if (strncmp(word, "--", 2) == 0
                 ? strlen(f->name) + 2 == n && strncmp(word + 2, f->name, n - 2) == 0
                 : word[0] == '-' && word[1] && word[1] == f->letter)
-            return (enum flag_id)i;
+            found = found == FLAGS || (c->row && (c->row->flags & FLAG_BIT(i))) ? (enum flag_id)i
+                                                                                : found;
     }
-    return FLAGS;
+    return found;
 }
 
 static const struct command *row_of(const char *words)
@@ -93,7 +96,7 @@ static void take_word(struct completing *c, const char *word)
 /* One word that stands before the current one. */
 static void take(struct completing *c, const char *word)
 {
-    enum flag_id flag = c->ended || word[0] != '-' ? FLAGS : flag_of(word);
+    enum flag_id flag = c->ended || word[0] != '-' ? FLAGS : flag_of(c, word);
     const char *value = strncmp(word, "--", 2) == 0 ? strchr(word, '=') : NULL;
 
     if (c->value_of != FLAGS) {
@@ -120,7 +123,7 @@ static void take_current(struct completing *c, const char *word)
     const char *start = word;
 
     if (c->value_of == FLAGS && !c->ended && equals != NULL) {
-        c->value_of = flag_of(word);
+        c->value_of = flag_of(c, word);
         start = equals + 1;
     }
     if (c->value_of != FLAGS && flags_table[c->value_of].many && strrchr(start, ',') != NULL)
@@ -198,6 +201,8 @@ static void offer_flags(const struct completing *c)
         if (!(mask & FLAG_BIT(i)) || ((c->given & FLAG_BIT(i)) && !flags_table[i].many))
             continue;
         snprintf(word, sizeof word, "--%s", flags_table[i].name);
+        if (flag_of(c, word) != (enum flag_id)i) /* the command has one of that name itself */
+            continue;
         offer(c, word, flags_table[i].help);
     }
 }

@@ -85,6 +85,8 @@ static const struct {
     {FLAG_STATUS, "status", is_status, "not a status like 503, or a class like 5xx"},
     {FLAG_OUTCOME, "outcome", NULL, NULL},
     {FLAG_STATE, "state", NULL, NULL},
+    {FLAG_SUB_STATE, "state", NULL, NULL},
+    {FLAG_JOB_STATE, "state", NULL, NULL},
     {FLAG_PARTNER, "partner", is_ref, "not a name or an id"},
 };
 
@@ -97,10 +99,7 @@ static int value_check(struct cli *cli, size_t i, const char *value)
         return value_flags[i].legal(value)
                    ? 0
                    : filter_bad_value(cli, flag, value, value_flags[i].what);
-    /* a subscription or a job has other states than a delivery: its own command judges them */
-    if (is_one_of(flags_table[flag].words, value) ||
-        (flag == FLAG_STATE &&
-         strncmp(cli->args->command->words, "delivery", strlen("delivery")) != 0))
+    if (is_one_of(flags_table[flag].words, value))
         return 0;
     snprintf(why, sizeof why, "not one of %s%s", flags_table[flag].words,
              args_near(near, value, flags_table[flag].words));

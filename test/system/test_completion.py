@@ -22,6 +22,7 @@ ROWS = (
     ("webhookctl dlq list -s other,acme-", {"other,acme-settle"}), ("webhookctl dlq list --subscription=acme-", {"acme-settle"}),
     ("webhookctl event list --ca", set()), ("webhookctl -o js", {"json", "jsonl"}), ("webhookctl completion z", {"zsh"}),
     ("webhookctl help exit", {"exit-codes"}), ("webhookctl event show T:1:", {"T:1:2"}), ("webhookctl dlq list --note \"a b\" --cau", {"--cause"}),
+    ("webhookctl sub list --state fa", {"failing"}), ("webhookctl job list --state st", {"stopped"}),
     ("webhookctl job show job_", "jobs"), ("webhookctl --color al", {"always"}), ("webhookctl dlq list -- --a", set()),
 )
 
