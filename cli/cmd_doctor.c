@@ -50,10 +50,11 @@ static void conf_mistakes(struct doctor *d)
 
 static void print(struct doctor *d)
 {
-    static const struct out_column columns[] = {{"CHECK", "check", OUT_LONG},
-                                                {"RESULT", "result", OUT_STATE},
-                                                {"SEEN", "detail", OUT_LONG},
-                                                OUT_COLUMNS_END};
+    static const struct out_column columns[] = {
+        {"CHECK", "check", OUT_LONG},
+        {"RESULT", "result", OUT_STATE},
+        {"SEEN", "detail", OUT_TEXT}, /* whole: it may wrap */
+        OUT_COLUMNS_END};
     const struct cli *cli = d->cli;
     struct out_table *t = cli->format == OUT_TABLE ? out_table_new(cli, columns) : NULL;
     const json_t *item;

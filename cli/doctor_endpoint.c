@@ -119,6 +119,21 @@ static const char *url_refused(const struct conf *conf, const char *text, struct
     return why;
 }
 
+static void certificate_fix(const char *url, char *out, size_t room)
+{
+    struct err err;
+    struct url u;
+
+    snprintf(out, room, "look at the partner's certificate");
+    if (url_parse(url, &u, &err) != OK)
+        return;
+    snprintf(
+        out, room,
+        "look at the partner's certificate: openssl s_client -connect %.150s:%d -servername %.150s",
+        u.host, (int)u.port, u.host);
+    url_fini(&u);
+}
+
 static void probe_find(struct finding *f, const struct probe *p)
 {
     int64_t days = (p->expires_ms - clock_wall_ms()) / 86400000;
@@ -130,10 +145,12 @@ static void probe_find(struct finding *f, const struct probe *p)
     }
     if (!p->connected) {
         bool name = strcmp(p->step, "name") == 0, tls = strcmp(p->step, "tls") == 0;
+        char shows[400];
 
+        certificate_fix(p->url, shows, sizeof shows);
         add(f, DOCTOR_FAIL,
             name  ? "ask the partner, or look at the name server (/etc/resolv.conf)"
-            : tls ? "the partner's certificate: openssl s_client -connect HOST:PORT shows it"
+            : tls ? shows
                   : "the partner, or a firewall on the way",
             "%s%s%s: %s",
             name  ? "name"

@@ -89,7 +89,8 @@ static void outbox_say(struct doctor *d, const struct conf_outbox *o)
 
     snprintf(check, sizeof check, "outbox %s", o->name);
     if (trouble != NULL) {
-        doctor_say(d, check, DOCTOR_FAIL, "webhookctl outbox check FILE tells more", "%s", trouble);
+        snprintf(fix, sizeof fix, "webhookctl outbox check %.400s tells more", path);
+        doctor_say(d, check, DOCTOR_FAIL, fix, "%s", trouble);
         return;
     }
     if (access(path, F_OK) != 0) {

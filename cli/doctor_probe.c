@@ -39,6 +39,7 @@ static CURL *probe_start(const struct conf *conf, struct probe *p)
         return NULL;
     curl_easy_setopt(c, CURLOPT_URL, p->url);
     curl_easy_setopt(c, CURLOPT_PRIVATE, p);
+    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, p->said);
     curl_easy_setopt(c, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(c, CURLOPT_CERTINFO, 1L);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
@@ -83,6 +84,14 @@ static int64_t expiry_of(CURL *c)
     return 0;
 }
 
+/* The text of OpenSSL's verdict on a certificate; other texts of libcurl may hold the peer's. */
+static const char *reason_of(const struct probe *p, CURLcode code)
+{
+    static const char verdict[] = "SSL certificate problem:";
+
+    return strncmp(p->said, verdict, sizeof verdict - 1) == 0 ? p->said : curl_easy_strerror(code);
+}
+
 static void probe_end(CURL *c, CURLcode code)
 {
     struct probe *p = NULL;
@@ -105,8 +114,7 @@ static void probe_end(CURL *c, CURLcode code)
     if (p->refused != NULL)
         p->step = "address";
     snprintf(p->error, sizeof p->error, "%s",
-             code == CURLE_COULDNT_CONNECT && os != 0 ? errno_text((int)os)
-                                                      : curl_easy_strerror(code));
+             code == CURLE_COULDNT_CONNECT && os != 0 ? errno_text((int)os) : reason_of(p, code));
 }
 
 static void reap(CURLM *m, size_t *running)

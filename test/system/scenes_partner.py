@@ -127,7 +127,9 @@ def expired_certificate(stage):
         with m.partner("acme", tls=server(folder, "old")) as acme:
             dead_trades(m, 1, 2)
             port = acme.port
+            m.name("127.0.0.1", "203.0.113.7")
             stage.age()
+            yield
             yield
         with Receiver(port=port, tls=server(folder, "new")):
             yield
