@@ -49,7 +49,7 @@ struct probe {
     const char *refused; /* why its address may not be dialled; NULL: it may */
     const char *step;    /* "name", "connect", "tls" or "": what failed */
     char error[256];
-    char said[256]; /* CURL_ERROR_SIZE: libcurl's own words */
+    char said[256];              /* CURL_ERROR_SIZE: libcurl's own words */
     int64_t took_us, expires_ms; /* of the certificate; 0: none */
 };
 struct conf;
