@@ -204,3 +204,13 @@ def duplicates(stage):
         assert acme.ids() == ["TRD-1", "TRD-1"]
         stage.age()
         yield
+
+
+@scene("A partner lost what was delivered")
+def lost(stage):
+    with stage.machine() as m, m.partner("acme"):
+        for n in range(1, 4):
+            trades(m, n, n)
+            wait_for(lambda: m.counts()["delivered"] == n)
+        stage.age()
+        yield
