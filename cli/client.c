@@ -349,10 +349,11 @@ int client_send(struct cli *cli, const struct client_request *r, struct answer *
     while (rc == 0) {
         enum reach reach = ask_daemon(cli, r, out, again, &rc);
 
-        if (reach == REACH_LOST) {
-            again = false;
+        if (reach == REACH_LOST) { /* one that is killed may take another connection meanwhile */
+            again = clock_mono_ms() < until;
             buf_clear(&out->raw);
             out->next_cursor[0] = '\0';
+            nanosleep(&pause, NULL);
             continue;
         }
         if (reach != REACH_NO_DAEMON)
