@@ -2,6 +2,7 @@
  * files; what it takes and gives, in api.h. */
 #include "engine/api.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -15,7 +16,8 @@ enum {
     ROUTE_JSON = 2,
     ROUTE_INGESTS = 4,
     ROUTE_DELIVERIES = 8,
-    ROUTE_LIVE = 16
+    ROUTE_LIVE = 16,
+    ROUTE_PLANS = 32 /* the handler looks, and says who writes (api_call's then) */
 };
 
 struct api_route {
@@ -25,6 +27,7 @@ struct api_route {
 };
 #define V1 " /api/v1"
 #define WRITES_JSON (ROUTE_WRITES | ROUTE_JSON)
+#define PLANS_JSON (WRITES_JSON | ROUTE_PLANS)
 static const struct api_route ROUTES[] = {
     {"POST" V1 "/events", ROUTE_WRITES | ROUTE_INGESTS, h_events_post},
     {"GET" V1 "/events", ROUTE_READS, h_events_list},
@@ -55,13 +58,13 @@ static const struct api_route ROUTES[] = {
     {"GET" V1 "/dead-letters/summary", ROUTE_READS, h_dead_summary},
     {"GET" V1 "/dead-letters/export", ROUTE_READS, h_dead_export},
     {"POST" V1 "/dead-letters/import", ROUTE_WRITES, h_dead_import},
-    {"POST" V1 "/dead-letters/purge", WRITES_JSON, h_dead_purge},
-    {"POST" V1 "/dead-letters/restore", WRITES_JSON, h_dead_restore},
+    {"POST" V1 "/dead-letters/purge", PLANS_JSON, h_dead_purge},
+    {"POST" V1 "/dead-letters/restore", PLANS_JSON, h_dead_restore},
     {"GET" V1 "/dead-letters/{id}", ROUTE_READS, h_dead_get},
     {"PATCH" V1 "/dead-letters/{id}", WRITES_JSON, h_dead_patch},
     {"DELETE" V1 "/dead-letters/{id}", ROUTE_WRITES, h_dead_delete},
-    {"POST" V1 "/dead-letters/{id}/replay", WRITES_JSON, h_dead_replay_one},
-    {"POST" V1 "/replays", WRITES_JSON, h_replays_post},
+    {"POST" V1 "/dead-letters/{id}/replay", PLANS_JSON, h_dead_replay_one},
+    {"POST" V1 "/replays", PLANS_JSON, h_replays_post},
     {"POST" V1 "/replays/preview", ROUTE_JSON, h_replays_preview},
     {"GET" V1 "/jobs", ROUTE_READS, h_jobs_list},
     {"GET" V1 "/jobs/{id}", ROUTE_READS, h_jobs_get},
@@ -130,6 +133,11 @@ const struct api_route *api_route_find(const char *method, const char *path, boo
 bool api_route_writes(const struct api_route *r)
 {
     return (r->flags & ROUTE_WRITES) != 0;
+}
+
+bool api_route_plans(const struct api_route *r)
+{
+    return (r->flags & ROUTE_PLANS) != 0;
 }
 
 bool api_route_ingests(const struct api_route *r)
@@ -231,21 +239,128 @@ static enum err_code call_prepare(struct api_call *c)
     return c->route->flags & ROUTE_JSON ? body_parse(c) : OK;
 }
 
+static struct api_call call_of(const struct api *api, const struct api_route *route,
+                               struct backend *b, const struct api_request *req,
+                               struct api_response *resp, struct arena *mem, struct err *err)
+{
+    return (struct api_call){.api = api,
+                             .route = route,
+                             .b = b,
+                             .ops = b->ops,
+                             .req = req,
+                             .resp = resp,
+                             .mem = mem,
+                             .err = err,
+                             .now_ms = clock_store_ms()};
+}
+
+/* What both halves read. */
+struct api_plan {
+    struct arena mem;
+    json_t *query, *body;
+    const char *ref;
+    api_handler *then;
+    void *found;
+};
+
+void api_plan_free(struct api_plan *p)
+{
+    if (!p)
+        return;
+    json_decref(p->query);
+    json_decref(p->body);
+    arena_fini(&p->mem);
+    free(p);
+}
+
+/* The end of every call: what went wrong is said. */
+static enum err_code call_end(struct api_call *c, enum err_code rc)
+{
+    if (rc == OK && c->resp->body.failed)
+        rc = api_refuse(c, 500, "too_large", NULL, "the answer is too large: ask for less");
+    if (rc != OK && !c->refused)
+        store_answer(c, rc);
+    if (rc != OK)
+        changes_clear(&c->resp->changes);
+    return rc;
+}
+
+/* What intake read in this transaction is undone with it. */
+static enum err_code writer_end(struct api_call *c, enum err_code rc)
+{
+    rc = call_end(c, rc);
+    if (rc != OK && api_route_writes(c->route))
+        intake_forget_routes(c->api->intake);
+    return rc;
+}
+
+enum err_code api_plan_make(const struct api *api, const struct api_route *route, struct backend *b,
+                            const struct api_request *req, struct api_response *resp,
+                            struct api_plan **out)
+{
+    struct err err = {0};
+    struct api_plan *p = calloc(1, sizeof *p);
+    *out = NULL;
+    correlation_id_set(resp, req->correlation_id);
+    if (!p) {
+        api_fail(resp, 500, "internal", NULL, "no memory for a request");
+        return ERR_NOMEM;
+    }
+    arena_init(&p->mem);
+    struct api_call c = call_of(api, route, b, req, resp, &p->mem, &err);
+    enum err_code rc = call_prepare(&c);
+    if (rc == OK)
+        rc = route->handler(&c);
+    rc = call_end(&c, rc);
+    p->query = c.query;
+    p->body = c.body;
+    p->ref = c.ref;
+    p->then = c.then;
+    p->found = c.found;
+    if (rc == OK && p->then)
+        *out = p;
+    else
+        api_plan_free(p);
+    return rc;
+}
+
+enum err_code api_plan_write(const struct api *api, const struct api_route *route,
+                             struct backend *b, const struct api_request *req,
+                             struct api_plan *plan, struct api_response *resp)
+{
+    struct err err = {0};
+    struct api_call c = call_of(api, route, b, req, resp, &plan->mem, &err);
+    c.query = plan->query;
+    c.body = plan->body;
+    c.ref = plan->ref;
+    c.found = plan->found;
+    enum err_code rc = intake_prime(api->intake, b, &err);
+    if (rc == OK)
+        rc = plan->then(&c);
+    return writer_end(&c, rc);
+}
+
+static enum err_code plan_and_write(const struct api *api, const struct api_route *route,
+                                    struct backend *b, const struct api_request *req,
+                                    struct api_response *resp)
+{
+    struct api_plan *plan;
+    enum err_code rc = api_plan_make(api, route, b, req, resp, &plan);
+    if (rc == OK && plan)
+        rc = api_plan_write(api, route, b, req, plan, resp);
+    api_plan_free(plan);
+    return rc;
+}
+
 enum err_code api_handle(const struct api *api, const struct api_route *route, struct backend *b,
                          const struct api_request *req, struct api_response *resp)
 {
     struct arena mem;
     struct err err = {0};
-    struct api_call c = {.api = api,
-                         .route = route,
-                         .b = b,
-                         .ops = b->ops,
-                         .req = req,
-                         .resp = resp,
-                         .mem = &mem,
-                         .err = &err,
-                         .now_ms = clock_store_ms()};
+    if (api_route_plans(route))
+        return plan_and_write(api, route, b, req, resp);
     arena_init(&mem);
+    struct api_call c = call_of(api, route, b, req, resp, &mem, &err);
     correlation_id_set(resp, req->correlation_id);
     enum err_code rc = OK;
     if (api_route_writes(route))
@@ -254,15 +369,7 @@ enum err_code api_handle(const struct api *api, const struct api_route *route, s
         rc = call_prepare(&c);
     if (rc == OK)
         rc = route->handler(&c);
-    if (rc == OK && resp->body.failed)
-        rc = api_refuse(&c, 500, "too_large", NULL, "the answer is too large: ask for less");
-    if (rc != OK && !c.refused)
-        store_answer(&c, rc);
-    if (rc != OK) {
-        changes_clear(&resp->changes);
-        if (api_route_writes(route)) /* what intake read in this transaction is undone with it */
-            intake_forget_routes(api->intake);
-    }
+    rc = writer_end(&c, rc);
     json_decref(c.query);
     json_decref(c.body);
     arena_fini(&mem);

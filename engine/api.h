@@ -1,7 +1,7 @@
 /* engine/api.h: what operators (and later partners) can ask. One table of routes (api.c); a handler
  * is a blocking function over one store transaction (house rule 13): on the store thread where it
  * writes, on the list reader where it reads, or in webhookctl's own process with the daemon
- * stopped.
+ * stopped. One that counts many letters before it writes a job has two halves (api_plan_make).
  *
  * All bodies are JSON, snake_case, RFC 3339 UTC with ms; unknown = null, never missing. Lists:
  * {"items":[…],"next_cursor":"…"|null}. Errors:
@@ -56,7 +56,8 @@
  *   POST /dead-letters/import  JSON Lines, a chunk -> {"imported","skipped","unbound","refused",
  *                              "errors":[{"line","message"}]}; ?dry_run=1: nothing is changed
  *   POST /dead-letters/purge   {"filter":{…},"confirm":N,"note"} -> 202, the job; 409 where the count
- *                              differs. {"filter","dry_run":true} -> 200 {"count","payload_bytes",
+ *                              differs: as of when the request came, and later deaths are not
+ *                              purged. {"filter","dry_run":true} -> 200 {"count","payload_bytes",
  *                              "recoverable_until"}
  *   POST /dead-letters/restore {"job":"job_…","note"} -> 202, the job that takes back what that purge
  *                              took; {"job","dry_run":true} as with purge
@@ -183,6 +184,19 @@ void api_response_fini(struct api_response *resp);
  * failed (status 500 or 507). */
 enum err_code api_handle(const struct api *api, const struct api_route *route, struct backend *b,
                          const struct api_request *req, struct api_response *resp);
+/* The same in two halves: the first, for the list reader, counts what may be a million letters; the
+ * second, for the writer, judges again what may have changed meanwhile and writes. A plan is what the
+ * first one found: plain data that goes from thread to thread. api_handle runs both in one go. */
+struct api_plan;
+bool api_route_plans(const struct api_route *r);
+/* OK with *out NULL: resp is the answer already (a dry run). */
+enum err_code api_plan_make(const struct api *api, const struct api_route *route, struct backend *b,
+                            const struct api_request *req, struct api_response *resp,
+                            struct api_plan **out);
+enum err_code api_plan_write(const struct api *api, const struct api_route *route,
+                             struct backend *b, const struct api_request *req,
+                             struct api_plan *plan, struct api_response *resp);
+void api_plan_free(struct api_plan *p);
 /* Fills resp with the error object. */
 void api_fail(struct api_response *resp, int status, const char *code, const char *target,
               const char *message);

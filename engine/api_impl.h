@@ -17,6 +17,8 @@
 /* Rows of one turn of the store (house rule 9); of a list's page. */
 enum { API_SLICE = 256, API_PAGE_STANDARD = 100, API_PAGE_MAX = 1000, API_NOTE_MAX = 1000 };
 
+struct api_call;
+typedef enum err_code api_handler(struct api_call *c);
 struct api_call {
     const struct api *api;
     const struct api_route *route;
@@ -26,13 +28,14 @@ struct api_call {
     struct api_response *resp;
     struct arena *mem;
     struct err *err;
-    json_t *query;   /* object of strings; arrays where a name was repeated */
-    json_t *body;    /* an object, where the route takes one (empty body: {}); else NULL */
-    const char *ref; /* the {…} of the path, decoded; NULL where the route has none */
-    int64_t now_ms;  /* store clock */
-    bool refused;    /* resp holds the error object already */
+    json_t *query;     /* object of strings; arrays where a name was repeated */
+    json_t *body;      /* an object, where the route takes one (empty body: {}); else NULL */
+    const char *ref;   /* the {…} of the path, decoded; NULL where the route has none */
+    int64_t now_ms;    /* store clock */
+    bool refused;      /* resp holds the error object already */
+    api_handler *then; /* of a route with two halves: the second one. Left NULL: nothing to write */
+    void *found;       /* by the first half, in mem, for the second */
 };
-typedef enum err_code api_handler(struct api_call *c);
 
 /* ---- api_answer.c ---- */
 __attribute__((format(printf, 5, 6))) enum err_code api_refuse(struct api_call *c, int status,

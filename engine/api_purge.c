@@ -1,8 +1,9 @@
 /* engine/api_purge.c: dead letters are purged, and restored while that can be. Both are jobs
  * (engine/job_purge.c); here they are asked for.
  *
- * Whoever purges says how many: the number is compared in the same transaction that makes the job,
- * so that nothing is purged that nobody has counted. */
+ * Whoever purges says how many: the number is compared with what had died when the request was read,
+ * and what dies later is not purged, so that nothing is purged that nobody has counted. A million are
+ * counted on the list reader; until the writer makes the job, letters can only have left the set. */
 #include <stdio.h>
 #include <string.h>
 
@@ -111,34 +112,52 @@ static void answer_preview(struct api_call *c, int64_t count, int64_t bytes, int
     c->resp->status = 200;
 }
 
-enum err_code h_dead_purge(struct api_call *c)
+/* Zeroed memory for what the first half finds. */
+static enum err_code find_new(struct api_call *c, size_t n, void **out)
 {
-    struct purge p = {0};
+    *out = arena_alloc(c->mem, n);
+    if (!*out)
+        return fail(c->err, ERR_NOMEM, "no memory for a purge");
+    memset(*out, 0, n);
+    return OK;
+}
+
+static enum err_code purge_write(struct api_call *c)
+{
+    const struct purge *p = c->found;
     struct buf filter;
-    enum err_code rc = purge_read(c, &p);
-    if (rc == OK)
-        rc = c->ops->dead_count(c->b, &p.f.f, &p.count, &p.payload_bytes, c->err);
-    if (rc == OK && !p.dry_run)
-        rc = purge_confirm(c, &p);
-    if (rc != OK)
-        return rc;
-    if (p.dry_run) {
-        answer_preview(c, p.count, p.payload_bytes, recoverable_until(c));
-        return OK;
-    }
     buf_init(&filter, 1 << 20);
-    api_filter_write(&p.f, NULL, &filter);
+    api_filter_write(&p->f, NULL, &filter);
     struct job j = {.kind = JOB_PURGE,
                     .state = JOB_ACTIVE,
                     .filter = filter.data,
-                    .note = p.note,
-                    .selected = p.count,
+                    .note = p->note,
+                    .selected = p->count,
                     .until_ms = recoverable_until(c)};
-    rc = filter.failed ? fail(c->err, ERR_NOMEM, "no memory for a filter")
-                       : job_make(c, &j, "dead_letter.purge");
+    enum err_code rc = filter.failed ? fail(c->err, ERR_NOMEM, "no memory for a filter")
+                                     : job_make(c, &j, "dead_letter.purge");
     if (rc == OK)
         rc = answer_job(c, &j);
     buf_fini(&filter);
+    return rc;
+}
+
+enum err_code h_dead_purge(struct api_call *c)
+{
+    void *room = NULL;
+    enum err_code rc = find_new(c, sizeof(struct purge), &room);
+    struct purge *p = room;
+    if (rc == OK)
+        rc = purge_read(c, p);
+    if (rc == OK)
+        rc = c->ops->dead_count(c->b, &p->f.f, &p->count, &p->payload_bytes, c->err);
+    if (rc == OK && !p->dry_run)
+        rc = purge_confirm(c, p);
+    if (rc == OK && p->dry_run)
+        answer_preview(c, p->count, p->payload_bytes, recoverable_until(c));
+    else
+        c->then = purge_write;
+    c->found = p;
     return rc;
 }
 
@@ -216,40 +235,66 @@ static enum err_code nothing_left(struct api_call *c, const struct job *purge)
                       id);
 }
 
-enum err_code h_dead_restore(struct api_call *c)
+struct restore {
+    const char *ref, *note; /* ref: the purge's */
+    bool dry_run;
+    int64_t count, payload_bytes;
+};
+
+static enum err_code restore_read(struct api_call *c, struct restore *r)
 {
     static const char *const names[] = {"job", "note", "dry_run", NULL};
-    struct job purge, j = {.kind = JOB_RESTORE, .state = JOB_ACTIVE};
-    char id[ID_TEXT_MAX], filter[64 + ID_TEXT_MAX];
-    const char *ref = NULL;
-    bool dry_run = false;
-    int64_t bytes = 0;
     enum err_code rc = api_members(c, c->body, names);
     if (rc == OK)
-        rc = api_member_text(c, "job", &ref);
+        rc = api_member_text(c, "job", &r->ref);
     if (rc == OK)
-        rc = note_read(c, &j.note);
+        rc = note_read(c, &r->note);
     if (rc == OK)
-        rc = api_member_bool(c, "dry_run", &dry_run);
-    if (rc == OK && !ref)
+        rc = api_member_bool(c, "dry_run", &r->dry_run);
+    if (rc == OK && !r->ref)
         rc = api_refuse(c, 422, "invalid_member", "job", "job: missing: whose purge?");
-    if (rc == OK)
-        rc = purge_of_ref(c, ref, &purge);
-    if (rc == OK)
-        rc = c->ops->purged_count(c->b, purge.num, c->now_ms, &j.selected, &bytes, c->err);
-    if (rc == OK && j.selected == 0)
+    return rc;
+}
+
+/* The purge may go on again, or its grace be over, since its letters were counted. */
+static enum err_code restore_write(struct api_call *c)
+{
+    const struct restore *r = c->found;
+    struct job purge,
+        j = {.kind = JOB_RESTORE, .state = JOB_ACTIVE, .note = r->note, .selected = r->count};
+    char id[ID_TEXT_MAX], filter[64 + ID_TEXT_MAX];
+    enum err_code rc = purge_of_ref(c, r->ref, &purge);
+    if (rc == OK && purge.until_ms <= c->now_ms)
         rc = nothing_left(c, &purge);
     if (rc != OK)
         return rc;
-    if (dry_run) {
-        answer_preview(c, j.selected, bytes, purge.until_ms);
-        return OK;
-    }
     snprintf(filter, sizeof filter, "{\"job\":\"%s\"}", id_text(id, "job", purge.num));
     j.filter = filter;
     rc = job_make(c, &j, "dead_letter.restore");
     if (rc == OK)
         rc = answer_job(c, &j);
+    return rc;
+}
+
+enum err_code h_dead_restore(struct api_call *c)
+{
+    struct job purge;
+    void *room = NULL;
+    enum err_code rc = find_new(c, sizeof(struct restore), &room);
+    struct restore *r = room;
+    if (rc == OK)
+        rc = restore_read(c, r);
+    if (rc == OK)
+        rc = purge_of_ref(c, r->ref, &purge);
+    if (rc == OK)
+        rc = c->ops->purged_count(c->b, purge.num, c->now_ms, &r->count, &r->payload_bytes, c->err);
+    if (rc == OK && r->count == 0)
+        rc = nothing_left(c, &purge);
+    if (rc == OK && r->dry_run)
+        answer_preview(c, r->count, r->payload_bytes, purge.until_ms);
+    else
+        c->then = restore_write;
+    c->found = r;
     return rc;
 }
 

@@ -2,11 +2,14 @@
  * it).
  *
  *   filter ─▶ groups by subscription ─▶ targets: what is sent where, what is left out and why
- *                                          ├─▶ preview
+ *             (and type: to look)          ├─▶ preview
  *                                          └─▶ the job and a part for each target
  *
- * A replay's set is fixed when it is made: letters that die later are not in it. A subscription has
- * one active replay at a time: two at different rates would give the partner neither. */
+ * A million letters are counted on the list reader. What changes meanwhile the writer looks at anew:
+ * the subscriptions' states and their active jobs.
+ *
+ * A replay's set is fixed when it is asked for: letters that die later are not in it. A subscription
+ * has one active replay at a time: two at different rates would give the partner neither. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,12 +33,13 @@ struct replay {
     struct api_filter f;
     struct job job; /* as it will be put */
     bool dry_run;
+    struct dead_group *groups; /* by subscription and, where types_told, type */
+    size_t groups_n;
+    bool types_told;
     struct target *targets; /* in order of subscription */
     size_t n;
-    struct dead_group *types;
-    size_t types_n;
-    struct job_counts sum; /* selected, excluded */
-    int64_t payload_bytes, first_ms, last_ms;
+    struct job_counts sum;   /* selected, excluded */
+    struct dead_group total; /* of what is sent: bytes, times of death */
     bool egress_paused;
 };
 
@@ -119,6 +123,7 @@ static enum err_code read_replay(struct api_call *c, const json_t *filter, struc
                           "filter: limit and cursor are for lists");
     if (!r->f.f.until_ms || r->f.f.until_ms > c->now_ms + 1)
         r->f.f.until_ms = c->now_ms + 1;
+    r->job.created_ms = c->now_ms;
     r->f.f.with_expired = true;
     return OK;
 }
@@ -163,26 +168,49 @@ static enum err_code targets_name(struct api_call *c, struct replay *r)
     return rc;
 }
 
-/* Letters whose event has expired are counted apart only where there are some. */
-static enum err_code targets_expired(struct api_call *c, struct replay *r)
+static void span(struct dead_group *sum, int64_t first_ms, int64_t last_ms)
 {
-    struct dead_group *groups = NULL;
-    struct filter f = r->f.f;
-    size_t n = 0;
-    int64_t expired = 0;
-    for (size_t i = 0; i < r->n; i++)
-        expired += r->targets[i].all.expired;
-    if (r->job.ignore_expiry || expired == 0)
-        return OK;
-    f.with_expired = false;
+    if (first_ms != 0 && (sum->first_ms == 0 || first_ms < sum->first_ms))
+        sum->first_ms = first_ms;
+    if (last_ms > sum->last_ms)
+        sum->last_ms = last_ms;
+}
+
+static void target_add(const struct replay *r, struct target *t, const struct dead_group *g)
+{
+    bool whole = r->job.ignore_expiry;
+    t->all.sub = g->sub;
+    t->all.sub_name = g->sub_name;
+    t->all.count += g->count;
+    t->sent.count += whole ? g->count : g->count - g->expired;
+    t->sent.payload_bytes += whole ? g->payload_bytes : g->payload_bytes - g->expired_bytes;
+    span(&t->sent, whole ? g->first_ms : g->live_first_ms, whole ? g->last_ms : g->live_last_ms);
+}
+
+static int group_by_sub(const void *x, const void *y)
+{
+    int64_t a = ((const struct dead_group *)x)->sub, b = ((const struct dead_group *)y)->sub;
+    return (a > b) - (a < b);
+}
+
+/* One look at all letters that match. More kinds than can be counted: no types are told. */
+static enum err_code targets_count(struct api_call *c, struct replay *r, bool types)
+{
+    unsigned by = DEAD_BY_SUBSCRIPTION | (types ? DEAD_BY_TYPE : 0);
     enum err_code rc =
-        c->ops->dead_groups(c->b, &f, DEAD_BY_SUBSCRIPTION, c->mem, &groups, &n, c->err);
-    for (size_t i = 0; rc == OK && i < r->n; i++)
-        r->targets[i].sent = (struct dead_group){0};
-    for (size_t i = 0; rc == OK && i < n; i++) {
-        struct target *t = target_of(r, groups[i].sub);
-        if (t)
-            t->sent = groups[i];
+        c->ops->dead_groups(c->b, &r->f.f, by, c->mem, &r->groups, &r->groups_n, c->err);
+    r->types_told = types && rc == OK;
+    if (types && rc == ERR_INVALID)
+        return targets_count(c, r, false);
+    r->targets = rc == OK ? arena_alloc(c->mem, (r->groups_n + 1) * sizeof *r->targets) : NULL;
+    if (rc == OK && !r->targets)
+        rc = fail(c->err, ERR_NOMEM, "no memory for a replay");
+    if (rc == OK && r->groups_n > 0)
+        qsort(r->groups, r->groups_n, sizeof *r->groups, group_by_sub);
+    for (size_t i = 0; rc == OK && i < r->groups_n; i++) {
+        if (r->n == 0 || r->targets[r->n - 1].all.sub != r->groups[i].sub)
+            r->targets[r->n++] = (struct target){0};
+        target_add(r, &r->targets[r->n - 1], &r->groups[i]);
     }
     return rc;
 }
@@ -209,29 +237,14 @@ static void sums_add(struct replay *r, const struct target *t)
 {
     r->sum.selected += t->sent.count;
     r->sum.excluded += t->all.count - t->sent.count;
-    r->payload_bytes += t->sent.payload_bytes;
-    if (t->sent.count > 0 && (r->first_ms == 0 || t->sent.first_ms < r->first_ms))
-        r->first_ms = t->sent.first_ms;
-    if (t->sent.last_ms > r->last_ms)
-        r->last_ms = t->sent.last_ms;
+    r->total.payload_bytes += t->sent.payload_bytes;
+    span(&r->total, t->sent.first_ms, t->sent.last_ms);
 }
 
-static enum err_code targets_find(struct api_call *c, struct replay *r)
+/* What is sent, as the subscriptions are now. */
+static enum err_code targets_judge(struct api_call *c, struct replay *r)
 {
-    struct dead_group *groups = NULL;
-    enum err_code rc =
-        c->ops->dead_groups(c->b, &r->f.f, DEAD_BY_SUBSCRIPTION, c->mem, &groups, &r->n, c->err);
-    r->targets = arena_alloc(c->mem, (r->n + 1) * sizeof *r->targets);
-    if (rc == OK && !r->targets)
-        rc = fail(c->err, ERR_NOMEM, "no memory for a replay");
-    for (size_t i = 0; rc == OK && i < r->n; i++)
-        r->targets[i] = (struct target){.all = groups[i], .sent = groups[i]};
-    if (rc != OK)
-        return rc;
-    qsort(r->targets, r->n, sizeof *r->targets, by_sub);
-    rc = targets_name(c, r);
-    if (rc == OK)
-        rc = targets_expired(c, r);
+    enum err_code rc = targets_name(c, r);
     for (size_t i = 0; rc == OK && i < r->n; i++) {
         struct target *t = &r->targets[i];
         t->out = left_out(&t->sub);
@@ -250,27 +263,38 @@ static const char *target_name(const struct target *t)
 }
 
 /* ---- preview ---- */
-/* Types of what will be sent; more kinds than can be counted: none are told. */
-static enum err_code types_find(struct api_call *c, struct replay *r)
+static int group_by_type(const void *x, const void *y)
 {
-    struct filter f = r->f.f;
-    int64_t *subs = arena_alloc(c->mem, (r->n + 1) * sizeof *subs);
-    size_t n = 0;
-    if (!subs)
-        return fail(c->err, ERR_NOMEM, "no memory for a replay");
-    for (size_t i = 0; i < r->n; i++)
-        if (r->targets[i].sent.count > 0)
-            subs[n++] = r->targets[i].all.sub;
-    if (n == 0)
-        return OK;
-    if (n < r->n || f.subs_n > 0) { /* else all of them: no list */
-        f.subs = subs;
-        f.subs_n = n;
+    return strcmp(((const struct dead_group *)x)->type, ((const struct dead_group *)y)->type);
+}
+
+static int group_by_count(const void *x, const void *y)
+{
+    int64_t a = ((const struct dead_group *)x)->count, b = ((const struct dead_group *)y)->count;
+    return a == b ? group_by_type(x, y) : a > b ? -1 : 1;
+}
+
+/* Types of what will be sent, the commonest first: what becomes of the groups, whose end this is. */
+static size_t types_find(struct replay *r)
+{
+    struct dead_group *g = r->groups;
+    size_t sent_n = 0, n = 0;
+    for (size_t i = 0; r->types_told && i < r->groups_n; i++) {
+        const struct target *t = target_of(r, g[i].sub);
+        int64_t count = r->job.ignore_expiry ? g[i].count : g[i].count - g[i].expired;
+        if (t && t->out == JOB_REASON_NONE && count > 0)
+            g[sent_n++] = (struct dead_group){.type = g[i].type, .count = count};
     }
-    f.with_expired = r->job.ignore_expiry;
-    enum err_code rc =
-        c->ops->dead_groups(c->b, &f, DEAD_BY_TYPE, c->mem, &r->types, &r->types_n, c->err);
-    return rc == ERR_INVALID ? OK : rc;
+    if (sent_n == 0)
+        return 0;
+    qsort(g, sent_n, sizeof *g, group_by_type);
+    for (size_t i = 1; i < sent_n; i++)
+        if (strcmp(g[i].type, g[n].type) == 0)
+            g[n].count += g[i].count;
+        else
+            g[++n] = g[i];
+    qsort(g, n + 1, sizeof *g, group_by_count);
+    return n + 1;
 }
 
 static void put_excluded_by(struct buf *b, const char *reason, int64_t n)
@@ -313,26 +337,26 @@ static void put_target(struct buf *b, const struct target *t)
     buf_addc(b, '}');
 }
 
-static enum err_code preview_answer(struct api_call *c, struct replay *r)
+static void preview_answer(struct api_call *c, struct replay *r)
 {
     struct buf *b = &c->resp->body;
     double rate = r->job.rate_per_s;
-    enum err_code rc = types_find(c, r);
+    size_t types_n = types_find(r);
     put_open(b, NULL, '{');
     put_int(b, "count", r->sum.selected);
-    put_int(b, "payload_bytes", r->payload_bytes);
+    put_int(b, "payload_bytes", r->total.payload_bytes);
     put_int(b, "excluded", r->sum.excluded);
     put_excluded(b, r);
     put_open(b, "types", '[');
-    for (size_t i = 0; i < r->types_n; i++) {
+    for (size_t i = 0; i < types_n; i++) {
         put_open(b, NULL, '{');
-        put_str(b, "type", r->types[i].type);
-        put_int(b, "count", r->types[i].count);
+        put_str(b, "type", r->groups[i].type);
+        put_int(b, "count", r->groups[i].count);
         buf_addc(b, '}');
     }
     buf_addc(b, ']');
-    put_time(b, "oldest_died_at", r->first_ms);
-    put_time(b, "newest_died_at", r->last_ms);
+    put_time(b, "oldest_died_at", r->total.first_ms);
+    put_time(b, "newest_died_at", r->total.last_ms);
     put_real(b, "about_seconds", rate > 0 ? (double)r->sum.selected / rate : 0);
     put_bool(b, "egress_paused", r->egress_paused);
     render_job_options(b, &r->job);
@@ -343,7 +367,6 @@ static enum err_code preview_answer(struct api_call *c, struct replay *r)
     put_int(b, "targets_total", (int64_t)r->n);
     buf_addc(b, '}');
     c->resp->status = 200;
-    return rc;
 }
 
 /* ---- creation ---- */
@@ -409,7 +432,6 @@ static enum err_code replay_put(struct api_call *c, struct replay *r)
     r->job.filter = filter.data;
     r->job.actor = c->req->actor ? c->req->actor : "unknown";
     r->job.walked = true; /* its parts are made here */
-    r->job.created_ms = c->now_ms;
     if (filter.failed)
         rc = fail(c->err, ERR_NOMEM, "no memory for a filter");
     if (rc == OK)
@@ -425,23 +447,46 @@ static enum err_code replay_put(struct api_call *c, struct replay *r)
     return rc;
 }
 
-static enum err_code replay_ask(struct api_call *c, const json_t *filter, bool only_look)
+/* ---- the two halves ---- */
+static enum err_code replay_look(struct api_call *c, struct replay *r)
 {
-    struct replay r = {0};
     struct egress_pause egress;
-    enum err_code rc = read_replay(c, filter, &r);
-    if (rc == OK)
-        rc = targets_find(c, &r);
+    enum err_code rc = targets_judge(c, r);
     if (rc == OK)
         rc = egress_pause_read(c->b, &egress, c->err);
     if (rc != OK)
         return rc;
-    r.egress_paused = egress.paused;
-    if (r.f.ids && r.sum.selected + r.sum.excluded == 0)
-        return api_refuse(c, 404, "not_found", "id",
-                          "no dead letter has any of these ids; what was replayed is a delivery "
-                          "again: webhookctl delivery show ID");
-    return r.dry_run || only_look ? preview_answer(c, &r) : replay_put(c, &r);
+    r->egress_paused = egress.paused;
+    preview_answer(c, r);
+    return OK;
+}
+
+static enum err_code replay_write(struct api_call *c)
+{
+    struct replay *r = c->found;
+    enum err_code rc = targets_judge(c, r);
+    return rc == OK ? replay_put(c, r) : rc;
+}
+
+static enum err_code replay_plan(struct api_call *c, const json_t *filter, bool only_look)
+{
+    struct replay *r = arena_alloc(c->mem, sizeof *r);
+    if (!r)
+        return fail(c->err, ERR_NOMEM, "no memory for a replay");
+    *r = (struct replay){0};
+    enum err_code rc = read_replay(c, filter, r);
+    only_look = only_look || r->dry_run;
+    if (rc == OK)
+        rc = targets_count(c, r, only_look);
+    if (rc == OK && r->f.ids && r->n == 0)
+        rc = api_refuse(c, 404, "not_found", "id",
+                        "no dead letter has any of these ids; what was replayed is a delivery "
+                        "again: webhookctl delivery show ID");
+    if (rc == OK && only_look)
+        return replay_look(c, r);
+    c->then = replay_write;
+    c->found = r;
+    return rc;
 }
 
 #define OPTIONS                                                                                    \
@@ -455,7 +500,7 @@ static enum err_code replay_of_filter(struct api_call *c, bool only_look)
     enum err_code rc = api_members(c, c->body, names);
     if (rc == OK && !filter)
         rc = api_refuse(c, 422, "filter_required", "filter", "filter: missing");
-    return rc == OK ? replay_ask(c, filter, only_look) : rc;
+    return rc == OK ? replay_plan(c, filter, only_look) : rc;
 }
 
 enum err_code h_replays_post(struct api_call *c)
@@ -478,7 +523,7 @@ enum err_code h_dead_replay_one(struct api_call *c)
     if (!filter || json_object_set_new(filter, "id", json_string(c->ref)) != 0)
         rc = fail(c->err, ERR_NOMEM, "no memory for a filter");
     else
-        rc = replay_ask(c, filter, false);
+        rc = replay_plan(c, filter, false);
     json_decref(filter);
     return rc;
 }

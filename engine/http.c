@@ -28,6 +28,7 @@ struct held {
     struct api_live live;
     int64_t *sending; /* what live points to */
     struct api_request request;
+    struct api_plan *plan; /* NULL: no first half, or it is not over */
     struct api_response response;
     struct metrics_now now;
     int64_t started_us;
@@ -116,6 +117,7 @@ static void held_free(struct held *h)
             h->next->prev = h->prev;
         h->http->held_n--;
     }
+    api_plan_free(h->plan);
     api_response_fini(&h->response);
     free(h->copy);
     free(h->sending);
@@ -189,7 +191,19 @@ static bool held_copy(struct held *h, struct evhttp_request *req, const char *me
 static enum err_code request_work(struct backend *b, void *arg, struct err *err)
 {
     struct held *h = arg;
-    enum err_code rc = api_handle(&h->api, h->route, b, &h->request, &h->response);
+    enum err_code rc =
+        h->plan != NULL ? api_plan_write(&h->api, h->route, b, &h->request, h->plan, &h->response)
+                        : api_handle(&h->api, h->route, b, &h->request, &h->response);
+
+    if (rc != OK)
+        (void)fail(err, rc, "%s: status %d", api_route_name(h->route), h->response.status);
+    return rc;
+}
+
+static enum err_code plan_work(struct backend *b, void *arg, struct err *err)
+{
+    struct held *h = arg;
+    enum err_code rc = api_plan_make(&h->api, h->route, b, &h->request, &h->response, &h->plan);
 
     if (rc != OK)
         (void)fail(err, rc, "%s: status %d", api_route_name(h->route), h->response.status);
@@ -251,6 +265,27 @@ static const char *method_of(struct evhttp_request *req)
                                           : "PUT";
 }
 
+static void request_submit(void *arg);
+
+/* The first half is over. Perhaps it was the whole answer. */
+static void plan_done(void *arg, const struct err *err, int64_t generation)
+{
+    struct held *h = arg;
+
+    if (err->code != OK || h->plan == NULL || h->http == NULL) {
+        request_done(arg, err, generation);
+        return;
+    }
+    if (h->http->draining) {
+        struct evhttp_request *req = h->req;
+
+        held_free(h);
+        answer_fail(req, 503, "busy", "webhookd is stopping: try again");
+        return;
+    }
+    request_submit(h);
+}
+
 /* To the store's thread; or nobody waits any more. */
 static void request_submit(void *arg)
 {
@@ -262,14 +297,16 @@ static void request_submit(void *arg)
         return;
     }
     struct evhttp_request *req = h->req;
-    enum store_thread thread = api_route_writes(h->route) ? STORE_WRITE : STORE_LIST;
+    bool plan = api_route_plans(h->route) && h->plan == NULL;
+    enum store_thread thread = api_route_writes(h->route) && !plan ? STORE_WRITE : STORE_LIST;
     unsigned flags = (thread == STORE_WRITE ? STORE_GUARDED : 0) |
                      (api_route_ingests(h->route) ? STORE_INGEST : 0);
 
     if (api_route_shows_lanes(h->route))
         http->hooks.lanes(http->hooks.arg, &h->live);
     if (!store_has_room(http->store, thread) ||
-        store_submit(http->store, thread, flags, request_work, request_done, h) != OK) {
+        store_submit(http->store, thread, flags, plan ? plan_work : request_work,
+                     plan ? plan_done : request_done, h) != OK) {
         held_free(h);
         answer_fail(req, 503, "busy", "the store's queue is full: try again");
     }

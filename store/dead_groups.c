@@ -134,7 +134,15 @@ void dead_grouping_add(struct dead_grouping *g, const struct dead_facts *f)
     }
     x->count++;
     x->payload_bytes += f->payload_bytes;
-    x->expired += f->expires_ms != 0 && f->expires_ms <= g->now_ms;
+    if (f->expires_ms != 0 && f->expires_ms <= g->now_ms) {
+        x->expired++;
+        x->expired_bytes += f->payload_bytes;
+        return;
+    }
+    if (x->live_first_ms == 0 || f->died_ms < x->live_first_ms)
+        x->live_first_ms = f->died_ms;
+    if (f->died_ms > x->live_last_ms)
+        x->live_last_ms = f->died_ms;
 }
 
 static int order(int64_t a, int64_t b)

@@ -300,10 +300,11 @@ struct dead_group {
     enum outcome last_outcome;
     const char *type;
     int64_t count, payload_bytes;
-    int64_t expired;           /* of count: past their event's expires_at */
-    int64_t first_ms, last_ms; /* of death */
-    int64_t example;           /* number of the one that died last */
-    const char *sub_name;      /* DEAD_BY_SUBSCRIPTION: the example's */
+    int64_t first_ms, last_ms;           /* of death */
+    int64_t example;                     /* number of the one that died last */
+    int64_t expired, expired_bytes;      /* of those: past their event's expires_at */
+    int64_t live_first_ms, live_last_ms; /* of death, of the others; 0: there are none */
+    const char *sub_name;                /* DEAD_BY_SUBSCRIPTION: the example's */
 };
 
 /* One filter for every list. Zero value: everything. Fields AND together, the values of one field OR.

@@ -222,8 +222,9 @@ static inline void dump_dead_groups(struct bed *bed, struct buf *out)
             buf_addf(out, "group %u: s%" PRId64 " c%d %d/%d t%d n%" PRId64 " b%" PRId64, by,
                      g[i].sub, (int)g[i].cause, g[i].last_status, (int)g[i].last_outcome,
                      g[i].tried, g[i].count, g[i].payload_bytes);
-            buf_addf(out, " e%" PRId64 " %" PRId64 "-%" PRId64 " x%" PRId64, g[i].expired,
-                     g[i].first_ms, g[i].last_ms, g[i].example);
+            buf_addf(out, " e%" PRId64 " b%" PRId64 " %" PRId64 "-%" PRId64 " x%" PRId64,
+                     g[i].expired, g[i].expired_bytes, g[i].first_ms, g[i].last_ms, g[i].example);
+            buf_addf(out, " live %" PRId64 "-%" PRId64, g[i].live_first_ms, g[i].live_last_ms);
             dump_text(out, "type", g[i].type);
             dump_text(out, "name", g[i].sub_name);
             buf_addc(out, '\n');
