@@ -3,7 +3,7 @@
  *
  * Whoever purges says how many: the number is compared with what had died when the request was read,
  * and what dies later is not purged, so that nothing is purged that nobody has counted. A million are
- * counted on the list reader; until the writer makes the job, letters can only have left the set. */
+ * counted on the list reader; whatever left the set before the job came to it counts as left out. */
 #include <stdio.h>
 #include <string.h>
 
