@@ -191,13 +191,32 @@ static bool next_near(const char *prefix, size_t depth, const char *word, char o
     return near != NULL;
 }
 
+/* "replay": the command whose verb that is; NULL: none, or several. */
+static const char *verb_owner(const char *word)
+{
+    const char *found = NULL;
+
+    for (size_t i = 0; i < commands_n; i++) {
+        const char *verb = strchr(commands_table[i].words, ' ');
+
+        if (verb == NULL || strcmp(verb + 1, word) != 0)
+            continue;
+        if (found != NULL)
+            return NULL;
+        found = commands_table[i].words;
+    }
+    return found;
+}
+
 static int command_unknown(const char *group, size_t depth, const char *word, struct buf *why)
 {
     const char *blank = *group ? " " : "";
     char near[32];
 
     buf_addf(why, "unknown command '%s%s%s'", group, blank, word);
-    if (next_near(group, depth, word, near))
+    if (depth == 0 && verb_owner(word) != NULL)
+        buf_addf(why, "; did you mean '%s'?", verb_owner(word));
+    else if (next_near(group, depth, word, near))
         buf_addf(why, "; did you mean '%s%s%s'?", group, blank, near);
     else
         buf_addf(why, "; see webhookctl %s%s--help", group, blank);

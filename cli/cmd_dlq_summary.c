@@ -320,6 +320,7 @@ static void table_print(struct cli *cli, const struct summary *s, json_t *rows)
 struct next {
     const struct cli *cli;
     size_t n;
+    const char *cause; /* which of its letters, where it has several kinds; NULL: all of them */
 };
 
 __attribute__((format(printf, 3, 4))) static void next_line(struct next *x, const char *name,
@@ -338,6 +339,8 @@ __attribute__((format(printf, 3, 4))) static void next_line(struct next *x, cons
     buf_addf(&line, "%s webhookctl %s %s", x->n++ == 0 ? "Next:" : "     ", before, word.data);
     if (strncmp(before, "dlq replay", strlen("dlq replay")) == 0) {
         filter_words(x->cli, FLAG_BIT(FLAG_SUBSCRIPTION), &line);
+        if (x->cause != NULL)
+            buf_addf(&line, " --cause %s", x->cause);
         buf_adds(&line, " --dry-run");
     }
     out_escaped(line.data, line.len, "");
@@ -371,6 +374,26 @@ static void next_of(struct next *x, const json_t *row)
     }
 }
 
+/* The cause of a row whose subscription has letters of other causes too: what died of one thing is
+ * replayed when that is mended, and the rest would only fail again. */
+static const char *cause_among(const struct cli *cli, const json_t *rows, const json_t *row)
+{
+    const char *id = out_string(row, "subscription_id"), *cause = out_string(row, "cause");
+    size_t i;
+    json_t *other;
+
+    if (id == NULL || cause == NULL || cli_flag(cli, FLAG_CAUSE) != NULL)
+        return NULL;
+    json_array_foreach(rows, i, other)
+    {
+        const char *its = out_string(other, "subscription_id"), *why = out_string(other, "cause");
+
+        if (its != NULL && why != NULL && strcmp(its, id) == 0 && strcmp(why, cause) != 0)
+            return cause;
+    }
+    return NULL;
+}
+
 /* Of the subscriptions with the most letters, each once. */
 static void next_print(const struct cli *cli, const json_t *rows)
 {
@@ -385,6 +408,7 @@ static void next_print(const struct cli *cli, const json_t *rows)
         if (json_object_size(seen) == NEXT_SHOWN || json_object_get(seen, id ? id : "-") != NULL)
             continue;
         json_object_set_new(seen, id ? id : "-", json_true());
+        x.cause = cause_among(cli, rows, row);
         next_of(&x, row);
     }
     json_decref(seen);

@@ -50,11 +50,10 @@ static void conf_mistakes(struct doctor *d)
 
 static void print(struct doctor *d)
 {
-    static const struct out_column columns[] = {
-        {"CHECK", "check", OUT_LONG},
-        {"RESULT", "result", OUT_STATE},
-        {"SEEN", "detail", OUT_TEXT}, /* whole: it may wrap */
-        OUT_COLUMNS_END};
+    static const struct out_column columns[] = {{"CHECK", "check", OUT_LONG},
+                                                {"RESULT", "result", OUT_STATE},
+                                                {"SEEN", "detail", OUT_LONG},
+                                                OUT_COLUMNS_END};
     const struct cli *cli = d->cli;
     struct out_table *t = cli->format == OUT_TABLE ? out_table_new(cli, columns) : NULL;
     const json_t *item;
@@ -82,7 +81,12 @@ static void print(struct doctor *d)
     {
         const char *result = out_string(item, "result"), *fix = out_string(item, "fix");
 
-        if (fix != NULL && strcmp(result, "ok") != 0)
+        if (fix == NULL || strcmp(result, "ok") == 0)
+            continue;
+        /* a table that fits its terminal has cut what is wrong, perhaps in the middle of the reason */
+        if (cli->out_tty && strcmp(result, "fail") == 0)
+            out_note("%s: %s\n  %s", out_string(item, "check"), out_string(item, "detail"), fix);
+        else
             out_note("%s: %s", out_string(item, "check"), fix);
     }
     if (d->failed > 0)
