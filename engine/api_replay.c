@@ -456,13 +456,38 @@ static enum err_code replay_look(struct api_call *c, struct replay *r)
         rc = egress_pause_read(c->b, &egress, c->err);
     if (rc != OK)
         return rc;
-    r.egress_paused = egress.paused;
-    if (r.f.ids && r.sum.selected + r.sum.excluded == 0)
-        return api_refuse(c, 404, "not_found", "id",
-                          "no dead letter has any of these ids (a subscription's are chosen with "
-                          "-s NAME); what was replayed is a delivery again: webhookctl delivery "
-                          "show ID");
-    return r.dry_run || only_look ? preview_answer(c, &r) : replay_put(c, &r);
+    r->egress_paused = egress.paused;
+    preview_answer(c, r);
+    return OK;
+}
+
+static enum err_code replay_write(struct api_call *c)
+{
+    struct replay *r = c->found;
+    enum err_code rc = targets_judge(c, r);
+    return rc == OK ? replay_put(c, r) : rc;
+}
+
+static enum err_code replay_plan(struct api_call *c, const json_t *filter, bool only_look)
+{
+    struct replay *r = arena_alloc(c->mem, sizeof *r);
+    if (!r)
+        return fail(c->err, ERR_NOMEM, "no memory for a replay");
+    *r = (struct replay){0};
+    enum err_code rc = read_replay(c, filter, r);
+    only_look = only_look || r->dry_run;
+    if (rc == OK)
+        rc = targets_count(c, r, only_look);
+    if (rc == OK && r->f.ids && r->n == 0)
+        rc = api_refuse(c, 404, "not_found", "id",
+                        "no dead letter has any of these ids (a subscription's are chosen with -s "
+                        "NAME); what was replayed is a delivery again: webhookctl delivery show "
+                        "ID");
+    if (rc == OK && only_look)
+        return replay_look(c, r);
+    c->then = replay_write;
+    c->found = r;
+    return rc;
 }
 
 #define OPTIONS                                                                                    \
