@@ -87,9 +87,18 @@ int cmd_job_show(struct cli *cli)
     return CLI_OK;
 }
 
+/* What matters to whoever just turned the tap; job show has the rest. */
+static const struct out_column job_brief[] = {{"State", "state", OUT_STATE},
+                                              {"Rate", "options.rate_per_second", OUT_TEXT},
+                                              {"Delivered", "counts.delivered", OUT_TEXT},
+                                              {"Dead again", "counts.dead_again", OUT_TEXT},
+                                              {"On their way", "counts.waiting", OUT_TEXT},
+                                              {"Not sent", "counts.not_sent", OUT_TEXT},
+                                              OUT_COLUMNS_END};
+
 int cmd_job_cancel(struct cli *cli)
 {
-    return object_command(cli, "POST", "jobs", cli->args->words[0], "cancel", NULL, job_fields,
+    return object_command(cli, "POST", "jobs", cli->args->words[0], "cancel", NULL, job_brief,
                           "is cancelled; what was not sent stays dead, the few on their way go on. "
                           "Next: webhookctl dlq "
                           "summary");
@@ -97,13 +106,13 @@ int cmd_job_cancel(struct cli *cli)
 
 int cmd_job_pause(struct cli *cli)
 {
-    return object_command(cli, "POST", "jobs", cli->args->words[0], "pause", NULL, job_fields,
+    return object_command(cli, "POST", "jobs", cli->args->words[0], "pause", NULL, job_brief,
                           "is paused; webhookctl job resume lets it go on");
 }
 
 int cmd_job_resume(struct cli *cli)
 {
-    return object_command(cli, "POST", "jobs", cli->args->words[0], "resume", NULL, job_fields,
+    return object_command(cli, "POST", "jobs", cli->args->words[0], "resume", NULL, job_brief,
                           "goes on; webhookctl job watch follows it");
 }
 
@@ -128,6 +137,6 @@ int cmd_job_set_rate(struct cli *cli)
     json_t *body = json_object();
 
     json_object_set_new(body, "rate_per_second", json_real(rate));
-    return object_command(cli, "POST", "jobs", id, "rate", body, job_fields,
+    return object_command(cli, "POST", "jobs", id, "rate", body, job_brief,
                           "goes on at that rate; webhookctl job watch follows it");
 }
