@@ -24,6 +24,12 @@ import unicodedata
 
 DEADLINE = 30.0
 
+# Who runs the tests in the background of a script or under nohup hands on that ^C and a hangup are ignored; the programs that are
+# started here must get them as a person's would.
+for kind in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(kind) == signal.SIG_IGN:
+        signal.signal(kind, signal.SIG_DFL)
+
 
 def width_of(char):
     """Columns of one character: 0 for marks that stand above others and for what is not drawn, 2 for wide ones."""
