@@ -86,8 +86,11 @@ def masked(text, more=()):
 
 
 def same(a, b):
-    """Two masked lines; one of them may have been cut at its end, where a name before it is longer on this machine."""
-    return a == b or a.endswith("…") and b.startswith(a[:-1]) or b.endswith("…") and a.startswith(b[:-1])
+    """Two masked lines. Where one was cut, since a name is longer on this machine, what stands before the cut counts."""
+    if "…" not in a + b:
+        return a == b
+    one, other = a.split("…")[0], b.split("…")[0]
+    return one.startswith(other) or other.startswith(one)
 
 
 def seen(text):

@@ -37,6 +37,7 @@ def tame(stage):
         trades(m, 1, 300)
         m.dead(300)
         acme.answer = 200
+        stage.mask(r"^canary .*\n", "")  # it may be over before somebody presses ^C
         stage.mask(r"^((?:Queued|Not sent|On their way|Done|Delivered|Dead again) +|.* active +300 +)\d+", r"\1N")
         stage.age()
         yield
