@@ -1,13 +1,15 @@
 """A store with a million dead letters: list, summary and count answer within a second, whatever the filter, and the daemon's memory
-stays flat. The letters are made by SQL; such looks open no payload."""
+stays flat; so does a replay's preview, and while all are counted for a replay or a purge, live events are taken as ever. The letters are
+made by SQL; such looks open no payload."""
 import os
 import sqlite3
 import sys
+import threading
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../system"))
-from harness import Daemon, Receiver, wait_for
+from harness import Daemon, Receiver, unix_request
 
 LETTERS = 1_000_000
 FLAT_KIB = 48 << 10  # two readers' page caches fill once, and stay
@@ -15,7 +17,8 @@ FILTERS = ("", "-s acme", "-s rare", "-s acme,globex", "--type trade.settled", "
            "--status 503", "--status 599", "--outcome dns", "--min-attempts 9", "--max-attempts 0", "--since 1h", "--until 20h", "--event E-77",
            "-s acme --type nothing.x", "-s globex --status 599 --since 3h")
 LOOKS = tuple(f"dlq {verb} {f}" for f in FILTERS for verb in ("list", "list --order newest", "count", "summary")) + (
-    "dlq summary --by type", "dlq summary --by subscription,cause,status,type", "dlq list --limit 1000", "dlq show E-77", "status")
+    "dlq summary --by type", "dlq summary --by subscription,cause,status,type", "dlq list --limit 1000", "dlq show E-77", "status",
+    "dlq replay --all --dry-run", "dlq replay -s acme --dry-run", "dlq purge --all --dry-run")
 
 
 def fill(path):
@@ -49,7 +52,44 @@ def rss_kib(pid):
         return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
 
 
+def slowest_event(d, ask):
+    """How long ask() took, and the slowest of the events that came meanwhile."""
+    over, slowest = threading.Event(), []
+
+    def events():
+        while not over.is_set():
+            begun = time.monotonic()
+            unix_request(d, "POST", "/api/v1/events", {"type": "live.x", "data": 1})
+            slowest.append(time.monotonic() - begun)
+
+    live = threading.Thread(target=events)
+    live.start()
+    begun = time.monotonic()
+    ask()
+    took = time.monotonic() - begun
+    over.set()
+    live.join()
+    return took, max(slowest)
+
+
 class Million(unittest.TestCase):
+    def test_live_events_while_a_million_are_counted(self):
+        with Daemon() as d, Receiver() as r:
+            for name in ("acme", "globex", "rare"):
+                d.subscribe(r.url, "--name", name, events="none.x")
+            d.subscribe(r.url, "--name", "live", events="live.*")
+            d.stop()
+            fill(f"{d.dir}/store/webhookd.db")
+            d.start()
+            d.ctl("dlq", "count")
+            made = []
+            for ask in (lambda: made.append(d.api("POST", "/api/v1/replays", {"filter": {"all": True}, "rate_per_second": 1})),
+                        lambda: made.append(unix_request(d, "POST", "/api/v1/dead-letters/purge", {"filter": {"all": True}, "confirm": 3}))):
+                took, slowest = slowest_event(d, ask)
+                print(f"{took:.3f} s, slowest event {slowest:.3f} s", file=sys.stderr)
+                self.assertLess(slowest, max(took / 2, 0.1))
+            print(made, file=sys.stderr)
+
     def test_every_look_within_a_second_and_memory_flat(self):
         with Daemon() as d, Receiver() as r:
             for name in ("acme", "globex", "rare"):

@@ -169,9 +169,14 @@ static void test_replay_leaves_out(void **state)
     EXPECT(200, "POST", V1 "/replays", "{\"filter\":{\"all\":true},\"dry_run\":true}");
     assert_int_equal(number(w, "count"), 1);
     assert_int_equal(number(w, "excluded"), 1);
+    assert_int_equal(json_array_size(at(w, "types")), 1);
+    assert_int_equal(number(w, "payload_bytes"), 7); /* not the expired one's */
     EXPECT(200, "POST", V1 "/replays",
            "{\"filter\":{\"all\":true},\"dry_run\":true,\"ignore_expiry\":true}");
     assert_int_equal(number(w, "count"), 2);
+    assert_int_equal(number(w, "payload_bytes"), 8);
+    assert_int_equal(json_array_size(at(w, "types")), 2);
+    assert_int_equal(number(w, "types.0.count"), 1);
     EXPECT(200, "DELETE", V1 "/subscriptions/acme", NULL);
     EXPECT(200, "POST", V1 "/replays", "{\"filter\":{\"all\":true},\"dry_run\":true}");
     assert_int_equal(number(w, "count"), 0);
@@ -214,6 +219,122 @@ static void restore(struct world *w, const char *purge, int64_t n)
     run_job(w, job);
     assert_string_equal(text(w, "kind"), "restore");
     assert_int_equal(number(w, "counts.done"), n);
+}
+
+/* ---- two halves: what happens between them ---- */
+
+struct half { /* a request whose first half is over */
+    struct api_request req;
+    const struct api_route *route;
+    struct api_plan *plan;
+    struct api_response resp;
+};
+
+static void half_begin(struct world *w, struct half *h, const char *path, const char *body)
+{
+    struct err err = {0};
+    bool allowed;
+    *h = (struct half){.req = {.method = "POST",
+                               .path = path,
+                               .body = body,
+                               .body_bytes = strlen(body),
+                               .actor = "uid:7 test"}};
+    h->route = api_route_find("POST", path, &allowed);
+    assert_true(api_route_plans(h->route));
+    api_response_init(&h->resp);
+    struct api reader = {.conf = w->conf}; /* intake is the writer's */
+    must(w->b->ops->begin(w->b, &err), &err);
+    enum err_code rc = api_plan_make(&reader, h->route, w->b, &h->req, &h->resp, &h->plan);
+    w->b->ops->rollback(w->b); /* it has written nothing that would be missed */
+    assert_int_equal(rc, OK);
+    assert_non_null(h->plan);
+    assert_int_equal(h->resp.body.len, 0);
+    for (int64_t now_ms = clock_store_ms(); clock_store_ms() == now_ms;)
+        ; /* what dies from here on dies later */
+}
+
+/* Returns the status. The answer is w's. */
+static int half_end(struct world *w, struct half *h)
+{
+    struct err err = {0};
+    char made[sizeof h->resp.correlation_id];
+    memcpy(made, h->resp.correlation_id, sizeof made);
+    must(w->b->ops->begin(w->b, &err), &err);
+    enum err_code rc = api_plan_write(&w->api, h->route, w->b, &h->req, h->plan, &h->resp);
+    if (rc == OK)
+        must(w->b->ops->commit(w->b, &err), &err);
+    else
+        w->b->ops->rollback(w->b);
+    assert_true((rc == OK) == (h->resp.status < 400));
+    assert_true(made[0] != '\0');
+    assert_string_equal(h->resp.correlation_id, made);
+    json_decref(w->json);
+    w->json = json_loadb(h->resp.body.data, h->resp.body.len, 0, NULL);
+    w->status = h->resp.status;
+    api_plan_free(h->plan);
+    api_response_fini(&h->resp);
+    return w->status;
+}
+
+static void test_two_replays_between_their_halves(void **state)
+{
+    struct world *w = *state;
+    struct half a, b;
+    three_letters(w);
+    half_begin(w, &a, V1 "/replays", "{\"filter\":{\"all\":true},\"note\":\"the first\"}");
+    half_begin(w, &b, V1 "/replays", "{\"filter\":{\"subscription\":\"acme\"}}");
+    assert_int_equal(half_end(w, &a), 202);
+    assert_int_equal(number(w, "counts.selected"), 5);
+    assert_string_equal(text(w, "note"), "the first");
+    assert_int_equal(half_end(w, &b), 409);
+    assert_string_equal(text(w, "error.code"), "job_active");
+    EXPECT(200, "GET", V1 "/jobs", NULL);
+    assert_int_equal(items(w), 1);
+}
+
+static void test_replay_sees_what_changed_between_its_halves(void **state)
+{
+    struct world *w = *state;
+    struct half h;
+    three_letters(w);
+    half_begin(w, &h, V1 "/replays", "{\"filter\":{\"all\":true}}");
+    EXPECT(200, "POST", V1 "/subscriptions/acme/disable", NULL);
+    kill_all(w, "acme"); /* ev-3 dies: it is not in the set */
+    assert_int_equal(half_end(w, &h), 202);
+    assert_int_equal(number(w, "counts.selected"), 3);
+    assert_int_equal(number(w, "counts.excluded"), 2);
+}
+
+static void test_purge_counts_as_of_its_first_half(void **state)
+{
+    struct world *w = *state;
+    struct half h;
+    char job[64];
+    three_letters(w);
+    half_begin(w, &h, V1 "/dead-letters/purge", "{\"filter\":{\"all\":true},\"confirm\":5}");
+    kill_all(w, "acme");
+    purge(w, "{\"subscription\":\"globex\"}", 3, job);
+    assert_int_equal(half_end(w, &h), 202);
+    run_job(w, job);
+    assert_int_equal(number(w, "counts.selected"), 5);
+    assert_int_equal(number(w, "counts.done"), 2); /* globex's were gone */
+    assert_int_equal(count(w, ""), 1);             /* acme's third died later */
+}
+
+static void test_restore_between_its_halves(void **state)
+{
+    struct world *w = *state;
+    struct half h;
+    char job[64], body[128];
+    three_letters(w);
+    purge(w, "{\"all\":true}", 5, job);
+    (void)snprintf(body, sizeof body, "{\"job\":\"%s\"}", job);
+    half_begin(w, &h, V1 "/dead-letters/restore", body);
+    restore(w, job, 5); /* somebody else was quicker */
+    assert_int_equal(half_end(w, &h), 202);
+    run_job(w, job);
+    assert_int_equal(number(w, "counts.done"), 0);
+    assert_int_equal(count(w, ""), 5);
 }
 
 static void test_purge(void **state)
@@ -498,12 +619,22 @@ static void test_dead_unmatched(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_dead_filters),          TEST(test_replay),
-        TEST(test_replay_leaves_out),     TEST(test_purge),
-        TEST(test_purge_in_slices),       TEST(test_round_trip),
-        TEST(test_import_refuses),        TEST(test_restore),
-        TEST(test_purge_without_a_grace), TEST(test_delete_and_note_of_one),
-        TEST(test_dead_summary),          TEST(test_dead_contains),
+        TEST(test_dead_filters),
+        TEST(test_replay),
+        TEST(test_replay_leaves_out),
+        TEST(test_purge),
+        TEST(test_two_replays_between_their_halves),
+        TEST(test_replay_sees_what_changed_between_its_halves),
+        TEST(test_purge_counts_as_of_its_first_half),
+        TEST(test_restore_between_its_halves),
+        TEST(test_purge_in_slices),
+        TEST(test_round_trip),
+        TEST(test_import_refuses),
+        TEST(test_restore),
+        TEST(test_purge_without_a_grace),
+        TEST(test_delete_and_note_of_one),
+        TEST(test_dead_summary),
+        TEST(test_dead_contains),
         TEST(test_dead_unmatched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
