@@ -83,12 +83,12 @@ class Million(unittest.TestCase):
             d.start()
             d.ctl("dlq", "count")
             made = []
-            for ask in (lambda: made.append(d.api("POST", "/api/v1/replays", {"filter": {"all": True}, "rate_per_second": 1})),
-                        lambda: made.append(unix_request(d, "POST", "/api/v1/dead-letters/purge", {"filter": {"all": True}, "confirm": 3}))):
+            for ask in (lambda: made.append(d.api("POST", "/replays", {"filter": {"all": True}, "rate_per_second": 1})),
+                        lambda: made.append(d.api("POST", "/dead-letters/purge", {"filter": {"all": True}, "confirm": 3}))):
                 took, slowest = slowest_event(d, ask)
                 print(f"{took:.3f} s, slowest event {slowest:.3f} s", file=sys.stderr)
                 self.assertLess(slowest, max(took / 2, 0.1))
-            print(made, file=sys.stderr)
+            self.assertEqual([status for status, _ in made], [202, 409])
 
     def test_every_look_within_a_second_and_memory_flat(self):
         with Daemon() as d, Receiver() as r:

@@ -238,6 +238,17 @@ class Together(unittest.TestCase):
             self.assertIn("job_", ends[1][1])
             self.assertEqual(sorted(r.ids()), sorted(f"s-{i}" for i in range(50)))
 
+    def test_many_ask_in_the_same_moment(self):
+        with Letters(20) as (d, r):
+            answers, body = [], {"filter": {"all": True}, "rate_per_second": 1}
+            many = [threading.Thread(target=lambda: answers.append(d.api("POST", "/replays", body)[0])) for _ in range(8)]
+            for t in many:
+                t.start()
+            for t in many:
+                t.join()
+            self.assertEqual(sorted(answers), [202] + [409] * 7)
+            self.assertEqual(len(d.json("job", "list")["items"]), 1)
+
     def test_paused_in_the_middle_it_waits(self):
         with Letters(60) as (d, r):
             r.answer = 200
