@@ -253,6 +253,12 @@ const struct command commands_table[] = {
     {"delivery show", F(BODY), "ID", 1, 1,
      "one delivery: its attempts, what it waits for, what was done to it",
      "webhookctl delivery show dlv_01N8D3VQ0C4T5", READS, cmd_delivery_show},
+    {"delivery discard",
+     (FILTERS & ~(F(CONTAINS) | F(LIMIT))) | F(STATE) | F(JOB) | F(NOTE) | F(WAIT) | F(DETACH) |
+         F(DRY_RUN) | F(YES),
+     IDS, 0, COMMAND_ANY, "give up what is open (pending, retrying, held): it is not sent",
+     "webhookctl delivery discard -s acme-settle --type 'quote.*' --dry-run",
+     "0 1 3 4 64 66 69 70 73 74 75 77 78 130", cmd_delivery_discard},
     {"attempt list", ATTEMPT_FILTERS | F(IDS_FROM), IDS, 0, COMMAND_ANY,
      "the latest attempts, or those of a delivery",
      "webhookctl attempt list -s acme-settle --limit 5", READS, cmd_attempt_list},

@@ -50,6 +50,8 @@ static const struct api_route ROUTES[] = {
     {"GET" V1 "/subscriptions/{id}/stats", ROUTE_LIVE, h_sub_stats},
     {"GET" V1 "/subscriptions/{id}/deliveries", ROUTE_DELIVERIES, h_sub_deliveries},
     {"GET" V1 "/deliveries", ROUTE_DELIVERIES, h_deliveries_list},
+    {"POST" V1 "/deliveries/discard", WRITES_JSON, h_deliveries_discard},
+    {"POST" V1 "/deliveries/discard/preview", ROUTE_DELIVERIES | ROUTE_JSON, h_discard_preview},
     {"GET" V1 "/deliveries/{id}", ROUTE_DELIVERIES, h_deliveries_get},
     {"GET" V1 "/deliveries/{id}/attempts", ROUTE_READS, h_attempts_of},
     {"GET" V1 "/attempts", ROUTE_READS, h_attempts_list},

@@ -94,6 +94,10 @@
  *                              "backlog","due","oldest_due_at","dead","failing_since",…}]}: those with
  *                              traffic in the window, backlog, dead letters, or not active; all=1: all
  *   GET  /subscriptions/{ref}/stats  ?window=1h -> the same of one, and its "minutes"
+ *   POST /deliveries/discard/preview {"filter":FILTER} -> {"count","in_flight","as_of"}: of those that
+ *                              are open (pending, retrying, held) how many, and sent just now
+ *   POST /deliveries/discard   {"filter":FILTER,"note"} -> 202, the job. What is in flight ends: that
+ *                              attempt is recorded, and is the last
  *
  * FILTER, in the query or as members of "filter": subscription ({ref}), id (dlv_… or event id),
  * event_id, type, cause, status ("503" or "5xx"), outcome, state, job, since, until, min_attempts,

@@ -18,5 +18,8 @@
  * ERR_INVALID: a member is wrong; ERR_NOT_FOUND: a subscription is unknown. */
 enum err_code api_filter_json(struct backend *b, const char *json, int64_t now_ms, struct arena *a,
                               struct filter *out, struct err *err);
+/* The same of deliveries: an event's id stands for all of them, whatever state they are in. */
+enum err_code api_filter_json_deliveries(struct backend *b, const char *json, int64_t now_ms,
+                                         struct arena *a, struct filter *out, struct err *err);
 
 #endif

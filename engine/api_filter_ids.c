@@ -133,7 +133,8 @@ static enum err_code is_here(struct api_call *c, const char *id, enum api_filter
 
 enum err_code put_unmatched(struct api_call *c, const struct api_filter *f, enum api_filter_of of)
 {
-    const json_t *v = json_object_get(c->query, "id");
+    const json_t *asked = c->body ? json_object_get(c->body, "filter") : c->query;
+    const json_t *v = json_object_get(asked, "id");
     enum err_code rc = OK;
     if (!f->ids)
         return OK;

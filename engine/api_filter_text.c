@@ -4,19 +4,31 @@
 #include "base/id.h"
 #include "engine/api_filter_impl.h"
 
-enum err_code api_filter_json(struct backend *b, const char *json, int64_t now_ms, struct arena *a,
-                              struct filter *out, struct err *err)
+static enum err_code read_text(struct backend *b, const char *json, enum api_filter_of of,
+                               int64_t now_ms, struct arena *a, struct filter *out, struct err *err)
 {
     json_error_t why;
     struct api_filter f;
     json_t *object = json_loads(json ? json : "{}", 0, &why);
     if (!object)
         return fail(err, ERR_INVALID, "a filter that is not JSON: %s", why.text);
-    enum err_code rc = api_filter_read(b, object, API_FILTER_DEAD, now_ms, a, &f, NULL, err);
+    enum err_code rc = api_filter_read(b, object, of, now_ms, a, &f, NULL, err);
     if (rc == OK)
         *out = f.f;
     json_decref(object);
     return rc;
+}
+
+enum err_code api_filter_json(struct backend *b, const char *json, int64_t now_ms, struct arena *a,
+                              struct filter *out, struct err *err)
+{
+    return read_text(b, json, API_FILTER_DEAD, now_ms, a, out, err);
+}
+
+enum err_code api_filter_json_deliveries(struct backend *b, const char *json, int64_t now_ms,
+                                         struct arena *a, struct filter *out, struct err *err)
+{
+    return read_text(b, json, API_FILTER_DELIVERIES, now_ms, a, out, err);
 }
 
 static void write_ids(struct buf *out, const char *name, const char *prefix, const int64_t *nums,
@@ -51,6 +63,11 @@ static const char *cause_word(unsigned value)
 static const char *outcome_word(unsigned value)
 {
     return value < OUTCOMES ? outcome_name((enum outcome)value) : NULL;
+}
+
+static const char *state_word(unsigned value)
+{
+    return value < DELIVERY_STATES ? delivery_state_name((enum delivery_state)value) : NULL;
 }
 
 static void write_set(struct buf *out, const char *name, unsigned set,
@@ -90,6 +107,7 @@ void api_filter_write(const struct api_filter *filter, const char *name, struct 
     write_set(out, "cause", f->causes, cause_word);
     write_statuses(out, f);
     write_set(out, "outcome", f->outcomes, outcome_word);
+    write_set(out, "state", f->states, state_word);
     if (f->job)
         put_id(out, "job", "job", f->job);
     if (f->since_ms)

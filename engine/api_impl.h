@@ -100,7 +100,7 @@ enum err_code api_filter_of_call(struct api_call *c, const json_t *object, enum 
                                  struct api_filter *out);
 /* As JSON that api_filter_read accepts again: names and times are resolved. */
 void api_filter_write(const struct api_filter *f, const char *name, struct buf *out);
-/* Puts "unmatched": those of the query's ids that are nobody's here. Nothing where none were given. */
+/* Puts "unmatched": those ids of the query, or of the body's "filter", that are nobody's here. Nothing where none were given. */
 enum err_code put_unmatched(struct api_call *c, const struct api_filter *f, enum api_filter_of of);
 
 /* ---- api_json.c: members. Each puts the comma before itself. ---- */
@@ -147,6 +147,13 @@ enum err_code render_job(struct api_call *c, const struct job *j, bool whole); /
 enum err_code job_answer(struct api_call *c, const struct job *j, int status);
 /* The member "options", of a preview too. */
 void render_job_options(struct buf *b, const struct job *j);
+
+/* ---- api_purge.c: jobs that deliver nothing are asked for ---- */
+enum err_code api_member_note(struct api_call *c, const char **note);
+/* Puts the job, number, actor and all, and an entry of the audit log. */
+enum err_code api_job_make(struct api_call *c, struct job *j, const char *action);
+enum err_code api_job_made(struct api_call *c,
+                           const struct job *j); /* 202; the runner looks at it */
 
 /* ---- api_replay.c ---- */
 /* Says so: 409. */
@@ -201,6 +208,7 @@ api_handler h_partners_post, h_partners_list;
 api_handler h_subs_post, h_subs_list, h_subs_get, h_subs_patch, h_subs_delete;
 api_handler h_subs_pause, h_subs_resume, h_subs_enable, h_subs_disable, h_subs_rotate, h_subs_test;
 api_handler h_deliveries_list, h_deliveries_get, h_sub_deliveries;
+api_handler h_deliveries_discard, h_discard_preview;
 api_handler h_attempts_of, h_attempts_list;
 api_handler h_dead_list, h_dead_count, h_dead_summary, h_dead_get, h_dead_export, h_dead_import;
 api_handler h_dead_purge, h_dead_restore, h_dead_delete, h_dead_patch;

@@ -24,7 +24,7 @@ static int64_t recoverable_until(const struct api_call *c)
     return grace_ms > 0 ? c->now_ms + grace_ms : 0;
 }
 
-static enum err_code note_read(struct api_call *c, const char **note)
+enum err_code api_member_note(struct api_call *c, const char **note)
 {
     enum err_code rc = api_member_text(c, "note", note);
     if (rc == OK && *note && strlen(*note) > API_NOTE_MAX)
@@ -38,7 +38,7 @@ static enum err_code purge_read(struct api_call *c, struct purge *p)
     static const char *const names[] = {"filter", "confirm", "note", "dry_run", NULL};
     enum err_code rc = api_members(c, c->body, names);
     if (rc == OK)
-        rc = note_read(c, &p->note);
+        rc = api_member_note(c, &p->note);
     if (rc == OK)
         rc = api_member_bool(c, "dry_run", &p->dry_run);
     if (rc == OK)
@@ -72,8 +72,7 @@ static enum err_code purge_confirm(struct api_call *c, const struct purge *p)
     return OK;
 }
 
-/* Makes the job, tells the audit trail, answers. */
-static enum err_code job_make(struct api_call *c, struct job *j, const char *action)
+enum err_code api_job_make(struct api_call *c, struct job *j, const char *action)
 {
     char id[ID_TEXT_MAX];
     struct buf detail;
@@ -95,7 +94,7 @@ static enum err_code job_make(struct api_call *c, struct job *j, const char *act
     return rc;
 }
 
-static enum err_code answer_job(struct api_call *c, const struct job *j)
+enum err_code api_job_made(struct api_call *c, const struct job *j)
 {
     c->resp->changes.jobs = true;
     return job_answer(c, j, 202);
@@ -135,9 +134,9 @@ static enum err_code purge_write(struct api_call *c)
                     .selected = p->count,
                     .until_ms = recoverable_until(c)};
     enum err_code rc = filter.failed ? fail(c->err, ERR_NOMEM, "no memory for a filter")
-                                     : job_make(c, &j, "dead_letter.purge");
+                                     : api_job_make(c, &j, "dead_letter.purge");
     if (rc == OK)
-        rc = answer_job(c, &j);
+        rc = api_job_made(c, &j);
     buf_fini(&filter);
     return rc;
 }
@@ -180,7 +179,7 @@ enum err_code h_dead_delete(struct api_call *c)
                     .started_ms = c->now_ms,
                     .finished_ms = c->now_ms,
                     .until_ms = recoverable_until(c)};
-    rc = job_make(c, &j, "dead_letter.purge");
+    rc = api_job_make(c, &j, "dead_letter.purge");
     if (rc == OK)
         rc = c->ops->dead_purge(c->b, l.delivery.num, j.num, j.until_ms, c->now_ms, &out, c->err);
     if (rc == OK)
@@ -190,7 +189,7 @@ enum err_code h_dead_delete(struct api_call *c)
     c->resp->changes.discarded++;
     if (out.next_due_ms)
         changes_wake(&c->resp->changes, l.sub_num, out.next_due_ms);
-    rc = answer_job(c, &j);
+    rc = api_job_made(c, &j);
     c->resp->status = 200;
     return rc;
 }
@@ -248,7 +247,7 @@ static enum err_code restore_read(struct api_call *c, struct restore *r)
     if (rc == OK)
         rc = api_member_text(c, "job", &r->ref);
     if (rc == OK)
-        rc = note_read(c, &r->note);
+        rc = api_member_note(c, &r->note);
     if (rc == OK)
         rc = api_member_bool(c, "dry_run", &r->dry_run);
     if (rc == OK && !r->ref)
@@ -270,9 +269,9 @@ static enum err_code restore_write(struct api_call *c)
         return rc;
     snprintf(filter, sizeof filter, "{\"job\":\"%s\"}", id_text(id, "job", purge.num));
     j.filter = filter;
-    rc = job_make(c, &j, "dead_letter.restore");
+    rc = api_job_make(c, &j, "dead_letter.restore");
     if (rc == OK)
-        rc = answer_job(c, &j);
+        rc = api_job_made(c, &j);
     return rc;
 }
 
@@ -309,7 +308,7 @@ enum err_code h_dead_patch(struct api_call *c)
     enum err_code rc = api_members(c, c->body, names);
     const char *note = NULL;
     if (rc == OK)
-        rc = note_read(c, &note);
+        rc = api_member_note(c, &note);
     if (rc == OK && !json_object_get(c->body, "note"))
         rc = api_refuse(c, 422, "invalid_member", "note", "note: missing (null takes it away)");
     if (rc == OK)

@@ -29,6 +29,7 @@ static const struct job_work WORKS[JOB_KINDS] = {
     [JOB_SUBSCRIPTION_DELETE] = {.step = subscription_delete_step},
     [JOB_PURGE] = {.step = job_purge_step, .held = true},
     [JOB_RESTORE] = {.step = job_restore_step, .held = true},
+    [JOB_DISCARD] = {.step = job_discard_step, .held = true},
 };
 
 const struct job_work *job_work(enum job_kind kind)

@@ -43,7 +43,7 @@ static inline bool job_over(const struct job *j)
 }
 
 /* ---- the steps, by file ---- */
-job_step_fn job_replay_step;                  /* job_replay.c */
-job_step_fn job_purge_step, job_restore_step; /* job_purge.c */
+job_step_fn job_replay_step;                                    /* job_replay.c */
+job_step_fn job_purge_step, job_restore_step, job_discard_step; /* job_purge.c */
 
 #endif

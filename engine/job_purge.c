@@ -1,14 +1,18 @@
-/* engine/job_purge.c: one slice of a purge, and of what takes it back.
+/* engine/job_purge.c: one slice of a purge, of what takes it back, and of a discard.
  *
  * A purge walks its set by (died_ms, num), so a letter that comes back dead (restored, or replayed
  * and dead again) is not met twice; a restore walks what its purge took by number. Both count in
- * `done` how many they moved. */
+ * `done` how many they moved.
+ *
+ * A discard ends open deliveries, by number: first it counts them (into `selected`), then it goes
+ * through them once more. The loop hears of each with the commit (changes_gone) and forgets what it
+ * has queued; whatever it was sending by then ends, and is recorded as an attempt. */
 #include "base/clock.h"
 #include "engine/api_filter.h"
 #include "engine/job.h"
 
 /* Nothing is sealed or opened here: more rows fit into a turn than of a replay. */
-enum { ROWS_MAX = 256, TURN_US = 5000 };
+enum { ROWS_MAX = 256, TURN_US = 5000, LOOKS = 4096 };
 
 static bool turn_over(int64_t from_us)
 {
@@ -45,11 +49,13 @@ static enum err_code purge_one(struct job_slice *s, struct job *j, const struct 
     return OK;
 }
 
+typedef enum err_code filter_fn(struct backend *b, const char *json, int64_t now_ms,
+                                struct arena *a, struct filter *out, struct err *err);
 /* What the filter of *j names; nothing (*named false) where that is gone. */
-static enum err_code filter_of(struct job_slice *s, const struct job *j, struct arena *a,
-                               struct filter *out, bool *named, struct err *err)
+static enum err_code filter_of(struct job_slice *s, const struct job *j, filter_fn *read,
+                               struct arena *a, struct filter *out, bool *named, struct err *err)
 {
-    enum err_code rc = api_filter_json(s->b, j->filter, s->now_ms, a, out, err);
+    enum err_code rc = read(s->b, j->filter, s->now_ms, a, out, err);
     *named = rc == OK;
     return rc == ERR_NOT_FOUND || rc == ERR_INVALID ? OK : rc;
 }
@@ -69,7 +75,7 @@ enum err_code job_purge_step(struct job_slice *s, struct job *j, struct err *err
     size_t n = 0, i = 0;
     bool named;
     arena_init(&arena);
-    enum err_code rc = filter_of(s, j, &arena, &f, &named, err);
+    enum err_code rc = filter_of(s, j, api_filter_json, &arena, &f, &named, err);
     if (rc == OK && named) {
         f.limit = ROWS_MAX;
         f.newest_first = false;
@@ -110,7 +116,7 @@ enum err_code job_restore_step(struct job_slice *s, struct job *j, struct err *e
     size_t n = 0, i = 0;
     bool named;
     arena_init(&arena);
-    enum err_code rc = filter_of(s, j, &arena, &f, &named, err);
+    enum err_code rc = filter_of(s, j, api_filter_json, &arena, &f, &named, err);
     if (rc == OK && named)
         rc = s->b->ops->purged_list(s->b, f.job, s->now_ms, j->mark_num, ROWS_MAX, &arena, &rows,
                                     &n, err);
@@ -118,6 +124,76 @@ enum err_code job_restore_step(struct job_slice *s, struct job *j, struct err *e
         rc = restore_one(s, j, rows[i++].num, err);
     if (rc == OK && i == n && n < ROWS_MAX)
         job_end(j);
+    s->busy = s->busy || j->state == JOB_ACTIVE;
+    arena_fini(&arena);
+    return rc;
+}
+
+/* ---- discard ---- */
+static enum err_code discard_one(struct job_slice *s, struct job *j, const struct delivery_key *k,
+                                 struct err *err)
+{
+    struct settled out = {0};
+    enum err_code rc = s->b->ops->discard(s->b, k->num, s->now_ms, &out, err);
+    j->mark_num = k->num;
+    if (rc == ERR_STALE)
+        return OK;
+    if (rc == OK)
+        rc = deed(s, j, k->num, DEED_DISCARDED, err);
+    if (rc != OK)
+        return rc;
+    j->done++;
+    s->changes->discarded++;
+    s->changes->jobs = s->changes->jobs || out.job != 0;
+    changes_gone(s->changes, k->sub, k->num);
+    if (out.next_due_ms != 0)
+        changes_wake(s->changes, k->sub, out.next_due_ms);
+    return OK;
+}
+
+/* The next ones of the set behind the mark; *end 0: behind them there are no more. */
+static enum err_code open_next(struct job_slice *s, const struct job *j, size_t most,
+                               struct arena *a, struct delivery_key **keys, size_t *n, int64_t *end,
+                               struct err *err)
+{
+    struct filter f;
+    bool named;
+    enum err_code rc = filter_of(s, j, api_filter_json_deliveries, a, &f, &named, err);
+    *n = 0;
+    *end = 0;
+    if (rc != OK || !named)
+        return rc;
+    f.limit = most;
+    f.newest_first = false;
+    f.after_num = j->mark_num;
+    return s->b->ops->delivery_walk(s->b, &f, LOOKS, a, keys, n, end, err);
+}
+
+static void discard_end(struct job *j)
+{
+    if (j->selected < j->done) /* opened again since they were counted */
+        j->selected = j->done;
+    j->excluded = j->selected - j->done; /* sent, or dead, meanwhile */
+    j->state = JOB_DONE;
+}
+
+enum err_code job_discard_step(struct job_slice *s, struct job *j, struct err *err)
+{
+    int64_t from_us = clock_mono_us(), end;
+    struct arena arena;
+    struct delivery_key *keys = NULL;
+    size_t n, i = 0;
+    arena_init(&arena);
+    enum err_code rc = open_next(s, j, j->walked ? ROWS_MAX : LOOKS, &arena, &keys, &n, &end, err);
+    while (rc == OK && j->walked && i < n && !turn_over(from_us))
+        rc = discard_one(s, j, &keys[i++], err);
+    if (rc == OK && (!j->walked || i == n)) {
+        j->selected += j->walked ? 0 : (int64_t)n;
+        j->mark_num = end;
+        if (end == 0 && j->walked)
+            discard_end(j);
+        j->walked = j->walked || end == 0;
+    }
     s->busy = s->busy || j->state == JOB_ACTIVE;
     arena_fini(&arena);
     return rc;

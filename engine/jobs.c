@@ -54,13 +54,14 @@ static void jobs_done(void *arg, const struct err *err, int64_t generation)
 {
     struct jobs *j = arg;
 
-    (void)generation;
     j->running = false;
     j->active = j->found;
     if (err->code != OK)
         log_error("store_error", "op=jobs code=%s error=%s", err_code_name(err->code), err->text);
-    else
+    else {
+        j->changes.generation = generation;
         j->changed(j->arg, &j->changes);
+    }
     changes_clear(&j->changes);
     if (j->stopped)
         return;

@@ -102,6 +102,31 @@ void lanes_drop_queue(struct scheduler *s, struct lane *l)
     }
 }
 
+static void queue_forget(struct scheduler *s, struct lane *l, int64_t delivery)
+{
+    for (struct task *t = l->queue.first; t != NULL; t = t->next)
+        if (t->row->delivery.num == delivery) {
+            task_list_remove(&l->queue, t);
+            task_free(&s->tasks, t);
+            return;
+        }
+}
+
+void lanes_forget_gone(struct scheduler *s, const struct change_gone *gone, size_t n,
+                       int64_t generation)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct lane *l = lanes_find(s, gone[i].sub);
+
+        if (l == NULL)
+            continue;
+        queue_forget(s, l, gone[i].delivery);
+        if (l->claiming && !lane_ghost_add(l, gone[i].delivery, generation))
+            log_error("out_of_memory", "at=lanes");
+        scheduler_touch(s, l);
+    }
+}
+
 /* ---- first due times ---- */
 static enum err_code heads_work(struct backend *b, void *arg, struct err *err)
 {

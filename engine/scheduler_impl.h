@@ -51,6 +51,9 @@ void lanes_ask_heads(
     struct scheduler *s); /* of every lane: somebody freed keys without saying whose */
 void lanes_reload(struct scheduler *s, int64_t sub);
 void lanes_drop_queue(struct scheduler *s, struct lane *l);
+/* They were over with the commit of this generation: none of them starts any more. */
+void lanes_forget_gone(struct scheduler *s, const struct change_gone *gone, size_t n,
+                       int64_t generation);
 void lanes_check_retry(const struct lane *l); /* tells of a policy that the file has no more */
 void lanes_load_again(struct scheduler *s);
 void lanes_forget_loads(struct scheduler *s); /* at the end */

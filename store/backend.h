@@ -153,6 +153,13 @@ struct backend_ops {
                                    struct delivery **out, size_t *n, struct err *);
     enum err_code (*delivery_get)(struct backend *, int64_t num, struct arena *, struct delivery *,
                                   struct err *);
+    /* For whoever walks deliveries to change them, slice by slice: those that match, in order of num
+     * after f->after_num, up to limit, of the next `looks` deliveries of the one subscription that f
+     * names, or of all; of those named by id or event, all. *end: the number to go on from; 0: that
+     * was the last. */
+    enum err_code (*delivery_walk)(struct backend *, const struct filter *f, size_t looks,
+                                   struct arena *, struct delivery_key **out, size_t *n,
+                                   int64_t *end, struct err *);
     /* out[i]: how many deliveries of events[i] are in which state (HELD derived). */
     enum err_code (*event_states)(struct backend *, const int64_t *events, size_t n,
                                   int64_t (*out)[DELIVERY_STATES], struct err *);
@@ -189,6 +196,10 @@ struct backend_ops {
      * dead letter comes of it. ERR_STALE: not open, or unknown. */
     enum err_code (*trial)(struct backend *, int64_t num, int budget_max, int64_t due_ms,
                            struct err *);
+    /* An open delivery is over without an attempt, state discarded, and nobody's letter; the next one
+     * of its key goes on (out->next_due_ms). ERR_STALE: not open, or unknown. */
+    enum err_code (*discard)(struct backend *, int64_t num, int64_t now_ms, struct settled *out,
+                             struct err *);
     /* Records the attempt of a delivery whose end (kill, purge) overtook it: attempts grows by one, its
      * letter's too, the state stays. ERR_STALE: unknown. */
     enum err_code (*attempt_late)(struct backend *, const struct attempt *, struct err *);

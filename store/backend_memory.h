@@ -257,6 +257,8 @@ enum err_code mem_event_states(struct backend *, const int64_t *, size_t,
                                int64_t (*)[DELIVERY_STATES], struct err *);
 enum err_code mem_event_types(struct backend *, size_t, struct arena *, struct type_count **,
                               size_t *, struct err *);
+enum err_code mem_delivery_walk(struct backend *, const struct filter *, size_t, struct arena *,
+                                struct delivery_key **, size_t *, int64_t *, struct err *);
 enum err_code mem_line_head(struct backend *, int64_t, int64_t *, struct err *);
 enum err_code mem_attempt_list(struct backend *, int64_t, struct arena *, struct attempt **,
                                size_t *, struct err *);
@@ -267,6 +269,7 @@ enum err_code mem_claim(struct backend *, int64_t, int64_t, const struct claim_a
                         struct claimed **, struct claim_got *, struct err *);
 enum err_code mem_heads(struct backend *, const int64_t *, size_t, int64_t *, struct err *);
 enum err_code mem_trial(struct backend *, int64_t, int, int64_t, struct err *);
+enum err_code mem_discard(struct backend *, int64_t, int64_t, struct settled *, struct err *);
 enum err_code mem_attempt_late(struct backend *, const struct attempt *, struct err *);
 enum err_code mem_settle(struct backend *, const struct settlement *, int64_t, struct settled *,
                          struct err *);

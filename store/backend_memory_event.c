@@ -337,6 +337,33 @@ enum err_code mem_delivery_list(struct backend *b, const struct filter *f, struc
     return OK;
 }
 
+enum err_code mem_delivery_walk(struct backend *b, const struct filter *f, size_t looks,
+                                struct arena *a, struct delivery_key **out, size_t *n, int64_t *end,
+                                struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    void *rows = NULL;
+    size_t rows_n = 0, looked = 0;
+    bool named = f->ids_n > 0 || f->event_ids_n > 0;
+    int64_t last = 0;
+    (void)err;
+    for (const struct mem_node *i = mem_from(db, MEM_DELIVERY, mem_num(f->after_num + 1));
+         i != NULL && rows_n < f->limit && (looked < looks || named); i = i->next[0]) {
+        const struct delivery *d = &((const struct mem_delivery *)i->row)->d;
+        if (f->subs_n == 1 && d->sub != f->subs[0])
+            continue;
+        if (++looked == looks)
+            last = d->num;
+        if (match_delivery(db, f, i->row))
+            *(struct delivery_key *)mem_push(a, &rows, &rows_n, sizeof(**out)) =
+                (struct delivery_key){d->num, d->sub};
+    }
+    *out = rows;
+    *n = rows_n;
+    *end = rows_n == f->limit && rows_n > 0 ? (*out)[rows_n - 1].num : named ? 0 : last;
+    return OK;
+}
+
 enum err_code mem_delivery_get(struct backend *b, int64_t num, struct arena *a,
                                struct delivery *out, struct err *err)
 {

@@ -141,19 +141,52 @@ static bool blocks(const struct mem_db *db, int64_t sub)
     return s != NULL && s->on_dead_block && s->state != SUB_DELETED;
 }
 
-void mem_die(struct mem_db *db, struct mem_delivery *d, enum cause cause, int64_t now_ms,
-             int64_t dead_expires_ms, int64_t *next_due_ms)
+static void end(struct mem_db *db, struct mem_delivery *d, enum delivery_state state,
+                enum cause cause, int64_t now_ms)
 {
     d->ready = false;
-    d->d.state = d->d.trial ? DELIVERY_DISCARDED : DELIVERY_DEAD;
+    d->d.state = state;
     d->d.cause = cause;
     d->d.finished_ms = now_ms;
     mem_put(db, MEM_DELIVERY, mem_num(d->d.num), d);
-    if (!d->d.trial)
-        dead_put(db, d, now_ms, dead_expires_ms);
+}
+
+/* Over, and nobody's letter. */
+static void discard(struct mem_db *db, struct mem_delivery *d, enum cause cause, int64_t now_ms,
+                    int64_t *next_due_ms)
+{
+    end(db, d, DELIVERY_DISCARDED, cause, now_ms);
     mem_payload_unused(db, d->d.event);
-    if (d->d.trial || !blocks(db, d->d.sub))
+    mem_line_leave(db, d, now_ms, next_due_ms);
+}
+
+void mem_die(struct mem_db *db, struct mem_delivery *d, enum cause cause, int64_t now_ms,
+             int64_t dead_expires_ms, int64_t *next_due_ms)
+{
+    if (d->d.trial) {
+        discard(db, d, cause, now_ms, next_due_ms);
+        return;
+    }
+    end(db, d, DELIVERY_DEAD, cause, now_ms);
+    dead_put(db, d, now_ms, dead_expires_ms);
+    mem_payload_unused(db, d->d.event);
+    if (!blocks(db, d->d.sub))
         mem_line_leave(db, d, now_ms, next_due_ms);
+}
+
+enum err_code mem_discard(struct backend *b, int64_t num, int64_t now_ms, struct settled *out,
+                          struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    const struct mem_delivery *row = mem_get(db, MEM_DELIVERY, mem_num(num));
+    if (row == NULL || !mem_is_open(row->d.state))
+        return fail(err, ERR_STALE, "the delivery is over already, or unknown");
+    struct mem_delivery d = *row;
+    struct settled r = {.job = d.d.job};
+    mem_part_count(db, &row->d, false, true);
+    discard(db, &d, CAUSE_NONE, now_ms, &r.next_due_ms);
+    *out = r;
+    return OK;
 }
 
 /* ---- settle ---- */

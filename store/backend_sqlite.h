@@ -380,6 +380,8 @@ enum err_code sq_event_states(struct backend *, const int64_t *, size_t,
                               int64_t (*)[DELIVERY_STATES], struct err *);
 enum err_code sq_event_types(struct backend *, size_t, struct arena *, struct type_count **,
                              size_t *, struct err *);
+enum err_code sq_delivery_walk(struct backend *, const struct filter *, size_t, struct arena *,
+                               struct delivery_key **, size_t *, int64_t *, struct err *);
 enum err_code sq_line_head(struct backend *, int64_t, int64_t *, struct err *);
 enum err_code sq_attempt_list(struct backend *, int64_t, struct arena *, struct attempt **,
                               size_t *, struct err *);
@@ -390,6 +392,7 @@ enum err_code sq_claim(struct backend *, int64_t, int64_t, const struct claim_as
                        struct claimed **, struct claim_got *, struct err *);
 enum err_code sq_heads(struct backend *, const int64_t *, size_t, int64_t *, struct err *);
 enum err_code sq_trial(struct backend *, int64_t, int, int64_t, struct err *);
+enum err_code sq_discard(struct backend *, int64_t, int64_t, struct settled *, struct err *);
 enum err_code sq_attempt_late(struct backend *, const struct attempt *, struct err *);
 enum err_code sq_settle(struct backend *, const struct settlement *, int64_t, struct settled *,
                         struct err *);

@@ -333,6 +333,60 @@ enum err_code sq_delivery_list(struct backend *b, const struct filter *f, struct
     return code;
 }
 
+/* The last of the next `looks` deliveries; 0: there are fewer. */
+static enum err_code walk_end(struct sq *q, const struct filter *f, size_t looks, int64_t *end,
+                              struct err *err)
+{
+    struct sq_query s;
+    sqlite3_stmt *st;
+    sq_query_init(&s, "SELECT d.num FROM delivery d");
+    if (f->subs_n == 1)
+        sq_and_in(&s, "d.sub", f->subs, 1);
+    sq_and(&s, "d.num > %lld", (long long)f->after_num);
+    buf_addf(&s.sql, " ORDER BY d.num LIMIT 1 OFFSET %zu", looks - 1);
+    enum err_code code = sq_query_open(q, &s, &st, err);
+    if (code != OK)
+        return code;
+    code = sq_next(q, st, err);
+    *end = code == OK ? sqlite3_column_int64(st, 0) : 0;
+    sqlite3_finalize(st);
+    return code == ERR_NOT_FOUND ? OK : code;
+}
+
+static void read_key(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
+{
+    (void)a;
+    (void)bad;
+    *(struct delivery_key *)row = (struct delivery_key){.num = sqlite3_column_int64(st, 0),
+                                                        .sub = sqlite3_column_int64(st, 1)};
+}
+
+enum err_code sq_delivery_walk(struct backend *b, const struct filter *f, size_t looks,
+                               struct arena *a, struct delivery_key **out, size_t *n, int64_t *end,
+                               struct err *err)
+{
+    struct sq *q = sq_of(b);
+    struct sq_query s;
+    int64_t last = 0;
+    void *rows;
+    enum err_code code = OK;
+    if (f->ids_n == 0 && f->event_ids_n == 0)
+        code = walk_end(q, f, looks, &last, err);
+    if (code != OK)
+        return code;
+    sq_query_init(&s, "SELECT d.num, d.sub" SQ_DELIVERY_FROM);
+    delivery_where(&s, f);
+    if (last != 0)
+        sq_and(&s, "d.num <= %lld", (long long)last);
+    order_by(&s, "d", f);
+    code = sq_query_all(q, &s, read_key, sizeof(**out), a, &rows, n, err);
+    if (code != OK)
+        return code;
+    *out = rows;
+    *end = *n == f->limit && *n > 0 ? (*out)[*n - 1].num : last;
+    return OK;
+}
+
 enum err_code sq_delivery_get(struct backend *b, int64_t num, struct arena *a, struct delivery *out,
                               struct err *err)
 {

@@ -2,6 +2,7 @@
  *
  *   pending, retrying (0, 2) --settle--> delivered (4) | retrying (2) | dead (5)
  *                            --kill----> dead (5)
+ *                            --discard-> discarded (6)
  *   dead (5) --purge--> discarded (6);  dead --replay--> retrying or pending
  *
  * A delivery that is over moves only through the dead letter's operations (G3): every write here
@@ -199,7 +200,8 @@ static enum err_code dead_put(struct sq *q, const struct sq_open_delivery *d, in
     return code;
 }
 
-/* What a trial comes to where another delivery is dead: over, and nobody's letter. */
+/* What a trial comes to where another delivery is dead, and what an operator discards: over, and
+ * nobody's letter. */
 static enum err_code discard(struct sq *q, const struct sq_open_delivery *d, enum cause cause,
                              int64_t now_ms, struct settled *out, struct err *err)
 {
@@ -244,6 +246,23 @@ enum err_code sq_die(struct sq *q, const struct sq_open_delivery *d, enum cause 
     if (code == OK)
         code = sq_count_move(q, d->sub, d->state, DELIVERY_DEAD, err);
     out->job = d->job;
+    return code;
+}
+
+enum err_code sq_discard(struct backend *b, int64_t num, int64_t now_ms, struct settled *out,
+                         struct err *err)
+{
+    struct sq *q = sq_of(b);
+    struct sq_open_delivery d;
+    struct settled r = {0};
+    enum err_code code = sq_delivery_load(q, num, &d, err);
+    if (code == OK && !is_open(d.state))
+        code = fail(err, ERR_STALE, "the delivery is over already");
+    if (code == OK)
+        code = discard(q, &d, CAUSE_NONE, now_ms, &r, err);
+    free(d.line);
+    if (code == OK)
+        *out = r;
     return code;
 }
 

@@ -83,6 +83,7 @@ enum job_kind { /* engine/job.c: what they do */
                 JOB_SUBSCRIPTION_DELETE,
                 JOB_PURGE,
                 JOB_RESTORE,
+                JOB_DISCARD,
                 JOB_KINDS
 };
 
@@ -170,6 +171,10 @@ struct delivery {
     bool trial;     /* ends discarded where others are dead */
     int64_t job;    /* the replay that last touched it, 0: none */
     const char *ordering_key;
+};
+
+struct delivery_key {
+    int64_t num, sub;
 };
 
 struct attempt {

@@ -264,11 +264,46 @@ static void step_import(struct walk *w)
     (void)agreed(w, "import", code);
 }
 
+static void step_discard(struct walk *w)
+{
+    int64_t num = w->first + roll(w, (uint32_t)(w->last_delivery - w->first + 1)), end[PAIR];
+    struct filter f = {.limit = 1 + roll(w, 5), .after_num = num, .states = 1U << roll(w, 7)};
+    int64_t sub = roll_sub(w);
+    size_t looks = 1 + roll(w, 20), n[PAIR];
+    struct settled out[PAIR] = {{0}};
+    struct delivery_key *keys[PAIR];
+    enum err_code code[PAIR];
+    if (roll(w, 2) == 0) {
+        f.subs = &sub;
+        f.subs_n = 1;
+    }
+    for (int i = 0; i < PAIR; i++) {
+        struct bed *bed = &w->pair[i];
+        code[i] = bed->ops->discard(bed->b, num, w->now, &out[i], &bed->err);
+        OK_OR_DIE(bed, bed->ops->delivery_walk(bed->b, &f, looks, &bed->a, &keys[i], &n[i], &end[i],
+                                               &bed->err));
+    }
+    if (agreed(w, "discard", code)) {
+        same(w, "discard next", out[0].next_due_ms, out[1].next_due_ms);
+        same(w, "discard job", out[0].job, out[1].job);
+    }
+    same(w, "walked", (int64_t)n[0], (int64_t)n[1]);
+    same(w, "walk's end", end[0], end[1]);
+    for (size_t i = 0; i < n[0]; i++) {
+        same(w, "walked num", keys[0][i].num, keys[1][i].num);
+        same(w, "walked sub", keys[0][i].sub, keys[1][i].sub);
+    }
+}
+
 static void step_kill(struct walk *w)
 {
     int64_t sub = roll_sub(w), before = roll(w, 12) == 0 ? INT64_MAX : w->now - 2500;
     int64_t all[PAIR] = {0};
     bool expired = roll(w, 2) != 0, everyone = roll(w, 4) == 0;
+    if (roll(w, 4) == 0) {
+        step_discard(w);
+        return;
+    }
     for (int i = 0; i < PAIR; i++) {
         struct bed *bed = &w->pair[i];
         size_t n;

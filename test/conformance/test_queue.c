@@ -403,9 +403,94 @@ static void trial(void **state)
     assert_int_equal(bed_sub_get(bed, sub).counts[DELIVERY_DEAD], 1);
 }
 
+/* Open ones are given up: nobody's letter, and the next one of the key goes on. */
+static void discard(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", ORDERED);
+    int64_t first = bed_emit(bed, sub, "e0", "k", T0),
+            second = bed_emit(bed, sub, "e1", "k", T0 + 1);
+    int64_t alone = bed_emit(bed, sub, "e2", NULL, T0 + 2),
+            third = bed_emit(bed, sub, "e3", "k", T0);
+    struct settled out;
+    struct dead_letter l;
+    bed_settle_as(bed, &(struct settlement){.delivery = first,
+                                            .sub = sub,
+                                            .to = SETTLE_RETRY,
+                                            .due_ms = T0 + 900,
+                                            .now_ms = T0 + 5,
+                                            .has_attempt = false});
+    OK_OR_DIE(bed, bed->ops->discard(bed->b, second, T0 + 6, &out, &bed->err));
+    assert_int_equal(out.next_due_ms, T0 + 900); /* the head is who it was */
+    OK_OR_DIE(bed, bed->ops->discard(bed->b, first, T0 + 7, &out, &bed->err));
+    assert_int_equal(out.next_due_ms, T0);
+    OK_OR_DIE(bed, bed->ops->discard(bed->b, alone, T0 + 8, &out, &bed->err));
+    assert_int_equal(out.next_due_ms, 0);
+    ASSERT_CLAIMS(bed, sub, T0 + 9999, third);
+    struct delivery d = bed_delivery(bed, alone);
+    assert_int_equal(d.state, DELIVERY_DISCARDED);
+    assert_int_equal(d.cause, CAUSE_NONE);
+    assert_int_equal(d.finished_ms, T0 + 8);
+    assert_int_equal(bed->ops->dead_get(bed->b, alone, &bed->a, &l, &bed->err), ERR_NOT_FOUND);
+    assert_int_equal(bed->ops->discard(bed->b, alone, T0 + 9, &out, &bed->err), ERR_STALE);
+    assert_int_equal(bed->ops->discard(bed->b, 12345, T0 + 9, &out, &bed->err), ERR_STALE);
+    assert_int_equal(bed_sub_get(bed, sub).counts[DELIVERY_DISCARDED], 3);
+    assert_int_equal(bed_sub_get(bed, sub).counts[DELIVERY_PENDING], 1);
+}
+
+static void walked(struct bed *bed, const struct filter *asked, size_t looks, int64_t *nums,
+                   size_t *n)
+{
+    struct filter f = *asked;
+    *n = 0;
+    do {
+        struct delivery_key *keys;
+        size_t got;
+        OK_OR_DIE(bed, bed->ops->delivery_walk(bed->b, &f, looks, &bed->a, &keys, &got,
+                                               &f.after_num, &bed->err));
+        assert_in_range(got, 0, f.limit < looks ? f.limit : looks);
+        for (size_t i = 0; i < got; i++)
+            nums[(*n)++] = keys[i].num;
+    } while (f.after_num != 0);
+}
+
+/* However it is sliced, a walk meets each one that matches once, in order. */
+static void walk_in_slices(void **state)
+{
+    struct bed *bed = *state;
+    int64_t a = bed_sub(bed, "a", 0), b = bed_sub(bed, "b", 0), of_a[20], open[20], got[50];
+    size_t n;
+    for (int i = 0; i < 20; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "a%d", i);
+        of_a[i] = bed_emit(bed, a, id, NULL, T0 + i);
+        (void)snprintf(id, sizeof id, "b%d", i);
+        (void)bed_emit(bed, b, id, NULL, T0 + i);
+    }
+    for (int i = 0; i < 20; i += 2)
+        bed_settle(bed, of_a[i], SETTLE_DELIVERED, T0 + 50);
+    for (int i = 1; i < 20; i += 2)
+        open[i / 2] = of_a[i];
+    struct filter f = {.subs = &a, .subs_n = 1, .states = FILTER_BIT(DELIVERY_PENDING)};
+    for (size_t looks = 1; looks < 50; looks += 3)
+        for (f.limit = 1; f.limit < 25; f.limit += 5) {
+            walked(bed, &f, looks, got, &n);
+            assert_int_equal(n, 10);
+            assert_memory_equal(got, open, n * sizeof *got);
+        }
+    struct filter all = {.limit = 7, .states = FILTER_BIT(DELIVERY_PENDING)};
+    walked(bed, &all, 3, got, &n);
+    assert_int_equal(n, 30);
+    struct filter named = {.limit = 2, .ids = open, .ids_n = 5};
+    walked(bed, &named, 1000, got, &n);
+    assert_int_equal(n, 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        ON_BOTH(discard),
+        ON_BOTH(walk_in_slices),
         ON_BOTH(trial),
         ON_BOTH(claim_in_order_of_due),
         ON_BOTH(claim_holds_what_sending_needs),

@@ -47,6 +47,7 @@ COMMANDS = {
     "event trace": ["{event}", "{letter}"],
     "delivery show": ["{letter}", "{letter} --body"],
     "delivery list": ["", "--job {job}"],
+    "delivery discard": ["--all --dry-run", "--all --yes"],
     "attempt list": ["", "{letter}"],
     "stats": ["", "-s {sub} --window 1m", "--all"],
     "monitor": ["--count 2 --interval 100ms"],
