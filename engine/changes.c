@@ -28,7 +28,6 @@ void changes_fini(struct changes *c)
     reload_free(c->reload);
     free(c->rows);
     free(c->wakes);
-    free(c->gone);
     free(c->subs);
     *c = (struct changes){0};
 }
@@ -40,8 +39,6 @@ void changes_clear(struct changes *c)
     struct changes kept = {.rows = c->rows,
                            .wakes = c->wakes,
                            .wakes_room = c->wakes_room,
-                           .gone = c->gone,
-                           .gone_room = c->gone_room,
                            .subs = c->subs,
                            .subs_room = c->subs_room};
     *c = kept;
@@ -89,17 +86,6 @@ void changes_wake(struct changes *c, int64_t sub, int64_t due_ms)
     memmove(wakes + at + 1, wakes + at, (c->wakes_n - at) * sizeof *wakes);
     wakes[at] = (struct change_wake){sub, due_ms};
     c->wakes_n++;
-}
-
-void changes_gone(struct changes *c, int64_t sub, int64_t delivery)
-{
-    struct change_gone *gone = grown(c->gone, c->gone_n, &c->gone_room, sizeof *gone);
-    if (!gone) {
-        c->failed = true;
-        return;
-    }
-    c->gone = gone;
-    gone[c->gone_n++] = (struct change_gone){sub, delivery};
 }
 
 void changes_row(struct changes *c, const struct delivery *d, const struct event_rec *e)

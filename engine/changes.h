@@ -16,6 +16,7 @@ struct reload; /* engine/reload.h */
 /* More than a handful is no event that somebody waits for, it is a load: claims are better at it.
  */
 enum { CHANGES_ROWS_MAX = 16, CHANGES_ROWS_BYTES = 65536 };
+enum { CHANGES_HELD_MAX = 256 };
 
 struct changes {
     struct change_wake {
@@ -26,12 +27,12 @@ struct changes {
      * send them without asking the store again. Whoever takes one sets its place to NULL. */
     struct claimed **rows; /* room for CHANGES_ROWS_MAX, once there is one */
     size_t rows_n, rows_bytes;
-    struct change_gone {
-        int64_t sub, delivery;
-    } * gone; /* over without an attempt: what a lane has queued of it must not start */
-    size_t gone_n, gone_room;
-    int64_t generation; /* of the commit, where something is gone */
-    int64_t *subs;      /* created, changed, deleted: load the lane anew */
+    struct change_held {
+        bool told;
+        const struct delivery_key *keys; /* the teller's, who outlives the call */
+        size_t n;
+    } held; /* these alone must not start until told otherwise: somebody is about to end them */
+    int64_t *subs; /* created, changed, deleted: load the lane anew */
     size_t subs_n, subs_room;
     struct change_egress { /* the kill switch was thrown */
         bool told, paused;
@@ -49,13 +50,12 @@ struct changes {
     int64_t accepted, duplicates, unrouted, rejected;
     int64_t dead[CAUSES], discarded; /* deaths without an attempt, by enum cause */
     bool by_cli;                     /* webhookctl asked for it */
-    bool failed; /* out of memory: the loop looks at everything, and forgets what it has queued */
+    bool failed;                     /* out of memory: the loop looks at everything */
 };
 void changes_init(struct changes *c);
 void changes_fini(struct changes *c);
 void changes_clear(struct changes *c);
 void changes_wake(struct changes *c, int64_t sub, int64_t due_ms);
-void changes_gone(struct changes *c, int64_t sub, int64_t delivery);
 /* A delivery that may go at once; where there is no room for it, a wake. */
 void changes_row(struct changes *c, const struct delivery *d, const struct event_rec *e);
 void changes_sub(struct changes *c, int64_t sub);

@@ -251,7 +251,7 @@ struct claim *claim_add(struct scheduler *s, struct claim *c, struct lane *l, in
         return c;
     }
     c = claim_open(s, c, now_ms);
-    skip = lane_known(l, &ask.skip_n);
+    skip = lane_known(l, s->held, s->held_n, &ask.skip_n);
     if (c == NULL || ask.skip_n == SIZE_MAX) {
         free(skip);
         return c;

@@ -5,8 +5,10 @@
  * `done` how many they moved.
  *
  * A discard ends open deliveries, by number: first it counts them (into `selected`), then it goes
- * through them once more. The loop hears of each with the commit (changes_gone) and forgets what it
- * has queued; whatever it was sending by then ends, and is recorded as an attempt. */
+ * through them once more. Those that a slice has chosen are held by the lanes (struct job_held) until
+ * the next one has ended them. What was on its way before that ends too: its attempt is recorded. */
+#include <string.h>
+
 #include "base/clock.h"
 #include "engine/api_filter.h"
 #include "engine/job.h"
@@ -145,7 +147,6 @@ static enum err_code discard_one(struct job_slice *s, struct job *j, const struc
     j->done++;
     s->changes->discarded++;
     s->changes->jobs = s->changes->jobs || out.job != 0;
-    changes_gone(s->changes, k->sub, k->num);
     if (out.next_due_ms != 0)
         changes_wake(s->changes, k->sub, out.next_due_ms);
     return OK;
@@ -177,23 +178,87 @@ static void discard_end(struct job *j)
     j->state = JOB_DONE;
 }
 
+static enum err_code count_step(struct job_slice *s, struct job *j, struct arena *a,
+                                struct err *err)
+{
+    struct delivery_key *keys;
+    size_t n;
+    int64_t end;
+    enum err_code rc = open_next(s, j, LOOKS, a, &keys, &n, &end, err);
+    if (rc != OK)
+        return rc;
+    j->selected += (int64_t)n;
+    j->mark_num = end;
+    j->walked = end == 0;
+    return OK;
+}
+
+/* *i: how many the turn was long enough for. */
+static enum err_code discard_all(struct job_slice *s, struct job *j, int64_t from_us,
+                                 const struct delivery_key *keys, size_t n, size_t *i,
+                                 struct err *err)
+{
+    enum err_code rc = OK;
+    for (*i = 0; rc == OK && *i < n && !turn_over(from_us); ++*i)
+        rc = discard_one(s, j, &keys[*i], err);
+    return rc;
+}
+
+/* Nobody sends: they are ended as they are found. */
+static enum err_code discard_alone(struct job_slice *s, struct job *j, int64_t from_us,
+                                   struct arena *a, struct err *err)
+{
+    struct delivery_key *keys;
+    size_t n, i = 0;
+    int64_t end;
+    enum err_code rc = open_next(s, j, ROWS_MAX, a, &keys, &n, &end, err);
+    if (rc == OK)
+        rc = discard_all(s, j, from_us, keys, n, &i, err);
+    if (rc != OK || i < n)
+        return rc;
+    j->mark_num = end;
+    if (end == 0)
+        discard_end(j);
+    return OK;
+}
+
+/* Ends those that are held, then chooses the next ones to be held. */
+static enum err_code discard_held(struct job_slice *s, struct job *j, int64_t from_us,
+                                  struct arena *a, struct err *err)
+{
+    struct job_held *h = s->held;
+    struct delivery_key *keys;
+    size_t n, i;
+    int64_t end;
+    if (h->n > 0 && h->job != j->num) /* another one's turn */
+        return OK;
+    enum err_code rc = discard_all(s, j, from_us, h->keys, h->n, &i, err);
+    h->n -= i;
+    memmove(h->keys, h->keys + i, h->n * sizeof *h->keys);
+    if (rc != OK || h->n > 0)
+        return rc;
+    rc = open_next(s, j, JOB_HELD_MAX, a, &keys, &n, &end, err);
+    if (rc != OK)
+        return rc;
+    h->job = j->num;
+    h->n = n;
+    if (n > 0)
+        memcpy(h->keys, keys, n * sizeof *keys);
+    else if (end != 0)
+        j->mark_num = end; /* so many looked at, none found */
+    else
+        discard_end(j);
+    return OK;
+}
+
 enum err_code job_discard_step(struct job_slice *s, struct job *j, struct err *err)
 {
-    int64_t from_us = clock_mono_us(), end;
+    int64_t from_us = clock_mono_us();
     struct arena arena;
-    struct delivery_key *keys = NULL;
-    size_t n, i = 0;
     arena_init(&arena);
-    enum err_code rc = open_next(s, j, j->walked ? ROWS_MAX : LOOKS, &arena, &keys, &n, &end, err);
-    while (rc == OK && j->walked && i < n && !turn_over(from_us))
-        rc = discard_one(s, j, &keys[i++], err);
-    if (rc == OK && (!j->walked || i == n)) {
-        j->selected += j->walked ? 0 : (int64_t)n;
-        j->mark_num = end;
-        if (end == 0 && j->walked)
-            discard_end(j);
-        j->walked = j->walked || end == 0;
-    }
+    enum err_code rc = !j->walked ? count_step(s, j, &arena, err)
+                       : s->held  ? discard_held(s, j, from_us, &arena, err)
+                                  : discard_alone(s, j, from_us, &arena, err);
     s->busy = s->busy || j->state == JOB_ACTIVE;
     arena_fini(&arena);
     return rc;

@@ -25,6 +25,7 @@ struct jobs {
     struct job_slice slice; /* with what was configured when it began */
     struct changes changes;
     struct job_runs *runs;
+    struct job_held held, ahead; /* as the loop knows it; as it is after the slice */
     int found;
 };
 
@@ -34,18 +35,23 @@ static enum err_code jobs_work(struct backend *b, void *arg, struct err *err)
     struct arena arena;
     struct job *rows = NULL;
     size_t n = 0;
+    bool theirs = false;
 
     arena_init(&arena);
     j->found = 0;
     j->slice.b = b;
     j->slice.now_ms = clock_store_ms();
     enum err_code rc = b->ops->job_list(b, true, 0, LOOKS_MAX, &arena, &rows, &n, err);
+    j->ahead = j->held;
     for (size_t i = 0; rc == OK && i < n; i++) {
         if (rows[i].state != JOB_ACTIVE)
             continue;
         j->found++;
+        theirs = theirs || rows[i].num == j->held.job;
         rc = job_step(&j->slice, &rows[i], err);
     }
+    if (!theirs && j->ahead.job == j->held.job) /* paused or cancelled: they may go */
+        j->ahead.n = 0;
     arena_fini(&arena);
     return rc;
 }
@@ -54,12 +60,14 @@ static void jobs_done(void *arg, const struct err *err, int64_t generation)
 {
     struct jobs *j = arg;
 
+    (void)generation;
     j->running = false;
     j->active = j->found;
     if (err->code != OK)
         log_error("store_error", "op=jobs code=%s error=%s", err_code_name(err->code), err->text);
     else {
-        j->changes.generation = generation;
+        j->held = j->ahead;
+        j->changes.held = (struct change_held){true, j->held.keys, j->held.n};
         j->changed(j->arg, &j->changes);
     }
     changes_clear(&j->changes);
@@ -83,7 +91,8 @@ static void jobs_tick(void *arg)
     j->slice = (struct job_slice){.dead_retention_ms = j->dead_retention_ms,
                                   .sub_in_flight = j->sub_in_flight,
                                   .changes = &j->changes,
-                                  .runs = j->runs};
+                                  .runs = j->runs,
+                                  .held = &j->ahead};
     /* Live traffic first: a slice waits while the writer is behind. */
     if (!store_has_room(j->store, STORE_WRITE) ||
         store_submit(j->store, STORE_WRITE, STORE_GUARDED, jobs_work, jobs_done, j) != OK) {

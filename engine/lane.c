@@ -255,9 +255,9 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-int64_t *lane_known(const struct lane *l, size_t *n)
+int64_t *lane_known(const struct lane *l, const struct delivery_key *held, size_t held_n, size_t *n)
 {
-    size_t all = l->queue.n + l->busy.n, i = 0;
+    size_t all = l->queue.n + l->busy.n + held_n, i = 0;
 
     *n = 0;
     if (all == 0)
@@ -271,6 +271,9 @@ int64_t *lane_known(const struct lane *l, size_t *n)
         out[i++] = t->row->delivery.num;
     for (const struct task *t = l->busy.first; t != NULL; t = t->next)
         out[i++] = t->row->delivery.num;
+    for (size_t h = 0; h < held_n; h++)
+        if (held[h].sub == l->sub)
+            out[i++] = held[h].num;
     qsort(out, i, sizeof *out, by_number);
     *n = i;
     return out;

@@ -108,9 +108,10 @@ bool lane_ghost_add(struct lane *l, int64_t delivery, int64_t generation);
 /* Was this delivery settled after the snapshot of this generation, which shows it as ready? */
 bool lane_is_ghost(const struct lane *l, int64_t delivery, int64_t generation);
 void lane_ghosts_forget(struct lane *l); /* the claim is over */
-/* Numbers of the deliveries in memory (queue, busy), sorted, for a claim to skip; *n of them; NULL
+/* Numbers of the deliveries in memory (queue, busy) and of those held, sorted, for a claim to skip; *n of them; NULL
  * where none or no memory (*n = SIZE_MAX). Ghosts are not among them: what was settled may be ready
  * again by a replay, and only the snapshot's generation tells. */
-int64_t *lane_known(const struct lane *l, size_t *n);
+int64_t *lane_known(const struct lane *l, const struct delivery_key *held, size_t held_n,
+                    size_t *n);
 
 #endif

@@ -112,19 +112,33 @@ static void queue_forget(struct scheduler *s, struct lane *l, int64_t delivery)
         }
 }
 
-void lanes_forget_gone(struct scheduler *s, const struct change_gone *gone, size_t n,
-                       int64_t generation)
+static void hold(struct scheduler *s, const struct delivery_key *k)
 {
-    for (size_t i = 0; i < n; i++) {
-        struct lane *l = lanes_find(s, gone[i].sub);
+    struct lane *l = lanes_find(s, k->sub);
 
-        if (l == NULL)
+    if (l == NULL)
+        return; /* its claims will leave it out */
+    queue_forget(s, l, k->num);
+    /* A claim that is out may bring it, however long it is out. */
+    if (l->claiming && !lane_ghost_add(l, k->num, INT64_MAX))
+        log_error("out_of_memory", "at=lanes");
+}
+
+void lanes_hold(struct scheduler *s, const struct delivery_key *keys, size_t n)
+{
+    for (size_t i = 0; i < s->held_n; i++) {
+        struct lane *l = lanes_find(s, s->held[i].sub);
+
+        if (l == NULL || (i > 0 && s->held[i - 1].sub == l->sub))
             continue;
-        queue_forget(s, l, gone[i].delivery);
-        if (l->claiming && !lane_ghost_add(l, gone[i].delivery, generation))
-            log_error("out_of_memory", "at=lanes");
+        lane_saw_due(l, clock_store_ms());
         scheduler_touch(s, l);
     }
+    s->held_n = n;
+    if (n > 0)
+        memcpy(s->held, keys, n * sizeof *keys);
+    for (size_t i = 0; i < n; i++)
+        hold(s, &keys[i]);
 }
 
 /* ---- first due times ---- */

@@ -117,7 +117,8 @@ void scheduler_changed(struct scheduler *s, const struct changes *ch)
 {
     for (size_t i = 0; i < ch->rows_n; i++)
         row_arrived(s, &ch->rows[i]);
-    lanes_forget_gone(s, ch->gone, ch->gone_n, ch->generation);
+    if (ch->held.told)
+        lanes_hold(s, ch->held.keys, ch->held.n);
     for (size_t i = 0; i < ch->subs_n; i++)
         lanes_reload(s, ch->subs[i]);
     for (size_t i = 0; i < ch->wakes_n; i++) {
@@ -128,12 +129,8 @@ void scheduler_changed(struct scheduler *s, const struct changes *ch)
         lane_saw_due(l, ch->wakes[i].due_ms);
         scheduler_touch(s, l);
     }
-    if (ch->failed) {
-        for (size_t i = 0; i < s->lanes_n; i++)
-            lanes_drop_queue(s, s->lanes[i]);
-        s->pauses++;
+    if (ch->failed)
         lanes_load_all(s);
-    }
     if (ch->failed || ch->freed)
         lanes_ask_heads(s);
     if (ch->jobs && s->parts.jobs_changed != NULL)

@@ -22,13 +22,15 @@ struct scheduler {
     struct loop_timer *timer, *again_timer;
     int64_t again_ms; /* mono, when again_timer fires; 0: it is not set */
     bool run_planned, draining, paused, loaded, told_ready;
-    unsigned pauses;              /* so far: what was claimed before one is not sent after it */
-    int in_flight;                /* over all lanes */
-    int in_flight_retrying;       /* of those: not the first try */
-    int settling;                 /* settlements on their way to the store */
-    struct task_pool tasks;       /* all that are in memory */
-    size_t asked_n, asked_bytes;  /* what claims under way may bring */
-    int64_t hungry_until_ms;      /* a lane without anything waits for memory */
+    unsigned pauses;             /* so far: what was claimed before one is not sent after it */
+    int in_flight;               /* over all lanes */
+    int in_flight_retrying;      /* of those: not the first try */
+    int settling;                /* settlements on their way to the store */
+    struct task_pool tasks;      /* all that are in memory */
+    size_t asked_n, asked_bytes; /* what claims under way may bring */
+    int64_t hungry_until_ms;     /* a lane without anything waits for memory */
+    struct delivery_key held[CHANGES_HELD_MAX]; /* nobody may start these; by number */
+    size_t held_n;
     int unsettled_n;              /* tasks in TASK_UNSETTLED */
     struct sub_change *unwritten; /* of subscriptions, that the store did not take yet */
     struct load *unread;          /* rows that it did not give yet */
@@ -51,9 +53,8 @@ void lanes_ask_heads(
     struct scheduler *s); /* of every lane: somebody freed keys without saying whose */
 void lanes_reload(struct scheduler *s, int64_t sub);
 void lanes_drop_queue(struct scheduler *s, struct lane *l);
-/* They were over with the commit of this generation: none of them starts any more. */
-void lanes_forget_gone(struct scheduler *s, const struct change_gone *gone, size_t n,
-                       int64_t generation);
+/* These must not start from now on; those that were held before may, where they are ready still. */
+void lanes_hold(struct scheduler *s, const struct delivery_key *keys, size_t n);
 void lanes_check_retry(const struct lane *l); /* tells of a policy that the file has no more */
 void lanes_load_again(struct scheduler *s);
 void lanes_forget_loads(struct scheduler *s); /* at the end */

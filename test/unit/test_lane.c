@@ -61,12 +61,12 @@ static void what_is_known(void **state)
     size_t n = 9;
 
     (void)state;
-    assert_null(lane_known(l, &n));
+    assert_null(lane_known(l, NULL, 0, &n));
     assert_int_equal(n, 0);
     task_list_add(&l->queue, task_of(l, 30));
     task_list_add(&l->busy, task_of(l, 10));
     task_list_add(&l->queue, task_of(l, 20));
-    int64_t *known = lane_known(l, &n);
+    int64_t *known = lane_known(l, NULL, 0, &n);
     assert_int_equal(n, 3);
     for (size_t i = 0; i < n; i++)
         assert_int_equal(known[i], 10 * ((int64_t)i + 1));
