@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 
 #define NEAR_MAX 128
+#define VERBS_SHOWN 3
 
 bool args_word(const char *words, size_t n, char *out, size_t room)
 {
@@ -191,31 +192,51 @@ static bool next_near(const char *prefix, size_t depth, const char *word, char o
     return near != NULL;
 }
 
-/* "replay": the command whose verb that is; NULL: none, or several. */
-static const char *verb_owner(const char *word)
+/* What other tools call it: the whole of what was typed first, then its last word alone. */
+static const char *synonym_of(const char *group, const char *word)
 {
     const char *found = NULL;
+    size_t n = strlen(group);
 
-    for (size_t i = 0; i < commands_n; i++) {
-        const char *verb = strchr(commands_table[i].words, ' ');
+    for (size_t i = 0; commands_synonyms[i].typed; i++) {
+        const char *typed = commands_synonyms[i].typed;
 
-        if (verb == NULL || strcmp(verb + 1, word) != 0)
-            continue;
-        if (found != NULL)
-            return NULL;
-        found = commands_table[i].words;
+        if (n > 0 && strncmp(typed, group, n) == 0 && typed[n] == ' ' &&
+            strcmp(typed + n + 1, word) == 0)
+            return commands_synonyms[i].meant;
+        if (found == NULL && strcmp(typed, word) == 0)
+            found = commands_synonyms[i].meant;
     }
     return found;
 }
 
+/* The verb without its noun: the first few commands that end with it. */
+static bool suggest_verbs(const char *word, struct buf *why)
+{
+    size_t found = 0, n = strlen(word);
+
+    for (size_t i = 0; i < commands_n && found < VERBS_SHOWN; i++) {
+        const char *words = commands_table[i].words;
+        size_t all = strlen(words);
+
+        if (all > n && words[all - n - 1] == ' ' && strcmp(words + all - n, word) == 0)
+            buf_addf(why, "%s'%s'", found++ == 0 ? "; did you mean " : ", ", words);
+    }
+    if (found > 0)
+        buf_addc(why, '?');
+    return found > 0;
+}
+
 static int command_unknown(const char *group, size_t depth, const char *word, struct buf *why)
 {
-    const char *blank = *group ? " " : "";
+    const char *blank = *group ? " " : "", *meant = synonym_of(group, word);
     char near[32];
 
     buf_addf(why, "unknown command '%s%s%s'", group, blank, word);
-    if (depth == 0 && verb_owner(word) != NULL)
-        buf_addf(why, "; did you mean '%s'?", verb_owner(word));
+    if (meant != NULL)
+        suggest(why, meant, "");
+    else if (depth == 0 && suggest_verbs(word, why))
+        return CLI_USAGE;
     else if (next_near(group, depth, word, near))
         buf_addf(why, "; did you mean '%s%s%s'?", group, blank, near);
     else
@@ -275,6 +296,22 @@ static void flags_own(struct args *a)
     }
 }
 
+/* An argument too many: a text without its quotes, or a name that a flag takes, for the most part. */
+static int argument_left(const struct args *a, struct buf *why)
+{
+    const struct command *c = a->command;
+    const char *word = a->words[c->args_max];
+
+    buf_addf(why, "unexpected argument '%s'", word);
+    if (strstr(c->args, "TEXT") != NULL || a->values[FLAG_NOTE] != NULL)
+        buf_adds(why, "; put a text of several words in quotes: 'called them, ticket 4711'");
+    else if (c->args_max == 0 && c->flags & FLAG_BIT(FLAG_SUBSCRIPTION))
+        buf_addf(why, "; did you mean '%s -s %s'?", c->words, word);
+    else
+        buf_addf(why, "; see webhookctl %s --help", c->words);
+    return CLI_USAGE;
+}
+
 static int command_check(const struct args *a, struct buf *why)
 {
     const struct command *c = a->command;
@@ -294,11 +331,8 @@ static int command_check(const struct args *a, struct buf *why)
         buf_addf(why, "'%s' needs %s; see webhookctl %s --help", c->words, c->args, c->words);
         return CLI_USAGE;
     }
-    if (c->args_max != COMMAND_ANY && a->words_n > (size_t)c->args_max) {
-        buf_addf(why, "unexpected argument '%s'; see webhookctl %s --help", a->words[c->args_max],
-                 c->words);
-        return CLI_USAGE;
-    }
+    if (c->args_max != COMMAND_ANY && a->words_n > (size_t)c->args_max)
+        return argument_left(a, why);
     return 0;
 }
 

@@ -91,6 +91,14 @@ int dlq_selected(struct cli *cli, const struct filter_flags *f, const char *verb
                     verb);
 }
 
+int dlq_limit(struct cli *cli, struct filter_flags *f)
+{
+    size_t limit;
+    int rc = filter_limit(cli, SIZE_MAX, &limit);
+
+    return rc != 0 || limit == SIZE_MAX ? rc : filter_to_ids(cli, f, limit);
+}
+
 int cmd_dlq_list(struct cli *cli)
 {
     static const struct out_column columns[] = {{"DELIVERY", "id", OUT_TEXT},

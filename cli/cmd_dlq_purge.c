@@ -108,8 +108,8 @@ static int purge_confirm(struct cli *cli, const struct purge *p)
     long long n = strtoll(given, &end, 10);
 
     if (end == given || *end != '\0')
-        return out_fail(cli, CLI_USAGE, "usage", "'%s' is not a number; nothing was changed",
-                        given);
+        return out_fail(cli, CLI_USAGE, "usage", "'%s' is not the number of letters, %lld; nothing was changed", given,
+                        (long long)p->count);
     if (n != p->count)
         return out_fail(cli, CLI_USAGE, "count_differs",
                         "%lld dead letters match, not %lld; nothing was changed",
@@ -226,6 +226,8 @@ int cmd_dlq_purge(struct cli *cli)
         rc = older_than(cli, &p.f);
     if (rc == 0)
         rc = dlq_selected(cli, &p.f, "purge");
+    if (rc == 0)
+        rc = dlq_limit(cli, &p.f);
     if (rc == 0)
         rc = dlq_fix(cli, &p.f, &p.count, &p.bytes);
     if (rc == 0 && p.count == 0 && cli_flag(cli, FLAG_CONFIRM) == NULL) {

@@ -75,15 +75,6 @@ static int replay_body(struct cli *cli, const struct filter_flags *f, json_t *bo
     return rc;
 }
 
-/* --limit N: the set is the first N of the list, by their ids. */
-static int replay_limit(struct cli *cli, struct filter_flags *f)
-{
-    size_t limit;
-    int rc = filter_limit(cli, SIZE_MAX, &limit);
-
-    return rc != 0 || limit == SIZE_MAX ? rc : filter_to_ids(cli, f, limit);
-}
-
 /* ---- the preview as a screen ---- */
 /* "302 trade.settled, 69 trade.cancelled"; hostile types are made harmless. */
 static void put_types(struct buf *out, const json_t *types)
@@ -391,7 +382,7 @@ int cmd_dlq_replay(struct cli *cli)
     if (rc == 0 && cli_flag(cli, FLAG_WAIT) && cli_flag(cli, FLAG_DETACH))
         rc = out_fail(cli, CLI_USAGE, "usage", "--wait and --detach exclude each other");
     if (rc == 0)
-        rc = replay_limit(cli, &f);
+        rc = dlq_limit(cli, &f);
     if (rc == 0)
         rc = replay_body(cli, &f, body);
     if (rc == 0)

@@ -142,7 +142,9 @@ int cmd_sub_resume(struct cli *cli)
 
 int cmd_sub_enable(struct cli *cli)
 {
-    return sub_verb(cli, "enable", "is active again. Next: webhookctl sub show");
+    return sub_verb(cli, "enable",
+                    "is active again: what it held is sent now, and it is disabled again where its "
+                    "endpoint answers 410. Next: webhookctl sub test");
 }
 
 int cmd_sub_disable(struct cli *cli)
@@ -153,7 +155,7 @@ int cmd_sub_disable(struct cli *cli)
 
 int cmd_sub_delete(struct cli *cli)
 {
-    const char *ref = cli->args->words[0], *typed = cli_flag(cli, FLAG_CONFIRM);
+    const char *ref = cli->args->words[0], *typed = cli_flag(cli, FLAG_CONFIRM_NAME);
     static const struct out_column none[] = {OUT_COLUMNS_END};
     char question[256];
 

@@ -51,6 +51,7 @@ enum flag_id {
     FLAG_DETACH,
     FLAG_IGNORE_EXPIRY,
     FLAG_CONFIRM,
+    FLAG_CONFIRM_NAME,
     FLAG_OLDER_THAN,
     FLAG_EXPORT,
     FLAG_FILE,
@@ -136,6 +137,13 @@ struct command_alias {
     const char *alias, *word;
 };
 extern const struct command_alias commands_aliases[]; /* ends with NULL */
+
+/* What is said elsewhere, and what it is called here: suggested, never run. */
+struct command_synonym {
+    const char *typed; /* a word alone, or behind the noun it stands with: "log tail" */
+    const char *meant;
+};
+extern const struct command_synonym commands_synonyms[]; /* ends with NULL */
 
 /* The functions behind the rows. */
 command_fn cmd_dlq_summary, cmd_dlq_list, cmd_dlq_count, cmd_dlq_show, cmd_dlq_replay,

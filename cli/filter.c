@@ -2,7 +2,6 @@
  * not legal is said with its flag, what is legal and the nearest word, before anything is asked. */
 #include "cli/filter.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,7 +229,9 @@ static int time_read(struct cli *cli, struct filter_flags *f, enum flag_id flag,
     if (text == NULL)
         return 0;
     if (!text_parse_when(text, clock_wall_ms(), out_ms))
-        return filter_bad(cli, flag, "not a time: 2h, 3d (ago), today, or 2026-11-22T05:07:00Z");
+        return filter_span_bad(cli, flag,
+                               "not a time: 30s, 10m, 2h, 3d (ago), today, or "
+                               "2026-11-22T05:07:00Z");
     filter_text(f, flags_table[flag].name, text_time(out, *out_ms));
     return 0;
 }
@@ -439,49 +440,4 @@ bool filter_query(const struct filter_flags *f, size_t *from, struct buf *out)
     if (!f->by_ids)
         *from = parts;
     return true;
-}
-
-int filter_limit(struct cli *cli, size_t standard, size_t *out)
-{
-    const char *text = cli_flag(cli, FLAG_LIMIT);
-
-    if (text == NULL) {
-        *out = cli_flag(cli, FLAG_ALL) ? SIZE_MAX : standard;
-        return 0;
-    }
-    char *end;
-    long n = strtol(text, &end, 10);
-
-    if (end == text || *end || n < 1)
-        return filter_bad(cli, FLAG_LIMIT, "not a number from 1 on");
-    *out = (size_t)n;
-    return 0;
-}
-
-int filter_rate(struct cli *cli, double *out)
-{
-    const char *text = cli_flag(cli, FLAG_RATE);
-
-    *out = 0;
-    return text == NULL ? 0 : filter_rate_of(cli, text, out);
-}
-
-int filter_rate_of(struct cli *cli, const char *text, double *out)
-{
-    char *end;
-    double rate = strtod(text, &end);
-
-    if (end == text || (*end && strcmp(end, "/s") != 0) || !isfinite(rate) || rate <= 0)
-        return out_fail(cli, CLI_USAGE, "usage", "--rate %s: not a rate: 20/s", text);
-    *out = rate;
-    return 0;
-}
-
-int filter_duration(struct cli *cli, enum flag_id flag, int64_t *out_ms)
-{
-    const char *text = cli_flag(cli, flag);
-
-    if (text == NULL || text_parse_duration(text, out_ms))
-        return 0;
-    return filter_bad(cli, flag, "not a duration: 500ms, 10s, 5m, 24h, 30d");
 }

@@ -47,5 +47,8 @@ int filter_limit(struct cli *cli, size_t standard, size_t *out);
 int filter_rate(struct cli *cli, double *out);
 int filter_rate_of(struct cli *cli, const char *text, double *out);
 int filter_duration(struct cli *cli, enum flag_id flag, int64_t *out_ms);
+/* 64: the flag's value is no span of time. what: the legal forms; what was meant is added, if it can
+ * be guessed. */
+int filter_span_bad(struct cli *cli, enum flag_id flag, const char *what);
 
 #endif

@@ -12,7 +12,7 @@ static const char text_filters[] =
     "\n"
     "Different flags narrow the set together; a flag that is given twice, or whose values\n"
     "are separated by commas, widens it:\n"
-    "  webhookctl dlq list -s acme -s globex --status 5xx --since 3h\n"
+    "  webhookctl dlq list -s acme-settle -s globex-fills --status 5xx --since 3h\n"
     "are those of acme and of globex whose last answer was a 5xx and that died within\n"
     "the last three hours. Ids on the command line are ids of deliveries (dlv_...) or\n"
     "of events: an event's id means all of its deliveries. --contains looks for bytes in\n"

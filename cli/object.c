@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cli/ids.h"
 
@@ -89,8 +90,11 @@ int object_command(struct cli *cli, const char *method, const char *noun, const 
         return rc;
     if (!object_plain(cli, &a, ref))
         out_fields(cli, a.json, fields);
+    const char *id = out_string(a.json, "id");
+    bool is_short = id != NULL && strncasecmp(id, ref, strlen(ref)) == 0;
+
     if (done != NULL)
-        out_note("%s %s", ref, done);
+        out_note("%s %s", is_short ? id : ref, done);
     answer_fini(&a);
     return CLI_OK;
 }

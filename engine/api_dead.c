@@ -15,6 +15,44 @@ enum { RENDERED_MAX_BYTES = 64 << 20 };
 
 /* ---- one letter ---- */
 
+/* By whom, when, and how it comes back, as far as that is known. */
+static enum err_code purged(struct api_call *c, const struct delivery *d)
+{
+    char id[ID_TEXT_MAX], job[ID_TEXT_MAX], at[TEXT_TIME_MAX], until[TEXT_TIME_MAX];
+    const struct deed *last = NULL;
+    struct deed *deeds = NULL;
+    struct job j = {0};
+    size_t n = 0;
+    enum err_code rc = c->ops->deed_list(c->b, d->num, c->mem, &deeds, &n, c->err);
+    if (rc != OK)
+        return rc;
+    for (size_t i = 0; i < n; i++)
+        if (deeds[i].kind == DEED_PURGED)
+            last = &deeds[i];
+    id_text(id, "dlv", d->num);
+    if (!last)
+        return api_refuse(c, 404, "not_found", NULL,
+                          "no dead letter '%.140s': delivery %s is discarded", c->ref, id);
+    text_time(at, last->at_ms);
+    if (last->job)
+        rc = c->ops->job_get(c->b, last->job, c->mem, &j, c->err);
+    if (rc != OK && rc != ERR_NOT_FOUND)
+        return rc;
+    if (!last->job || rc == ERR_NOT_FOUND)
+        return api_refuse(c, 404, "not_found", NULL,
+                          "no dead letter '%.140s': delivery %s was purged %s by %s", c->ref, id,
+                          at, last->actor ? last->actor : "a job that is forgotten");
+    id_text(job, "job", j.num);
+    if (j.until_ms <= c->now_ms)
+        return api_refuse(c, 404, "not_found", NULL,
+                          "no dead letter '%.140s': delivery %s was purged %s by %s and is erased",
+                          c->ref, id, at, job);
+    return api_refuse(c, 404, "not_found", NULL,
+                      "no dead letter '%.140s': delivery %s was purged %s by %s; until %s all that it "
+                      "purged comes back with: webhookctl dlq restore %s",
+                      c->ref, id, at, job, text_time(until, j.until_ms), job);
+}
+
 /* Whoever looks for a letter that was replayed wants to know what became of it. */
 static enum err_code not_dead(struct api_call *c, int64_t num)
 {
@@ -36,6 +74,8 @@ static enum err_code not_dead(struct api_call *c, int64_t num)
             c->ref);
     if (rc == ERR_NOT_FOUND || (num == 0 && n == 0))
         return api_refuse(c, 404, "not_found", NULL, "no dead letter '%.140s'", c->ref);
+    if (d.state == DELIVERY_DISCARDED)
+        return purged(c, &d);
     return api_refuse(c, 404, "not_found", NULL, "no dead letter '%.140s': delivery %s is %s",
                       c->ref, id_text(id, "dlv", d.num), delivery_state_name(d.state));
 }
@@ -53,7 +93,8 @@ enum err_code letter_of_ref(struct api_call *c, struct dead_letter *l)
         size_t n = 0;
         enum err_code rc = sub ? c->ops->sub_get(c->b, sub, c->mem, &s, c->err) : OK;
         if (rc == ERR_NOT_FOUND)
-            return api_refuse(c, 404, "not_found", "subscription", "no subscription '%.80s'", sub);
+            return api_refuse(c, 404, "not_found", "subscription", "no subscription '%.80s'%s", sub,
+                              api_near_sub(c->b, sub, c->mem));
         f.subs = &s.num;
         f.subs_n = sub ? 1 : 0;
         if (rc == OK)

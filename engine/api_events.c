@@ -8,6 +8,7 @@
 #include "engine/api_impl.h"
 
 enum { DELIVERIES_SHOWN_MAX = 1000, TYPES_LOOKED_MAX = 20000 };
+enum { EVENT_ID_DERIVED_CHARS = 30 }; /* "evt_" and 26 */
 /* The outbox's names for data and id are as good. */
 static const char *const EVENT_MEMBERS[] = {"type",       "data",          "payload",
                                             "id",         "event_id",      "partner",
@@ -329,8 +330,12 @@ enum err_code event_of_ref(struct api_call *c, bool payload, struct event_rec *e
         if (rc == OK)
             rc = c->ops->event_get(c->b, d.event_id, payload, c->mem, e, c->err);
     }
-    return rc == ERR_NOT_FOUND ? api_refuse(c, 404, "not_found", NULL, "no event '%.140s'", c->ref)
-                               : rc;
+    if (rc != ERR_NOT_FOUND)
+        return rc;
+    bool is_short = strncmp(c->ref, "evt_", 4) == 0 && strlen(c->ref) < EVENT_ID_DERIVED_CHARS;
+    return api_refuse(c, 404, "not_found", NULL, "no event '%.140s'%s", c->ref,
+                      is_short ? "; ids of events cannot be shortened, as those of deliveries can"
+                               : "");
 }
 
 /* Once no delivery is open an event gives up its payload; each dead letter has it, sealed. */

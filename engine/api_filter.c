@@ -46,41 +46,6 @@ size_t filter_values_n(const json_t *v)
     return json_is_array(v) ? json_array_size(v) : 1;
 }
 
-static enum err_code read_subs(struct filter_reading *r)
-{
-    const json_t *v = filter_member(r, "subscription");
-    if (!v)
-        return OK;
-    size_t n = filter_values_n(v);
-    int64_t *nums = arena_alloc(r->a, (n + 1) * sizeof *nums);
-    r->out->live = arena_alloc(r->a, (n + 1) * sizeof *nums);
-    if (!nums || !r->out->live)
-        return fail(r->err, ERR_NOMEM, "no memory for a filter");
-    if (n == 0 || n > API_FILTER_SUBS_MAX)
-        return filter_bad(r, "subscription", "1 to 1000 names or ids");
-    for (size_t i = 0; i < n; i++) {
-        const char *ref = filter_text_at(v, i);
-        struct subscription s;
-        if (!ref)
-            return filter_bad(r, "subscription", "not a name or an id");
-        enum err_code rc = r->b->ops->sub_get(r->b, ref, r->a, &s, r->err);
-        r->target = "subscription";
-        if (rc == ERR_NOT_FOUND)
-            return fail(r->err, rc, "no subscription '%.80s'%s", ref,
-                        api_near_sub(r->b, ref, r->a));
-        if (rc != OK)
-            return rc;
-        nums[i] = s.num;
-        if (s.state == SUB_DELETED)
-            r->out->deleted = true;
-        else
-            r->out->live[r->out->live_n++] = s.num;
-    }
-    r->out->f.subs = nums;
-    r->out->f.subs_n = n;
-    return OK;
-}
-
 static enum err_code read_text(struct filter_reading *r, const char *name, const char **out)
 {
     const json_t *v = filter_member(r, name);
@@ -390,7 +355,7 @@ enum err_code api_filter_read(struct backend *b, const json_t *object, enum api_
     if (rc == OK)
         rc = read_page(&r);
     if (rc == OK)
-        rc = read_subs(&r);
+        rc = filter_read_subs(&r);
     if (rc == OK)
         rc = filter_read_ids(&r);
     if (rc == OK)

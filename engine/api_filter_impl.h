@@ -23,5 +23,7 @@ size_t filter_values_n(const json_t *v);
 enum err_code filter_bad(struct filter_reading *r, const char *name, const char *what);
 /* "id": numbers of deliveries; an event's id stands for all its dead letters (or deliveries). */
 enum err_code filter_read_ids(struct filter_reading *r);
+/* "subscription": names, ids, and beginnings of names, 'acme*', which stand for all that there are. */
+enum err_code filter_read_subs(struct filter_reading *r);
 
 #endif

@@ -8,6 +8,8 @@
 #include "engine/api_impl.h"
 
 #define NEAR_NAMES 1000
+#define PART_MIN 2
+#define PARTS_SHOWN 3
 
 /* "; did you mean 'acme'?" in the arena, or "". */
 static const char *near_text(struct arena *a, const char *ref, const char *const *names)
@@ -15,6 +17,29 @@ static const char *near_text(struct arena *a, const char *ref, const char *const
     char text[TEXT_NEAR_MAX];
     const char *kept = arena_copy(a, text_did_you_mean(text, ref, names));
     return kept ? kept : "";
+}
+
+/* Those that ref is the beginning or a part of: "; did you mean 'acme-settle' or 'acme-fills'?". */
+static const char *parts_text(struct arena *a, const char *ref, const char *const *names)
+{
+    struct buf text;
+    size_t n = 0, len = strlen(ref);
+    len -= len > 0 && ref[len - 1] == '*';
+    char *part = arena_copy(a, ref);
+    if (!part || len < PART_MIN)
+        return NULL;
+    part[len] = '\0';
+    buf_init(&text, 1024);
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; names[i] && n < PARTS_SHOWN; i++) {
+            const char *at = strcasestr(names[i], part);
+            if (at && (at == names[i]) == (pass == 0))
+                buf_addf(&text, "%s'%.140s'", n++ == 0 ? "; did you mean " : ", ", names[i]);
+        }
+    buf_addc(&text, '?');
+    const char *kept = n > 0 && text.data ? arena_copy(a, text.data) : NULL;
+    buf_fini(&text);
+    return kept;
 }
 
 const char *api_near_sub(struct backend *b, const char *ref, struct arena *a)
@@ -31,7 +56,8 @@ const char *api_near_sub(struct backend *b, const char *ref, struct arena *a)
         if (subs[i].name && subs[i].state != SUB_DELETED)
             names[kept++] = subs[i].name;
     names[kept] = NULL;
-    return near_text(a, ref, names);
+    const char *parts = parts_text(a, ref, names);
+    return parts ? parts : near_text(a, ref, names);
 }
 
 const char *api_near_partner(struct backend *b, const char *ref, struct arena *a)
