@@ -108,8 +108,10 @@ static int purge_confirm(struct cli *cli, const struct purge *p)
     long long n = strtoll(given, &end, 10);
 
     if (end == given || *end != '\0')
-        return out_fail(cli, CLI_USAGE, "usage", "'%s' is not the number of letters, %lld; nothing was changed", given,
-                        (long long)p->count);
+        return out_fail(
+            cli, CLI_USAGE, "usage",
+            "'%s' is not a number; give %lld, the number of letters; nothing was changed", given,
+            (long long)p->count);
     if (n != p->count)
         return out_fail(cli, CLI_USAGE, "count_differs",
                         "%lld dead letters match, not %lld; nothing was changed",

@@ -167,8 +167,8 @@ const struct command commands_table[] = {
      "webhookctl dlq replay -s acme-settle --since 3h --rate 20/s --dry-run",
      "0 1 3 4 64 66 69 70 73 74 75 77 78 130", cmd_dlq_replay},
     {"dlq purge",
-     FILTERS | F(OLDER_THAN) | F(EXPORT) | F(FORCE) | F(CONFIRM) | F(NOTE) | F(WAIT) |
-         F(DETACH) | F(DRY_RUN) | F(YES),
+     FILTERS | F(OLDER_THAN) | F(EXPORT) | F(FORCE) | F(CONFIRM) | F(NOTE) | F(WAIT) | F(DETACH) |
+         F(DRY_RUN) | F(YES),
      IDS, 0, COMMAND_ANY, "discard dead letters; they can be restored for a while",
      "webhookctl dlq purge --older-than 30d --export dead.jsonl --confirm=1204",
      "0 1 3 4 64 66 69 70 73 74 75 77 78 130", cmd_dlq_purge},

@@ -15,11 +15,10 @@ static bool span_meant(const char *text, char out[32])
 {
     static const struct {
         const char *said, *unit;
-    } units[] = {{"sec", "s"},    {"secs", "s"},  {"second", "s"}, {"seconds", "s"},
-                 {"min", "m"},    {"mins", "m"},  {"minute", "m"}, {"minutes", "m"},
-                 {"hr", "h"},     {"hrs", "h"},   {"hour", "h"},   {"hours", "h"},
-                 {"day", "d"},    {"days", "d"},  {"s", "s"},      {"m", "m"},
-                 {"h", "h"},      {"d", "d"},     {"", "m"}};
+    } units[] = {{"sec", "s"},  {"secs", "s"},   {"second", "s"},  {"seconds", "s"}, {"min", "m"},
+                 {"mins", "m"}, {"minute", "m"}, {"minutes", "m"}, {"hr", "h"},      {"hrs", "h"},
+                 {"hour", "h"}, {"hours", "h"},  {"day", "d"},     {"days", "d"},    {"s", "s"},
+                 {"m", "m"},    {"h", "h"},      {"d", "d"},       {"", "m"}};
     char *end;
     long n = strtol(text + (*text == '-'), &end, 10), weeks = 1;
     char word[16];
@@ -49,8 +48,8 @@ int filter_span_bad(struct cli *cli, enum flag_id flag, const char *what)
     char meant[32];
     bool some = span_meant(text, meant);
 
-    return out_fail(cli, CLI_USAGE, "usage", "--%s %s: %s%s%s%s", flags_table[flag].name, text, what,
-                    some ? "; did you mean " : "", some ? meant : "", some ? "?" : "");
+    return out_fail(cli, CLI_USAGE, "usage", "--%s %s: %s%s%s%s", flags_table[flag].name, text,
+                    what, some ? "; did you mean " : "", some ? meant : "", some ? "?" : "");
 }
 
 static int filter_bad(struct cli *cli, enum flag_id flag, const char *why)

@@ -47,10 +47,11 @@ static enum err_code purged(struct api_call *c, const struct delivery *d)
         return api_refuse(c, 404, "not_found", NULL,
                           "no dead letter '%.140s': delivery %s was purged %s by %s and is erased",
                           c->ref, id, at, job);
-    return api_refuse(c, 404, "not_found", NULL,
-                      "no dead letter '%.140s': delivery %s was purged %s by %s; until %s all that it "
-                      "purged comes back with: webhookctl dlq restore %s",
-                      c->ref, id, at, job, text_time(until, j.until_ms), job);
+    return api_refuse(
+        c, 404, "not_found", NULL,
+        "no dead letter '%.140s': delivery %s was purged %s by %s; until %s all that it "
+        "purged comes back with: webhookctl dlq restore %s",
+        c->ref, id, at, job, text_time(until, j.until_ms), job);
 }
 
 /* Whoever looks for a letter that was replayed wants to know what became of it. */

@@ -47,10 +47,10 @@ static enum err_code choose_like(struct filter_reading *r, struct chosen *x, con
         }
     }
     r->target = "subscription";
-    return rc == OK && !any ? fail(r->err, ERR_NOT_FOUND, "no subscription begins with '%.*s'%s",
-                                   (int)(begins < 80 ? begins : 80), ref,
-                                   api_near_sub(r->b, ref, r->a))
-                            : rc;
+    return rc == OK && !any
+               ? fail(r->err, ERR_NOT_FOUND, "no subscription begins with '%.*s'%s",
+                      (int)(begins < 80 ? begins : 80), ref, api_near_sub(r->b, ref, r->a))
+               : rc;
 }
 
 static enum err_code choose_ref(struct filter_reading *r, struct chosen *x, const char *ref)

@@ -42,6 +42,24 @@ static const char *parts_text(struct arena *a, const char *ref, const char *cons
     return kept;
 }
 
+/* Of 'acne*': a name whose beginning is near to that. */
+static const char *begins_text(struct arena *a, const char *ref, const char *const *names, size_t n)
+{
+    const char **begins = arena_alloc(a, (n + 1) * sizeof *begins);
+    size_t len = strlen(ref) - 1;
+    char begin[64], text[TEXT_NEAR_MAX] = "";
+    if (!begins || len >= sizeof begin)
+        return "";
+    for (size_t i = 0; i <= n; i++)
+        begins[i] = names[i] ? arena_copy(a, text_copy(begin, len + 1, names[i])) : NULL;
+    const char *near = text_nearest(text_copy(begin, len + 1, ref), begins);
+    for (size_t i = 0; near && i < n; i++)
+        if (begins[i] == near)
+            (void)snprintf(text, sizeof text, "; did you mean '%.140s'?", names[i]);
+    const char *kept = arena_copy(a, text);
+    return kept ? kept : "";
+}
+
 const char *api_near_sub(struct backend *b, const char *ref, struct arena *a)
 {
     struct subscription *subs = NULL;
@@ -57,6 +75,9 @@ const char *api_near_sub(struct backend *b, const char *ref, struct arena *a)
             names[kept++] = subs[i].name;
     names[kept] = NULL;
     const char *parts = parts_text(a, ref, names);
+    size_t len = strlen(ref);
+    if (!parts && len > 0 && ref[len - 1] == '*')
+        return begins_text(a, ref, names, kept);
     return parts ? parts : near_text(a, ref, names);
 }
 

@@ -21,14 +21,15 @@ enum { TRIAL_DUE_MS = 1 };
 static enum err_code can_be_sent(struct api_call *c, const struct subscription *s)
 {
     if (s->state != SUB_ACTIVE)
-        return api_refuse(c, 409, "wrong_state", NULL,
-                          "%s is %s%s%s: a test would be held like everything else. Without real "
-                          "traffic: webhookctl doctor %s dials it and sends nothing, and webhookctl "
-                          "dlq show ID --curl prints a request to send by hand. Then: webhookctl "
-                          "subscription %s %s",
-                          s->name, sub_state_name(s->state), s->state_cause ? ", cause " : "",
-                          s->state_cause ? s->state_cause : "", s->name,
-                          s->state == SUB_PAUSED ? "resume" : "enable", s->name);
+        return api_refuse(
+            c, 409, "wrong_state", NULL,
+            "%s is %s%s%s: a test would be held like everything else. Without real "
+            "traffic: webhookctl doctor %s dials it and sends nothing, and webhookctl "
+            "dlq show ID --curl prints a request to send by hand. Then: webhookctl "
+            "subscription %s %s",
+            s->name, sub_state_name(s->state), s->state_cause ? ", cause " : "",
+            s->state_cause ? s->state_cause : "", s->name,
+            s->state == SUB_PAUSED ? "resume" : "enable", s->name);
     return OK;
 }
 

@@ -169,7 +169,10 @@ class Manners(unittest.TestCase):
 class Near(unittest.TestCase):
     def test_what_was_nearly_meant(self):
         """Nouns, verbs, flags, words of closed lists, names: by the daemon and without one."""
-        rows = (("dql list", "dlq"), ("dlq sumary", "dlq summary"), ("outbox rejects lst", "outbox rejects list"), ("dlq list --limt 3", "--limit"),
+        rows = (("dql list", "dlq"), ("replay", "dlq replay"), ("dlq retry", "dlq replay"), ("log tail", "attempt tail"), ("webhooks", "subscription list"),
+                ("trace T-1", "event trace"), ("stats acme-settle", "stats -s acme-settle"), ("dlq list -s acme", "acme-settle"), ("sub show settle", "acme-settle"),
+                ("dlq list -s acne*", "acme-settle"), ("dlq list --since 10min", "10m"), ("sub pause acme-settle --for 2hours", "2h"),
+                ("dlq replay --all --rate 30/min", "0.5/s"), ("dlq sumary", "dlq summary"), ("outbox rejects lst", "outbox rejects list"), ("dlq list --limt 3", "--limit"),
                 ("dlq list --cause gon", "gone"), ("dlq list --outcome timeot", "timeout"), ("delivery list --state retring", "retrying"),
                 ("sub list --state pausd", "paused"), ("sub show acme-setle", "acme-settle"), ("sub pause acme-setle", "acme-settle"),
                 ("dlq list -s acme-setle", "acme-settle"), ("stats -s acme-setle", "acme-settle"), ("dlq replay -s acmesettle --dry-run", "acme-settle"),
@@ -185,7 +188,7 @@ class Near(unittest.TestCase):
                         continue
                     done = d.ctl(*line.split(), check=None, raw=True)
                     self.assertIn(done.returncode, (4, 64), line)
-                    self.assertRegex(done.stderr, f"did you mean '{near}'|or the topic '{near}'", line)
+                    self.assertRegex(done.stderr, f"did you mean '?{near}'?|or the topic '{near}'", line)
                 if daemon:
                     self.assertEqual(d.stop(), 0)
             self.assertNotIn("did you mean", d.ctl("sub", "show", "nobody-at-all", check=4, raw=True).stderr)

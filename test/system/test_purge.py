@@ -29,6 +29,7 @@ class Purge(unittest.TestCase):
                 done = d.ctl("dlq", "purge", *args, check=status, raw=True)
                 self.assertIn(word, done.stderr)
             self.assertEqual(d.ctl("dlq", "count"), "7\n")
+            self.assertEqual(d.json("dlq", "purge", "--all", "--limit", "3", "--dry-run")["matched"], 3)
             preview = d.json("dlq", "purge", "--all", "--dry-run")
             self.assertEqual((preview["matched"], preview["purged"], preview["job"]), (7, 0, None))
             done = d.ctl("dlq", "purge", "--all", "--confirm=7", "--note", "INC-1", raw=True)
@@ -36,6 +37,9 @@ class Purge(unittest.TestCase):
             job = done.stderr.split("webhookctl dlq restore ")[1].split()[0]
             self.assertEqual((d.ctl("dlq", "count"), d.counts()["discarded"]), ("0\n", 7))
             self.assertIn(job, d.ctl("audit", "list", "--limit", "1", "-o", "json"))
+            said = d.ctl("dlq", "show", "acme-0", check=4, raw=True).stderr
+            self.assertIn("was purged", said)
+            self.assertIn(f"webhookctl dlq restore {job}", said)
             self.assertEqual(d.json("dlq", "restore", job, "--dry-run")["count"], 7)
             self.assertIn("restored 7", d.ctl("dlq", "restore", job, raw=True).stderr)
             self.assertEqual(d.ctl("dlq", "export"), before)
