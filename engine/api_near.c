@@ -55,7 +55,7 @@ static const char *begins_text(struct arena *a, const char *ref, const char *con
     const char *near = text_nearest(text_copy(begin, len + 1, ref), begins);
     for (size_t i = 0; near && i < n; i++)
         if (begins[i] == near)
-            (void)snprintf(text, sizeof text, "; did you mean '%.140s'?", names[i]);
+            (void)snprintf(text, sizeof text, "; did you mean '%.90s'?", names[i]);
     const char *kept = arena_copy(a, text);
     return kept ? kept : "";
 }
