@@ -43,9 +43,12 @@ static int test_send(struct cli *cli, const char *ref, const struct buf *body, s
                                .daemon_only = true};
     int rc = client_send(cli, &r, a);
 
-    if (rc == 0)
-        rc = client_judge(cli, a, CLI_USAGE);
     buf_fini(&path);
+    if (rc != 0)
+        return rc;
+    rc = client_judge(cli, a, CLI_USAGE);
+    if (rc != 0)
+        answer_fini(a);
     return rc;
 }
 
