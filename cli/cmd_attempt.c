@@ -16,28 +16,28 @@
 #define SAME_MIN 3
 
 static const struct out_column all_columns[] = {{"TIME", "started_at", OUT_TIME},
-                                                {"SUBSCRIPTION", "subscription", OUT_TEXT},
-                                                {"EVENT", "event_id", OUT_LONG},
-                                                {"TYPE", "type", OUT_LONG},
+                                                {"SUBSCRIPTION", "subscription", OUT_LONG, 1},
+                                                {"EVENT", "event_id", OUT_TEXT, 4},
+                                                {"TYPE", "type", OUT_TEXT},
                                                 {"#", "n", OUT_TEXT},
                                                 {"RESULT", "status|outcome", OUT_TEXT},
-                                                {"TOOK", "duration_seconds", OUT_SECONDS},
-                                                {"ADDRESS", "address", OUT_LONG},
+                                                {"TOOK", "duration_seconds", OUT_SECONDS, 2},
+                                                {"ADDRESS", "address", OUT_TEXT, 5},
                                                 {"ERROR", "error", OUT_LONG},
                                                 OUT_COLUMNS_END};
 
 /* Of one delivery, or of one event's: in the order in which they were made. */
 static const struct out_column one_columns[] = {{"#", "n", OUT_TEXT},
-                                                {"SUBSCRIPTION", "subscription", OUT_TEXT},
+                                                {"SUBSCRIPTION", "subscription", OUT_LONG, 1},
                                                 {"STARTED", "started_at", OUT_CLOCK},
                                                 {"OUTCOME", "outcome", OUT_STATE},
                                                 {"STATUS", "status", OUT_TEXT},
                                                 {"TIME", "duration_seconds", OUT_SECONDS},
-                                                {"DNS", "dns_seconds", OUT_MS},
-                                                {"TCP", "connect_seconds", OUT_MS},
-                                                {"TLS", "tls_seconds", OUT_MS},
-                                                {"WAIT", "wait_seconds", OUT_MS},
-                                                {"NEXT", "next_attempt_at", OUT_CLOCK},
+                                                {"DNS", "dns_seconds", OUT_MS, 4},
+                                                {"TCP", "connect_seconds", OUT_MS, 4},
+                                                {"TLS", "tls_seconds", OUT_MS, 4},
+                                                {"WAIT", "wait_seconds", OUT_MS, 3},
+                                                {"NEXT", "next_attempt_at", OUT_CLOCK, 2},
                                                 {"ERROR", "error", OUT_LONG},
                                                 OUT_COLUMNS_END};
 

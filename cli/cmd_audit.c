@@ -8,8 +8,8 @@ int cmd_audit_list(struct cli *cli)
                                                 {"ACTOR", "actor", OUT_TEXT},
                                                 {"ACTION", "action", OUT_TEXT},
                                                 {"TARGET", "target_name|target", OUT_TEXT},
-                                                {"NOTE", "detail.note", OUT_LONG},
-                                                {"DETAIL", "detail", OUT_LONG},
+                                                {"NOTE", "detail.note", OUT_LONG, 1},
+                                                {"DETAIL", "detail", OUT_WRAP},
                                                 OUT_COLUMNS_END};
     static const enum flag_id own[] = {FLAG_ACTOR, FLAG_ACTION, FLAG_TARGET};
     struct filter_flags f;

@@ -102,13 +102,13 @@ int dlq_limit(struct cli *cli, struct filter_flags *f)
 int cmd_dlq_list(struct cli *cli)
 {
     static const struct out_column columns[] = {{"DELIVERY", "id", OUT_TEXT},
-                                                {"TYPE", "type", OUT_LONG},
-                                                {"SUBSCRIPTION", "subscription", OUT_TEXT},
+                                                {"TYPE", "type", OUT_TEXT},
+                                                {"SUBSCRIPTION", "subscription", OUT_LONG, 1},
                                                 {"DIED", "died_at", OUT_TIME},
-                                                {"TRIES", "attempts", OUT_TEXT},
+                                                {"TRIES", "attempts", OUT_TEXT, 2},
                                                 {"LAST", "last_status|last_outcome", OUT_TEXT},
                                                 {"CAUSE", "cause", OUT_TEXT},
-                                                {"EVENT", "event_id", OUT_LONG},
+                                                {"EVENT", "event_id", OUT_LONG, 3},
                                                 OUT_COLUMNS_END};
     struct filter_flags f;
     struct list l = {

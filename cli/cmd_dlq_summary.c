@@ -15,6 +15,7 @@
 #include "cli/cmd_dlq.h"
 #include "cli/out.h"
 #include "cli/shell.h"
+#include "cli/sub_words.h"
 
 #define NEXT_SHOWN 3
 
@@ -171,49 +172,22 @@ static enum now now_of(const json_t *now)
                                                                                : NOW_FINE;
 }
 
-/* "12m" on a terminal, else the time itself. */
-static const char *span(const struct cli *cli, const char *time, char out[32])
-{
-    int64_t ms;
-
-    if (!cli->out_tty || cli->times != OUT_TIMES_AUTO || !text_parse_time(time, &ms))
-        return text_copy(out, 32, time);
-    text_ago(out, 32, clock_wall_ms() - ms);
-    return out;
-}
-
 static void now_text(const struct cli *cli, const json_t *now, struct buf *out)
 {
-    const char *cause = out_string(now, "state_cause"), *since = out_string(now, "state_since");
-    const char *good = out_string(now, "last_success_at"), *bad = out_string(now, "failing_since");
-    char text[32];
+    json_t *sub = json_copy((json_t *)(uintptr_t)now);
+    enum now what = now_of(now);
 
-    if (bad == NULL)
-        bad = out_string(now, "broken_since");
-    switch (now_of(now)) {
-    case NOW_UNKNOWN:
+    if (what == NOW_FAILING && out_string(now, "failing_since") == NULL)
+        json_object_set(sub, "failing_since", json_object_get(now, "broken_since"));
+    if (what == NOW_UNKNOWN)
         buf_adds(out, "unknown here");
-        break;
-    case NOW_DELETED:
-        buf_adds(out, "deleted");
-        break;
-    case NOW_PAUSED:
-        buf_addf(out, "paused %s", since ? span(cli, since, text) : "");
-        break;
-    case NOW_DISABLED:
-        buf_addf(out, "disabled (%s)", cause ? cause : "operator");
-        break;
-    case NOW_FAILING:
-        buf_addf(out, "FAILING %s", bad ? span(cli, bad, text) : "");
-        break;
-    case NOW_FINE:
-        if (good != NULL)
-            buf_addf(out, "healthy (last 2xx %s%s)", span(cli, good, text),
-                     strlen(good) == strlen(text) ? "" : " ago");
-        else
-            buf_adds(out, "active");
-        break;
+    else
+        sub_state_words(cli, out, sub);
+    if (what == NOW_FINE && out_string(now, "last_success_at") != NULL) {
+        buf_adds(out, ", 2xx ");
+        out_value(cli, json_object_get(now, "last_success_at"), OUT_TIME, out);
     }
+    json_decref(sub);
 }
 
 /* ---- the screen ---- */
@@ -292,10 +266,10 @@ static void table_print(struct cli *cli, const struct summary *s, json_t *rows)
     if (grouped_by(s, "cause"))
         columns[n++] = (struct out_column){"CAUSE", "cause", OUT_TEXT};
     if (grouped_by(s, "status"))
-        columns[n++] = (struct out_column){"LAST STATUS", "last_status|last_outcome", OUT_TEXT};
+        columns[n++] = (struct out_column){"LAST", "last_status|last_outcome", OUT_TEXT};
     columns[n++] = (struct out_column){"COUNT", "count", OUT_TEXT};
-    columns[n++] = (struct out_column){"FIRST", "first_died_at", OUT_TIME};
-    columns[n++] = (struct out_column){"LAST", "last_died_at", OUT_TIME};
+    columns[n++] = (struct out_column){"FIRST DIED", "first_died_at", OUT_TIME, 1};
+    columns[n++] = (struct out_column){"LAST DIED", "last_died_at", OUT_TIME};
     if (grouped_by(s, "subscription"))
         columns[n++] = (struct out_column){"SUBSCRIPTION NOW", "now", OUT_STATE};
     columns[n] = (struct out_column)OUT_COLUMNS_END;

@@ -50,9 +50,9 @@ static void conf_mistakes(struct doctor *d)
 
 static void print(struct doctor *d)
 {
-    static const struct out_column columns[] = {{"CHECK", "check", OUT_LONG},
+    static const struct out_column columns[] = {{"CHECK", "check", OUT_WRAP},
                                                 {"RESULT", "result", OUT_STATE},
-                                                {"SEEN", "detail", OUT_LONG},
+                                                {"SEEN", "detail", OUT_WRAP},
                                                 OUT_COLUMNS_END};
     const struct cli *cli = d->cli;
     struct out_table *t = cli->format == OUT_TABLE ? out_table_new(cli, columns) : NULL;

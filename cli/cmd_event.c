@@ -258,11 +258,11 @@ int cmd_event_emit(struct cli *cli)
 
 int cmd_event_list(struct cli *cli)
 {
-    static const struct out_column columns[] = {{"EVENT", "id", OUT_LONG},
-                                                {"TYPE", "type", OUT_LONG},
-                                                {"PARTNER", "partner", OUT_TEXT},
-                                                {"KEY", "ordering_key", OUT_LONG},
-                                                {"ACCEPTED", "accepted_at", OUT_TIME},
+    static const struct out_column columns[] = {{"EVENT", "id", OUT_TEXT},
+                                                {"TYPE", "type", OUT_TEXT},
+                                                {"PARTNER", "partner", OUT_TEXT, 2},
+                                                {"KEY", "ordering_key", OUT_LONG, 3},
+                                                {"ACCEPTED", "accepted_at", OUT_TIME, 1},
                                                 {"DELIVERIES", "states", OUT_COUNTS},
                                                 OUT_COLUMNS_END};
 

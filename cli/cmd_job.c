@@ -13,9 +13,9 @@ int cmd_job_list(struct cli *cli)
                                                 {"STATE", "state", OUT_STATE},
                                                 {"SELECTED", "counts.selected", OUT_TEXT},
                                                 {"DELIVERED", "counts.delivered", OUT_TEXT},
-                                                {"DEAD AGAIN", "counts.dead_again", OUT_TEXT},
-                                                {"CREATED", "created_at", OUT_TIME},
-                                                {"BY", "actor", OUT_LONG},
+                                                {"DEAD AGAIN", "counts.dead_again", OUT_TEXT, 1},
+                                                {"CREATED", "created_at", OUT_TIME, 2},
+                                                {"BY", "actor", OUT_LONG, 3},
                                                 {"NOTE", "note", OUT_LONG},
                                                 OUT_COLUMNS_END};
 

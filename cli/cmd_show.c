@@ -18,11 +18,11 @@ static const struct out_column attempt_columns[] = {{"#", "n", OUT_TEXT},
                                                     {"OUTCOME", "outcome", OUT_STATE},
                                                     {"STATUS", "status", OUT_TEXT},
                                                     {"TIME", "duration_seconds", OUT_SECONDS},
-                                                    {"DNS", "dns_seconds", OUT_MS},
-                                                    {"TCP", "connect_seconds", OUT_MS},
-                                                    {"TLS", "tls_seconds", OUT_MS},
-                                                    {"WAIT", "wait_seconds", OUT_MS},
-                                                    {"NEXT", "next_attempt_at", OUT_CLOCK},
+                                                    {"DNS", "dns_seconds", OUT_MS, 3},
+                                                    {"TCP", "connect_seconds", OUT_MS, 3},
+                                                    {"TLS", "tls_seconds", OUT_MS, 3},
+                                                    {"WAIT", "wait_seconds", OUT_MS, 2},
+                                                    {"NEXT", "next_attempt_at", OUT_CLOCK, 1},
                                                     {"ERROR", "error", OUT_LONG},
                                                     OUT_COLUMNS_END};
 
@@ -328,15 +328,15 @@ int cmd_delivery_show(struct cli *cli)
 int cmd_delivery_list(struct cli *cli)
 {
     static const struct out_column columns[] = {{"DELIVERY", "id", OUT_TEXT},
-                                                {"EVENT", "event_id", OUT_LONG},
-                                                {"TYPE", "type", OUT_LONG},
-                                                {"SUBSCRIPTION", "subscription", OUT_TEXT},
+                                                {"EVENT", "event_id", OUT_TEXT, 5},
+                                                {"TYPE", "type", OUT_TEXT},
+                                                {"SUBSCRIPTION", "subscription", OUT_LONG, 1},
                                                 {"STATE", "state", OUT_STATE},
                                                 {"TRIES", "attempts", OUT_TEXT},
                                                 {"LAST", "last_status|last_outcome", OUT_TEXT},
-                                                {"CAUSE", "cause", OUT_TEXT},
-                                                {"CREATED", "created_at", OUT_TIME},
-                                                {"NEXT", "next_attempt_at", OUT_TIME},
+                                                {"CAUSE", "cause", OUT_TEXT, 3},
+                                                {"CREATED", "created_at", OUT_TIME, 2},
+                                                {"NEXT", "next_attempt_at", OUT_TIME, 4},
                                                 OUT_COLUMNS_END};
 
     return list_command(cli, "/api/v1/deliveries", columns, "No deliveries match.");

@@ -125,7 +125,7 @@ static void summary_print(const struct cli *cli, const struct stats *s)
     }
     if (!json_is_true(json_object_get(s->first, "daemon")))
         buf_adds(&line, "  (webhookd is not running)");
-    puts(line.data ? line.data : "");
+    out_line(stdout, line.data ? line.data : "");
     buf_fini(&line);
 }
 
@@ -135,13 +135,13 @@ static int table_print(struct cli *cli, const struct stats *s)
                                                 {"STATE", "state_words", OUT_STATE},
                                                 {"OK", "ok", OUT_COUNT},
                                                 {"FAILED", "failed", OUT_COUNT},
-                                                {"OK%", "success_ratio", OUT_RATIO},
-                                                {"OK/s", "ok_per_second", OUT_RATE},
-                                                {"P50", "p50_seconds", OUT_BRIEF},
-                                                {"P95", "p95_seconds", OUT_BRIEF},
-                                                {"INFL", "in_flight", OUT_COUNT},
+                                                {"OK%", "success_ratio", OUT_RATIO, 1},
+                                                {"OK/s", "ok_per_second", OUT_RATE, 3},
+                                                {"P50", "p50_seconds", OUT_BRIEF, 4},
+                                                {"P95", "p95_seconds", OUT_BRIEF, 2},
+                                                {"INFL", "in_flight", OUT_COUNT, 5},
                                                 {"BACKLOG", "backlog", OUT_COUNT},
-                                                {"OLDEST", "oldest_due_at", OUT_TIME},
+                                                {"OLDEST", "oldest_due_at", OUT_TIME, 2},
                                                 {"DEAD", "dead", OUT_COUNT},
                                                 OUT_COLUMNS_END};
     struct out_table *t = out_table_new(cli, columns);

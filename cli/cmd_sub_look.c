@@ -15,15 +15,15 @@ int cmd_sub_list(struct cli *cli)
 {
     static const struct out_column columns[] = {{"NAME", "name", OUT_TEXT},
                                                 {"STATE", "state_words", OUT_STATE},
-                                                {"EVENTS", "events", OUT_LONG},
-                                                {"OK 1h", "last_hour.success_ratio", OUT_RATIO},
-                                                {"P95", "last_hour.p95_seconds", OUT_BRIEF},
+                                                {"EVENTS", "events", OUT_LONG, 4},
+                                                {"OK 1h", "last_hour.success_ratio", OUT_RATIO, 3},
+                                                {"P95", "last_hour.p95_seconds", OUT_BRIEF, 5},
                                                 {"BACKLOG", "backlog", OUT_COUNT},
                                                 {"DEAD", "dead", OUT_COUNT},
-                                                {"RATE", "rate_per_second", OUT_TEXT},
+                                                {"RATE", "rate_per_second", OUT_TEXT, 6},
                                                 {"LAST 2XX", "last_success_at", OUT_TIME},
-                                                {"URL", "url", OUT_LONG},
-                                                {"ID", "id", OUT_TEXT},
+                                                {"URL", "url", OUT_LONG, 8},
+                                                {"ID", "id", OUT_TEXT, 7},
                                                 OUT_COLUMNS_END};
     bool any = cli_flag(cli, FLAG_SUB_STATE) != NULL || cli_flag(cli, FLAG_PARTNER) != NULL;
 

@@ -11,6 +11,7 @@
 #include "cli/doctor.h"
 #include "cli/list.h"
 #include "cli/object.h"
+#include "cli/sub_words.h"
 
 enum { SUBS_MAX = 10000, DAYS_FEW = 14 };
 
@@ -63,40 +64,54 @@ add(struct finding *f, enum doctor_verdict verdict, const char *fix, const char 
 }
 
 /* ---- what the store knows ---- */
+/* "12m" */
 static void ago_of(const json_t *sub, const char *member, char out[40])
 {
-    const char *text = out_string(sub, member);
-    char span[32];
-    int64_t ms;
+    int64_t ms = ago_ms(json_object_get(sub, member));
+    struct buf words;
 
-    out[0] = '\0';
-    if (text == NULL || !text_parse_time(text, &ms))
-        return;
-    text_ago(span, sizeof span, clock_wall_ms() - ms);
-    snprintf(out, 40, " %s ago", span);
+    buf_init(&words, 64);
+    if (ms >= 0)
+        span_words(&words, ms);
+    text_copy(out, 40, words.data ? words.data : "");
+    buf_fini(&words);
 }
 
-static void state_find(struct finding *f, const json_t *sub)
+/* "failing 1m, last 503" */
+static void failing_words(struct buf *out, const json_t *sub, const char *since)
+{
+    buf_addf(out, "failing %s, last ", since);
+    sub_failure_words(out, sub);
+}
+
+static void state_find(const struct cli *cli, struct finding *f, const json_t *sub)
 {
     const char *name = out_string(sub, "name"), *state = out_string(sub, "state");
-    const char *cause = out_string(sub, "state_cause"), *until = out_string(sub, "resume_at");
+    const char *until = out_string(sub, "resume_at");
     int64_t dead = out_integer(sub, "counts.dead");
     char fix[200], since[40], last[40];
+    struct buf words;
 
     name = name ? name : "-";
     ago_of(sub, "failing_since", since);
     ago_of(sub, "last_success_at", last);
     if (state != NULL && strcmp(state, "disabled") == 0) {
         snprintf(fix, sizeof fix, "webhookctl sub enable %s, once the partner is ready", name);
-        add(f, DOCTOR_FAIL, fix, "disabled (%s)", cause ? cause : "-");
+        buf_init(&words, 256);
+        sub_state_words(cli, &words, sub);
+        add(f, DOCTOR_FAIL, fix, "%s", words.data);
+        buf_fini(&words);
     } else if (state != NULL && strcmp(state, "paused") == 0) {
         snprintf(fix, sizeof fix, "webhookctl sub resume %s", name);
         add(f, DOCTOR_WARN, fix, "paused%s%s", until ? " until " : "", until ? until : "");
     } else if (since[0] != '\0') {
         snprintf(fix, sizeof fix, "webhookctl attempt list -s %s --limit 5", name);
-        add(f, DOCTOR_FAIL, fix, "failing since%s", since);
+        buf_init(&words, 256);
+        failing_words(&words, sub, since);
+        add(f, DOCTOR_FAIL, fix, "%s", words.data);
+        buf_fini(&words);
     } else {
-        add(f, DOCTOR_OK, NULL, last[0] ? "last success%s" : "active%s", last);
+        add(f, DOCTOR_OK, NULL, last[0] ? "active, 2xx %s ago" : "active%s", last);
     }
     if (dead > 0) {
         snprintf(fix, sizeof fix, "webhookctl dlq summary -s %s", name);
@@ -178,7 +193,7 @@ static void endpoint_say(struct doctor *d, const json_t *sub, const char *refuse
             "its URL may not be dialled: %s", refused);
     else if (p != NULL)
         probe_find(&f, p);
-    state_find(&f, sub);
+    state_find(d->cli, &f, sub);
     snprintf(check, sizeof check, "endpoint %s", out_string(sub, "name"));
     if (p != NULL || refused != NULL || f.verdict != DOCTOR_OK)
         doctor_say(d, check, f.verdict, f.fix[0] ? f.fix : NULL, "%s",

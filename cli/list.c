@@ -103,6 +103,7 @@ int list_ids(struct cli *cli, const char *path, const struct filter_flags *f, si
 
 struct printing {
     const struct cli *cli;
+    struct out_column columns[OUT_COLUMNS_MAX + 1];
     const struct list *list; /* NULL: items that are at hand */
     const char *id;          /* the member that -o id prints */
     struct out_table *table;
@@ -139,9 +140,34 @@ static bool print_item(void *arg, const json_t *item)
     return ferror(stdout) == 0;
 }
 
+/* One name alone was given with -s: every row would say it again. */
+static bool is_one_subscription(const struct cli *cli)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < cli->args->given_n; i++)
+        n += cli->args->given[i].flag == FLAG_SUBSCRIPTION;
+    return n == 1 && strpbrk(cli_flag(cli, FLAG_SUBSCRIPTION), ",*") == NULL;
+}
+
+/* What somebody looks at leaves out what was asked for; scripts find the same columns always. */
+static const struct out_column *columns_shown(struct printing *p, const struct out_column *columns)
+{
+    size_t n = 0;
+
+    if (!p->cli->out_tty || p->cli->columns != NULL || !is_one_subscription(p->cli))
+        return columns;
+    for (; columns->header != NULL && n < OUT_COLUMNS_MAX; columns++) {
+        if (strcmp(columns->header, "SUBSCRIPTION") != 0)
+            p->columns[n++] = *columns;
+    }
+    return p->columns;
+}
+
 /* 0, or the exit status of columns that are not there. */
 static int print_begin(struct printing *p, const struct out_column *columns)
 {
+    columns = columns_shown(p, columns);
     if (p->cli->format == OUT_JSON)
         p->items = json_array();
     if (p->cli->format != OUT_TABLE || (p->table = out_table_new(p->cli, columns)) != NULL)

@@ -9,15 +9,30 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "base/utf8.h"
+#include "cli/out_fit.h"
 #include "cli/out_style.h"
 
 #define CELL_MAX_BYTES ((size_t)64 << 10)
 #define TIME_CHARACTERS strlen("2026-11-22T05:07:41.158Z")
 
+void out_line(FILE *to, const char *text)
+{
+    size_t width = out_columns(fileno(to));
+    struct buf safe, lines;
+
+    buf_init(&safe, CELL_MAX_BYTES);
+    buf_init(&lines, CELL_MAX_BYTES * 2);
+    text_escape_terminal(&safe, text, strlen(text), true);
+    if (safe.data != NULL && width > 0)
+        out_wrap(&lines, safe.data, width, false);
+    fprintf(to, "%s\n", lines.len > 0 ? lines.data : safe.data ? safe.data : "");
+    buf_fini(&safe);
+    buf_fini(&lines);
+}
+
 void out_note(const char *fmt, ...)
 {
     char *text = NULL;
-    struct buf line;
     va_list ap;
 
     fflush(stdout); /* what was said before stands before it on a terminal too */
@@ -25,11 +40,7 @@ void out_note(const char *fmt, ...)
     int n = vasprintf(&text, fmt, ap);
 
     va_end(ap);
-    buf_init(&line, CELL_MAX_BYTES);
-    if (n > 0)
-        text_escape_terminal(&line, text, (size_t)n, true);
-    fprintf(stderr, "%s\n", line.data ? line.data : "");
-    buf_fini(&line);
+    out_line(stderr, n > 0 ? text : "");
     free(text);
 }
 
@@ -94,14 +105,13 @@ int out_fail(const struct cli *cli, int exit_code, const char *code, const char 
                  "\"correlation_id\":null,\"documentation\":null}}",
                  text_time(now, clock_wall_ms()));
     } else {
-        buf_adds(&line, "webhookctl: ");
-        text_escape_terminal(&line, text, strlen(text), true);
+        buf_addf(&line, "webhookctl: %s", text);
     }
     fflush(stdout);
     if (out_is_json(cli))
         json_print(stderr, line.data ? line.data : "", line.len);
     else
-        fprintf(stderr, "%s\n", line.data ? line.data : "");
+        out_line(stderr, line.data ? line.data : "");
     buf_fini(&line);
     return exit_code;
 }
@@ -193,8 +203,19 @@ static void value_time(const struct cli *cli, const char *text, enum out_kind ki
         buf_adds(out, "just now");
         return;
     }
-    text_ago(ago, sizeof ago, ms > now ? ms - now : now - ms);
+    int64_t span = ms > now ? ms - now : now - ms;
+
+    text_ago(ago, sizeof ago, span < 60000 ? span : span - span % 60000);
     buf_addf(out, ms > now ? "in %s" : "%s ago", ago);
+}
+
+/* Below 10 ms seconds would be a row of zeros. */
+static void value_seconds(struct buf *out, double number, int digits)
+{
+    if (number > 0 && number < 0.00995)
+        buf_addf(out, "%.1fms", number * 1000);
+    else
+        buf_addf(out, "%.*fs", digits, number);
 }
 
 static void value_number(const json_t *value, enum out_kind kind, struct buf *out)
@@ -204,7 +225,7 @@ static void value_number(const json_t *value, enum out_kind kind, struct buf *ou
 
     switch (kind) {
     case OUT_SECONDS:
-        buf_addf(out, "%.3fs", number);
+        value_seconds(out, number, 3);
         return;
     case OUT_MS:
         buf_addf(out, number < 0.0095 ? "%.1fms" : "%.0fms", number * 1000);
@@ -223,10 +244,11 @@ static void value_number(const json_t *value, enum out_kind kind, struct buf *ou
         buf_addf(out, number == 0 ? "0" : number < 9.95 ? "%.2f" : "%.1f", number);
         return;
     case OUT_BRIEF:
-        buf_addf(out, number < 9.995 ? "%.2fs" : "%.1fs", number);
+        value_seconds(out, number, number < 9.995 ? 2 : 1);
         return;
     case OUT_TEXT:
     case OUT_LONG:
+    case OUT_WRAP:
     case OUT_TIME:
     case OUT_CLOCK:
     case OUT_COUNTS:

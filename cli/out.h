@@ -12,8 +12,10 @@
 #include "base/err.h"
 #include "cli/cli.h"
 
-/* A line on standard error, harmless whatever is in it. */
+/* A line on standard error, harmless whatever is in it; on a terminal in as many lines as it needs. */
 __attribute__((format(printf, 1, 2))) void out_note(const char *fmt, ...);
+/* Such a line elsewhere: text is made harmless; a newline is added. */
+void out_line(FILE *to, const char *text);
 /* The error as a line, or with -o json as the API's error object; returns exit_code. */
 __attribute__((format(printf, 4, 5))) int out_fail(const struct cli *cli, int exit_code,
                                                    const char *code, const char *fmt, ...);
@@ -26,9 +28,10 @@ bool out_is_json(const struct cli *cli); /* -o json or jsonl */
 enum out_kind {
     OUT_TEXT,    /* strings, numbers, booleans, lists by commas; null and "" are "-" */
     OUT_LONG,    /* the same; a terminal too narrow for the table costs these columns first */
+    OUT_WRAP,    /* the same, never cut: it takes more lines */
     OUT_TIME,    /* RFC 3339: as ago on a terminal */
     OUT_CLOCK,   /* RFC 3339: 05:07:41.158 on a terminal */
-    OUT_SECONDS, /* a number: 0.412s */
+    OUT_SECONDS, /* a number: 0.412s, 0.4ms */
     OUT_MS,      /* a number of seconds: 19ms */
     OUT_BYTES,   /* 37.1 KiB */
     OUT_COUNTS,  /* an object of numbers by state: 2 delivered, 1 dead */
@@ -36,16 +39,18 @@ enum out_kind {
     OUT_COUNT,   /* 1,204 */
     OUT_RATIO,   /* 0.998: 99.8% */
     OUT_RATE,    /* 47.2; 0 */
-    OUT_BRIEF,   /* a number of seconds: 0.31s */
+    OUT_BRIEF,   /* a number of seconds: 0.31s, 0.4ms */
 };
 struct out_column {
     const char *header;
     const char *path; /* "counts.dead": members of members; "a|b": b where a is null */
     enum out_kind kind;
+    int rank; /* on a terminal too narrow: 0 stays, the highest goes first (out_fit.h) */
 };
+#define OUT_COLUMNS_MAX 32
 #define OUT_COLUMNS_END                                                                            \
     {                                                                                              \
-        NULL, NULL, OUT_TEXT                                                                       \
+        NULL, NULL, OUT_TEXT, 0                                                                    \
     }
 
 json_t *out_member(const json_t *object, const char *path);     /* NULL: none; borrowed; no "|" */

@@ -3,7 +3,6 @@
 #include <libsmartcols/libsmartcols.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "base/text.h"
 #include "cli/out.h"
@@ -11,8 +10,11 @@
 #include "cli/out_style.h"
 
 #define CELL_MAX_BYTES ((size_t)64 << 10)
-#define COLUMNS_MAX OUT_FIT_MAX
-#define MIN_WIDTH 8 /* to which a column may be cut */
+#define COLUMNS_MAX OUT_COLUMNS_MAX
+_Static_assert(COLUMNS_MAX <= OUT_FIT_MAX, "they must fit");
+#define MIN_WIDTH 8   /* to which a column may be cut */
+#define LONG_WIDTH 16 /* to which a long one may, before others are left out */
+#define WRAP_WIDTH 24
 #define GAP 2
 
 struct out_table {
@@ -169,6 +171,14 @@ static const char *cell_text(const struct out_table *t, size_t row, size_t colum
 
 static void cut_column(struct out_table *t, size_t column, size_t width)
 {
+    bool wraps = t->columns[column]->kind == OUT_WRAP;
+
+    if (wraps) {
+        struct libscols_column *c = scols_table_get_column(t->table, column);
+
+        scols_column_set_flags(c, SCOLS_FL_WRAP);
+        scols_column_set_wrapfunc(c, scols_wrapnl_chunksize, scols_wrapnl_nextchunk, NULL);
+    }
     for (size_t i = 0; i < t->rows; i++) {
         const char *text = cell_text(t, i, column);
         struct buf less;
@@ -176,7 +186,10 @@ static void cut_column(struct out_table *t, size_t column, size_t width)
         if (out_width(text) <= width)
             continue;
         buf_init(&less, CELL_MAX_BYTES);
-        out_cut(&less, text, width);
+        if (wraps)
+            out_wrap(&less, text, width, true);
+        else
+            out_cut(&less, text, width);
         scols_line_set_data(scols_table_get_line(t->table, i), column, less.data);
         buf_fini(&less);
     }
@@ -208,9 +221,12 @@ static void measure(const struct out_table *t, struct out_fit *f)
             ids = ids || is_id(cell_text(t, i, c));
         }
         f->columns[c].whole = f->columns[c].least = whole;
-        f->columns[c].first = kind == OUT_LONG;
+        f->columns[c].first = kind == OUT_LONG || kind == OUT_WRAP;
+        f->columns[c].soft = kind == OUT_WRAP ? WRAP_WIDTH : LONG_WIDTH;
+        f->columns[c].soft = f->columns[c].soft < whole ? f->columns[c].soft : whole;
+        f->columns[c].rank = t->columns[c]->rank;
         f->columns[c].empty = empty;
-        if (!ids && (kind == OUT_LONG || kind == OUT_TEXT) && whole > MIN_WIDTH)
+        if (!ids && (kind == OUT_LONG || kind == OUT_WRAP || kind == OUT_TEXT) && whole > MIN_WIDTH)
             f->columns[c].least = head > MIN_WIDTH ? head : MIN_WIDTH;
     }
 }
@@ -233,10 +249,10 @@ static void tell_hidden(const struct out_table *t, const struct out_fit *f)
  * columns are left out, which is said. Ids are whole or not there. */
 static void fit(struct out_table *t, struct out_fit *f)
 {
-    struct winsize size = {0};
+    size_t width = out_columns(fileno(t->to));
 
     measure(t, f);
-    out_fit(f, ioctl(fileno(t->to), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80);
+    out_fit(f, width > 0 ? width : 80);
     for (size_t c = 0; c < t->columns_n; c++) {
         if (f->columns[c].hidden)
             scols_column_set_flags(scols_table_get_column(t->table, c), SCOLS_FL_HIDDEN);

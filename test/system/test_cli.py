@@ -137,7 +137,7 @@ class Why(unittest.TestCase):
             d.emit("a.b")
             dead(d, 1)
             self.assertIn(" connect ", d.ctl("dlq", "list"))
-            wait_for(lambda: "FAILING" in d.ctl("dlq", "summary"), what="the endpoint's health is written")
+            wait_for(lambda: "failing since" in d.ctl("dlq", "summary"), what="the endpoint's health is written")
             text = d.ctl("dlq", "summary")
             self.assertIn(" connect ", text)
             shown = re.search(r"Why:  webhookctl (.*)", text).group(1).split()

@@ -121,7 +121,7 @@ class Doctor(unittest.TestCase):
             state[0] = 410
             d.emit("a.b")
             wait_for(lambda: d.json("sub", "show", "acme")["state"] == "disabled")
-            self.assertIn("sub enable acme", self.bad(self.look(d, "acme"), "endpoint acme", "disabled (gone)")["fix"])
+            self.assertIn("sub enable acme", self.bad(self.look(d, "acme"), "endpoint acme", "disabled (410)")["fix"])
             d.ctl("sub", "enable", "acme")
             d.ctl("sub", "pause", "acme", "--for", "1h")
             self.bad(self.look(d, "acme"), "endpoint acme", "paused until", "warn")
