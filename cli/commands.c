@@ -50,7 +50,7 @@ const struct flag flags_table[FLAGS] = {
     [FLAG_IDS_FROM] = {"ids-from", 0, "FILE", false, NULL,
                        "ids from a file, one a line ('-': stdin)"},
     [FLAG_ALL] = {"all", 0, NULL, false, NULL, "all of them; a change without a filter needs it"},
-    [FLAG_LIMIT] = {"limit", 0, "N", false, NULL, "at most N (lists: 50 unless --all)"},
+    [FLAG_LIMIT] = {"limit", 0, "N", false, NULL, "at most N (lists: 50 unless --all; changes: no limit)"},
     [FLAG_ORDER] = {"order", 0, "oldest|newest", false, "oldest newest", "which end comes first"},
     [FLAG_STATE] = {"state", 0, "STATE", true,
                     "pending in_flight retrying held delivered dead discarded",
@@ -59,7 +59,7 @@ const struct flag flags_table[FLAGS] = {
                         "subscriptions in this state"},
     [FLAG_JOB_STATE] = {"state", 0, "STATE", true, "active paused stopped done cancelled",
                         "jobs in this state"},
-    [FLAG_JOB] = {"job", 0, "ID", false, NULL, "that this replay sent again"},
+    [FLAG_JOB] = {"job", 0, "JOB", false, NULL, "that this job sent again"},
     [FLAG_RATE] = {"rate", 0, "N/s", false, NULL, "at most N a second"},
     [FLAG_CANARY] = {"canary", 0, "N", false, NULL,
                      "one at a time until N were delivered (default 1; 0: none)"},
@@ -139,7 +139,8 @@ const struct flag flags_table[FLAGS] = {
 #define F(flag) FLAG_BIT(FLAG_##flag)
 #define FILTERS                                                                                    \
     (F(SUBSCRIPTION) | F(EVENT) | F(TYPE) | F(CAUSE) | F(STATUS) | F(OUTCOME) | F(SINCE) |         \
-     F(UNTIL) | F(MIN_ATTEMPTS) | F(MAX_ATTEMPTS) | F(CONTAINS) | F(LIMIT) | F(IDS_FROM) | F(ALL))
+     F(UNTIL) | F(MIN_ATTEMPTS) | F(MAX_ATTEMPTS) | F(CONTAINS) | F(JOB) | F(LIMIT) |       \
+     F(IDS_FROM) | F(ALL))
 #define ATTEMPT_FILTERS                                                                            \
     (F(SUBSCRIPTION) | F(EVENT) | F(TYPE) | F(STATUS) | F(OUTCOME) | F(SINCE) | F(UNTIL) |         \
      F(JOB) | F(LIMIT) | F(ALL))
@@ -251,7 +252,7 @@ const struct command commands_table[] = {
      "webhookctl event types", READS, cmd_event_types},
     {"event show", F(BODY), "ID", 1, 1, "one event and its deliveries",
      "webhookctl event show T-1042 --body", READS, cmd_event_show},
-    {"delivery list", (FILTERS & ~F(CONTAINS)) | F(STATE) | F(JOB) | F(ORDER), IDS, 0, COMMAND_ANY,
+    {"delivery list", (FILTERS & ~F(CONTAINS)) | F(STATE) | F(ORDER), IDS, 0, COMMAND_ANY,
      "list deliveries", "webhookctl delivery list --state retrying", READS, cmd_delivery_list},
     {"delivery show", F(BODY), "ID", 1, 1,
      "one delivery: its attempts, what it waits for, what was done to it",

@@ -24,7 +24,7 @@
     (FLAG_BIT(FLAG_SUBSCRIPTION) | FLAG_BIT(FLAG_EVENT) | FLAG_BIT(FLAG_TYPE) |                    \
      FLAG_BIT(FLAG_CAUSE) | FLAG_BIT(FLAG_STATUS) | FLAG_BIT(FLAG_OUTCOME) |                       \
      FLAG_BIT(FLAG_SINCE) | FLAG_BIT(FLAG_UNTIL) | FLAG_BIT(FLAG_MIN_ATTEMPTS) |                   \
-     FLAG_BIT(FLAG_MAX_ATTEMPTS) | FLAG_BIT(FLAG_CONTAINS))
+     FLAG_BIT(FLAG_MAX_ATTEMPTS) | FLAG_BIT(FLAG_CONTAINS) | FLAG_BIT(FLAG_JOB))
 
 /* "--cause" may be said as --cause A --cause B or --cause A,B: any of them. */
 static int filter_bad_value(struct cli *cli, enum flag_id flag, const char *value, const char *why)

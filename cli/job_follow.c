@@ -15,13 +15,24 @@
 #include "cli/progress.h"
 
 #define POLL_NS 100000000L
-enum { ERRORS_SHOWN = 3, SAID_MAX = 32 };
+enum {
+    ERRORS_SHOWN = 3,
+    SAID_MAX = 32,
+    LOOKS = 50,             /* the rate is that of some 5 s */
+    STUCK_AFTER_MS = 30000, /* no outcome for so long, nobody before it: it goes on by itself */
+};
 
 struct follow {
     struct cli *cli;
     const char *id;
     struct progress progress;
-    int64_t start_ms, first_done;
+    int64_t start_ms;
+    struct {
+        int64_t at_ms, done;
+    } looks[LOOKS]; /* a ring of the last ones */
+    size_t looks_n;
+    int64_t tried, moved_ms; /* outcomes, and when there was one last */
+    char waits[160];         /* what everything that is active waits for; "": it does not */
     bool step;               /* nobody but us gets it on */
     bool canary;             /* said that it is through */
     char said[SAID_MAX][96]; /* subscriptions and what they wait for */
@@ -69,26 +80,84 @@ static bool say_once(struct follow *f, const char *what)
     return true;
 }
 
+/* "does not answer (503)" */
+static const char *wait_words(const json_t *part, char out[64])
+{
+    const char *word = out_string(part, "waits_for"), *how = out_string(part, "last_failure");
+
+    if (word == NULL || strcmp(word, "endpoint_down") != 0)
+        return word != NULL && strstr(word, "disabled") != NULL ? "is disabled" : "is paused";
+    snprintf(out, 64, how ? "does not answer (%s)" : "does not answer", how);
+    return out;
+}
+
 /* What a part waits for, and what ends that. */
 static void say_waits(struct follow *f, const json_t *part)
 {
     static const struct {
         const char *word, *text;
     } rows[] = {
-        {"subscription_paused", "is paused; its letters wait. Go on: webhookctl sub resume"},
-        {"subscription_disabled", "is disabled; its letters wait. Go on: webhookctl sub enable"},
-        {"endpoint_down",
-         "does not answer; webhookd tries it now and then. Look: webhookctl sub show"},
+        {"subscription_paused", "its letters wait. Go on: webhookctl sub resume"},
+        {"subscription_disabled", "its letters wait. Go on: webhookctl sub enable"},
+        {"endpoint_down", "webhookd tries it now and then. Look: webhookctl sub show"},
     };
     const char *name = out_string(part, "subscription"), *word = out_string(part, "waits_for");
-    char key[160];
+    char key[160], how[64];
 
     snprintf(key, sizeof key, "%s %s", word ? word : "", name ? name : "");
     if (word != NULL && strcmp(word, "egress_paused") == 0 && say_once(f, word))
         out_note("Egress is paused: nothing is sent to anybody. Go on: webhookctl egress resume");
     for (size_t i = 0; word != NULL && i < sizeof rows / sizeof rows[0]; i++)
         if (strcmp(word, rows[i].word) == 0 && say_once(f, key))
-            out_note("%s %s %s", name, rows[i].text, name);
+            out_note("%s %s; %s %s", name, wait_words(part, how), rows[i].text, name);
+}
+
+/* Letters that are queued for those who wait: they are not in flight. */
+static int64_t look_at_waits(struct follow *f, const json_t *job)
+{
+    const json_t *parts = json_object_get(job, "subscriptions"), *part;
+    int64_t held = 0, tried = count(job, "tried");
+    char how[64];
+    size_t i, active = 0, waiting = 0;
+
+    *f->waits = '\0';
+    json_array_foreach(parts, i, part)
+    {
+        if (!is(part, "state", "active"))
+            continue;
+        active++;
+        if (out_string(part, "waits_for") == NULL)
+            continue;
+        held += count(part, "waiting");
+        if (waiting++ == 0)
+            snprintf(f->waits, sizeof f->waits, "%s %s",
+                     is(part, "waits_for", "egress_paused") ? "egress"
+                                                            : out_string(part, "subscription"),
+                     wait_words(part, how));
+    }
+    size_t n = strlen(f->waits);
+
+    if (waiting > 1)
+        snprintf(f->waits + n, sizeof f->waits - n, " and %zu others wait", waiting - 1);
+    if (waiting == 0 || waiting < active)
+        *f->waits = '\0';
+    if (tried != f->tried || *f->waits == '\0')
+        f->moved_ms = clock_mono_ms();
+    f->tried = tried;
+    return held;
+}
+
+/* Outcomes a second, of the last seconds. */
+static double rate_now(struct follow *f, int64_t done)
+{
+    int64_t now_ms = clock_mono_ms();
+    size_t last = f->looks_n++ % LOOKS, first = f->looks_n > LOOKS ? f->looks_n % LOOKS : 0;
+
+    f->looks[last].at_ms = now_ms;
+    f->looks[last].done = done;
+    int64_t ms = now_ms - f->looks[first].at_ms;
+
+    return ms > 0 ? (double)(done - f->looks[first].done) * 1000 / (double)ms : 0;
 }
 
 /* Said once, when it is through everywhere (or has nothing left to wait for). */
@@ -121,20 +190,24 @@ static void show(struct follow *f, const json_t *job)
 {
     const json_t *parts = json_object_get(job, "subscriptions"), *part;
     bool delivers = json_is_true(json_object_get(job, "delivers"));
-    int64_t done = count(job, "done"), ms = clock_mono_ms() - f->start_ms;
-    char text[160] = "";
+    int64_t done = count(job, "done");
+    char text[320] = "", pace[200];
     size_t i;
 
     if (delivers) {
         say_canary(f, job);
         json_array_foreach(parts, i, part) say_waits(f, part);
-        if (f->first_done < 0)
-            f->first_done = done;
-        snprintf(text, sizeof text, "%.1f/s  delivered %lld  failed %lld  in flight %lld",
-                 ms > 0 ? (double)(done - f->first_done) * 1000 / (double)ms : 0.0,
+        int64_t held = look_at_waits(f, job);
+        double rate = rate_now(f, done);
+
+        if (*f->waits)
+            snprintf(pace, sizeof pace, "waiting: %s", f->waits);
+        else
+            snprintf(pace, sizeof pace, "%.1f/s", rate);
+        snprintf(text, sizeof text, "%s  delivered %lld  failed %lld  in flight %lld", pace,
                  (long long)count(job, "delivered"),
                  (long long)(count(job, "dead_again") + count(job, "retrying")),
-                 (long long)count(job, "waiting"));
+                 (long long)(count(job, "waiting") - held));
     }
     progress_show(&f->progress, done, count(job, "selected"), text);
 }
@@ -192,10 +265,13 @@ static void report_part(const json_t *job, const json_t *part)
         {"subscription_deleted", "is deleted: nothing can be sent", NULL},
     };
     const char *name = out_string(part, "subscription"), *reason = out_string(part, "reason");
+    int64_t again = count(part, "dead_again");
     int64_t unsent = count(part, "not_sent") + count(part, "excluded");
-    char next[160] = "";
+    char next[160] = "", dead[64] = "";
 
     (void)job;
+    if (again > 0)
+        snprintf(dead, sizeof dead, " (%lld died again)", (long long)again);
     for (size_t i = 0; reason != NULL && i < sizeof rows / sizeof rows[0]; i++) {
         if (strcmp(reason, rows[i].reason) != 0)
             continue;
@@ -204,8 +280,8 @@ static void report_part(const json_t *job, const json_t *part)
             size_t n = strlen(next), verb = strcspn(rows[i].next, "%");
             snprintf(next + n, sizeof next - n, "%.*s%s", (int)verb, rows[i].next, name);
         }
-        out_note("%s %s; %lld stay dead.%s", name ? name : "A deleted subscription", rows[i].text,
-                 (long long)unsent, next);
+        out_note("%s %s; %lld of its letters are dead%s.%s", name ? name : "A deleted subscription",
+                 rows[i].text, (long long)(unsent + again), dead, next);
     }
 }
 
@@ -246,8 +322,12 @@ static void report_notes(const char *id, const json_t *job)
         out_note("What is retrying or on its way goes on by itself. Look: webhookctl delivery list "
                  "--job %s --state retrying",
                  id);
-    if (is(job, "state", "stopped"))
-        out_note("When it is mended: webhookctl job resume %s", id);
+    if (is(job, "state", "stopped") && count(job, "not_sent") > 0)
+        out_note("When it is mended, the %lld that were not sent: webhookctl job resume %s",
+                 (long long)count(job, "not_sent"), id);
+    if (count(job, "dead_again") > 0)
+        out_note("The %lld that died again: webhookctl dlq replay --job %s",
+                 (long long)count(job, "dead_again"), id);
     if (sent)
         out_note("Each of them: webhookctl delivery list --job %s%s", id,
                  count(job, "dead_again") > 0 ? "   What is dead now: webhookctl dlq summary" : "");
@@ -302,8 +382,10 @@ static int look(struct follow *f)
 int job_follow(struct cli *cli, const char *id, int64_t wait_ms)
 {
     const struct timespec pause = {.tv_sec = 0, .tv_nsec = POLL_NS};
-    struct follow f = {.cli = cli, .id = id, .start_ms = clock_mono_ms(), .first_done = -1};
+    struct follow f = {.cli = cli, .id = id, .start_ms = clock_mono_ms()};
     int rc = -1;
+
+    f.moved_ms = f.start_ms;
 
     progress_begin(&f.progress, cli);
     while (rc == -1) {
@@ -317,6 +399,10 @@ int job_follow(struct cli *cli, const char *id, int64_t wait_ms)
         } else if (rc == -1 && wait_ms >= 0 && clock_mono_ms() - f.start_ms >= wait_ms) {
             progress_clear(&f.progress);
             rc = say_later(&f, "is not done yet and goes on");
+        } else if (rc == -1 && wait_ms < 0 && !cli->err_tty &&
+                   clock_mono_ms() - f.moved_ms >= STUCK_AFTER_MS) {
+            out_note("Nothing came back for 30 s: %s.", f.waits);
+            rc = say_later(&f, "goes on by itself when that is over");
         } else if (rc == -1 && !f.step) {
             nanosleep(&pause, NULL); /* a signal cuts it short */
         }

@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "cli/out.h"
 
-enum { BAR = 30, BAR_LEAST = 5, LINE_EVERY_MS = 10000, ETA_AFTER_MS = 1000 };
+enum { BAR = 30, BAR_LEAST = 5, LINE_EVERY_MS = 10000, ETA_AFTER_MS = 1000, DRAWN_AFTER_MS = 300 };
 
 static volatile sig_atomic_t interrupted;
 
@@ -63,10 +63,11 @@ static void line(const char *text)
     fflush(stderr);
 }
 
-void progress_clear(const struct progress *p)
+void progress_clear(struct progress *p)
 {
-    if (redraws(p->cli))
+    if (p->drawn)
         line("");
+    p->drawn = false;
 }
 
 void progress_end(struct progress *p)
@@ -129,6 +130,9 @@ void progress_show(struct progress *p, int64_t done, int64_t whole, const char *
         p->first = p->shown = done;
     if (!draws && !tenth && now_ms - p->line_ms < LINE_EVERY_MS)
         return;
+    if (draws && now_ms - p->start_ms < DRAWN_AFTER_MS) /* what is over at once needs no bar */
+        return;
+    p->drawn = draws;
     p->line_ms = now_ms;
     p->shown = done;
     if (done > whole && whole > 0)

@@ -1,5 +1,6 @@
 /* engine/api_job_json.c: a job as JSON: its row, the sums and the states of its parts, and a few of
  * the deliveries that went wrong. */
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/api_impl.h"
@@ -65,9 +66,26 @@ static const char *waits_for(const struct job_part *p, bool egress_paused)
     return p->sub_broken_since_ms != 0 ? "endpoint_down" : NULL;
 }
 
-static void put_part(struct buf *b, const struct job *j, const struct job_part *p,
-                     bool egress_paused)
+/* "503", "timeout": how the endpoint failed last that a part waits for. */
+static enum err_code put_failure(struct api_call *c, const struct job_part *p, const char *waits)
 {
+    struct subscription s = {0};
+    char status[16];
+    enum err_code rc = OK;
+    if (waits && !strcmp(waits, "endpoint_down"))
+        rc = c->ops->sub_get_num(c->b, p->sub, c->mem, &s, c->err);
+    (void)snprintf(status, sizeof status, "%d", s.health.last_failure_status);
+    put_str(&c->resp->body, "last_failure",
+            s.health.last_failure_ms == 0          ? NULL
+            : s.health.last_failure_status > 0     ? status
+                                                   : outcome_name(s.health.last_failure_outcome));
+    return rc;
+}
+
+static enum err_code put_part(struct api_call *c, const struct job *j, const struct job_part *p,
+                              bool egress_paused)
+{
+    struct buf *b = &c->resp->body;
     int64_t delivered = p->counts.tried - p->base_tried - (p->counts.failed - p->base_failed);
     put_open(b, NULL, '{');
     put_str(b, "subscription", p->sub_name);
@@ -76,6 +94,7 @@ static void put_part(struct buf *b, const struct job *j, const struct job_part *
     put_str(b, "state", job_state_name(p->state));
     put_str(b, "reason", job_reason_name(p->reason));
     put_str(b, "waits_for", waits_for(p, egress_paused));
+    enum err_code rc = put_failure(c, p, waits_for(p, egress_paused));
     put_open(b, "canary", '{');
     put_int(b, "wanted", j->canary);
     put_int(b, "delivered", delivered < j->canary ? delivered : j->canary);
@@ -83,6 +102,7 @@ static void put_part(struct buf *b, const struct job *j, const struct job_part *
     buf_addc(b, '}');
     put_job_counts(b, &p->counts, 0);
     buf_addc(b, '}');
+    return rc;
 }
 
 static enum err_code put_parts(struct api_call *c, const struct job *j)
@@ -97,7 +117,7 @@ static enum err_code put_parts(struct api_call *c, const struct job *j)
             c->ops->part_list(c->b, j->num, false, -1, PARTS_SHOWN + 1, c->mem, &parts, &n, c->err);
     put_open(b, "subscriptions", '[');
     for (size_t i = 0; rc == OK && i < n && i < PARTS_SHOWN; i++)
-        put_part(b, j, &parts[i], egress.paused);
+        rc = put_part(c, j, &parts[i], egress.paused);
     buf_addc(b, ']');
     put_bool(b, "subscriptions_truncated", n > PARTS_SHOWN);
     return rc;

@@ -373,10 +373,15 @@ static void preview_answer(struct api_call *c, struct replay *r)
 enum err_code job_in_the_way(struct api_call *c, int64_t job, const char *subscription)
 {
     char id[ID_TEXT_MAX];
-    return api_refuse(c, 409, "job_active", NULL,
-                      "%s is active on %s: wait for it (webhookctl job watch %s), or cancel it",
-                      id_text(id, "job", job), subscription ? subscription : "a subscription of it",
-                      id);
+    struct job j = {0};
+    enum err_code rc = c->ops->job_get(c->b, job, c->mem, &j, c->err);
+    bool paused = rc == OK && j.state == JOB_PAUSED;
+    return api_refuse(
+        c, 409, "job_active", NULL,
+        "%s is %s on %s: %s (webhookctl job %s %s), or cancel it (webhookctl job cancel %s)",
+        id_text(id, "job", job), paused ? "paused" : "active",
+        subscription ? subscription : "a subscription of it",
+        paused ? "let it go on" : "wait for it", paused ? "resume" : "watch", id, id);
 }
 
 static enum err_code parts_put(struct api_call *c, const struct replay *r)

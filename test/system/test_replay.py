@@ -87,7 +87,8 @@ class Canary(unittest.TestCase):
             self.assertEqual(len(r.requests), 5)
             for part in ("stopped", "15 not sent"):
                 self.assertIn(part, done.stdout)
-            for part in ("first letters failed", "job resume job_", "http_4xx 400"):
+            for part in ("first letters failed", "20 of its letters are dead (5 died again)", "the 15 that were not sent: webhookctl job resume job_",
+                         "The 5 that died again: webhookctl dlq replay --job job_", "http_4xx 400"):
                 self.assertIn(part, done.stderr)
             dead(d, 20)
             job = d.json("job", "list")["items"][0]
@@ -101,6 +102,10 @@ class Canary(unittest.TestCase):
             job = d.json("job", "show", job["id"])
             self.assertEqual((job["state"], job["counts"]["delivered"], job["counts"]["dead_again"]), ("done", 15, 5))
             dead(d, 5)
+            self.assertEqual(d.ctl("dlq", "count", "--job", job["id"]).strip(), "5")
+            self.assertEqual(d.ctl("dlq", "count", "--job", "job_0000000000001").strip(), "0")
+            d.ctl("dlq", "replay", "--job", job["id"], "--yes")  # those that it did not bring
+            dead(d, 0)
 
     def test_one_that_is_poison_holds_up_nobody(self):
         with Letters(10) as (d, r):
@@ -223,7 +228,8 @@ class Together(unittest.TestCase):
             self.assertIn(job, d.ctl("dlq", "replay", "--all", "--dry-run"))
             d.ctl("dlq", "replay", "-s", "b", "--yes")  # another subscription: another job
             d.ctl("job", "pause", job)
-            d.ctl("dlq", "replay", "-s", "a", "--yes", check=75)  # paused, it is active all the same
+            paused = d.ctl("dlq", "replay", "-s", "a", "--yes", check=75, raw=True).stderr  # paused, it is active all the same
+            self.assertIn(f"{job} is paused on a: let it go on (webhookctl job resume {job}), or cancel it", paused)
             d.ctl("job", "cancel", job)
             d.ctl("dlq", "replay", "-s", "a", "--yes")
 
