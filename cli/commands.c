@@ -50,7 +50,8 @@ const struct flag flags_table[FLAGS] = {
     [FLAG_IDS_FROM] = {"ids-from", 0, "FILE", false, NULL,
                        "ids from a file, one a line ('-': stdin)"},
     [FLAG_ALL] = {"all", 0, NULL, false, NULL, "all of them; a change without a filter needs it"},
-    [FLAG_LIMIT] = {"limit", 0, "N", false, NULL, "at most N (lists: 50 unless --all; changes: no limit)"},
+    [FLAG_LIMIT] = {"limit", 0, "N", false, NULL,
+                    "at most N (lists: 50 unless --all; changes: no limit)"},
     [FLAG_ORDER] = {"order", 0, "oldest|newest", false, "oldest newest", "which end comes first"},
     [FLAG_STATE] = {"state", 0, "STATE", true,
                     "pending in_flight retrying held delivered dead discarded",
@@ -139,7 +140,7 @@ const struct flag flags_table[FLAGS] = {
 #define F(flag) FLAG_BIT(FLAG_##flag)
 #define FILTERS                                                                                    \
     (F(SUBSCRIPTION) | F(EVENT) | F(TYPE) | F(CAUSE) | F(STATUS) | F(OUTCOME) | F(SINCE) |         \
-     F(UNTIL) | F(MIN_ATTEMPTS) | F(MAX_ATTEMPTS) | F(CONTAINS) | F(JOB) | F(LIMIT) |       \
+     F(UNTIL) | F(MIN_ATTEMPTS) | F(MAX_ATTEMPTS) | F(CONTAINS) | F(JOB) | F(LIMIT) |              \
      F(IDS_FROM) | F(ALL))
 #define ATTEMPT_FILTERS                                                                            \
     (F(SUBSCRIPTION) | F(EVENT) | F(TYPE) | F(STATUS) | F(OUTCOME) | F(SINCE) | F(UNTIL) |         \

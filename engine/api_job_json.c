@@ -76,9 +76,9 @@ static enum err_code put_failure(struct api_call *c, const struct job_part *p, c
         rc = c->ops->sub_get_num(c->b, p->sub, c->mem, &s, c->err);
     (void)snprintf(status, sizeof status, "%d", s.health.last_failure_status);
     put_str(&c->resp->body, "last_failure",
-            s.health.last_failure_ms == 0          ? NULL
-            : s.health.last_failure_status > 0     ? status
-                                                   : outcome_name(s.health.last_failure_outcome));
+            s.health.last_failure_ms == 0      ? NULL
+            : s.health.last_failure_status > 0 ? status
+                                               : outcome_name(s.health.last_failure_outcome));
     return rc;
 }
 
