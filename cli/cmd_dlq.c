@@ -82,13 +82,12 @@ int dlq_fix(struct cli *cli, struct filter_flags *f, int64_t *count, int64_t *by
     return rc;
 }
 
-int dlq_selected(struct cli *cli, const struct filter_flags *f, const char *verb)
+int dlq_selected(struct cli *cli, const struct filter_flags *f, const char *command)
 {
     if (f->any)
         return 0;
     return out_fail(cli, CLI_USAGE, "usage",
-                    "dlq %s: name ids or a filter, or say --all; see webhookctl help filters",
-                    verb);
+                    "%s: name ids or a filter, or say --all; see webhookctl help filters", command);
 }
 
 int dlq_limit(struct cli *cli, struct filter_flags *f)

@@ -16,7 +16,7 @@ int dlq_fix(struct cli *cli, struct filter_flags *f, int64_t *count, int64_t *by
 int dlq_export(struct cli *cli, const struct filter_flags *f, const char *file, int64_t whole,
                int64_t *n);
 /* 64 with a message where nothing was selected: no filter is not "everything". */
-int dlq_selected(struct cli *cli, const struct filter_flags *f, const char *verb);
+int dlq_selected(struct cli *cli, const struct filter_flags *f, const char *command);
 /* --limit N: the set is the first N of the list, by their ids. */
 int dlq_limit(struct cli *cli, struct filter_flags *f);
 

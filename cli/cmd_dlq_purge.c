@@ -227,7 +227,7 @@ int cmd_dlq_purge(struct cli *cli)
     if (rc == 0)
         rc = older_than(cli, &p.f);
     if (rc == 0)
-        rc = dlq_selected(cli, &p.f, "purge");
+        rc = dlq_selected(cli, &p.f, "dlq purge");
     if (rc == 0)
         rc = dlq_limit(cli, &p.f);
     if (rc == 0)

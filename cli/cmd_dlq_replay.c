@@ -1,4 +1,5 @@
-/* cli/cmd_dlq_replay.c: dlq replay: preview, ask, make the job, follow it to what was delivered. */
+/* cli/cmd_dlq_replay.c: dlq replay and delivery resend: preview, ask, make the job, follow it to what
+ * was delivered. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +13,43 @@
 #include "cli/object.h"
 #include "cli/out.h"
 
-static const char path[] = "/api/v1/replays", preview_path[] = "/api/v1/replays/preview";
 enum { TYPES_SHOWN = 5 };
+
+/* What the two commands differ in. */
+struct sending {
+    const char *command, *path, *preview;
+    const char *verb, *Verb, *one, *many; /* "replay", "dead letter" */
+    const char *when;                     /* "died": of the oldest and the newest */
+    const char *oldest, *newest;          /* members of the preview */
+    const char *column;
+};
+static const struct sending replay = {"dlq replay",
+                                      "/api/v1/replays",
+                                      "/api/v1/replays/preview",
+                                      "replay",
+                                      "Replay",
+                                      "dead letter",
+                                      "dead letters",
+                                      "died",
+                                      "oldest_died_at",
+                                      "newest_died_at",
+                                      "LETTERS"};
+static const struct sending resend = {"delivery resend",
+                                      "/api/v1/deliveries/resend",
+                                      "/api/v1/deliveries/resend/preview",
+                                      "resend",
+                                      "Resend",
+                                      "delivery",
+                                      "deliveries",
+                                      "created",
+                                      "oldest_created_at",
+                                      "newest_created_at",
+                                      "DELIVERIES"};
+
+static const char *noun(const struct sending *s, int64_t n)
+{
+    return n == 1 ? s->one : s->many;
+}
 
 /* ---- what was asked for ---- */
 /* --canary 3, --stop-at 0.5 */
@@ -93,17 +129,18 @@ static void put_types(struct buf *out, const json_t *types)
     }
 }
 
-/* ", died 2h ago to 12m ago", as the clock on the wall elsewhere than on a terminal. */
-static void put_when(const struct cli *cli, struct buf *out, const json_t *a)
+/* ", died 2h ago (oldest) to 12m ago", as the clock on the wall elsewhere than on a terminal. */
+static void put_when(const struct cli *cli, const struct sending *s, struct buf *out,
+                     const json_t *a)
 {
-    json_t *oldest = json_object_get(a, "oldest_died_at");
+    json_t *oldest = json_object_get(a, s->oldest);
 
     if (oldest == NULL || json_is_null(oldest))
         return;
-    buf_adds(out, ", died ");
+    buf_addf(out, ", %s ", s->when);
     out_value(cli, oldest, OUT_TIME, out);
     buf_adds(out, " (oldest) to ");
-    out_value(cli, json_object_get(a, "newest_died_at"), OUT_TIME, out);
+    out_value(cli, json_object_get(a, s->newest), OUT_TIME, out);
 }
 
 static void print_escaped(FILE *to, const struct buf *text)
@@ -116,7 +153,7 @@ static void print_escaped(FILE *to, const struct buf *text)
     buf_fini(&safe);
 }
 
-static void print_what(const struct cli *cli, FILE *to, const json_t *a)
+static void print_what(const struct cli *cli, const struct sending *s, FILE *to, const json_t *a)
 {
     struct buf text;
     char size[32];
@@ -124,27 +161,27 @@ static void print_what(const struct cli *cli, FILE *to, const json_t *a)
 
     buf_init(&text, (size_t)1 << 16);
     text_size(size, sizeof size, out_integer(a, "payload_bytes"));
-    buf_addf(&text, "Would replay %lld dead letter%s", (long long)count, count == 1 ? "" : "s");
+    buf_addf(&text, "Would %s %lld %s", s->verb, (long long)count, noun(s, count));
     if (json_array_size(json_object_get(a, "types")) > 0) {
         buf_adds(&text, " (");
         put_types(&text, json_object_get(a, "types"));
         buf_addc(&text, ')');
     }
     buf_addf(&text, ", %s", size);
-    put_when(cli, &text, a);
+    put_when(cli, s, &text, a);
     buf_addc(&text, count > 0 ? ':' : '.');
     print_escaped(to, &text);
     buf_fini(&text);
 }
 
-static void print_targets(struct cli *cli, FILE *to, const json_t *a)
+static void print_targets(struct cli *cli, const struct sending *s, FILE *to, const json_t *a)
 {
-    static const struct out_column columns[] = {{"TO", "subscription|subscription_id", OUT_TEXT},
-                                                {"LETTERS", "count", OUT_TEXT},
-                                                {"STATE NOW", "state", OUT_STATE},
-                                                {"URL", "url", OUT_LONG},
-                                                {"LAST SUCCESS", "last_success_at", OUT_TIME},
-                                                OUT_COLUMNS_END};
+    const struct out_column columns[] = {{"TO", "subscription|subscription_id", OUT_TEXT},
+                                         {s->column, "count", OUT_TEXT},
+                                         {"STATE NOW", "state", OUT_STATE},
+                                         {"URL", "url", OUT_LONG},
+                                         {"LAST SUCCESS", "last_success_at", OUT_TIME},
+                                         OUT_COLUMNS_END};
     const json_t *targets = json_object_get(a, "targets");
     int64_t total = out_integer(a, "targets_total");
     struct out_table *t = out_table_new(cli, columns);
@@ -187,6 +224,7 @@ static const char *reason_text(const char *reason)
     static const struct {
         const char *reason, *text;
     } rows[] = {{"expired", "expired: --ignore-expiry sends them"},
+                {"payload_gone", "payload gone: retention deleted it"},
                 {"subscription_paused", "subscription paused"},
                 {"subscription_disabled", "subscription disabled"},
                 {"subscription_deleted", "subscription deleted"}};
@@ -236,13 +274,13 @@ static void print_obstacles(FILE *to, const json_t *a)
         fputs("Egress is paused: it begins after webhookctl egress resume\n", to);
 }
 
-static void print_preview(struct cli *cli, FILE *to, const json_t *a)
+static void print_preview(struct cli *cli, const struct sending *s, FILE *to, const json_t *a)
 {
     struct buf text;
 
-    print_what(cli, to, a);
+    print_what(cli, s, to, a);
     if (json_array_size(json_object_get(a, "targets")) > 0)
-        print_targets(cli, to, a);
+        print_targets(cli, s, to, a);
     if (out_integer(a, "count") > 0)
         print_plan(to, a);
     if (out_integer(a, "excluded") > 0) {
@@ -264,28 +302,27 @@ static bool no_ids(const struct filter_flags *f)
 }
 
 /* Nothing can be sent: why, and the exit code. */
-static int nothing_to_send(struct cli *cli, const json_t *a)
+static int nothing_to_send(struct cli *cli, const struct sending *s, const json_t *a)
 {
     struct buf why;
     int64_t excluded = a != NULL ? out_integer(a, "excluded") : 0;
     int rc;
 
     if (excluded == 0) {
-        out_note("No dead letters match; nothing to replay.");
+        out_note("No %s match; nothing to %s.", s->many, s->verb);
         /* one named by hand that is not there is a mistake; a filter that is empty is an answer */
         return cli->args->words_n > 0 ? CLI_NOT_FOUND : CLI_OK;
     }
     buf_init(&why, 4096);
     put_excluded(&why, a);
-    rc = out_fail(cli, CLI_NO, "not_replayable",
-                  "none of the %lld dead letters that match can be sent: %s", (long long)excluded,
-                  why.data ? why.data : "");
+    rc = out_fail(cli, CLI_NO, "not_replayable", "none of the %lld %s that match can be sent: %s",
+                  (long long)excluded, s->many, why.data ? why.data : "");
     buf_fini(&why);
     print_obstacles(stderr, a);
     return rc;
 }
 
-static void question_text(char *out, size_t room, const json_t *a)
+static void question_text(const struct sending *s, char *out, size_t room, const json_t *a)
 {
     double rate = json_number_value(out_member(a, "options.rate_per_second"));
     double seconds = json_number_value(json_object_get(a, "about_seconds"));
@@ -296,12 +333,12 @@ static void question_text(char *out, size_t room, const json_t *a)
         text_ago(span, sizeof span, (int64_t)(seconds * 1000) + 999);
         snprintf(pace, sizeof pace, " at %g/s (about %s)", rate, span);
     }
-    snprintf(out, room, "Replay %lld dead letter%s%s? [y/N] ", (long long)count,
-             count == 1 ? "" : "s", pace);
+    snprintf(out, room, "%s %lld %s%s? [y/N] ", s->Verb, (long long)count, noun(s, count), pace);
 }
 
 /* 0: go on with *go; else it is over. */
-static int replay_preview(struct cli *cli, const struct filter_flags *f, json_t *body, bool *go)
+static int replay_preview(struct cli *cli, const struct sending *s, const struct filter_flags *f,
+                          json_t *body, bool *go)
 {
     bool dry = cli_flag(cli, FLAG_DRY_RUN) != NULL;
     struct answer a;
@@ -309,8 +346,8 @@ static int replay_preview(struct cli *cli, const struct filter_flags *f, json_t 
 
     *go = false;
     if (no_ids(f))
-        return nothing_to_send(cli, NULL);
-    int rc = client_call_json(cli, "POST", preview_path, json_incref(body), &a);
+        return nothing_to_send(cli, s, NULL);
+    int rc = client_call_json(cli, "POST", s->preview, json_incref(body), &a);
 
     if (rc == 0)
         rc = client_readable(cli, &a);
@@ -321,14 +358,14 @@ static int replay_preview(struct cli *cli, const struct filter_flags *f, json_t 
     if (dry && cli->format != OUT_TABLE)
         out_json_raw(a.raw.data, a.raw.len);
     else if (dry && count + out_integer(a.json, "excluded") > 0)
-        print_preview(cli, stdout, a.json);
+        print_preview(cli, s, stdout, a.json);
     else if (count == 0)
-        rc = nothing_to_send(cli, a.json);
+        rc = nothing_to_send(cli, s, a.json);
     else if (!dry && cli->in_tty && cli_flag(cli, FLAG_YES) == NULL)
-        print_preview(cli, stderr, a.json);
+        print_preview(cli, s, stderr, a.json);
     if (dry)
         out_note("Nothing was changed.");
-    question_text(question, sizeof question, a.json);
+    question_text(s, question, sizeof question, a.json);
     answer_fini(&a);
     if (rc == 0 && !dry && count > 0) {
         rc = cli_confirm(cli, question);
@@ -337,11 +374,11 @@ static int replay_preview(struct cli *cli, const struct filter_flags *f, json_t 
     return rc;
 }
 
-static int replay_start(struct cli *cli, json_t *body, int64_t wait_ms)
+static int replay_start(struct cli *cli, const struct sending *s, json_t *body, int64_t wait_ms)
 {
     struct answer a;
     char id[ID_TEXT_MAX + 8];
-    int rc = client_call_json(cli, "POST", path, json_incref(body), &a);
+    int rc = client_call_json(cli, "POST", s->path, json_incref(body), &a);
 
     if (rc == 0)
         rc = client_readable(cli, &a);
@@ -358,7 +395,7 @@ static int replay_start(struct cli *cli, json_t *body, int64_t wait_ms)
                  id);
         return detach ? CLI_OK : CLI_LATER;
     }
-    out_note("%s started (the set is fixed now: later dead letters are not included)", id);
+    out_note("%s started (the set is fixed now: later %s are not included)", id, s->many);
     if (detach) {
         out_note("Watch: webhookctl job watch %s   Stop: webhookctl job cancel %s", id, id);
         return CLI_OK;
@@ -367,7 +404,7 @@ static int replay_start(struct cli *cli, json_t *body, int64_t wait_ms)
     return job_follow(cli, id, wait_ms);
 }
 
-int cmd_dlq_replay(struct cli *cli)
+static int send_again(struct cli *cli, const struct sending *s)
 {
     struct filter_flags f;
     json_t *body = json_object();
@@ -376,7 +413,7 @@ int cmd_dlq_replay(struct cli *cli)
     int rc = filter_flags_read(cli, &f);
 
     if (rc == 0)
-        rc = dlq_selected(cli, &f, "replay");
+        rc = dlq_selected(cli, &f, s->command);
     if (rc == 0)
         rc = filter_duration(cli, FLAG_WAIT, &wait_ms);
     if (rc == 0 && cli_flag(cli, FLAG_WAIT) && cli_flag(cli, FLAG_DETACH))
@@ -386,10 +423,20 @@ int cmd_dlq_replay(struct cli *cli)
     if (rc == 0)
         rc = replay_body(cli, &f, body);
     if (rc == 0)
-        rc = replay_preview(cli, &f, body, &go);
+        rc = replay_preview(cli, s, &f, body, &go);
     if (rc == 0 && go)
-        rc = replay_start(cli, body, wait_ms);
+        rc = replay_start(cli, s, body, wait_ms);
     json_decref(body);
     filter_flags_fini(&f);
     return rc;
+}
+
+int cmd_dlq_replay(struct cli *cli)
+{
+    return send_again(cli, &replay);
+}
+
+int cmd_delivery_resend(struct cli *cli)
+{
+    return send_again(cli, &resend);
 }

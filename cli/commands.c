@@ -264,6 +264,13 @@ const struct command commands_table[] = {
      IDS, 0, COMMAND_ANY, "give up what is open (pending, retrying, held): it is not sent",
      "webhookctl delivery discard -s acme-settle --type 'quote.*' --dry-run",
      "0 1 3 4 64 66 69 70 73 74 75 77 78 130", cmd_delivery_discard},
+    {"delivery resend",
+     (FILTERS & ~(F(CONTAINS) | F(LIMIT))) | F(STATE) | F(JOB) | F(RATE) | F(CANARY) | F(STOP_AT) |
+         F(ATTEMPTS) | F(ORDER) | F(NOTE) | F(WAIT) | F(DETACH) | F(IGNORE_EXPIRY) | F(DRY_RUN) |
+         F(YES),
+     IDS, 0, COMMAND_ANY, "send again what was delivered (or, by --state, discarded)",
+     "webhookctl delivery resend -s acme-settle --since 3h --rate 20/s --dry-run",
+     "0 1 3 4 64 66 69 70 73 74 75 77 78 130", cmd_delivery_resend},
     {"attempt list", ATTEMPT_FILTERS | F(IDS_FROM), IDS, 0, COMMAND_ANY,
      "the latest attempts, or those of a delivery",
      "webhookctl attempt list -s acme-settle --limit 5", READS, cmd_attempt_list},

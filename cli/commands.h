@@ -153,7 +153,7 @@ command_fn cmd_job_list, cmd_job_show, cmd_job_watch, cmd_job_pause, cmd_job_res
 command_fn cmd_sub_add, cmd_sub_list, cmd_sub_show, cmd_sub_stats, cmd_sub_pause, cmd_sub_resume,
     cmd_sub_enable, cmd_sub_disable, cmd_sub_set, cmd_sub_test, cmd_sub_delete, cmd_sub_rotate;
 command_fn cmd_event_emit, cmd_event_list, cmd_event_show, cmd_event_trace, cmd_event_types;
-command_fn cmd_delivery_list, cmd_delivery_show, cmd_delivery_discard;
+command_fn cmd_delivery_list, cmd_delivery_show, cmd_delivery_discard, cmd_delivery_resend;
 command_fn cmd_attempt_list, cmd_attempt_show, cmd_attempt_tail;
 command_fn cmd_partner_add, cmd_partner_list, cmd_audit_list;
 command_fn cmd_outbox_init, cmd_outbox_check, cmd_rejects_list, cmd_rejects_show, cmd_rejects_retry,

@@ -239,7 +239,8 @@ static void report_line(const char *id, const json_t *job)
         put_count(&text, job, "delivered", "delivered", true);
         put_count(&text, job, "retrying", "retrying", false);
         put_count(&text, job, "waiting", "on their way", false);
-        put_count(&text, job, "dead_again", "dead again", true);
+        put_count(&text, job, "dead_again", is(job, "kind", "resend") ? "dead" : "dead again",
+                  true);
         put_count(&text, job, "not_sent", "not sent", false);
         put_count(&text, job, "excluded", "left out", false);
     } else {
@@ -269,9 +270,11 @@ static void report_part(const json_t *job, const json_t *part)
     int64_t unsent = count(part, "not_sent") + count(part, "excluded");
     char next[160] = "", dead[64] = "";
 
-    (void)job;
+    bool resend = is(job, "kind", "resend");
+
     if (again > 0)
-        snprintf(dead, sizeof dead, " (%lld died again)", (long long)again);
+        snprintf(dead, sizeof dead, resend ? ", %lld are dead" : " (%lld died again)",
+                 (long long)again);
     for (size_t i = 0; reason != NULL && i < sizeof rows / sizeof rows[0]; i++) {
         if (strcmp(reason, rows[i].reason) != 0)
             continue;
@@ -280,8 +283,13 @@ static void report_part(const json_t *job, const json_t *part)
             size_t n = strlen(next), verb = strcspn(rows[i].next, "%");
             snprintf(next + n, sizeof next - n, "%.*s%s", (int)verb, rows[i].next, name);
         }
-        out_note("%s %s; %lld of its letters are dead%s.%s", name ? name : "A deleted subscription",
-                 rows[i].text, (long long)(unsent + again), dead, next);
+        if (resend)
+            out_note("%s %s; %lld were not sent%s.%s", name ? name : "A deleted subscription",
+                     rows[i].text, (long long)unsent, dead, next);
+        else
+            out_note("%s %s; %lld of its letters are dead%s.%s",
+                     name ? name : "A deleted subscription", rows[i].text,
+                     (long long)(unsent + again), dead, next);
     }
 }
 

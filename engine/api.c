@@ -54,6 +54,8 @@ static const struct api_route ROUTES[] = {
     {"POST" V1 "/deliveries/discard/preview", ROUTE_DELIVERIES | ROUTE_JSON, h_discard_preview},
     {"GET" V1 "/deliveries/{id}", ROUTE_DELIVERIES, h_deliveries_get},
     {"GET" V1 "/deliveries/{id}/attempts", ROUTE_READS, h_attempts_of},
+    {"POST" V1 "/deliveries/resend", PLANS_JSON, h_resend_post},
+    {"POST" V1 "/deliveries/resend/preview", ROUTE_JSON, h_resend_preview},
     {"GET" V1 "/attempts", ROUTE_READS, h_attempts_list},
     {"GET" V1 "/dead-letters", ROUTE_READS, h_dead_list},
     {"GET" V1 "/dead-letters/count", ROUTE_READS, h_dead_count},

@@ -40,6 +40,10 @@
  *   GET  /deliveries           ?FILTER   GET /deliveries/{id}: with "attempt_log",
  *                              "event", what it is "waiting" for, "deeds"; ?payload=1
  *   GET  /deliveries/{id}/attempts
+ *   POST /deliveries/resend    what was delivered or discarded, as /replays sends dead letters; state:
+ *                              without it delivered ones are meant (of ids, both). Types and
+ *                              "oldest_created_at" instead of "oldest_died_at" in the preview:
+ *   POST /deliveries/resend/preview
  *   GET  /attempts             ?FILTER -> of all deliveries, newest first; without the answers' heads
  *                              and bodies; a page may be short and have a next_cursor. end_cursor:
  *                              from where order=oldest finds what comes next

@@ -13,8 +13,8 @@
 #define API_FILTER_IDS_MAX 10000
 #define API_FILTER_SUBS_MAX 1000
 
-/* json: an object as a job keeps it (or as an operator sends it). Strings and arrays of *out lie in
- * a. limit is 100 unless given, and with_expired is set: an event's expiry hides no dead letter.
+/* json: an object as a job keeps it (or as an operator sends it), of dead letters.
+ * Strings and arrays of *out lie in a. limit is 100 unless given, and with_expired is set: an event's expiry hides no dead letter.
  * ERR_INVALID: a member is wrong; ERR_NOT_FOUND: a subscription is unknown. */
 enum err_code api_filter_json(struct backend *b, const char *json, int64_t now_ms, struct arena *a,
                               struct filter *out, struct err *err);

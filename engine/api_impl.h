@@ -212,6 +212,7 @@ api_handler h_deliveries_discard, h_discard_preview;
 api_handler h_attempts_of, h_attempts_list;
 api_handler h_dead_list, h_dead_count, h_dead_summary, h_dead_get, h_dead_export, h_dead_import;
 api_handler h_dead_purge, h_dead_restore, h_dead_delete, h_dead_patch;
+api_handler h_resend_post, h_resend_preview;
 api_handler h_replays_post, h_replays_preview, h_dead_replay_one, h_jobs_list, h_jobs_get;
 api_handler h_jobs_cancel, h_jobs_pause, h_jobs_resume, h_jobs_step, h_jobs_rate;
 api_handler h_rejects_list, h_rejects_get, h_rejects_delete, h_rejects_retry;

@@ -1,5 +1,5 @@
-/* engine/api_replay.c: a replay is looked at beforehand and asked for here (engine/job_replay.c runs
- * it).
+/* engine/api_replay.c: a replay, of dead letters, or a resend, of what was delivered or discarded, is
+ * looked at beforehand and asked for here (engine/job_replay.c runs it).
  *
  *   filter ─▶ groups by subscription ─▶ targets: what is sent where, what is left out and why
  *             (and type: to look)          ├─▶ preview
@@ -106,13 +106,39 @@ static enum err_code read_options(struct api_call *c, struct job *j)
     return rc;
 }
 
+static bool is_resend(const struct replay *r)
+{
+    return r->job.kind == JOB_RESEND;
+}
+
+/* By a filter what was delivered is meant, unless it says otherwise; by their ids also those that were
+ * discarded: purged letters were purged on purpose. */
+static enum err_code read_over(struct api_call *c, struct replay *r)
+{
+    unsigned delivered = FILTER_BIT(DELIVERY_DELIVERED), both = delivered;
+    struct filter *f = &r->f.f;
+    both |= FILTER_BIT(DELIVERY_DISCARDED);
+    if (f->states & ~both)
+        return api_refuse(c, 422, "invalid_filter", "state",
+                          "state: delivered or discarded; what is dead is sent again by webhookctl "
+                          "dlq replay, and what is open goes by itself");
+    if (f->states == 0)
+        f->states = f->ids_n > 0 || f->event_ids_n > 0 ? both : delivered;
+    f->newest_first = false;
+    f->ended_before_ms = c->now_ms + 1;
+    return OK;
+}
+
 static enum err_code read_replay(struct api_call *c, const json_t *filter, struct replay *r)
 {
     enum err_code rc = read_options(c, &r->job);
     if (rc == OK)
         rc = api_member_bool(c, "dry_run", &r->dry_run);
     if (rc == OK)
-        rc = api_filter_of_call(c, filter, API_FILTER_DEAD, &r->f);
+        rc = api_filter_of_call(c, filter, is_resend(r) ? API_FILTER_DELIVERIES : API_FILTER_DEAD,
+                                &r->f);
+    if (rc == OK && is_resend(r))
+        rc = read_over(c, r);
     if (rc != OK)
         return rc;
     if (!r->f.narrows && !r->f.all)
@@ -176,13 +202,20 @@ static void span(struct dead_group *sum, int64_t first_ms, int64_t last_ms)
         sum->last_ms = last_ms;
 }
 
+/* How many of a group are sent. */
+static int64_t sent_of(const struct replay *r, const struct dead_group *g)
+{
+    return g->count - g->gone - (r->job.ignore_expiry ? 0 : g->expired);
+}
+
 static void target_add(const struct replay *r, struct target *t, const struct dead_group *g)
 {
     bool whole = r->job.ignore_expiry;
     t->all.sub = g->sub;
     t->all.sub_name = g->sub_name;
     t->all.count += g->count;
-    t->sent.count += whole ? g->count : g->count - g->expired;
+    t->all.gone += g->gone;
+    t->sent.count += sent_of(r, g);
     t->sent.payload_bytes += whole ? g->payload_bytes : g->payload_bytes - g->expired_bytes;
     span(&t->sent, whole ? g->first_ms : g->live_first_ms, whole ? g->last_ms : g->live_last_ms);
 }
@@ -197,8 +230,10 @@ static int group_by_sub(const void *x, const void *y)
 static enum err_code targets_count(struct api_call *c, struct replay *r, bool types)
 {
     unsigned by = DEAD_BY_SUBSCRIPTION | (types ? DEAD_BY_TYPE : 0);
-    enum err_code rc =
-        c->ops->dead_groups(c->b, &r->f.f, by, c->mem, &r->groups, &r->groups_n, c->err);
+    enum err_code (*groups)(struct backend *, const struct filter *, unsigned, struct arena *,
+                            struct dead_group **, size_t *, struct err *) =
+        is_resend(r) ? c->ops->over_groups : c->ops->dead_groups;
+    enum err_code rc = groups(c->b, &r->f.f, by, c->mem, &r->groups, &r->groups_n, c->err);
     r->types_told = types && rc == OK;
     if (types && rc == ERR_INVALID)
         return targets_count(c, r, false);
@@ -281,7 +316,7 @@ static size_t types_find(struct replay *r)
     size_t sent_n = 0, n = 0;
     for (size_t i = 0; r->types_told && i < r->groups_n; i++) {
         const struct target *t = target_of(r, g[i].sub);
-        int64_t count = r->job.ignore_expiry ? g[i].count : g[i].count - g[i].expired;
+        int64_t count = sent_of(r, &g[i]);
         if (t && t->out == JOB_REASON_NONE && count > 0)
             g[sent_n++] = (struct dead_group){.type = g[i].type, .count = count};
     }
@@ -309,10 +344,15 @@ static void put_excluded_by(struct buf *b, const char *reason, int64_t n)
 
 static void put_excluded(struct buf *b, const struct replay *r)
 {
-    int64_t by[JOB_REASONS] = {0};
-    for (size_t i = 0; i < r->n; i++) /* JOB_REASON_NONE: what is sent to, so it has expired */
-        by[r->targets[i].out] += r->targets[i].all.count - r->targets[i].sent.count;
+    int64_t by[JOB_REASONS] = {0}, gone = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        const struct target *t = &r->targets[i];
+        bool sent_to = t->out == JOB_REASON_NONE; /* so what is left out has expired, or is gone */
+        gone += sent_to ? t->all.gone : 0;
+        by[t->out] += t->all.count - t->sent.count - (sent_to ? t->all.gone : 0);
+    }
     put_open(b, "excluded_by", '[');
+    put_excluded_by(b, "payload_gone", gone);
     put_excluded_by(b, cause_name(CAUSE_EXPIRED), by[JOB_REASON_NONE]);
     for (int i = 1; i < JOB_REASONS; i++)
         put_excluded_by(b, job_reason_name((enum job_reason)i), by[i]);
@@ -355,8 +395,10 @@ static void preview_answer(struct api_call *c, struct replay *r)
         buf_addc(b, '}');
     }
     buf_addc(b, ']');
-    put_time(b, "oldest_died_at", r->total.first_ms);
-    put_time(b, "newest_died_at", r->total.last_ms);
+    put_time(b, "oldest_died_at", is_resend(r) ? 0 : r->total.first_ms);
+    put_time(b, "newest_died_at", is_resend(r) ? 0 : r->total.last_ms);
+    put_time(b, "oldest_created_at", is_resend(r) ? r->total.first_ms : 0);
+    put_time(b, "newest_created_at", is_resend(r) ? r->total.last_ms : 0);
     put_real(b, "about_seconds", rate > 0 ? (double)r->sum.selected / rate : 0);
     put_bool(b, "egress_paused", r->egress_paused);
     render_job_options(b, &r->job);
@@ -413,9 +455,10 @@ static enum err_code replay_audit(struct api_call *c, const struct replay *r)
     put_str(&detail, "note", r->job.note);
     put_raw(&detail, "filter", r->job.filter, strlen(r->job.filter));
     buf_addc(&detail, '}');
-    enum err_code rc = detail.failed ? fail(c->err, ERR_NOMEM, "no memory for the audit log")
-                                     : api_audit(c, "dead_letter.replay",
-                                                 id_text(id, "job", r->job.num), detail.data);
+    enum err_code rc = detail.failed
+                           ? fail(c->err, ERR_NOMEM, "no memory for the audit log")
+                           : api_audit(c, is_resend(r) ? "delivery.resend" : "dead_letter.replay",
+                                       id_text(id, "job", r->job.num), detail.data);
     buf_fini(&detail);
     return rc;
 }
@@ -432,7 +475,6 @@ static enum err_code replay_put(struct api_call *c, struct replay *r)
     buf_init(&filter, 1 << 20);
     api_filter_write(&r->f, NULL, &filter);
     r->job.num = api_new_num(c);
-    r->job.kind = JOB_REPLAY;
     r->job.state = JOB_ACTIVE;
     r->job.filter = filter.data;
     r->job.actor = c->req->actor ? c->req->actor : "unknown";
@@ -473,21 +515,30 @@ static enum err_code replay_write(struct api_call *c)
     return rc == OK ? replay_put(c, r) : rc;
 }
 
-static enum err_code replay_plan(struct api_call *c, const json_t *filter, bool only_look)
+static enum err_code nobodys_ids(struct api_call *c, const struct replay *r)
+{
+    return api_refuse(c, 404, "not_found", "id", "%s",
+                      is_resend(r)
+                          ? "none of these ids is that of a delivered or discarded delivery; dead "
+                            "letters are sent again by webhookctl dlq replay"
+                          : "no dead letter has any of these ids (a subscription's are chosen with "
+                            "-s NAME); what was replayed is a delivery again: webhookctl delivery "
+                            "show ID");
+}
+
+static enum err_code replay_plan(struct api_call *c, enum job_kind kind, const json_t *filter,
+                                 bool only_look)
 {
     struct replay *r = arena_alloc(c->mem, sizeof *r);
     if (!r)
         return fail(c->err, ERR_NOMEM, "no memory for a replay");
-    *r = (struct replay){0};
+    *r = (struct replay){.job = {.kind = kind}};
     enum err_code rc = read_replay(c, filter, r);
     only_look = only_look || r->dry_run;
     if (rc == OK)
         rc = targets_count(c, r, only_look);
     if (rc == OK && r->f.ids && r->n == 0)
-        rc = api_refuse(c, 404, "not_found", "id",
-                        "no dead letter has any of these ids (a subscription's are chosen with -s "
-                        "NAME); what was replayed is a delivery again: webhookctl delivery show "
-                        "ID");
+        rc = nobodys_ids(c, r);
     if (rc == OK && only_look)
         return replay_look(c, r);
     c->then = replay_write;
@@ -499,24 +550,34 @@ static enum err_code replay_plan(struct api_call *c, const json_t *filter, bool 
     "rate_per_second", "canary", "stop_at_ratio", "attempts", "order", "ignore_expiry", "note",    \
         "dry_run"
 
-static enum err_code replay_of_filter(struct api_call *c, bool only_look)
+static enum err_code replay_of_filter(struct api_call *c, enum job_kind kind, bool only_look)
 {
     static const char *const names[] = {"filter", OPTIONS, NULL};
     const json_t *filter = json_object_get(c->body, "filter");
     enum err_code rc = api_members(c, c->body, names);
     if (rc == OK && !filter)
         rc = api_refuse(c, 422, "filter_required", "filter", "filter: missing");
-    return rc == OK ? replay_plan(c, filter, only_look) : rc;
+    return rc == OK ? replay_plan(c, kind, filter, only_look) : rc;
 }
 
 enum err_code h_replays_post(struct api_call *c)
 {
-    return replay_of_filter(c, false);
+    return replay_of_filter(c, JOB_REPLAY, false);
 }
 
 enum err_code h_replays_preview(struct api_call *c)
 {
-    return replay_of_filter(c, true);
+    return replay_of_filter(c, JOB_REPLAY, true);
+}
+
+enum err_code h_resend_post(struct api_call *c)
+{
+    return replay_of_filter(c, JOB_RESEND, false);
+}
+
+enum err_code h_resend_preview(struct api_call *c)
+{
+    return replay_of_filter(c, JOB_RESEND, true);
 }
 
 enum err_code h_dead_replay_one(struct api_call *c)
@@ -529,7 +590,7 @@ enum err_code h_dead_replay_one(struct api_call *c)
     if (!filter || json_object_set_new(filter, "id", json_string(c->ref)) != 0)
         rc = fail(c->err, ERR_NOMEM, "no memory for a filter");
     else
-        rc = replay_plan(c, filter, false);
+        rc = replay_plan(c, JOB_REPLAY, filter, false);
     json_decref(filter);
     return rc;
 }

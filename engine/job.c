@@ -28,6 +28,7 @@ static const struct job_work WORKS[JOB_KINDS] = {
     [JOB_REPLAY] = {.step = job_replay_step, .delivers = true, .held = true},
     [JOB_SUBSCRIPTION_DELETE] = {.step = subscription_delete_step},
     [JOB_PURGE] = {.step = job_purge_step, .held = true},
+    [JOB_RESEND] = {.step = job_replay_step, .delivers = true, .held = true},
     [JOB_RESTORE] = {.step = job_restore_step, .held = true},
     [JOB_DISCARD] = {.step = job_discard_step, .held = true},
 };

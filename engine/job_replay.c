@@ -1,4 +1,5 @@
-/* engine/job_replay.c: one slice of a replay, which is walked subscription by subscription.
+/* engine/job_replay.c: one slice of a replay, or of a resend, which is walked subscription by
+ * subscription.
  *
  *   filter ─▶ parts, one a subscription ─▶ up to `cap` letters of each queued and not yet tried
  *                      ▲                                     │
@@ -10,7 +11,8 @@
  * (policy/canary.h), and ends by itself where too much fails.
  *
  * A part's walk goes by (died_ms, num), oldest or newest first. What dies again dies later than the
- * filter's `until`: it is not walked into twice. */
+ * filter's `until`: it is not walked into twice. A resend, of deliveries that are over already and
+ * not dead, walks by num alone. */
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
@@ -72,6 +74,14 @@ static enum err_code plan(struct job_slice *s, struct job *job, const struct job
 }
 
 /* ---- letters ---- */
+static enum err_code letter_open(struct job_slice *s, const struct job *job,
+                                 const struct dead_key *k, const struct reopening *r,
+                                 struct err *err)
+{
+    return job->kind == JOB_RESEND ? s->b->ops->over_resend(s->b, k->num, r, err)
+                                   : s->b->ops->dead_replay(s->b, k->num, r, err);
+}
+
 static enum err_code letter_send(struct job_slice *s, const struct job *job, struct job_run *run,
                                  struct job_part *p, const struct dead_key *k, struct err *err)
 {
@@ -82,13 +92,15 @@ static enum err_code letter_send(struct job_slice *s, const struct job *job, str
     p->mark_num = k->num;
     if (k->job == job->num) /* died again "earlier": somebody set the clock back */
         return OK;
+    if (k->gone) /* was counted as left out */
+        return OK;
     if (expired) { /* what was expired already when the job was made is counted as left out */
         p->counts.gone += k->expires_ms > job->created_ms;
         return OK;
     }
     double due_before_ms = run->next_due_ms;
     r.due_ms = job_run_due(run, job, s->now_ms);
-    enum err_code rc = s->b->ops->dead_replay(s->b, k->num, &r, err);
+    enum err_code rc = letter_open(s, job, k, &r, err);
     if (rc == ERR_STALE || rc == ERR_INVALID || rc == ERR_NOT_FOUND) {
         p->counts.gone++; /* purged, replayed by another, or without its payload */
         run->next_due_ms = due_before_ms;
@@ -96,6 +108,8 @@ static enum err_code letter_send(struct job_slice *s, const struct job *job, str
     }
     struct deed deed = {
         .delivery = k->num, .at_ms = s->now_ms, .kind = DEED_REPLAYED, .job = job->num};
+    if (job->kind == JOB_RESEND)
+        deed.kind = DEED_RESENT;
     if (rc == OK)
         rc = s->b->ops->deed_put(s->b, &deed, err);
     if (rc != OK)
@@ -141,7 +155,7 @@ static enum err_code letters_next(struct job_slice *s, const struct job *job,
     f.after_ms = p->mark_ms;
     f.after_num = p->mark_num;
     if (!run->lost)
-        rc = s->b->ops->dead_walk(s->b, &f, LOOKS, a, out, n, &end, err);
+        rc = job_keys(s->b, job, &f, LOOKS, a, out, n, &end, err);
     *over = end.num == 0;
     if (rc == OK && *n < most && !*over) { /* so many looked at, so few found: go on from there */
         p->mark_ms = end.died_ms;

@@ -48,23 +48,35 @@ void job_run_forget(struct job_runs *runs, int64_t job)
         }
 }
 
+enum err_code job_keys(struct backend *b, const struct job *j, const struct filter *f, size_t looks,
+                       struct arena *a, struct dead_key **out, size_t *n, struct dead_key *end,
+                       struct err *err)
+{
+    return j->kind == JOB_RESEND ? b->ops->over_walk(b, f, looks, a, out, n, end, err)
+                                 : b->ops->dead_walk(b, f, looks, a, out, n, end, err);
+}
+
 /* Letters that were named are read once, not ten thousand names at each slice. */
 static enum err_code run_load(struct job_run *run, struct backend *b, const struct job *j,
                               int64_t now_ms, struct err *err)
 {
     struct filter *f = &run->filter;
     struct dead_key end = {0};
-    enum err_code rc = api_filter_json(b, j->filter, now_ms, &run->arena, f, err);
+    enum err_code rc = j->kind == JOB_RESEND
+                           ? api_filter_json_deliveries(b, j->filter, now_ms, &run->arena, f, err)
+                           : api_filter_json(b, j->filter, now_ms, &run->arena, f, err);
     if (rc == ERR_NOT_FOUND || rc == ERR_INVALID) {
         run->lost = true;
         return OK;
     }
     f->with_expired = true;
+    if (j->kind == JOB_RESEND) /* what is delivered later is not in the set */
+        f->ended_before_ms = j->created_ms + 1;
     f->newest_first = j->newest_first;
     run->named = f->ids_n > 0 || f->event_ids_n > 0;
     f->limit = NAMED_MAX;
     if (rc == OK && run->named)
-        rc = b->ops->dead_walk(b, f, 1, &run->arena, &run->keys, &run->keys_n, &end, err);
+        rc = job_keys(b, j, f, 1, &run->arena, &run->keys, &run->keys_n, &end, err);
     if (rc == OK && end.num != 0)
         rc = fail(err, ERR_INTERNAL, "a replay of more letters than can be named");
     return rc;

@@ -18,6 +18,11 @@ struct job_run {
     int64_t after_sub, given_sub;   /* parts: looked at up to, the last that got letters */
 };
 
+/* A job's next keys, as dead_walk or, of a resend, over_walk gives them. */
+enum err_code job_keys(struct backend *b, const struct job *j, const struct filter *f, size_t looks,
+                       struct arena *a, struct dead_key **out, size_t *n, struct dead_key *end,
+                       struct err *err);
+
 struct job_runs *job_runs_new(void); /* NULL: no memory */
 void job_runs_free(struct job_runs *runs);
 /* The job's; made where there is none. Stays until the next call. */

@@ -290,6 +290,21 @@ struct backend_ops {
                                  const struct attempt *, size_t attempts_n, struct err *);
     enum err_code (*dead_note)(struct backend *, int64_t num, const char *note, struct err *);
 
+    /* ---- deliveries that are over, for whoever sends them again ---- */
+    /* Delivered or discarded ones that match (f.states narrows it to one of the two), trials left out.
+     * As dead_walk and dead_groups do it, but in order of num (after_ms, died_ms: unused), by the
+     * time of creation, and without the subscriptions' names. */
+    enum err_code (*over_walk)(struct backend *, const struct filter *, size_t looks,
+                               struct arena *, struct dead_key **out, size_t *n,
+                               struct dead_key *end, struct err *);
+    enum err_code (*over_groups)(struct backend *, const struct filter *, unsigned by,
+                                 struct arena *, struct dead_group **out, size_t *n, struct err *);
+    /* As dead_replay, of a delivered or discarded delivery: the same one, its attempts go on. What
+     * was purged cannot be restored any more. ERR_STALE: neither, a trial, or unknown. ERR_INVALID:
+     * the subscription is deleted, or there is no payload any more. */
+    enum err_code (*over_resend)(struct backend *, int64_t num, const struct reopening *,
+                                 struct err *);
+
     /* ---- what was done to deliveries ---- */
     /* One of its kind at a time: the same again at the same ms takes its place. Gone with the
      * delivery. */

@@ -204,6 +204,7 @@ bool mem_has(const int64_t *nums, size_t n, int64_t num); /* true where n is 0 *
 /* As readers see it: names filled, held derived. */
 void mem_read_delivery(const struct mem_db *db, const struct mem_delivery *d, struct arena *a,
                        struct delivery *out);
+bool mem_delivery_matches(const struct mem_db *db, const struct filter *f, const void *row);
 /* No open or delivered delivery needs the payload any more: it goes. */
 void mem_payload_unused(struct mem_db *db, int64_t event);
 /* Takes d (a copy of its row) out of its line; where its successor may go now, it becomes ready
@@ -291,6 +292,11 @@ enum err_code mem_dead_groups(struct backend *, const struct filter *, unsigned,
 enum err_code mem_dead_get(struct backend *, int64_t, struct arena *, struct dead_letter *,
                            struct err *);
 enum err_code mem_dead_replay(struct backend *, int64_t, const struct reopening *, struct err *);
+enum err_code mem_over_walk(struct backend *, const struct filter *, size_t, struct arena *,
+                            struct dead_key **, size_t *, struct dead_key *, struct err *);
+enum err_code mem_over_groups(struct backend *, const struct filter *, unsigned, struct arena *,
+                              struct dead_group **, size_t *, struct err *);
+enum err_code mem_over_resend(struct backend *, int64_t, const struct reopening *, struct err *);
 enum err_code mem_dead_purge(struct backend *, int64_t, int64_t, int64_t, int64_t, struct settled *,
                              struct err *);
 enum err_code mem_purged_list(struct backend *, int64_t, int64_t, int64_t, size_t, struct arena *,

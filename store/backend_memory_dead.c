@@ -98,7 +98,8 @@ enum err_code mem_dead_walk(struct backend *b, const struct filter *f, size_t lo
     for (size_t i = 0; i < all_n && rows_n < f->limit && (looked < looks || named); i++) {
         const struct dead_letter *l = ((void **)all)[f->newest_first ? all_n - 1 - i : i];
         const struct mem_delivery *d = mem_get(db, MEM_DELIVERY, mem_num(l->delivery.num));
-        struct dead_key key = {d->d.num, l->sub_num, l->died_ms, l->event.expires_ms, d->d.job};
+        struct dead_key key = {d->d.num, l->sub_num, l->died_ms, l->event.expires_ms,
+                               d->d.job, false};
         if (!behind(f, l->died_ms, d->d.num) || (f->subs_n == 1 && l->sub_num != f->subs[0]) ||
             (f->since_ms != 0 && l->died_ms < f->since_ms) ||
             (f->until_ms != 0 && l->died_ms >= f->until_ms))
@@ -191,22 +192,32 @@ static enum err_code load_dead(const struct mem_db *db, int64_t num, struct mem_
     return OK;
 }
 
-enum err_code mem_dead_replay(struct backend *b, int64_t num, const struct reopening *r,
-                              struct err *err)
+/* Where the payload of a delivery that is over lies beside its event; NULL: nowhere. */
+static const struct event_rec *kept_event(const struct mem_db *db, const struct delivery *d)
 {
-    struct mem_db *db = mem_db(b);
-    struct mem_delivery d;
-    enum err_code code = load_dead(db, num, &d, err);
-    if (code != OK)
-        return code;
+    const struct dead_letter *l = mem_get(db, MEM_DEAD, mem_num(d->num));
+    const struct mem_purged *p = mem_get(db, MEM_PURGED, mem_num(d->num));
+    const struct event_rec *e = l != NULL ? &l->event : p != NULL ? &p->letter.event : NULL;
+    return e != NULL && e->payload != NULL ? e : NULL;
+}
+
+static enum err_code open_again(struct mem_db *db, int64_t num, unsigned states,
+                                const struct reopening *r, struct err *err)
+{
+    const struct mem_delivery *row = mem_get(db, MEM_DELIVERY, mem_num(num));
+    if (row == NULL)
+        return fail(err, ERR_STALE, "no such delivery");
+    if (!(FILTER_BIT(row->d.state) & states) || (row->d.trial && row->d.state != DELIVERY_DEAD))
+        return fail(err, ERR_STALE, "the delivery is %s", delivery_state_name(row->d.state));
+    struct mem_delivery d = *row;
     const struct subscription *s = mem_get(db, MEM_SUB, mem_num(d.d.sub));
     if (s == NULL || s->state == SUB_DELETED)
         return fail(err, ERR_INVALID, "its subscription is deleted");
-    const struct dead_letter *l = mem_get(db, MEM_DEAD, mem_num(num));
     if (mem_get(db, MEM_PAYLOAD, mem_num(d.d.event)) == NULL) {
-        if (l->event.payload == NULL)
-            return fail(err, ERR_INVALID, "it was imported without its payload");
-        struct mem_blob blob = {.n = l->event.payload_bytes, .bytes = l->event.payload};
+        const struct event_rec *e = kept_event(db, &d.d);
+        if (e == NULL)
+            return fail(err, ERR_INVALID, "its payload is gone, or was never here");
+        struct mem_blob blob = {.n = e->payload_bytes, .bytes = e->payload};
         mem_put(db, MEM_PAYLOAD, mem_num(d.d.event), &blob);
     }
     d.d.state = d.d.attempts > 0 ? DELIVERY_RETRYING : DELIVERY_PENDING;
@@ -223,7 +234,21 @@ enum err_code mem_dead_replay(struct backend *b, int64_t num, const struct reope
         d.expires_ms = 0;
     mem_put(db, MEM_DELIVERY, mem_num(num), &d);
     mem_drop(db, MEM_DEAD, mem_num(num));
+    mem_drop(db, MEM_PURGED, mem_num(num));
     return OK;
+}
+
+enum err_code mem_dead_replay(struct backend *b, int64_t num, const struct reopening *r,
+                              struct err *err)
+{
+    return open_again(mem_db(b), num, FILTER_BIT(DELIVERY_DEAD), r, err);
+}
+
+enum err_code mem_over_resend(struct backend *b, int64_t num, const struct reopening *r,
+                              struct err *err)
+{
+    return open_again(mem_db(b), num,
+                      FILTER_BIT(DELIVERY_DELIVERED) | FILTER_BIT(DELIVERY_DISCARDED), r, err);
 }
 
 enum err_code mem_dead_purge(struct backend *b, int64_t num, int64_t job, int64_t until_ms,

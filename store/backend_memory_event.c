@@ -238,7 +238,7 @@ void mem_read_delivery(const struct mem_db *db, const struct mem_delivery *row, 
     mem_read(&mem_layout_delivery, &d, out, a);
 }
 
-static bool match_delivery(const struct mem_db *db, const struct filter *f, const void *row)
+bool mem_delivery_matches(const struct mem_db *db, const struct filter *f, const void *row)
 {
     const struct delivery *d = &((const struct mem_delivery *)row)->d;
     if (!mem_has(f->subs, f->subs_n, d->sub) || !mem_has(f->ids, f->ids_n, d->num))
@@ -246,6 +246,8 @@ static bool match_delivery(const struct mem_db *db, const struct filter *f, cons
     if (!mem_event_matches(f, d->event_id, d->type) || !mem_end_matches(f, d))
         return false;
     if (f->states != 0 && !(f->states & FILTER_BIT(shown_state(db, d))))
+        return false;
+    if (f->ended_before_ms != 0 && (d->finished_ms == 0 || d->finished_ms >= f->ended_before_ms))
         return false;
     return in_range(f, d->num, d->created_ms);
 }
@@ -328,7 +330,7 @@ enum err_code mem_delivery_list(struct backend *b, const struct filter *f, struc
     struct mem_db *db = mem_db(b);
     void *rows = NULL;
     size_t rows_n = 0, found;
-    void **list = matching(db, MEM_DELIVERY, f, match_delivery, a, &found);
+    void **list = matching(db, MEM_DELIVERY, f, mem_delivery_matches, a, &found);
     (void)err;
     for (size_t i = 0; i < found; i++)
         mem_read_delivery(db, list[i], a, mem_push(a, &rows, &rows_n, sizeof(**out)));
@@ -354,7 +356,7 @@ enum err_code mem_delivery_walk(struct backend *b, const struct filter *f, size_
             continue;
         if (++looked == looks)
             last = d->num;
-        if (match_delivery(db, f, i->row))
+        if (mem_delivery_matches(db, f, i->row))
             *(struct delivery_key *)mem_push(a, &rows, &rows_n, sizeof(**out)) =
                 (struct delivery_key){d->num, d->sub};
     }

@@ -94,6 +94,7 @@ enum sq_slot {
     SQ_DEAD_NAME,
     SQ_DEAD_GET,
     SQ_DEAD_PAYLOAD,
+    SQ_PURGED_PAYLOAD,
     SQ_DEAD_DEL,
     SQ_DEAD_NOTE,
     SQ_DEAD_PURGED,
@@ -323,6 +324,8 @@ enum err_code sq_line_leave(struct sq *q, const struct sq_open_delivery *d, int6
 /* The letter of a dead delivery, or of a purged one, goes (it is sent again, say). */
 enum err_code sq_letter_delete(struct sq *q, int64_t num, struct err *err);
 enum err_code sq_purged_delete(struct sq *q, int64_t num, struct err *err);
+/* The filter as a WHERE over `delivery d` and `event e`. */
+void sq_delivery_where(struct sq_query *s, const struct filter *f);
 /* ERR_STALE: not dead, or unknown. */
 enum err_code sq_dead_load(struct sq *q, int64_t num, struct sq_open_delivery *d, struct err *err);
 /* An open delivery dies: row, ready, line, expiry, dead letter, counts, job. */
@@ -337,9 +340,16 @@ enum err_code sq_attempt_put(struct sq *q, const struct attempt *a, int64_t deli
 
 /* ---- looks at dead letters (backend_sqlite_look.c) ---- */
 enum err_code sq_look_init(struct sq *q, struct err *err); /* for each connection */
+/* Runs a query of dead_group(…), the aggregate whose arguments are read where it is defined. Takes s. */
+enum err_code sq_groups_take(struct sq *q, struct sq_query *s, unsigned by, struct arena *a,
+                             struct dead_group **out, size_t *n, struct err *err);
 /* OK also where the letter has no payload (imported without one): then *out is NULL. */
 enum err_code sq_dead_payload(struct sq *q, int64_t num, struct arena *a, const void **out,
                               size_t *n, struct err *err);
+
+/* The same of a letter that was purged; not there: *out is NULL. */
+enum err_code sq_purged_payload(struct sq *q, int64_t num, struct arena *a, const void **out,
+                                size_t *n, struct err *err);
 
 /* ---- parts of jobs (backend_sqlite_job.c) ---- */
 /* What became of a delivery, as it was before: counted in its job's part. Neither delivered nor dead:
@@ -414,6 +424,11 @@ enum err_code sq_dead_groups(struct backend *, const struct filter *, unsigned, 
 enum err_code sq_dead_get(struct backend *, int64_t, struct arena *, struct dead_letter *,
                           struct err *);
 enum err_code sq_dead_replay(struct backend *, int64_t, const struct reopening *, struct err *);
+enum err_code sq_over_walk(struct backend *, const struct filter *, size_t, struct arena *,
+                           struct dead_key **, size_t *, struct dead_key *, struct err *);
+enum err_code sq_over_groups(struct backend *, const struct filter *, unsigned, struct arena *,
+                             struct dead_group **, size_t *, struct err *);
+enum err_code sq_over_resend(struct backend *, int64_t, const struct reopening *, struct err *);
 enum err_code sq_dead_purge(struct backend *, int64_t, int64_t, int64_t, int64_t, struct settled *,
                             struct err *);
 enum err_code sq_purged_list(struct backend *, int64_t, int64_t, int64_t, size_t, struct arena *,

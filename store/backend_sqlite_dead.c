@@ -1,4 +1,5 @@
-/* store/backend_sqlite_dead.c: the moves of a dead letter: replay, note. (Purge and restore:
+/* store/backend_sqlite_dead.c: the moves of a dead letter: replay, note; and how a
+ * delivery that is over otherwise is opened again. (Purge and restore:
  * backend_sqlite_purge.c; looks: backend_sqlite_look.c.)
  *
  * While a delivery is dead its payload lies here, sealed and bound to its number; the event's own
@@ -47,9 +48,10 @@ static enum err_code restore_payload(struct sq *q, const struct sq_open_delivery
     const void *payload;
     size_t n;
     arena_init(&a);
-    code = sq_dead_payload(q, d->num, &a, &payload, &n, err);
+    code = d->state == DELIVERY_DEAD ? sq_dead_payload(q, d->num, &a, &payload, &n, err)
+                                     : sq_purged_payload(q, d->num, &a, &payload, &n, err);
     if (code == OK && payload == NULL)
-        code = fail(err, ERR_INVALID, "it was imported without its payload");
+        code = fail(err, ERR_INVALID, "its payload is gone, or was never here");
     if (code == ERR_CORRUPT || code == ERR_DENIED) {
         code = ERR_INVALID;
         if (err != NULL)
@@ -72,23 +74,26 @@ static enum err_code reopen(struct sq *q, const struct sq_open_delivery *d,
         sq_run(q, SQ_REPLAY, err,
                "UPDATE delivery SET state = ?2, cause = 0, budget_start = attempts,"
                " budget_since_ms = ?3, due_ms = ?4, finished_ms = 0, job = ?5, expires_ms = ?6,"
-               " budget_max = ?7 WHERE num = ?1 AND state = 5",
-               "lilllli", d->num, (int)state, r->now_ms, r->due_ms, r->job, expires, r->budget_max);
+               " budget_max = ?7 WHERE num = ?1 AND state = ?8",
+               "lillllii", d->num, (int)state, r->now_ms, r->due_ms, r->job, expires, r->budget_max,
+               (int)d->state);
     if (code == OK)
-        code = sq_letter_delete(q, d->num, err);
+        code = d->state == DELIVERY_DEAD ? sq_letter_delete(q, d->num, err)
+                                         : sq_purged_delete(q, d->num, err);
     if (code == OK)
         code = sq_ready_put(q, d->sub, r->due_ms, d->num, r->now_ms, err);
     if (code == OK && expires != 0)
         code = sq_expiring_put(q, expires, d->num, err);
-    return code == OK ? sq_count_move(q, d->sub, DELIVERY_DEAD, state, err) : code;
+    return code == OK ? sq_count_move(q, d->sub, d->state, state, err) : code;
 }
 
-enum err_code sq_dead_replay(struct backend *b, int64_t num, const struct reopening *r,
-                             struct err *err)
+static enum err_code open_again(struct sq *q, int64_t num, unsigned states,
+                                const struct reopening *r, struct err *err)
 {
-    struct sq *q = sq_of(b);
     struct sq_open_delivery d;
-    enum err_code code = sq_dead_load(q, num, &d, err);
+    enum err_code code = sq_delivery_load(q, num, &d, err);
+    if (code == OK && (!(FILTER_BIT(d.state) & states) || (d.trial && d.state != DELIVERY_DEAD)))
+        code = fail(err, ERR_STALE, "the delivery is %s", delivery_state_name(d.state));
     if (code == OK)
         code = sub_lives(q, d.sub, err);
     if (code == OK)
@@ -97,6 +102,19 @@ enum err_code sq_dead_replay(struct backend *b, int64_t num, const struct reopen
         code = reopen(q, &d, r, err);
     free(d.line);
     return code;
+}
+
+enum err_code sq_dead_replay(struct backend *b, int64_t num, const struct reopening *r,
+                             struct err *err)
+{
+    return open_again(sq_of(b), num, FILTER_BIT(DELIVERY_DEAD), r, err);
+}
+
+enum err_code sq_over_resend(struct backend *b, int64_t num, const struct reopening *r,
+                             struct err *err)
+{
+    return open_again(sq_of(b), num,
+                      FILTER_BIT(DELIVERY_DELIVERED) | FILTER_BIT(DELIVERY_DISCARDED), r, err);
 }
 
 enum err_code sq_dead_note(struct backend *b, int64_t num, const char *note, struct err *err)

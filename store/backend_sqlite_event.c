@@ -303,7 +303,7 @@ static void and_states(struct sq_query *s, unsigned states)
            states);
 }
 
-static void delivery_where(struct sq_query *s, const struct filter *f)
+void sq_delivery_where(struct sq_query *s, const struct filter *f)
 {
     /* One subscription: its index gives the order; of several the table's own order is walked. */
     sq_and_in(s, f->subs_n == 1 ? "d.sub" : "+d.sub", f->subs, f->subs_n);
@@ -315,6 +315,8 @@ static void delivery_where(struct sq_query *s, const struct filter *f)
     and_states(s, f->states);
     if (f->job != 0)
         sq_and(s, "d.job = %lld AND d.job <> 0", (long long)f->job);
+    if (f->ended_before_ms != 0)
+        sq_and(s, "d.finished_ms < %lld AND d.finished_ms <> 0", (long long)f->ended_before_ms);
     and_range(s, "d", f);
 }
 
@@ -325,7 +327,7 @@ enum err_code sq_delivery_list(struct backend *b, const struct filter *f, struct
     struct sq_query s;
     void *rows;
     sq_query_init(&s, "SELECT " SQ_DELIVERY_COLS SQ_DELIVERY_FROM);
-    delivery_where(&s, f);
+    sq_delivery_where(&s, f);
     order_by(&s, "d", f);
     enum err_code code = sq_query_all(q, &s, read_delivery, sizeof(**out), a, &rows, n, err);
     if (code == OK)
@@ -375,7 +377,7 @@ enum err_code sq_delivery_walk(struct backend *b, const struct filter *f, size_t
     if (code != OK)
         return code;
     sq_query_init(&s, "SELECT d.num, d.sub" SQ_DELIVERY_FROM);
-    delivery_where(&s, f);
+    sq_delivery_where(&s, f);
     if (last != 0)
         sq_and(&s, "d.num <= %lld", (long long)last);
     order_by(&s, "d", f);

@@ -264,13 +264,30 @@ static enum err_code group_name(struct sq *q, struct dead_group *g, struct arena
     return bad ? fail(err, ERR_NOMEM, "no memory for groups of dead letters") : OK;
 }
 
+enum err_code sq_groups_take(struct sq *q, struct sq_query *s, unsigned by, struct arena *a,
+                             struct dead_group **out, size_t *n, struct err *err)
+{
+    sqlite3_stmt *st;
+    struct dead_grouping g;
+    enum err_code code = sq_query_open(q, s, &st, err);
+    if (code != OK)
+        return code;
+    dead_grouping_init(&g, by, clock_store_ms(), a);
+    q->grouping = &g;
+    code = sq_next(q, st, err);
+    sqlite3_finalize(st);
+    q->grouping = NULL;
+    if (code == OK)
+        return dead_grouping_take(&g, out, n, err);
+    (void)dead_grouping_take(&g, out, n, NULL);
+    return code;
+}
+
 enum err_code sq_dead_groups(struct backend *b, const struct filter *f, unsigned by,
                              struct arena *a, struct dead_group **out, size_t *n, struct err *err)
 {
     struct sq *q = sq_of(b);
     struct sq_query s;
-    sqlite3_stmt *st;
-    struct dead_grouping g;
     struct filter whole = *f;
     struct dead_group *groups = NULL;
     size_t groups_n = 0;
@@ -282,18 +299,7 @@ enum err_code sq_dead_groups(struct backend *b, const struct filter *f, unsigned
                   : "SELECT dead_group(x.num, x.sub, x.died_ms, x.event_expires_ms, x.cause,"
                     " x.attempts, x.last_status, x.last_outcome, x.payload_bytes)",
               &whole, true);
-    enum err_code code = sq_query_open(q, &s, &st, err);
-    if (code != OK)
-        return code;
-    dead_grouping_init(&g, by, clock_store_ms(), a);
-    q->grouping = &g;
-    code = sq_next(q, st, err);
-    sqlite3_finalize(st);
-    q->grouping = NULL;
-    if (code == OK)
-        code = dead_grouping_take(&g, &groups, &groups_n, err);
-    else
-        (void)dead_grouping_take(&g, &groups, &groups_n, NULL);
+    enum err_code code = sq_groups_take(q, &s, by, a, &groups, &groups_n, err);
     for (size_t i = 0; code == OK && (by & DEAD_BY_SUBSCRIPTION) && i < groups_n; i++)
         code = group_name(q, &groups[i], a, err);
     if (code == OK) {
@@ -314,6 +320,21 @@ enum err_code sq_dead_payload(struct sq *q, int64_t num, struct arena *a, const 
         return fail(err, ERR_NOT_FOUND, "no such dead letter");
     if (code != OK)
         return code;
+    code = sq_unseal(q, "dead", num, st, 0, a, out, n, err);
+    sq_done(st);
+    return code;
+}
+
+/* Of a letter that was purged: sealed as it was while it was dead. */
+enum err_code sq_purged_payload(struct sq *q, int64_t num, struct arena *a, const void **out,
+                                size_t *n, struct err *err)
+{
+    sqlite3_stmt *st;
+    enum err_code code = sq_row(q, SQ_PURGED_PAYLOAD, &st, err,
+                                "SELECT payload FROM purged WHERE num = ?1", "l", num);
+    *out = NULL;
+    if (code != OK)
+        return code == ERR_NOT_FOUND ? OK : code;
     code = sq_unseal(q, "dead", num, st, 0, a, out, n, err);
     sq_done(st);
     return code;

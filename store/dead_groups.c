@@ -133,6 +133,10 @@ void dead_grouping_add(struct dead_grouping *g, const struct dead_facts *f)
         x->example = f->num;
     }
     x->count++;
+    if (f->payload_bytes < 0) {
+        x->gone++;
+        return;
+    }
     x->payload_bytes += f->payload_bytes;
     if (f->expires_ms != 0 && f->expires_ms <= g->now_ms) {
         x->expired++;

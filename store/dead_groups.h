@@ -16,7 +16,7 @@ struct dead_facts {
     enum cause cause;
     int attempts, last_status;
     enum outcome last_outcome;
-    int64_t payload_bytes;
+    int64_t payload_bytes; /* < 0: a delivery whose payload is gone */
     const char *type;
     size_t type_n;
 };

@@ -213,7 +213,7 @@ static const char *const JOB_REASON_NAMES[] = {
 static const char *const JOB_KIND_NAMES[] = {
     [JOB_REPLAY] = "replay",   [JOB_SUBSCRIPTION_DELETE] = "subscription_delete",
     [JOB_PURGE] = "purge",     [JOB_RESTORE] = "restore",
-    [JOB_DISCARD] = "discard",
+    [JOB_DISCARD] = "discard", [JOB_RESEND] = "resend",
 };
 _Static_assert(COUNT(STATE_NAMES) == DELIVERY_STATES, "a name for every state");
 _Static_assert(COUNT(OUTCOME_NAMES) == OUTCOMES, "a name for every outcome");

@@ -84,6 +84,7 @@ enum job_kind { /* engine/job.c: what they do */
                 JOB_PURGE,
                 JOB_RESTORE,
                 JOB_DISCARD,
+                JOB_RESEND,
                 JOB_KINDS
 };
 
@@ -264,7 +265,7 @@ struct type_count {
  * calls the operation that does it. */
 enum deed_kind {
     DEED_REPLAYED,
-    DEED_RESENT, /* of the new delivery; delivery.original says of which it is a copy */
+    DEED_RESENT, /* what was over already */
     DEED_PURGED, /* a dead letter */
     DEED_RESTORED,
     DEED_DISCARDED, /* one that was open */
@@ -284,11 +285,13 @@ struct purged {
     int64_t sub, until_ms;
 };
 
-/* What a walk needs to know of a letter. */
+/* What a walk needs to know of a letter, or of a delivery that is over (died_ms is then 0: those are
+ * walked in order of num). */
 struct dead_key {
     int64_t num, sub, died_ms;
     int64_t expires_ms; /* of its event; 0: none */
     int64_t job;        /* that last sent it again */
+    bool gone;          /* a delivery's payload is not here any more */
 };
 
 /* Dead letters that have something in common: what DEAD_BY_… bits say; the rest of the members above
@@ -307,7 +310,8 @@ struct dead_group {
     int64_t count, payload_bytes;
     int64_t first_ms, last_ms;           /* of death */
     int64_t example;                     /* number of the one that died last */
-    int64_t expired, expired_bytes;      /* of those: past their event's expires_at */
+    int64_t gone;                        /* of count: deliveries without their payload */
+    int64_t expired, expired_bytes;      /* of the others: past their event's expires_at */
     int64_t live_first_ms, live_last_ms; /* of death, of the others; 0: there are none */
     const char *sub_name;                /* DEAD_BY_SUBSCRIPTION: the example's */
 };
@@ -337,7 +341,8 @@ struct filter {
     int min_attempts;
     int max_attempts; /* with max_attempts_set, since 0 is: never tried */
     bool max_attempts_set;
-    int64_t job;       /* deliveries: touched by that replay; 0: any */
+    int64_t job;             /* deliveries: touched by that replay; 0: any */
+    int64_t ended_before_ms; /* deliveries: over, and that before this time; 0: any */
     bool with_expired; /* dead letters: also those past their event's expires_at (replay excludes
                           them) */
     bool newest_first;

@@ -232,6 +232,30 @@ static inline void dump_dead_groups(struct bed *bed, struct buf *out)
     }
 }
 
+/* In slices of an odd size, up and down. */
+static inline void dump_over(struct bed *bed, struct buf *out)
+{
+    for (int down = 0; down < 2; down++) {
+        struct filter f = {.with_expired = true, .newest_first = down != 0, .limit = 5};
+        struct dead_key *keys, at = {0};
+        struct dead_group *g;
+        size_t n;
+        OK_OR_DIE(bed, bed->ops->over_groups(bed->b, &f, DEAD_BY_SUBSCRIPTION | DEAD_BY_TYPE,
+                                             &bed->a, &g, &n, &bed->err));
+        for (size_t i = 0; i < n; i++)
+            buf_addf(out,
+                     "over s%" PRId64 " %s n%" PRId64 " b%" PRId64 " e%" PRId64 " g%" PRId64 "\n",
+                     g[i].sub, g[i].type, g[i].count, g[i].payload_bytes, g[i].expired, g[i].gone);
+        do {
+            OK_OR_DIE(bed, bed->ops->over_walk(bed->b, &f, 7, &bed->a, &keys, &n, &at, &bed->err));
+            for (size_t i = 0; i < n; i++)
+                buf_addf(out, "over d%" PRId64 " s%" PRId64 " e%" PRId64 " j%" PRId64 " g%d\n",
+                         keys[i].num, keys[i].sub, keys[i].expires_ms, keys[i].job, keys[i].gone);
+            f.after_num = at.num;
+        } while (at.num != 0);
+    }
+}
+
 static inline void dump_ready(struct bed *bed, int64_t sub, struct buf *out)
 {
     struct claimed *list[256];
@@ -329,6 +353,7 @@ static inline void dump_all(struct bed *bed, const int64_t *subs, size_t subs_n,
     dump_dead(bed, true, out);
     dump_purged(bed, out);
     dump_dead_groups(bed, out);
+    dump_over(bed, out);
     for (size_t i = 0; i < subs_n; i++) {
         dump_ready(bed, subs[i], out);
         dump_traffic(bed, subs[i], out);

@@ -210,6 +210,19 @@ static void step_dead(struct walk *w)
         same(w, "purge next", out[0].next_due_ms, out[1].next_due_ms);
 }
 
+/* What is over goes out again, or is said not to be over. */
+static void step_over(struct walk *w)
+{
+    int64_t num = w->first + roll(w, (uint32_t)(w->last_delivery - w->first + 1));
+    struct reopening r = {roll(w, 2) != 0 ? w->job : 0, w->now + 1, w->now, (int)roll(w, 3)};
+    enum err_code code[PAIR];
+    for (int i = 0; i < PAIR; i++) {
+        struct bed *bed = &w->pair[i];
+        code[i] = bed->ops->over_resend(bed->b, num, &r, &bed->err);
+    }
+    (void)agreed(w, "resend", code);
+}
+
 /* Of what the two show as purged, or any number at all. */
 static void step_restore(struct walk *w)
 {
@@ -485,8 +498,10 @@ static void step(struct walk *w)
         step_claim_and_settle(w);
     else if (x < 61)
         settle(w, w->first + roll(w, (uint32_t)(w->last_delivery - w->first + 1)));
-    else if (x < 74)
+    else if (x < 72)
         step_dead(w);
+    else if (x < 74)
+        step_over(w);
     else if (x < 75)
         step_restore(w);
     else if (x < 77)

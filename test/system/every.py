@@ -46,6 +46,7 @@ COMMANDS = {
     "event show": ["{event}", "{event} --body"],
     "event trace": ["{event}", "{letter}"],
     "delivery show": ["{letter}", "{letter} --body"],
+    "delivery resend": ["--all --dry-run --rate 5/s", "{purged} --detach --yes"],
     "delivery list": ["", "--job {job}"],
     "delivery discard": ["--all --dry-run", "--all --yes"],
     "attempt list": ["", "{letter}"],
@@ -179,10 +180,16 @@ class World:
         """One that is over and can be taken back."""
         return self.d.ctl("-q", "dlq", "purge", self.take(self.letters), "--confirm=1", "--note", self.text).split()[-1]
 
+    def purged(self):
+        """A delivery that is over and not dead."""
+        letter = self.take(self.letters)
+        self.d.ctl("-q", "dlq", "purge", letter, "--confirm=1")
+        return letter
+
     def word(self, name):
         """The value of a word in {}. With "!" it is used up: another one comes next time."""
         words = {
-            "letter": lambda: self.letter, "letter!": lambda: self.take(self.letters), "purge": self.purge, "note": lambda: self.text[:200], "delivery": lambda: self.letter,
+            "letter": lambda: self.letter, "letter!": lambda: self.take(self.letters), "purge": self.purge, "purged": self.purged, "note": lambda: self.text[:200], "delivery": lambda: self.letter,
             "event": lambda: "E-0", "job": lambda: self.job, "active-job": self.new_job, "paused-job": self.paused_job,
             "reject": lambda: self.rejects[0], "reject!": lambda: self.take(self.rejects), "sub": lambda: "acme", "fresh-sub": self.fresh_sub,
             "fresh": lambda: f"fresh-{next(self.numbers)}", "url": lambda: self.endpoint.url, "conf": lambda: self.d.conf,
