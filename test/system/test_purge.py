@@ -4,6 +4,8 @@ import json
 import os
 import resource
 import subprocess
+import threading
+import time
 import unittest
 
 from harness import WEBHOOKCTL, Daemon, Receiver, wait_for
@@ -107,6 +109,13 @@ class Purge(unittest.TestCase):
             self.assertEqual(d.ctl("dlq", "export"), before)
 
 
+def slowly(path):
+    """Reads it as a slow disk takes it: a second for the letters of a test."""
+    with open(path, "rb", buffering=0) as f:
+        while f.read(1024):
+            time.sleep(0.004)
+
+
 class Files(unittest.TestCase):
     def test_what_has_the_name_is_whole(self):
         with Daemon(CONF) as d, Receiver(503) as r:
@@ -164,10 +173,20 @@ class Files(unittest.TestCase):
             dead(d, r, 300)
             status, shown = d.terminal("dlq", "export", "-f", f"{d.dir}/kept")
             self.assertEqual(status, 0)
-            self.assertIn("300/300  100%", shown)
-            self.assertNotIn("[", d.ctl("dlq", "export", "-f", f"{d.dir}/kept2", raw=True).stderr)
+            self.assertNotIn("[", shown)  # done before anybody could have read it
+            os.mkfifo(f"{d.dir}/slow")
+            reader = threading.Thread(target=slowly, args=(f"{d.dir}/slow",))
+            reader.start()
+            status, shown = d.terminal("dlq", "export", "-f", f"{d.dir}/slow")
+            reader.join()
+            self.assertEqual(status, 0)
+            self.assertRegex(shown, r"\[=*>? *\] +\d+/300")
+            reader = threading.Thread(target=slowly, args=(f"{d.dir}/slow",))
+            reader.start()
+            self.assertNotIn("[", d.ctl("dlq", "export", "-f", f"{d.dir}/slow", raw=True).stderr)
+            reader.join()
             status, shown = d.terminal("dlq", "import", "-f", f"{d.dir}/kept")
-            self.assertIn("300 here already", shown)
+            self.assertIn("300 that were here already", shown)
 
     def test_note(self):
         with Daemon(CONF) as d, Receiver(503) as r:
