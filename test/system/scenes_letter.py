@@ -43,7 +43,7 @@ def tame(stage):
         yield
         yield
         acme.answer = 503
-        stage.mask(r"\d+(?= dead again| not sent| stay dead)|(?<=TRD-)\d+", "N")  # how many came so far
+        stage.mask(r"\d+(?= dead again| not sent| of its letters are dead| that were not sent)|(?<=TRD-)\d+", "N")  # how many came so far
         yield
 
 
