@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "engine/api_filter_impl.h"
 
-enum { EVENT_IDS_MAX = 100, TYPES_MAX = 64, STATUSES_MAX = 32, WORDS_MAX = 32 };
+enum { EVENT_IDS_MAX = 100, TYPES_MAX = 64, STATUSES_MAX = 32 };
 enum { CONTAINS_MAX_BYTES = 4096 };
 
 enum { NARROWING_N = 14 }; /* the first so many of them say which rows, the rest how */
@@ -22,96 +22,6 @@ static const char *const MEMBERS[] = {"subscription", "id",       "event_id", "t
                                       "since",        "until",    "job",      "min_attempts",
                                       "max_attempts", "contains", "all",      "limit",
                                       "cursor",       "order",    "payload",  NULL};
-
-const json_t *filter_member(const struct filter_reading *r, const char *name)
-{
-    const json_t *v = json_object_get(r->object, name);
-    return json_is_null(v) ? NULL : v;
-}
-
-enum err_code filter_bad(struct filter_reading *r, const char *name, const char *what)
-{
-    r->target = name;
-    return fail(r->err, ERR_INVALID, "%s: %s", name, what);
-}
-
-/* One value, or the i-th of an array; NULL: not a string. */
-const char *filter_text_at(const json_t *v, size_t i)
-{
-    return json_string_value(json_is_array(v) ? json_array_get(v, i) : v);
-}
-
-size_t filter_values_n(const json_t *v)
-{
-    return json_is_array(v) ? json_array_size(v) : 1;
-}
-
-static enum err_code read_text(struct filter_reading *r, const char *name, const char **out)
-{
-    const json_t *v = filter_member(r, name);
-    if (!v)
-        return OK;
-    if (!json_is_string(v))
-        return filter_bad(r, name, "not one string");
-    *out = arena_copy(r->a, json_string_value(v));
-    return *out ? OK : fail(r->err, ERR_NOMEM, "no memory for a filter");
-}
-
-static enum err_code read_number(struct filter_reading *r, const char *name, int64_t max,
-                                 int64_t *out)
-{
-    const json_t *v = filter_member(r, name);
-    const char *text = json_string_value(v);
-    if (!v)
-        return OK;
-    char *end = NULL;
-    long long n = text ? strtoll(text, &end, 10) : json_integer_value(v);
-    if ((text && (end == text || *end)) || (!text && !json_is_integer(v)) || n < 0 || n > max)
-        return filter_bad(r, name, "not a whole number in range");
-    *out = n;
-    return OK;
-}
-
-static enum err_code read_when(struct filter_reading *r, const char *name, int64_t *out)
-{
-    const json_t *v = filter_member(r, name);
-    if (!v)
-        return OK;
-    if (api_time_of(v, out) ||
-        (json_is_string(v) && text_parse_when(json_string_value(v), r->now_ms, out))) {
-        if (*out <= 0)
-            *out = 1; /* 0 would mean: open */
-        return OK;
-    }
-    return filter_bad(r, name, "not a time: RFC 3339, or 2h, 3d (ago), today, now");
-}
-
-/* The values of a member that may be repeated, as an array of texts in the arena. */
-static enum err_code read_texts(struct filter_reading *r, const char *name, size_t max,
-                                const char *const **out, size_t *out_n)
-{
-    const json_t *v = filter_member(r, name);
-    if (!v)
-        return OK;
-    size_t n = filter_values_n(v);
-    const char **texts = arena_alloc(r->a, (n + 1) * sizeof *texts);
-    if (!texts)
-        return fail(r->err, ERR_NOMEM, "no memory for a filter");
-    r->target = name;
-    if (n == 0 || n > max)
-        return fail(r->err, ERR_INVALID, "%s: give 1 to %zu values", name, max);
-    for (size_t i = 0; i < n; i++) {
-        const char *text = filter_text_at(v, i);
-        if (!text)
-            return filter_bad(r, name, "not a string, or strings");
-        texts[i] = arena_copy(r->a, text);
-        if (!texts[i])
-            return fail(r->err, ERR_NOMEM, "no memory for a filter");
-    }
-    *out = texts;
-    *out_n = n;
-    return OK;
-}
 
 static bool status_of(const char *text, struct status_range *out)
 {
@@ -152,81 +62,32 @@ static enum err_code read_statuses(struct filter_reading *r)
     return OK;
 }
 
-static bool cause_value(const char *word, unsigned *out)
+static const char *cause_word(int i)
 {
-    enum cause c;
-    bool known = cause_parse(word, &c);
-    *out = known ? (unsigned)c : 0;
-    return known;
+    return cause_name((enum cause)i);
 }
 
-static bool outcome_value(const char *word, unsigned *out)
+static const char *outcome_word(int i)
 {
-    enum outcome o;
-    bool known = outcome_parse(word, &o);
-    *out = known ? (unsigned)o : 0;
-    return known;
+    return outcome_name((enum outcome)i);
 }
 
-static bool state_value(const char *word, unsigned *out)
+static const char *state_word(int i)
 {
-    enum delivery_state s;
-    bool known = delivery_state_parse(word, &s);
-    *out = known ? (unsigned)s : 0;
-    return known;
-}
-
-static const char *const CAUSE_WORDS[] = {"retries_exhausted",    "permanent_failure", "gone",
-                                          "invalid_endpoint",     "endpoint_down",     "expired",
-                                          "subscription_deleted", "operator",          NULL};
-static const char *const OUTCOME_WORDS[] = {
-    "success", "http_3xx", "http_4xx", "http_429", "http_5xx", "timeout", "dns",
-    "connect", "tls",      "reset",    "blocked",  "internal", NULL};
-static const char *const STATE_WORDS[] = {"pending",   "in_flight", "retrying",  "held",
-                                          "delivered", "dead",      "discarded", NULL};
-
-static enum err_code bad_word(struct filter_reading *r, const char *name, const char *word,
-                              const char *const *words)
-{
-    char near[TEXT_NEAR_MAX];
-    struct buf all;
-    buf_init(&all, 1024);
-    for (size_t i = 0; words[i]; i++)
-        buf_addf(&all, "%s%s", i ? ", " : "", words[i]);
-    r->target = name;
-    enum err_code rc = fail(r->err, ERR_INVALID, "%s: '%.40s' is not one of %s%s", name, word,
-                            all.data ? all.data : "", text_did_you_mean(near, word, words));
-    buf_fini(&all);
-    return rc;
-}
-
-/* A set of words of a closed list. */
-static enum err_code read_set(struct filter_reading *r, const char *name, const char *const *words,
-                              bool (*value_of)(const char *, unsigned *), unsigned *out)
-{
-    const char *const *texts = NULL;
-    size_t n = 0;
-    enum err_code rc = read_texts(r, name, WORDS_MAX, &texts, &n);
-    for (size_t i = 0; rc == OK && i < n; i++) {
-        unsigned value;
-        if (!value_of(texts[i], &value))
-            return bad_word(r, name, texts[i], words);
-        *out |= FILTER_BIT(value);
-    }
-    return rc;
+    return delivery_state_name((enum delivery_state)i);
 }
 
 static enum err_code read_words(struct filter_reading *r)
 {
     struct filter *f = &r->out->f;
     const char *job = NULL;
-    enum err_code rc = read_set(r, "cause", CAUSE_WORDS, cause_value, &f->causes);
+    enum err_code rc = filter_read_set(r, "cause", cause_word, CAUSES, &f->causes);
     if (rc == OK)
-        rc = read_set(r, "outcome", OUTCOME_WORDS, outcome_value, &f->outcomes);
+        rc = filter_read_set(r, "outcome", outcome_word, OUTCOMES, &f->outcomes);
     if (rc == OK)
-        rc = read_set(r, "state", STATE_WORDS, state_value, &f->states);
+        rc = filter_read_set(r, "state", state_word, DELIVERY_STATES, &f->states);
     if (rc == OK)
-        rc = read_text(r, "job", &job);
+        rc = filter_read_text(r, "job", &job);
     if (rc == OK && job && !id_parse(job, "job", &f->job))
         return filter_bad(r, "job", "not the id of a job (job_…)");
     return rc;
@@ -245,7 +106,7 @@ static bool is_pattern(const char *type)
 static enum err_code read_types(struct filter_reading *r)
 {
     struct filter *f = &r->out->f;
-    enum err_code rc = read_texts(r, "type", TYPES_MAX, &f->types, &f->types_n);
+    enum err_code rc = filter_read_texts(r, "type", TYPES_MAX, &f->types, &f->types_n);
     for (size_t i = 0; rc == OK && i < f->types_n; i++)
         if (!is_pattern(f->types[i]))
             rc = filter_bad(r, "type", "not a type, 'name.*' or '*'");
@@ -256,9 +117,9 @@ static enum err_code read_attempts(struct filter_reading *r)
 {
     struct filter *f = &r->out->f;
     int64_t least = 0, most = -1;
-    enum err_code rc = read_number(r, "min_attempts", 1000000, &least);
+    enum err_code rc = filter_read_number(r, "min_attempts", 1000000, &least);
     if (rc == OK)
-        rc = read_number(r, "max_attempts", 1000000, &most);
+        rc = filter_read_number(r, "max_attempts", 1000000, &most);
     f->min_attempts = (int)least;
     f->max_attempts = most < 0 ? 0 : (int)most;
     f->max_attempts_set = most >= 0;
@@ -270,13 +131,13 @@ static enum err_code read_page(struct filter_reading *r)
     struct filter *f = &r->out->f;
     const char *cursor = NULL, *order = NULL;
     int64_t limit = API_PAGE_STANDARD;
-    enum err_code rc = read_number(r, "limit", API_PAGE_MAX, &limit);
+    enum err_code rc = filter_read_number(r, "limit", API_PAGE_MAX, &limit);
     if (rc == OK && limit == 0)
         rc = filter_bad(r, "limit", "not a number from 1 to 1000");
     if (rc == OK)
-        rc = read_text(r, "cursor", &cursor);
+        rc = filter_read_text(r, "cursor", &cursor);
     if (rc == OK)
-        rc = read_text(r, "order", &order);
+        rc = filter_read_text(r, "order", &order);
     if (rc != OK)
         return rc;
     f->limit = (size_t)limit;
@@ -321,7 +182,7 @@ static enum err_code read_members(struct filter_reading *r)
 static enum err_code read_contains(struct filter_reading *r)
 {
     const char *text = NULL;
-    enum err_code rc = read_text(r, "contains", &text);
+    enum err_code rc = filter_read_text(r, "contains", &text);
     if (rc != OK || !text)
         return rc;
     if (!r->look)
@@ -359,7 +220,8 @@ enum err_code api_filter_read(struct backend *b, const json_t *object, enum api_
     if (rc == OK)
         rc = filter_read_ids(&r);
     if (rc == OK)
-        rc = read_texts(&r, "event_id", EVENT_IDS_MAX, &out->f.event_ids, &out->f.event_ids_n);
+        rc = filter_read_texts(&r, "event_id", EVENT_IDS_MAX, &out->f.event_ids,
+                               &out->f.event_ids_n);
     if (rc == OK)
         rc = read_types(&r);
     if (rc == OK)
@@ -367,9 +229,9 @@ enum err_code api_filter_read(struct backend *b, const json_t *object, enum api_
     if (rc == OK)
         rc = read_statuses(&r);
     if (rc == OK)
-        rc = read_when(&r, "since", &out->f.since_ms);
+        rc = filter_read_when(&r, "since", &out->f.since_ms);
     if (rc == OK)
-        rc = read_when(&r, "until", &out->f.until_ms);
+        rc = filter_read_when(&r, "until", &out->f.until_ms);
     if (rc == OK)
         rc = read_attempts(&r);
     if (rc == OK)
