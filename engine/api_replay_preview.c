@@ -1,0 +1,121 @@
+/* engine/api_replay_preview.c: what a replay or a resend would do, as the answer of a look: how many of
+ * which types, where they go and what is in the way there, what is left out and why. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/api_replay_impl.h"
+
+enum { TARGETS_SHOWN = 100 };
+
+static int group_by_type(const void *x, const void *y)
+{
+    return strcmp(((const struct dead_group *)x)->type, ((const struct dead_group *)y)->type);
+}
+
+static int group_by_count(const void *x, const void *y)
+{
+    int64_t a = ((const struct dead_group *)x)->count, b = ((const struct dead_group *)y)->count;
+    return a == b ? group_by_type(x, y) : a > b ? -1 : 1;
+}
+
+/* Types of what will be sent, the commonest first: what becomes of the groups, whose end this is. */
+static size_t types_find(struct replay *r)
+{
+    struct dead_group *g = r->groups;
+    size_t sent_n = 0, n = 0;
+    for (size_t i = 0; r->types_told && i < r->groups_n; i++) {
+        const struct target *t = target_of(r, g[i].sub);
+        int64_t count = sent_of(r, &g[i]);
+        if (t && t->out == JOB_REASON_NONE && count > 0)
+            g[sent_n++] = (struct dead_group){.type = g[i].type, .count = count};
+    }
+    if (sent_n == 0)
+        return 0;
+    qsort(g, sent_n, sizeof *g, group_by_type);
+    for (size_t i = 1; i < sent_n; i++)
+        if (strcmp(g[i].type, g[n].type) == 0)
+            g[n].count += g[i].count;
+        else
+            g[++n] = g[i];
+    qsort(g, n + 1, sizeof *g, group_by_count);
+    return n + 1;
+}
+
+static void put_excluded_by(struct buf *b, const char *reason, int64_t n)
+{
+    if (n == 0)
+        return;
+    put_open(b, NULL, '{');
+    put_str(b, "reason", reason);
+    put_int(b, "count", n);
+    buf_addc(b, '}');
+}
+
+static void put_excluded(struct buf *b, const struct replay *r)
+{
+    int64_t by[JOB_REASONS] = {0}, gone = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        const struct target *t = &r->targets[i];
+        bool sent_to = t->out == JOB_REASON_NONE; /* so what is left out has expired, or is gone */
+        gone += sent_to ? t->all.gone : 0;
+        by[t->out] += t->all.count - t->sent.count - (sent_to ? t->all.gone : 0);
+    }
+    put_open(b, "excluded_by", '[');
+    put_excluded_by(b, "payload_gone", gone);
+    put_excluded_by(b, cause_name(CAUSE_EXPIRED), by[JOB_REASON_NONE]);
+    for (int i = 1; i < JOB_REASONS; i++)
+        put_excluded_by(b, job_reason_name((enum job_reason)i), by[i]);
+    buf_addc(b, ']');
+}
+
+static void put_target(struct buf *b, const struct target *t)
+{
+    put_open(b, NULL, '{');
+    put_str(b, "subscription", target_name(t));
+    put_id(b, "subscription_id", "sub", t->all.sub);
+    put_str(b, "url", t->sub.num ? t->sub.url : NULL);
+    put_str(b, "state", t->sub.num ? sub_state_name(t->sub.state) : sub_state_name(SUB_DELETED));
+    put_str(b, "reason", job_reason_name(t->out));
+    put_time(b, "broken_since", t->sub.broken_since_ms);
+    put_time(b, "failing_since", t->sub.health.failing_since_ms);
+    put_time(b, "last_success_at", t->sub.health.last_success_ms);
+    put_int(b, "count", t->sent.count);
+    put_int(b, "payload_bytes", t->sent.payload_bytes);
+    put_int(b, "excluded", t->all.count - t->sent.count);
+    put_id(b, "blocked_by", "job", t->blocked_by);
+    buf_addc(b, '}');
+}
+
+void preview_answer(struct api_call *c, struct replay *r)
+{
+    struct buf *b = &c->resp->body;
+    double rate = r->job.rate_per_s;
+    size_t types_n = types_find(r);
+    put_open(b, NULL, '{');
+    put_int(b, "count", r->sum.selected);
+    put_int(b, "payload_bytes", r->total.payload_bytes);
+    put_int(b, "excluded", r->sum.excluded);
+    put_excluded(b, r);
+    put_open(b, "types", '[');
+    for (size_t i = 0; i < types_n; i++) {
+        put_open(b, NULL, '{');
+        put_str(b, "type", r->groups[i].type);
+        put_int(b, "count", r->groups[i].count);
+        buf_addc(b, '}');
+    }
+    buf_addc(b, ']');
+    put_time(b, "oldest_died_at", is_resend(r) ? 0 : r->total.first_ms);
+    put_time(b, "newest_died_at", is_resend(r) ? 0 : r->total.last_ms);
+    put_time(b, "oldest_created_at", is_resend(r) ? r->total.first_ms : 0);
+    put_time(b, "newest_created_at", is_resend(r) ? r->total.last_ms : 0);
+    put_real(b, "about_seconds", rate > 0 ? (double)r->sum.selected / rate : 0);
+    put_bool(b, "egress_paused", r->egress_paused);
+    render_job_options(b, &r->job);
+    put_open(b, "targets", '[');
+    for (size_t i = 0; i < r->n && i < TARGETS_SHOWN; i++)
+        put_target(b, &r->targets[i]);
+    buf_addc(b, ']');
+    put_int(b, "targets_total", (int64_t)r->n);
+    buf_addc(b, '}');
+    c->resp->status = 200;
+}
