@@ -189,18 +189,24 @@ void mem_index(struct mem_db *db, enum mem_table t, const void *before, const vo
 struct mem_node *mem_index_from(const struct mem_db *db, enum mem_index x, struct mem_key key);
 const int64_t *mem_counts_of(const struct mem_db *db, int64_t sub); /* NULL: none */
 
-/* ---- what several files need ---- */
+/* ---- what matches (backend_memory_match.c) ---- */
 bool mem_held(const struct subscription *s); /* its open deliveries are shown as held */
-static inline bool mem_is_open(enum delivery_state s)
-{
-    return s == DELIVERY_PENDING || s == DELIVERY_RETRYING;
-}
 bool mem_event_matches(const struct filter *f, const char *id, const char *type);
 bool mem_status_matches(const struct filter *f, int status);
 /* cause, last answer, last outcome, attempts and job */
 bool mem_end_matches(const struct filter *f, const struct delivery *d);
 bool mem_type_matches(const char *pattern, const char *type);
 bool mem_has(const int64_t *nums, size_t n, int64_t num); /* true where n is 0 */
+/* Rows of a table by number, newest first, below before_num (0: from the newest); keep NULL: all. */
+typedef bool mem_keep_fn(const void *row);
+void mem_list_down(const struct mem_db *db, enum mem_table t, int64_t before_num, size_t limit,
+                   mem_keep_fn *keep, struct arena *a, void **out, size_t *n);
+
+/* ---- what several files need ---- */
+static inline bool mem_is_open(enum delivery_state s)
+{
+    return s == DELIVERY_PENDING || s == DELIVERY_RETRYING;
+}
 /* As readers see it: names filled, held derived. */
 void mem_read_delivery(const struct mem_db *db, const struct mem_delivery *d, struct arena *a,
                        struct delivery *out);
@@ -218,10 +224,6 @@ void mem_attempt_put(struct mem_db *db, const struct attempt *from, int64_t deli
 /* What became of a delivery, as it was before: counted in its job's part. Neither delivered nor dead:
  * its attempt failed and another will follow. */
 void mem_part_count(struct mem_db *db, const struct delivery *d, bool delivered, bool dead);
-/* Rows of a table by number, newest first, below before_num (0: from the newest); keep NULL: all. */
-typedef bool mem_keep_fn(const void *row);
-void mem_list_down(const struct mem_db *db, enum mem_table t, int64_t before_num, size_t limit,
-                   mem_keep_fn *keep, struct arena *a, void **out, size_t *n);
 /* An open delivery (a copy of its row) dies: row, line, dead letter; its job is not told. */
 void mem_die(struct mem_db *db, struct mem_delivery *d, enum cause cause, int64_t now_ms,
              int64_t dead_expires_ms, int64_t *next_due_ms);

@@ -18,25 +18,6 @@ static void list_up(const struct mem_db *db, enum mem_table t, int64_t after_num
         mem_read(&mem_layouts[t], i->row, mem_push(a, out, n, mem_layouts[t].size), a);
 }
 
-/* The set goes up only, so all are collected and the end is given back. */
-void mem_list_down(const struct mem_db *db, enum mem_table t, int64_t before_num, size_t limit,
-                   mem_keep_fn *keep, struct arena *a, void **out, size_t *n)
-{
-    void *found = NULL;
-    size_t all = 0;
-    *out = NULL;
-    *n = 0;
-    for (const struct mem_node *i = mem_from(db, t, mem_num(INT64_MIN));
-         i != NULL && (before_num == 0 || i->key.a < before_num); i = i->next[0]) {
-        if (keep != NULL && !keep(i->row))
-            continue;
-        void **p = mem_push(a, &found, &all, sizeof(*p));
-        *p = i->row;
-    }
-    for (void **list = found; all > 0 && *n < limit;)
-        mem_read(&mem_layouts[t], list[--all], mem_push(a, out, n, mem_layouts[t].size), a);
-}
-
 /* ---- intake's memory ---- */
 enum err_code mem_outbox_mark(struct backend *b, const char *outbox, int64_t *mark, struct err *err)
 {

@@ -171,11 +171,6 @@ enum err_code mem_secret_expire(struct backend *b, int64_t sub, int64_t except, 
 }
 
 /* ---- subscriptions: read ---- */
-bool mem_held(const struct subscription *s)
-{
-    return s != NULL && (s->state != SUB_ACTIVE || s->broken_since_ms != 0);
-}
-
 static int newest_first(const void *x, const void *y)
 {
     const struct secret *a = x, *b = y;
