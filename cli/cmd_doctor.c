@@ -1,5 +1,4 @@
 /* cli/cmd_doctor.c: doctor: runs the checks and prints their rows; see doctor.h. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,25 +6,6 @@
 #include "cli/doctor.h"
 #include "cli/out.h"
 #include "store/backend.h"
-
-void doctor_say(struct doctor *d, const char *check, enum doctor_verdict verdict, const char *fix,
-                const char *detail, ...)
-{
-    static const char *const words[] = {"ok", "unseen", "warn", "fail"};
-    char text[2048];
-    va_list ap;
-
-    va_start(ap, detail);
-    vsnprintf(text, sizeof text, detail, ap);
-    va_end(ap);
-    d->failed += verdict == DOCTOR_FAIL;
-    d->warned += verdict == DOCTOR_WARN;
-    json_t *item = json_pack("{s:s,s:s,s:s,s:s?}", "check", check, "result", words[verdict],
-                             "detail", text, "fix", fix);
-
-    if (item != NULL) /* else it was no UTF-8 */
-        json_array_append_new(d->items, item);
-}
 
 /* Every mistake of the file is a row; without a configuration there is nothing else to look at. */
 static void conf_mistakes(struct doctor *d)
