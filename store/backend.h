@@ -72,7 +72,7 @@ struct ready_at {
 };
 #define READY_LAST ((struct ready_at){INT64_MAX, INT64_MAX})
 
-/* How a delivery that is over is opened again. */
+/* How a delivery that is over is opened again, or a copy of it is. */
 struct reopening {
     int64_t job;
     int64_t due_ms, now_ms;
@@ -115,7 +115,7 @@ struct backend_ops {
     /* ---- subscriptions ---- */
     enum err_code (*sub_put)(struct backend *, const struct subscription *,
                              struct err *); /* EXISTS: name */
-    /* All columns but num, created_ms, counts, secrets; adds 1 to revision. State deleted frees the
+    /* All columns but num, created_ms, job, source, counts, secrets; adds 1 to revision. State deleted frees the
      * name. Without on_dead_block, keys that wait behind a dead one go on. */
     enum err_code (*sub_update)(struct backend *, const struct subscription *, struct err *);
     /* by name or "sub_…"; secrets and counts filled. A name means the one that has it; where none
@@ -304,6 +304,15 @@ struct backend_ops {
      * the subscription is deleted, or there is no payload any more. */
     enum err_code (*over_resend)(struct backend *, int64_t num, const struct reopening *,
                                  struct err *);
+
+    /* A new delivery of the same event for sub, which one that is over (in one of the states of the
+     * mask) stays as it is for: num is its number, original says whose copy it is, and it is a trial
+     * of budget_max attempts, ready, in no line. An expiry that is past is dropped. A payload that
+     * only the original had is the event's again until no open one needs it. ERR_STALE: not in such
+     * a state, a trial itself, or unknown. ERR_INVALID: sub is deleted or unknown, or there is no
+     * payload any more. */
+    enum err_code (*delivery_copy)(struct backend *, int64_t original, unsigned states, int64_t num,
+                                   int64_t sub, const struct reopening *, struct err *);
 
     /* ---- what was done to deliveries ---- */
     /* One of its kind at a time: the same again at the same ms takes its place. Gone with the

@@ -211,6 +211,7 @@ const struct backend_ops backend_memory = {
     .over_walk = mem_over_walk,
     .over_groups = mem_over_groups,
     .over_resend = mem_over_resend,
+    .delivery_copy = mem_delivery_copy,
     .dead_purge = mem_dead_purge,
     .purged_list = mem_purged_list,
     .purged_count = mem_purged_count,

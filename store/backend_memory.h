@@ -299,6 +299,8 @@ enum err_code mem_over_walk(struct backend *, const struct filter *, size_t, str
 enum err_code mem_over_groups(struct backend *, const struct filter *, unsigned, struct arena *,
                               struct dead_group **, size_t *, struct err *);
 enum err_code mem_over_resend(struct backend *, int64_t, const struct reopening *, struct err *);
+enum err_code mem_delivery_copy(struct backend *, int64_t, unsigned, int64_t, int64_t,
+                                const struct reopening *, struct err *);
 enum err_code mem_dead_purge(struct backend *, int64_t, int64_t, int64_t, int64_t, struct settled *,
                              struct err *);
 enum err_code mem_purged_list(struct backend *, int64_t, int64_t, int64_t, size_t, struct arena *,

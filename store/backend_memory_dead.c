@@ -201,8 +201,10 @@ static const struct event_rec *kept_event(const struct mem_db *db, const struct 
     return e != NULL && e->payload != NULL ? e : NULL;
 }
 
-static enum err_code open_again(struct mem_db *db, int64_t num, unsigned states,
-                                const struct reopening *r, struct err *err)
+/* One that is over in one of these states, with its event's payload where it was before its end; for
+ * sub. */
+static enum err_code load_over(struct mem_db *db, int64_t num, unsigned states, int64_t sub,
+                               struct mem_delivery *out, struct err *err)
 {
     const struct mem_delivery *row = mem_get(db, MEM_DELIVERY, mem_num(num));
     if (row == NULL)
@@ -210,7 +212,7 @@ static enum err_code open_again(struct mem_db *db, int64_t num, unsigned states,
     if (!(FILTER_BIT(row->d.state) & states) || (row->d.trial && row->d.state != DELIVERY_DEAD))
         return fail(err, ERR_STALE, "the delivery is %s", delivery_state_name(row->d.state));
     struct mem_delivery d = *row;
-    const struct subscription *s = mem_get(db, MEM_SUB, mem_num(d.d.sub));
+    const struct subscription *s = mem_get(db, MEM_SUB, mem_num(sub != 0 ? sub : d.d.sub));
     if (s == NULL || s->state == SUB_DELETED)
         return fail(err, ERR_INVALID, "its subscription is deleted");
     if (mem_get(db, MEM_PAYLOAD, mem_num(d.d.event)) == NULL) {
@@ -220,6 +222,17 @@ static enum err_code open_again(struct mem_db *db, int64_t num, unsigned states,
         struct mem_blob blob = {.n = e->payload_bytes, .bytes = e->payload};
         mem_put(db, MEM_PAYLOAD, mem_num(d.d.event), &blob);
     }
+    *out = d;
+    return OK;
+}
+
+static enum err_code open_again(struct mem_db *db, int64_t num, unsigned states,
+                                const struct reopening *r, struct err *err)
+{
+    struct mem_delivery d;
+    enum err_code code = load_over(db, num, states, 0, &d, err);
+    if (code != OK)
+        return code;
     d.d.state = d.d.attempts > 0 ? DELIVERY_RETRYING : DELIVERY_PENDING;
     d.d.cause = CAUSE_NONE;
     d.d.budget_start = d.d.attempts;
@@ -249,6 +262,34 @@ enum err_code mem_over_resend(struct backend *b, int64_t num, const struct reope
 {
     return open_again(mem_db(b), num,
                       FILTER_BIT(DELIVERY_DELIVERED) | FILTER_BIT(DELIVERY_DISCARDED), r, err);
+}
+
+enum err_code mem_delivery_copy(struct backend *b, int64_t original, unsigned states, int64_t num,
+                                int64_t sub, const struct reopening *r, struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    struct mem_delivery d;
+    enum err_code code = load_over(db, original, states, sub, &d, err);
+    if (code != OK)
+        return code;
+    struct mem_delivery copy = {.ready = true,
+                                .expires_ms = d.expires_ms > r->now_ms ? d.expires_ms : 0,
+                                .d = {.num = num,
+                                      .event = d.d.event,
+                                      .sub = sub,
+                                      .event_id = d.d.event_id,
+                                      .type = d.d.type,
+                                      .ordering_key = d.d.ordering_key,
+                                      .state = DELIVERY_PENDING,
+                                      .budget_since_ms = r->now_ms,
+                                      .due_ms = r->due_ms,
+                                      .created_ms = r->now_ms,
+                                      .budget_max = r->budget_max,
+                                      .trial = true,
+                                      .job = r->job,
+                                      .original = original}};
+    mem_put(db, MEM_DELIVERY, mem_num(num), &copy);
+    return OK;
 }
 
 enum err_code mem_dead_purge(struct backend *b, int64_t num, int64_t job, int64_t until_ms,

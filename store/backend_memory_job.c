@@ -94,7 +94,9 @@ enum err_code mem_part_list(struct backend *b, int64_t job, bool active_only, in
         struct job_part *p = mem_push(a, &rows, &rows_n, sizeof(*p));
         *p = *row;
         p->sub_state = s != NULL ? s->state : SUB_DELETED;
-        p->sub_name = s != NULL ? arena_copy(a, s->name) : NULL;
+        p->source = s != NULL && s->source != 0 ? s->source : row->sub;
+        const struct subscription *source = mem_get(db, MEM_SUB, mem_num(p->source));
+        p->sub_name = source != NULL ? arena_copy(a, source->name) : NULL;
         p->sub_url = s != NULL ? arena_copy(a, s->url) : NULL;
         p->sub_cause = s != NULL ? arena_copy(a, s->state_cause) : NULL;
         p->sub_concurrency = s != NULL ? s->concurrency : 0;

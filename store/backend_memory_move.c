@@ -110,7 +110,7 @@ void mem_payload_unused(struct mem_db *db, int64_t event)
              mem_index_from(db, MEM_BY_EVENT, (struct mem_key){.a = event, .b = INT64_MIN});
          i != NULL && i->key.a == event; i = i->next[0]) {
         const struct mem_delivery *d = mem_get(db, MEM_DELIVERY, mem_num(i->key.b));
-        if (mem_is_open(d->d.state) || d->d.state == DELIVERY_DELIVERED)
+        if (mem_is_open(d->d.state) || (d->d.state == DELIVERY_DELIVERED && d->d.original == 0))
             return;
     }
     mem_drop(db, MEM_PAYLOAD, mem_num(event));
@@ -200,6 +200,8 @@ static void settle_open(struct mem_db *db, const struct settlement *s, struct me
         d->d.finished_ms = s->now_ms;
         mem_put(db, MEM_DELIVERY, mem_num(d->d.num), d);
         mem_line_leave(db, d, s->now_ms, &out->next_due_ms);
+        if (d->d.original != 0)
+            mem_payload_unused(db, d->d.event);
         break;
     case SETTLE_RETRY:
         d->ready = true;

@@ -136,6 +136,8 @@ enum err_code mem_sub_update(struct backend *b, const struct subscription *s, st
         return fail(err, ERR_NOT_FOUND, "no such subscription");
     struct subscription new = *s;
     new.created_ms = old->created_ms;
+    new.job = old->job;
+    new.source = old->source;
     new.revision = old->revision + 1;
     sub_store(db, new);
     if (!s->on_dead_block)
@@ -183,9 +185,10 @@ static void read_secrets(const struct mem_db *db, struct arena *a, struct subscr
 {
     void *rows = NULL;
     size_t n = 0;
+    int64_t whose = s->source != 0 ? s->source : s->num;
     for (const struct mem_node *i =
-             mem_from(db, MEM_SECRET, (struct mem_key){.a = s->num, .b = INT64_MIN});
-         i != NULL && i->key.a == s->num; i = i->next[0]) {
+             mem_from(db, MEM_SECRET, (struct mem_key){.a = whose, .b = INT64_MIN});
+         i != NULL && i->key.a == whose; i = i->next[0]) {
         struct mem_secret row;
         mem_read(&mem_layouts[MEM_SECRET], i->row, &row, a);
         struct secret *x = mem_push(a, &rows, &n, sizeof(*x));

@@ -454,6 +454,7 @@ const struct backend_ops backend_sqlite = {
     .over_walk = sq_over_walk,
     .over_groups = sq_over_groups,
     .over_resend = sq_over_resend,
+    .delivery_copy = sq_delivery_copy,
     .dead_purge = sq_dead_purge,
     .purged_list = sq_purged_list,
     .purged_count = sq_purged_count,

@@ -97,6 +97,7 @@ enum sq_slot {
     SQ_PURGED_PAYLOAD,
     SQ_DEAD_DEL,
     SQ_DEAD_NOTE,
+    SQ_COPY,
     SQ_DEAD_PURGED,
     SQ_PURGED_PUT,
     SQ_PURGED_GET,
@@ -292,7 +293,8 @@ enum err_code sq_unseal(struct sq *q, const char *what, int64_t num, sqlite3_stm
     "d.num, d.event, d.sub, e.id, e.type, s.name,"                                                 \
     " CASE WHEN d.state IN (0, 2) AND " SQ_HELD " THEN 3 ELSE d.state END,"                        \
     " d.cause, d.attempts, d.budget_start, d.budget_since_ms, d.due_ms, d.last_status,"            \
-    " d.last_outcome, d.created_ms, d.finished_ms, d.job, e.ordering_key, d.budget_max, d.trial"
+    " d.last_outcome, d.created_ms, d.finished_ms, d.job, e.ordering_key, d.budget_max, d.trial,"  \
+    " d.original"
 #define SQ_DELIVERY_FROM                                                                           \
     " FROM delivery d JOIN event e ON e.num = d.event LEFT JOIN subscription s ON s.num = d.sub"
 /* The numbers of a row whose first 17 columns stand in the order of SQ_DELIVERY_COLS. */
@@ -306,7 +308,7 @@ struct sq_open_delivery { /* what a move needs to know of an open delivery */
     int64_t since_ms; /* when its budget began: `ready` carries it for kill() */
     enum delivery_state state;
     int attempts, budget_start;
-    bool trial;
+    bool trial, copy;
     char *line; /* malloc'ed, NULL: stands in no line */
 };
 enum err_code sq_ready_put(struct sq *q, int64_t sub, int64_t due_ms, int64_t num, int64_t since_ms,
@@ -333,7 +335,8 @@ enum err_code sq_die(struct sq *q, const struct sq_open_delivery *d, enum cause 
                      int64_t now_ms, int64_t dead_expires_ms, struct settled *out, struct err *err);
 /* *out stands on the event's payload (NULL: cleared). ERR_NOT_FOUND: no event, no text in err. */
 enum err_code sq_event_payload(struct sq *q, int64_t event, sqlite3_stmt **out, struct err *err);
-/* No open or delivered delivery needs the payload any more: it is cleared. */
+/* No open or delivered delivery needs the payload any more: it is cleared. A copy that was delivered
+ * needs none: it is not sent again. */
 enum err_code sq_event_unused(struct sq *q, int64_t event, struct err *err);
 enum err_code sq_attempt_put(struct sq *q, const struct attempt *a, int64_t delivery, int n,
                              int64_t job, struct err *err);
@@ -429,6 +432,8 @@ enum err_code sq_over_walk(struct backend *, const struct filter *, size_t, stru
 enum err_code sq_over_groups(struct backend *, const struct filter *, unsigned, struct arena *,
                              struct dead_group **, size_t *, struct err *);
 enum err_code sq_over_resend(struct backend *, int64_t, const struct reopening *, struct err *);
+enum err_code sq_delivery_copy(struct backend *, int64_t, unsigned, int64_t, int64_t,
+                               const struct reopening *, struct err *);
 enum err_code sq_dead_purge(struct backend *, int64_t, int64_t, int64_t, int64_t, struct settled *,
                             struct err *);
 enum err_code sq_purged_list(struct backend *, int64_t, int64_t, int64_t, size_t, struct arena *,

@@ -12,8 +12,8 @@
     " d.budget_start, d.budget_since_ms, d.due_ms, d.last_status, d.last_outcome, d.created_ms,"   \
     " d.finished_ms, d.job, e.ordering_key, e.partner, e.correlation_id, e.source, e.version,"     \
     " e.attributes, e.deliver_after_ms, d.expires_ms, e.created_ms, e.accepted_ms, e.outbox,"      \
-    " e.seq, e.payload, d.budget_max, d.trial FROM delivery d JOIN event e ON e.num = d.event"     \
-    " WHERE d.num = ?1"
+    " e.seq, e.payload, d.budget_max, d.trial, d.original FROM delivery d"                         \
+    " JOIN event e ON e.num = d.event WHERE d.num = ?1"
 
 static const int TEXT_COLS[] = {3, 4, 17, 19, 20, 21, 22, 27};
 enum { PAYLOAD_COL = 29 };
@@ -63,6 +63,7 @@ static void fill(sqlite3_stmt *st, struct claimed *c)
     e->seq = sqlite3_column_int64(st, 28);
     d->budget_max = sqlite3_column_int(st, 30);
     d->trial = sqlite3_column_int(st, 31) != 0;
+    d->original = sqlite3_column_int64(st, 32);
     if (e->payload_bytes > 0)
         memcpy(c->payload, sqlite3_column_blob(st, PAYLOAD_COL), e->payload_bytes);
 }

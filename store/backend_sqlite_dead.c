@@ -1,5 +1,5 @@
 /* store/backend_sqlite_dead.c: the moves of a dead letter: replay, note; and how a
- * delivery that is over otherwise is opened again. (Purge and restore:
+ * delivery that is over otherwise is opened again, or copied. (Purge and restore:
  * backend_sqlite_purge.c; looks: backend_sqlite_look.c.)
  *
  * While a delivery is dead its payload lies here, sealed and bound to its number; the event's own
@@ -87,13 +87,20 @@ static enum err_code reopen(struct sq *q, const struct sq_open_delivery *d,
     return code == OK ? sq_count_move(q, d->sub, d->state, state, err) : code;
 }
 
+static enum err_code load_over(struct sq *q, int64_t num, unsigned states,
+                               struct sq_open_delivery *d, struct err *err)
+{
+    enum err_code code = sq_delivery_load(q, num, d, err);
+    if (code == OK && (!(FILTER_BIT(d->state) & states) || (d->trial && d->state != DELIVERY_DEAD)))
+        return fail(err, ERR_STALE, "the delivery is %s", delivery_state_name(d->state));
+    return code;
+}
+
 static enum err_code open_again(struct sq *q, int64_t num, unsigned states,
                                 const struct reopening *r, struct err *err)
 {
     struct sq_open_delivery d;
-    enum err_code code = sq_delivery_load(q, num, &d, err);
-    if (code == OK && (!(FILTER_BIT(d.state) & states) || (d.trial && d.state != DELIVERY_DEAD)))
-        code = fail(err, ERR_STALE, "the delivery is %s", delivery_state_name(d.state));
+    enum err_code code = load_over(q, num, states, &d, err);
     if (code == OK)
         code = sub_lives(q, d.sub, err);
     if (code == OK)
@@ -115,6 +122,41 @@ enum err_code sq_over_resend(struct backend *b, int64_t num, const struct reopen
 {
     return open_again(sq_of(b), num,
                       FILTER_BIT(DELIVERY_DELIVERED) | FILTER_BIT(DELIVERY_DISCARDED), r, err);
+}
+
+/* ---- a copy ---- */
+static enum err_code copy_put(struct sq *q, const struct sq_open_delivery *d, int64_t num,
+                              int64_t sub, const struct reopening *r, struct err *err)
+{
+    int64_t expires = d->expires_ms > r->now_ms ? d->expires_ms : 0;
+    enum err_code code =
+        sq_run(q, SQ_COPY, err,
+               "INSERT INTO delivery(num, event, sub, state, budget_since_ms, due_ms, created_ms,"
+               " job, expires_ms, budget_max, trial, original)"
+               " VALUES(?1, ?2, ?3, 0, ?4, ?5, ?4, ?6, ?7, ?8, 1, ?9)",
+               "lllllllil", num, d->event, sub, r->now_ms, r->due_ms, r->job, expires,
+               r->budget_max, d->num);
+    if (code == OK)
+        code = sq_ready_put(q, sub, r->due_ms, num, r->now_ms, err);
+    if (code == OK && expires != 0)
+        code = sq_expiring_put(q, expires, num, err);
+    return code == OK ? sq_count(q, sub, DELIVERY_PENDING, 1, err) : code;
+}
+
+enum err_code sq_delivery_copy(struct backend *b, int64_t original, unsigned states, int64_t num,
+                               int64_t sub, const struct reopening *r, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    struct sq_open_delivery d;
+    enum err_code code = load_over(q, original, states, &d, err);
+    if (code == OK)
+        code = sub_lives(q, sub, err);
+    if (code == OK)
+        code = restore_payload(q, &d, err);
+    if (code == OK)
+        code = copy_put(q, &d, num, sub, r, err);
+    free(d.line);
+    return code;
 }
 
 enum err_code sq_dead_note(struct backend *b, int64_t num, const char *note, struct err *err)

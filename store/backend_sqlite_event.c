@@ -293,6 +293,7 @@ static void read_delivery(sqlite3_stmt *st, struct arena *a, void *row, bool *ba
     d->ordering_key = sq_text(st, 17, a, bad);
     d->budget_max = sqlite3_column_int(st, 18);
     d->trial = sqlite3_column_int(st, 19) != 0;
+    d->original = sqlite3_column_int64(st, 20);
 }
 
 static void and_states(struct sq_query *s, unsigned states)

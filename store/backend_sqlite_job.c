@@ -170,13 +170,17 @@ static void read_part(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
     p->sub_state = known ? (enum sub_state)sqlite3_column_int(st, 22) : SUB_DELETED;
     p->sub_concurrency = sqlite3_column_int(st, 23);
     p->sub_broken_since_ms = sqlite3_column_int64(st, 24);
+    p->source = sqlite3_column_int64(st, 25);
+    if (p->source == 0)
+        p->source = p->sub;
 }
 
 #define PART_COLS                                                                                  \
     "SELECT p.job, p.sub, p.state, p.reason, p.mark_ms, p.mark_num, p.walked, p.base_tried,"       \
     " p.base_failed, p.canary_tried, p.selected, p.excluded, p.queued, p.gone, p.tried, p.failed," \
-    " p.delivered, p.dead_again, p.recent, s.name, s.url, s.state_cause, s.state, s.concurrency,"  \
-    " s.broken_since_ms FROM job_part p LEFT JOIN subscription s ON s.num = p.sub"                 \
+    " p.delivered, p.dead_again, p.recent, ifnull(o.name, s.name), s.url, s.state_cause, s.state," \
+    " s.concurrency, s.broken_since_ms, s.source FROM job_part p"                                  \
+    " LEFT JOIN subscription s ON s.num = p.sub LEFT JOIN subscription o ON o.num = s.source"      \
     " WHERE p.job = ?1 AND p.sub > ?2 "
 
 enum err_code sq_part_list(struct backend *b, int64_t job, bool active_only, int64_t after_sub,

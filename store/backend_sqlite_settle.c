@@ -26,7 +26,7 @@ enum err_code sq_delivery_load(struct sq *q, int64_t num, struct sq_open_deliver
     enum err_code code =
         sq_row(q, SQ_OPEN_GET, &st, err,
                "SELECT event, sub, state, due_ms, job, expires_ms, budget_since_ms,"
-               " attempts, budget_start, line, trial FROM delivery WHERE num = ?1",
+               " attempts, budget_start, line, trial, original <> 0 FROM delivery WHERE num = ?1",
                "l", num);
     if (code == ERR_NOT_FOUND)
         return fail(err, ERR_STALE, "no such delivery");
@@ -43,6 +43,7 @@ enum err_code sq_delivery_load(struct sq *q, int64_t num, struct sq_open_deliver
     out->attempts = sqlite3_column_int(st, 7);
     out->budget_start = sqlite3_column_int(st, 8);
     out->trial = sqlite3_column_int(st, 10) != 0;
+    out->copy = sqlite3_column_int(st, 11) != 0;
     const void *line = sqlite3_column_text(st, 9);
     if (line != NULL && (out->line = strdup(line)) == NULL)
         code = fail(err, ERR_NOMEM, "no memory for a delivery");
@@ -157,8 +158,8 @@ enum err_code sq_event_unused(struct sq *q, int64_t event, struct err *err)
 {
     sqlite3_stmt *st;
     enum err_code code = sq_row(q, SQ_EVENT_HELD_BY, &st, err,
-                                "SELECT 1 FROM delivery WHERE event = ?1 AND state IN (0, 2, 4)"
-                                " LIMIT 1",
+                                "SELECT 1 FROM delivery WHERE event = ?1 AND (state IN (0, 2)"
+                                " OR (state = 4 AND original = 0)) LIMIT 1",
                                 "l", event);
     if (code == OK)
         sq_done(st);
@@ -325,6 +326,8 @@ static enum err_code settle_delivered(struct sq *q, const struct sq_open_deliver
         code = sq_line_leave(q, d, now_ms, &out->next_due_ms, err);
     if (code == OK)
         code = sq_part_count(q, d, true, false, err);
+    if (code == OK && d->copy)
+        code = sq_event_unused(q, d->event, err);
     return code == OK ? sq_count_move(q, d->sub, d->state, DELIVERY_DELIVERED, err) : code;
 }
 

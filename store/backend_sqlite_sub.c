@@ -110,13 +110,13 @@ enum err_code sq_sub_put(struct backend *b, const struct subscription *s, struct
     if (code == OK)
         code = sq_run(q, SQ_SUB_PUT, err,
                       "INSERT INTO subscription VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
-                      " ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
-                      "ltlttttdiliiitlllbblll", s->num, s->name, s->partner, s->url, s->patterns,
+                      " ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
+                      "ltlttttdiliiitlllbblllll", s->num, s->name, s->partner, s->url, s->patterns,
                       s->profile, s->retry, s->rate_per_s, s->concurrency, s->timeout_ms,
                       s->ordered, s->on_dead_block, (int)s->state, s->state_cause,
                       s->state_since_ms, s->resume_at_ms, s->broken_since_ms,
                       (const void *)bearer.data, bearer.len, (const void *)headers.data,
-                      headers.len, s->created_ms, s->updated_ms, s->revision);
+                      headers.len, s->created_ms, s->updated_ms, s->revision, s->job, s->source);
     buf_fini(&bearer);
     buf_fini(&headers);
     return code;
@@ -205,7 +205,8 @@ enum err_code sq_secret_expire(struct backend *b, int64_t sub, int64_t except, i
     " s.state_since_ms, s.resume_at_ms, s.broken_since_ms, s.bearer, s.headers, s.created_ms,"     \
     " s.updated_ms, s.revision, p.name, h.ok_total, h.failed_total, h.last_success_ms,"            \
     " h.last_failure_ms, h.last_failure_status, h.last_failure_outcome, h.in_row,"                 \
-    " h.failing_since_ms FROM subscription s LEFT JOIN partner p ON p.num = s.partner"             \
+    " h.failing_since_ms, s.job, s.source FROM subscription s LEFT JOIN partner p ON p.num = "     \
+    "s.partner"                                                                                    \
     " LEFT JOIN health h ON h.sub = s.num "
 
 /* NULLs, where there was no attempt yet, read as 0. */
@@ -250,6 +251,8 @@ static enum err_code read_sub(struct sq *q, sqlite3_stmt *st, struct arena *a,
     s->revision = sqlite3_column_int64(st, 21);
     s->partner_name = sq_text(st, 22, a, &bad);
     read_health(st, 23, &s->health);
+    s->job = sqlite3_column_int64(st, 31);
+    s->source = sqlite3_column_int64(st, 32);
     if (bad)
         return fail(err, ERR_NOMEM, "no memory for a subscription");
     enum err_code code = sq_unseal(q, "bearer", s->num, st, 17, a, &bytes, &n, err);
@@ -268,7 +271,7 @@ static enum err_code read_secrets(struct sq *q, struct arena *a, struct subscrip
     enum err_code code = sq_open(q, SQ_SECRETS, &st, err,
                                  "SELECT num, value, created_ms, expires_ms FROM secret"
                                  " WHERE sub = ?1 ORDER BY created_ms DESC, num DESC",
-                                 "l", s->num);
+                                 "l", s->source != 0 ? s->source : s->num);
     while (code == OK && (code = sq_next(q, st, err)) == OK) {
         const void *value;
         size_t n;

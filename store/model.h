@@ -134,6 +134,8 @@ struct subscription {
     const char *headers;     /* sealed at rest; JSON object of custom headers; NULL: none */
     int64_t created_ms, updated_ms;
     int64_t revision;       /* grows by one with every change */
+    int64_t job;            /* made by that job, for its copies alone; 0: somebody's own */
+    int64_t source;         /* and copies of whose deliveries those are; its secrets are read */
     struct secret *secrets; /* newest first, expired ones included until swept; read only */
     size_t secrets_n;
     int64_t counts[DELIVERY_STATES]; /* filled by sub_get and sub_list; HELD is derived */
@@ -171,6 +173,7 @@ struct delivery {
     int budget_max; /* attempts of the current budget, whatever the policy allows; 0: the policy's */
     bool trial;     /* ends discarded where others are dead */
     int64_t job;    /* the replay that last touched it, 0: none */
+    int64_t original; /* it is a copy of that one, for another endpoint; 0: of none */
     const char *ordering_key;
 };
 
@@ -387,7 +390,8 @@ struct job {
 };
 
 /* What a job does about one subscription. Its state is JOB_ACTIVE also while the job is paused; of a
- * subscription one part at most is active. */
+ * subscription one part at most is active. Where the job sends copies somewhere else (to_url), that is
+ * a subscription which it made for them. */
 struct job_part {
     int64_t job, sub; /* sub 0: letters sent before there were parts */
     enum job_state state;
@@ -399,7 +403,9 @@ struct job_part {
     struct job_counts counts;
     uint64_t recent; /* the last first attempts, newest in bit 0; 1: failed */
     /* filled on read; an unknown subscription is deleted */
-    const char *sub_name, *sub_url, *sub_cause;
+    int64_t source; /* whose deliveries it walks: sub's own, or those that sub gets copies of */
+    const char *sub_name; /* of source */
+    const char *sub_url, *sub_cause;
     enum sub_state sub_state;
     int sub_concurrency;
     int64_t sub_broken_since_ms;

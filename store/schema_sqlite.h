@@ -18,7 +18,7 @@
 #include <stddef.h>
 
 #define SCHEMA_APPLICATION_ID 0x77686b64 /* "whkd" */
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 
 static const char SCHEMA_1_CONFIGURED[] =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
@@ -202,11 +202,17 @@ static const char SCHEMA_2_JOB_PART[] =
     "DROP INDEX delivery_job;"
     "CREATE INDEX delivery_job ON delivery(job, state) WHERE job <> 0;";
 
+/* A subscription that a job made for its copies, and whose those are. */
+static const char SCHEMA_3_COPIES[] =
+    "ALTER TABLE subscription ADD COLUMN job INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE subscription ADD COLUMN source INTEGER NOT NULL DEFAULT 0;";
+
 /* Each migration: its parts, NULL-terminated. */
 static const char *const MIGRATIONS[SCHEMA_VERSION][16] = {
     {SCHEMA_1_CONFIGURED, SCHEMA_1_HOT, SCHEMA_1_COLD, NULL},
     {SCHEMA_2_DELIVERY, SCHEMA_2_PURGED, SCHEMA_2_DEAD_FACTS, SCHEMA_2_TRAFFIC, SCHEMA_2_DEEDS,
      SCHEMA_2_JOB, SCHEMA_2_JOB_PART, NULL},
+    {SCHEMA_3_COPIES, NULL},
 };
 
 #endif

@@ -46,7 +46,7 @@ static inline void dump_delivery(struct buf *out, const struct delivery *d)
     buf_addf(out, " n%d-%d since%" PRId64 " due%" PRId64 " %d/%d %" PRId64 "-%" PRId64 " j%" PRId64,
              d->attempts, d->budget_start, d->budget_since_ms, d->due_ms, d->last_status,
              (int)d->last_outcome, d->created_ms, d->finished_ms, d->job);
-    buf_addf(out, " max%d", d->budget_max);
+    buf_addf(out, " max%d trial%d of%" PRId64, d->budget_max, (int)d->trial, d->original);
 }
 
 static inline void dump_attempts(struct bed *bed, int64_t delivery, struct buf *out)
@@ -114,6 +114,7 @@ static inline void dump_subs(struct bed *bed, struct buf *out)
         for (int s = 0; s < DELIVERY_STATES; s++)
             buf_addf(out, " %" PRId64, list[i].counts[s]);
         dump_text(out, "name", list[i].name);
+        buf_addf(out, " j%" PRId64 " of%" PRId64, list[i].job, list[i].source);
         const struct health *h = &list[i].health;
         buf_addf(out, " ok%" PRId64 " failed%" PRId64 " %" PRId64 "/%" PRId64 " %d/%d row%" PRId64,
                  h->ok_total, h->failed_total, h->last_success_ms, h->last_failure_ms,

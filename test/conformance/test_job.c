@@ -311,8 +311,8 @@ static void walks(void **state)
     assert_int_equal(end.num, 0);
 }
 
-/* ---- a store of the first schema ---- */
-static void first_schema(const struct bed *bed)
+/* ---- a store of an earlier schema ---- */
+static void schema_of(const struct bed *bed, int version)
 {
     const char *path = bed->target + strlen("sqlite://");
     sqlite3 *db;
@@ -342,19 +342,25 @@ static void first_schema(const struct bed *bed)
             print_error("%s\n", why);
         assert_null(why);
     }
+    for (int v = 1; v < version; v++) {
+        for (const char *const *part = MIGRATIONS[v]; *part != NULL; part++)
+            assert_int_equal(sqlite3_exec(db, *part, NULL, NULL, NULL), SQLITE_OK);
+        char mark[64];
+        snprintf(mark, sizeof mark, "PRAGMA user_version = %d", v + 1);
+        assert_int_equal(sqlite3_exec(db, mark, NULL, NULL, NULL), SQLITE_OK);
+    }
     sqlite3_close(db);
 }
 
-static void jobs_of_the_first_schema(void **state)
+static void jobs_of(struct bed *bed, int version)
 {
-    struct bed *bed = *state;
     struct job j;
     struct job_counts sums;
     int64_t active;
     bed->ops->rollback(bed->b);
     bed->ops->close(bed->b);
     snprintf(bed->target, sizeof bed->target, "sqlite://%s/first.db", bed->dir);
-    first_schema(bed);
+    schema_of(bed, version);
     OK_OR_DIE(bed, bed->ops->open(&bed->b, bed->target, BACKEND_WRITER, bed->keys, &bed->err));
     OK_OR_DIE(bed, bed->ops->begin(bed->b, &bed->err));
     OK_OR_DIE(bed, bed->ops->job_get(bed->b, 20, &bed->a, &j, &bed->err));
@@ -389,6 +395,21 @@ static void jobs_of_the_first_schema(void **state)
     assert_int_equal(j.kind, JOB_SUBSCRIPTION_DELETE);
     assert_int_equal(j.state, JOB_PAUSED);
     assert_int_equal(j.done, 64);
+    struct subscription s = bed_sub_get(bed, 5);
+    assert_string_equal(s.name, "acme");
+    assert_int_equal(s.job, 0);
+    assert_int_equal(s.source, 0);
+    assert_int_equal(bed_delivery(bed, 11).original, 0);
+}
+
+static void jobs_of_the_first_schema(void **state)
+{
+    jobs_of(*state, 1);
+}
+
+static void jobs_of_the_second_schema(void **state)
+{
+    jobs_of(*state, 2);
 }
 
 int main(void)
@@ -400,6 +421,8 @@ int main(void)
         ON_BOTH(a_budget_of_its_own),
         ON_BOTH(walks),
         {"sqlite jobs_of_the_first_schema", jobs_of_the_first_schema, bed_setup, bed_teardown,
+         bed_sqlite},
+        {"sqlite jobs_of_the_second_schema", jobs_of_the_second_schema, bed_setup, bed_teardown,
          bed_sqlite},
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

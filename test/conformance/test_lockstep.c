@@ -223,6 +223,23 @@ static void step_over(struct walk *w)
     (void)agreed(w, "resend", code);
 }
 
+/* A copy of what is over, for any subscription. */
+static void step_copy(struct walk *w)
+{
+    int64_t num = roll(w, 2) != 0 ? roll_dead(w)
+                                  : w->first + roll(w, (uint32_t)(w->last_delivery - w->first + 1));
+    int64_t copy = ++w->last_delivery, sub = roll(w, 9) != 0 ? roll_sub(w) : 4242;
+    struct reopening r = {w->job, w->now + (int)roll(w, 20), w->now, (int)roll(w, 3)};
+    unsigned states = roll(w, 2) != 0 ? FILTER_BIT(DELIVERY_DEAD) : roll(w, 128);
+    enum err_code code[PAIR];
+    states &= ~(FILTER_BIT(DELIVERY_PENDING) | FILTER_BIT(DELIVERY_RETRYING));
+    for (int i = 0; i < PAIR; i++) {
+        struct bed *bed = &w->pair[i];
+        code[i] = bed->ops->delivery_copy(bed->b, num, states, copy, sub, &r, &bed->err);
+    }
+    (void)agreed(w, "copy", code);
+}
+
 /* Of what the two show as purged, or any number at all. */
 static void step_restore(struct walk *w)
 {
@@ -498,8 +515,10 @@ static void step(struct walk *w)
         step_claim_and_settle(w);
     else if (x < 61)
         settle(w, w->first + roll(w, (uint32_t)(w->last_delivery - w->first + 1)));
-    else if (x < 72)
+    else if (x < 70)
         step_dead(w);
+    else if (x < 72)
+        step_copy(w);
     else if (x < 74)
         step_over(w);
     else if (x < 75)

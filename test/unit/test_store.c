@@ -486,7 +486,7 @@ static void a_newer_or_foreign_file_is_refused_untouched(void **state)
     meddle(f, "PRAGMA user_version = 99");
     assert_int_equal(store_open(&f->store, f->url, f->keys, 0, &err), ERR_NEWER);
     assert_non_null(strstr(err.text, "newer"));
-    meddle(f, "PRAGMA user_version = 2; PRAGMA application_id = 42");
+    meddle(f, "PRAGMA user_version = 3; PRAGMA application_id = 42");
     assert_int_equal(store_open(&f->store, f->url, f->keys, 0, &err), ERR_INVALID);
     assert_null(f->store);
     meddle(f, "PRAGMA application_id = 0x77686b64");
