@@ -144,7 +144,7 @@ int cmd_sub_enable(struct cli *cli)
 {
     return sub_verb(cli, "enable",
                     "is active again: what it held is sent now, and it is disabled again where its "
-                    "endpoint answers 410. Next: webhookctl sub test");
+                    "endpoint answers 410. Next: webhookctl sub show");
 }
 
 int cmd_sub_disable(struct cli *cli)

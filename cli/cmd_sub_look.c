@@ -191,7 +191,9 @@ static void next_print(const json_t *sub)
     else if (strcmp(state, "paused") == 0)
         out_note("Next: webhookctl subscription resume %s", name);
     else if (strcmp(state, "disabled") == 0)
-        out_note("Next: webhookctl subscription enable %s", name);
+        out_note("Next: webhookctl subscription test %s, and where it accepts that: webhookctl "
+                 "subscription enable %s",
+                 name, name);
     else if (out_integer(sub, "dead") > 0)
         out_note("Next: webhookctl dlq summary -s %s", name);
 }

@@ -104,6 +104,24 @@ static int test_follow(struct cli *cli, const char *id, int64_t wait_ms, struct 
     return rc;
 }
 
+/* What holds its deliveries held nothing but the test: what to do about that. */
+static void held_note(struct cli *cli, const char *ref, const char *name, bool delivered)
+{
+    struct answer sub;
+
+    if (object_get(cli, "subscriptions", ref, NULL, &sub) != 0)
+        return;
+    const char *state = out_string(sub.json, "state");
+    bool paused = state != NULL && strcmp(state, "paused") == 0;
+
+    if (paused || (state != NULL && strcmp(state, "disabled") == 0)) {
+        out_note("It is %s, and nothing but the test was sent. %s: webhookctl subscription %s %s",
+                 state, delivered ? "Next" : "Once it is mended", paused ? "resume" : "enable",
+                 name);
+    }
+    answer_fini(&sub);
+}
+
 static int test_report(struct cli *cli, const char *ref, const struct answer *a)
 {
     const json_t *log = json_object_get(a->json, "attempt_log");
@@ -126,6 +144,8 @@ static int test_report(struct cli *cli, const char *ref, const struct answer *a)
                      ? "%s accepts deliveries."
                      : "%s does not accept it. Nothing is retried, and no dead letter is left.",
                  name.data);
+    if (attempt != NULL)
+        held_note(cli, ref, name.data, delivered);
     buf_fini(&name);
     return delivered ? CLI_OK : CLI_NO;
 }

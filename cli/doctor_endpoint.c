@@ -96,7 +96,9 @@ static void state_find(const struct cli *cli, struct finding *f, const json_t *s
     ago_of(sub, "failing_since", since);
     ago_of(sub, "last_success_at", last);
     if (state != NULL && strcmp(state, "disabled") == 0) {
-        snprintf(fix, sizeof fix, "webhookctl sub enable %s, once the partner is ready", name);
+        snprintf(fix, sizeof fix,
+                 "webhookctl sub test %s, and where it accepts that: webhookctl sub enable %s",
+                 name, name);
         buf_init(&words, 256);
         sub_state_words(cli, &words, sub);
         add(f, DOCTOR_FAIL, fix, "%s", words.data);

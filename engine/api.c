@@ -28,6 +28,8 @@ struct api_route {
 #define V1 " /api/v1"
 #define WRITES_JSON (ROUTE_WRITES | ROUTE_JSON)
 #define PLANS_JSON (WRITES_JSON | ROUTE_PLANS)
+/* An endpoint begins anew: what the lanes have counted of it so far comes first. */
+#define ANEW_JSON (WRITES_JSON | ROUTE_LIVE)
 static const struct api_route ROUTES[] = {
     {"POST" V1 "/events", ROUTE_WRITES | ROUTE_INGESTS, h_events_post},
     {"GET" V1 "/events", ROUTE_READS, h_events_list},
@@ -39,11 +41,11 @@ static const struct api_route ROUTES[] = {
     {"POST" V1 "/subscriptions", WRITES_JSON, h_subs_post},
     {"GET" V1 "/subscriptions", ROUTE_LIVE, h_subs_list},
     {"GET" V1 "/subscriptions/{id}", ROUTE_LIVE, h_subs_get},
-    {"PATCH" V1 "/subscriptions/{id}", WRITES_JSON, h_subs_patch},
+    {"PATCH" V1 "/subscriptions/{id}", ANEW_JSON, h_subs_patch},
     {"DELETE" V1 "/subscriptions/{id}", ROUTE_WRITES, h_subs_delete},
     {"POST" V1 "/subscriptions/{id}/pause", WRITES_JSON, h_subs_pause},
-    {"POST" V1 "/subscriptions/{id}/resume", WRITES_JSON, h_subs_resume},
-    {"POST" V1 "/subscriptions/{id}/enable", WRITES_JSON, h_subs_enable},
+    {"POST" V1 "/subscriptions/{id}/resume", ANEW_JSON, h_subs_resume},
+    {"POST" V1 "/subscriptions/{id}/enable", ANEW_JSON, h_subs_enable},
     {"POST" V1 "/subscriptions/{id}/disable", WRITES_JSON, h_subs_disable},
     {"POST" V1 "/subscriptions/{id}/test", WRITES_JSON, h_subs_test},
     {"POST" V1 "/subscriptions/{id}/rotate-secret", WRITES_JSON, h_subs_rotate},

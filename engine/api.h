@@ -34,7 +34,8 @@
  *                              would be
  *   POST /subscriptions/{ref}/pause|resume|enable|disable   {"note","for_seconds"}
  *   POST /subscriptions/{ref}/test                          {"type","data"} -> 202, the delivery, a
- *                              trial: one attempt, counted nowhere, discarded where it fails
+ *                              trial: one attempt, counted nowhere, discarded where it fails; also
+ *                              of a paused, disabled or broken one. 409 while egress is paused
  *   POST /subscriptions/{ref}/rotate-secret                 {"overlap_seconds":86400,"secret"}
  *   GET  /subscriptions/{ref}/deliveries                    ?FILTER
  *   GET  /deliveries           ?FILTER   GET /deliveries/{id}: with "attempt_log",

@@ -223,6 +223,7 @@ api_handler h_audit_list, h_status, h_stats, h_sub_stats;
 
 /* api_subscriptions.c; ERR_NOT_FOUND is said: 404 */
 enum err_code sub_of_ref(struct api_call *c, struct subscription *s);
+enum err_code sub_live_of_ref(struct api_call *c, struct subscription *s); /* not a deleted one */
 /* api_sub_input.c: the members of a body into *s (url, events, …), judged. create: url and events
  * are required. */
 enum err_code sub_input(struct api_call *c, struct subscription *s, bool create);

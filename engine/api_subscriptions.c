@@ -31,8 +31,7 @@ enum err_code sub_of_ref(struct api_call *c, struct subscription *s)
                                : rc;
 }
 
-/* One that can still be changed. */
-static enum err_code live_sub(struct api_call *c, struct subscription *s)
+enum err_code sub_live_of_ref(struct api_call *c, struct subscription *s)
 {
     enum err_code rc = sub_of_ref(c, s);
     if (rc == OK && s->state == SUB_DELETED)
@@ -240,7 +239,7 @@ enum err_code h_subs_patch(struct api_call *c)
 {
     struct subscription s;
     struct buf detail;
-    enum err_code rc = live_sub(c, &s);
+    enum err_code rc = sub_live_of_ref(c, &s);
     if (rc == OK)
         rc = api_members(c, c->body, PATCH_MEMBERS);
     if (rc == OK)
@@ -268,7 +267,7 @@ enum err_code h_subs_patch(struct api_call *c)
 enum err_code h_subs_delete(struct api_call *c)
 {
     struct subscription s;
-    enum err_code rc = live_sub(c, &s);
+    enum err_code rc = sub_live_of_ref(c, &s);
     if (rc != OK)
         return rc;
     s.state = SUB_DELETED;
@@ -299,7 +298,7 @@ enum err_code h_subs_rotate(struct api_call *c)
     char made[64];
     double overlap_s = OVERLAP_STANDARD_S;
     int64_t key = 0;
-    enum err_code rc = live_sub(c, &s);
+    enum err_code rc = sub_live_of_ref(c, &s);
     if (rc == OK)
         rc = api_members(c, c->body, names);
     if (rc == OK)
@@ -351,10 +350,12 @@ static enum err_code move(struct api_call *c, struct subscription *s, enum sub_s
     s->state = to;
     s->state_cause = to == SUB_ACTIVE ? NULL : "operator";
     s->resume_at_ms = resume_at_ms;
-    if (to ==
-        SUB_ACTIVE) /* whoever resumes it vouches for the endpoint: nothing dies of the past */
+    if (to == SUB_ACTIVE) { /* whoever resumes it vouches for the endpoint: the past is past */
         s->broken_since_ms = 0;
-    rc = store_sub(c, s);
+        rc = c->ops->health_clear(c->b, s->num, c->err);
+    }
+    if (rc == OK)
+        rc = store_sub(c, s);
     if (rc != OK)
         return rc;
     buf_init(&detail, 16384);
@@ -380,7 +381,7 @@ enum err_code h_subs_pause(struct api_call *c)
 {
     struct subscription s;
     double for_s = 0;
-    enum err_code rc = live_sub(c, &s);
+    enum err_code rc = sub_live_of_ref(c, &s);
     if (rc == OK)
         rc = api_members(c, c->body, MOVE_MEMBERS);
     if (rc == OK)
@@ -396,7 +397,7 @@ enum err_code h_subs_pause(struct api_call *c)
 enum err_code h_subs_resume(struct api_call *c)
 {
     struct subscription s;
-    enum err_code rc = live_sub(c, &s);
+    enum err_code rc = sub_live_of_ref(c, &s);
     if (rc == OK)
         rc = api_members(c, c->body, MOVE_MEMBERS);
     if (rc == OK && s.state == SUB_DISABLED)
@@ -407,7 +408,7 @@ enum err_code h_subs_resume(struct api_call *c)
 enum err_code h_subs_enable(struct api_call *c)
 {
     struct subscription s;
-    enum err_code rc = live_sub(c, &s);
+    enum err_code rc = sub_live_of_ref(c, &s);
     if (rc == OK)
         rc = api_members(c, c->body, MOVE_MEMBERS);
     if (rc == OK && s.state == SUB_PAUSED)
@@ -418,7 +419,7 @@ enum err_code h_subs_enable(struct api_call *c)
 enum err_code h_subs_disable(struct api_call *c)
 {
     struct subscription s;
-    enum err_code rc = live_sub(c, &s);
+    enum err_code rc = sub_live_of_ref(c, &s);
     if (rc == OK)
         rc = api_members(c, c->body, MOVE_MEMBERS);
     return rc == OK ? move(c, &s, SUB_DISABLED, 0, "subscription.disable") : rc;

@@ -2,8 +2,10 @@
  * endpoint says.
  *
  * It is signed and sent like any other, but once, before what else is due, and as a trial: nothing of
- * it is counted as traffic, and where it fails no dead letter is left. Whoever asked follows the
- * delivery. */
+ * it is counted as traffic, and where it fails no dead letter is left. It goes out whatever holds the
+ * subscription's deliveries (engine/lane.h), so that an endpoint can be tried before traffic flows to it.
+ * Only the kill switch holds: while egress is paused nobody is sent anything. Whoever asked follows
+ * the delivery. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,26 +13,22 @@
 #include "base/dice.h"
 #include "base/text.h"
 #include "engine/api_impl.h"
+#include "engine/egress_pause.h"
 #include "engine/intake_judge.h"
 
 #define TRIAL_TYPE "webhookd.test"
-/* Long before whatever else is due: a backlog does not stand before it. */
-enum { TRIAL_DUE_MS = 1 };
 
-/* Its endpoint will be asked now: else nobody would answer the operator. */
-static enum err_code can_be_sent(struct api_call *c, const struct subscription *s)
+static enum err_code can_be_sent(struct api_call *c)
 {
-    if (s->state != SUB_ACTIVE)
+    struct egress_pause p;
+    enum err_code rc = egress_pause_read(c->b, &p, c->err);
+    if (rc == OK && p.paused)
         return api_refuse(
             c, 409, "wrong_state", NULL,
-            "%s is %s%s%s: a test would be held like everything else. Without real "
-            "traffic: webhookctl doctor %s dials it and sends nothing, and webhookctl "
-            "dlq show ID --curl prints a request to send by hand. Then: webhookctl "
-            "subscription %s %s",
-            s->name, sub_state_name(s->state), s->state_cause ? ", cause " : "",
-            s->state_cause ? s->state_cause : "", s->name,
-            s->state == SUB_PAUSED ? "resume" : "enable", s->name);
-    return OK;
+            "egress is paused, by %s%s%s: nothing is sent to anybody, a test neither. "
+            "First: webhookctl egress resume",
+            p.actor, p.note[0] ? ": " : "", p.note);
+    return rc;
 }
 
 static enum err_code trial_event(struct api_call *c, struct event_rec *e, char id[64])
@@ -83,7 +81,7 @@ static enum err_code trial_put(struct api_call *c, const struct subscription *s,
     enum err_code rc = c->ops->event_put(c->b, e, &s->num, &ordered, 1, *delivery, digest,
                                          c->now_ms, &put, c->err);
     if (rc == OK)
-        rc = c->ops->trial(c->b, *delivery, 1, TRIAL_DUE_MS, c->err);
+        rc = c->ops->trial(c->b, *delivery, 1, c->err);
     return rc;
 }
 
@@ -94,9 +92,9 @@ enum err_code h_subs_test(struct api_call *c)
     struct delivery d;
     char id[64], name[ID_TEXT_MAX];
     int64_t delivery = 0;
-    enum err_code rc = sub_of_ref(c, &s);
+    enum err_code rc = sub_live_of_ref(c, &s);
     if (rc == OK)
-        rc = can_be_sent(c, &s);
+        rc = can_be_sent(c);
     if (rc == OK)
         rc = trial_event(c, &e, id);
     if (rc == OK)

@@ -27,6 +27,7 @@ enum {
 /* Some lanes, one snapshot. */
 struct want {
     int64_t sub;
+    int64_t due_ms; /* no later than that: now, or a trial's */
     struct claim_ask ask;
     int64_t *skip;
     struct claimed **rows;
@@ -131,7 +132,7 @@ static enum err_code claim_work(struct backend *b, void *arg, struct err *err)
         w->rows = calloc(w->ask.max, sizeof(struct claimed *));
         if (w->rows == NULL)
             return fail(err, ERR_NOMEM, "claim: out of memory");
-        enum err_code rc = b->ops->claim(b, w->sub, c->now_ms, &w->ask, w->rows, &w->got, err);
+        enum err_code rc = b->ops->claim(b, w->sub, w->due_ms, &w->ask, w->rows, &w->got, err);
         if (rc != OK)
             return rc;
     }
@@ -170,8 +171,10 @@ static void claim_arrived(struct scheduler *s, struct lane *l, struct want *w, b
         lane_queue(l, t);
     }
     lane_ghosts_forget(l);
-    if (l->row.state != SUB_ACTIVE || paused)
+    if (paused || l->row.state == SUB_DELETED)
         lanes_drop_queue(s, l);
+    else if (l->row.state != SUB_ACTIVE)
+        lanes_hold_queue(s, l);
 }
 
 static void claim_done(void *arg, const struct err *err, int64_t generation)
@@ -238,7 +241,9 @@ static struct claim *claim_open(struct scheduler *s, struct claim *c, int64_t no
 
 struct claim *claim_add(struct scheduler *s, struct claim *c, struct lane *l, int64_t now_ms)
 {
-    size_t appetite = lane_appetite(l, now_ms), rows = appetite > 0 ? rows_left(s, l) : 0;
+    bool trial = lane_wants_trial(l, now_ms);
+    size_t appetite = trial ? 1 : lane_appetite(l, now_ms),
+           rows = appetite > 0 ? rows_left(s, l) : 0;
     struct claim_ask ask = {.max = appetite < rows ? appetite : rows};
     int64_t *skip;
 
@@ -257,7 +262,8 @@ struct claim *claim_add(struct scheduler *s, struct claim *c, struct lane *l, in
         return c;
     }
     ask.skip = skip;
-    c->want[c->n++] = (struct want){.sub = l->sub, .ask = ask, .skip = skip};
+    c->want[c->n++] = (struct want){
+        .sub = l->sub, .due_ms = trial ? TRIAL_DUE_MS : now_ms, .ask = ask, .skip = skip};
     set_aside(s, &ask);
     l->claiming = true;
     l->hungry = false;

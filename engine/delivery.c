@@ -35,7 +35,7 @@ static void sending(struct scheduler *s, struct task *t)
     struct lane *l = t->lane;
 
     task_move(t, TASK_SENDING);
-    t->probe = l->probing;
+    t->probe = l->probing && !t->row->delivery.trial;
     t->moves = l->moves;
     task_list_remove(&l->queue, t);
     task_list_add(&l->busy, t);
@@ -86,7 +86,7 @@ bool delivery_start(struct scheduler *s, struct task *t)
     claimed_drop_payload(t->row); /* the body has it; a retry claims the row again */
     task_weigh(&s->tasks, t);
     sending(s, t);
-    if (t->row->delivery.attempts == 0)
+    if (t->row->delivery.attempts == 0 && !t->row->delivery.trial)
         metrics_pickup(s->parts.metrics, clock_wall_ms() - t->row->event.created_ms);
     return true;
 }

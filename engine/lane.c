@@ -76,8 +76,8 @@ void lane_configure(struct lane *l, const struct conf *conf, int64_t now_ms)
         rate_set(&l->rate, row->rate_per_s, now_ms);
 }
 
-bool lane_load(struct lane *l, const struct conf *conf, struct arena *arena,
-               const struct subscription *row, int64_t now_ms)
+enum lane_news lane_load(struct lane *l, const struct conf *conf, struct arena *arena,
+                         const struct subscription *row, int64_t now_ms)
 {
     bool first = l->row.url == NULL;
     bool moved = !first && strcmp(l->row.url, row->url) != 0;
@@ -98,7 +98,7 @@ bool lane_load(struct lane *l, const struct conf *conf, struct arena *arena,
         l->probing = false;
         l->wait_until_ms = 0;
     }
-    return moved;
+    return moved ? LANE_MOVED : woken ? LANE_WOKEN : LANE_SAME;
 }
 
 int64_t lane_open_ms(const struct lane *l, int64_t now_ms)
@@ -109,6 +109,8 @@ int64_t lane_open_ms(const struct lane *l, int64_t now_ms)
         return INT64_MAX; /* loading: it may have been paused, deleted or moved elsewhere */
     if (l->wait_until_ms > at)
         at = l->wait_until_ms;
+    if (l->again_ms > at)
+        at = l->again_ms;
     int64_t breaker = breaker_next_ms(&l->breaker);
     if (breaker > at)
         at = breaker;
@@ -118,10 +120,27 @@ int64_t lane_open_ms(const struct lane *l, int64_t now_ms)
     return rate > at ? rate : at;
 }
 
+/* All that is busy is in doubt, also what waits for a disk that is full (G2). */
+static bool in_doubt_max(const struct lane *l)
+{
+    return l->busy.n >= 2 * (size_t)l->max_in_flight;
+}
+
 bool lane_has_window(const struct lane *l)
 {
-    /* All that is busy is in doubt, also what waits for a disk that is full (G2). */
-    return l->in_flight < window_size(&l->window) && l->busy.n < 2 * (size_t)l->max_in_flight;
+    return l->in_flight < window_size(&l->window) && !in_doubt_max(l);
+}
+
+bool lane_may_try(const struct lane *l, int64_t now_ms)
+{
+    bool known = l->row.url != NULL && !l->loading && l->row.state != SUB_DELETED;
+
+    return known && l->again_ms <= now_ms && !in_doubt_max(l);
+}
+
+bool lane_wants_trial(const struct lane *l, int64_t now_ms)
+{
+    return l->next_due_ms == TRIAL_DUE_MS && !l->claiming && lane_may_try(l, now_ms);
 }
 
 bool lane_take(struct lane *l, int64_t now_ms)
@@ -176,6 +195,10 @@ void lane_queue(struct lane *l, struct task *t)
     t->lane = l;
     if (t->row->delivery.num > l->newest)
         l->newest = t->row->delivery.num;
+    if (t->row->delivery.trial) {
+        task_list_put_first(&l->queue, t);
+        return;
+    }
     l->row_avg += ((double)t->row->bytes - l->row_avg) / 16;
     task_list_add(&l->queue, t);
 }
@@ -200,7 +223,12 @@ bool lane_accepts(const struct lane *l, int64_t delivery, int64_t now_ms)
 int64_t lane_wake_ms(const struct lane *l, int64_t now_ms)
 {
     int64_t open = lane_open_ms(l, now_ms);
+    bool trial = l->queue.first != NULL && l->queue.first->row->delivery.trial;
 
+    if (lane_wants_trial(l, now_ms) || (trial && lane_may_try(l, now_ms)))
+        return now_ms;
+    if (trial && l->again_ms > now_ms)
+        return l->again_ms;
     if (open == INT64_MAX)
         return open;
     if (l->queue.n > 0)

@@ -50,6 +50,7 @@ struct lane {
     struct rate rate;
     struct breaker breaker;
     int64_t wait_until_ms; /* Retry-After of a 429 or 503 */
+    int64_t again_ms;      /* one could not start (no descriptor, no memory): not before */
     bool rate_held;        /* the next one waits for the rate, and was counted */
     bool probing;          /* taken for the breaker's probe: in flight, or about to start */
 
@@ -72,10 +73,14 @@ struct lane {
 struct lane *lane_new(struct scheduler *s, int64_t sub); /* NULL: no memory */
 void lane_free(struct lane *l); /* queued and busy tasks with it; secrets wiped */
 /* Takes over a freshly read row and its arena (which becomes empty). Keeps window, rate and breaker
- * where their settings did not change. Returns true where connections must be forgotten (other
- * URL). */
-bool lane_load(struct lane *l, const struct conf *conf, struct arena *arena,
-               const struct subscription *row, int64_t now_ms);
+ * where their settings did not change. */
+enum lane_news {
+    LANE_SAME,
+    LANE_WOKEN, /* it sends again: what was known of its endpoint is void */
+    LANE_MOVED, /* so it is, and connections must be forgotten: another URL */
+};
+enum lane_news lane_load(struct lane *l, const struct conf *conf, struct arena *arena,
+                         const struct subscription *row, int64_t now_ms);
 /* Of a row whose strings are the caller's: secrets, bearer token, custom headers. */
 void lane_wipe_secrets(const struct subscription *row);
 void lane_configure(struct lane *l, const struct conf *conf, int64_t now_ms);
@@ -99,6 +104,14 @@ size_t lane_appetite(const struct lane *l, int64_t now_ms);
  * it next, and has not brought it already: what was claimed between the commit and its answer is
  * not newer than `newest`. */
 bool lane_accepts(const struct lane *l, int64_t delivery, int64_t now_ms);
+/* ---- trials ----
+ * An operator's one question to the endpoint (store/backend.h): it stands before all others, and goes
+ * out alone whatever the lane waits for: paused, disabled, broken, Retry-After, rate, window. What
+ * becomes of it changes nothing of that. */
+bool lane_may_try(const struct lane *l, int64_t now_ms);
+/* One is ready that is not in memory: a claim should bring it, and what is due at TRIAL_DUE_MS only. */
+bool lane_wants_trial(const struct lane *l, int64_t now_ms);
+
 /* When the scheduler should look at the lane again; INT64_MAX: something else will wake it. */
 int64_t lane_wake_ms(const struct lane *l, int64_t now_ms);
 void lane_saw_due(struct lane *l, int64_t due_ms);

@@ -91,15 +91,26 @@ void lanes_check_retry(const struct lane *l)
                  "no such policy in the configuration: the default one is followed");
 }
 
-void lanes_drop_queue(struct scheduler *s, struct lane *l)
+static void queue_drop(struct scheduler *s, struct lane *l, bool trials)
 {
-    while (l->queue.first != NULL) {
-        struct task *t = l->queue.first;
-
+    for (struct task *t = l->queue.first, *next; t != NULL; t = next) {
+        next = t->next;
+        if (t->row->delivery.trial && !trials)
+            continue;
         lane_saw_due(l, t->row->delivery.due_ms);
         task_list_remove(&l->queue, t);
         task_free(&s->tasks, t);
     }
+}
+
+void lanes_drop_queue(struct scheduler *s, struct lane *l)
+{
+    queue_drop(s, l, true);
+}
+
+void lanes_hold_queue(struct scheduler *s, struct lane *l)
+{
+    queue_drop(s, l, false);
 }
 
 static void queue_forget(struct scheduler *s, struct lane *l, int64_t delivery)
@@ -220,14 +231,14 @@ static bool row_arrived(struct scheduler *s, struct arena *arena, struct subscri
         arena_fini(arena);
         return false;
     }
-    if (lane_load(l, s->conf, arena, row, now_ms)) {
-        traffic_moved(l->traffic);
-        if (!s->draining)
-            transport_forget_lane(s->parts.transport, l->sub);
-    }
+    enum lane_news news = lane_load(l, s->conf, arena, row, now_ms);
+    if (news != LANE_SAME)
+        traffic_begins_anew(l->traffic);
+    if (news == LANE_MOVED && !s->draining)
+        transport_forget_lane(s->parts.transport, l->sub);
     lanes_check_retry(l);
     if (l->row.state != SUB_ACTIVE)
-        lanes_drop_queue(s, l);
+        lanes_hold_queue(s, l);
     /* The change itself may have made deliveries ready: keys go on that on_dead: block held. */
     heads->subs[heads->n++] = l->sub;
     scheduler_touch(s, l);

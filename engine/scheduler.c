@@ -31,6 +31,18 @@ static bool lane_may_start(const struct scheduler *s, const struct lane *l)
     return run_may_start(s) && (l->in_flight == 0 || s->in_flight < max - max / 8);
 }
 
+/* Takes what it costs to start this one. */
+static bool lane_lets(struct scheduler *s, struct lane *l, const struct task *t, int64_t now_ms)
+{
+    if (t->row->delivery.trial)
+        return lane_may_try(l, now_ms);
+    if (lane_take(l, now_ms))
+        return true;
+    if (lane_rate_holds(l, now_ms))
+        metrics_rate_held(s->parts.metrics);
+    return false;
+}
+
 static void lane_run(struct scheduler *s, struct lane *l, int64_t now_ms)
 {
     for (int i = 0; i < QUANTUM && l->queue.first != NULL && lane_may_start(s, l); i++) {
@@ -41,14 +53,12 @@ static void lane_run(struct scheduler *s, struct lane *l, int64_t now_ms)
             settle_without_attempt(s, t, CAUSE_EXPIRED);
             continue;
         }
-        if (!lane_take(l, now_ms)) {
-            if (lane_rate_holds(l, now_ms))
-                metrics_rate_held(s->parts.metrics);
+        if (!lane_lets(s, l, t, now_ms))
             return;
-        }
         if (!delivery_start(s, t)) {
-            lane_give_back(l);
-            l->wait_until_ms = now_ms + 100;
+            if (!t->row->delivery.trial)
+                lane_give_back(l);
+            l->again_ms = now_ms + 100;
             return;
         }
     }
@@ -79,7 +89,8 @@ static void scheduler_run(void *arg)
         }
         int64_t wake = lane_wake_ms(l, now_ms);
         /* Others hold the memory, or what is left of max_in_flight is not for this one. */
-        if (wake <= now_ms && (l->queue.n == 0 ? !l->claiming : !lane_may_start(s, l)))
+        bool stuck = l->queue.n == 0 ? !l->claiming : !lane_may_start(s, l);
+        if (wake <= now_ms && (stuck || lane_wants_trial(l, now_ms)))
             wake = now_ms + 5;
         if (wake != INT64_MAX && !heap_put(&s->heap, &l->wake, wake))
             log_error("out_of_memory", "at=scheduler");

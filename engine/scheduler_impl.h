@@ -53,6 +53,7 @@ void lanes_ask_heads(
     struct scheduler *s); /* of every lane: somebody freed keys without saying whose */
 void lanes_reload(struct scheduler *s, int64_t sub);
 void lanes_drop_queue(struct scheduler *s, struct lane *l);
+void lanes_hold_queue(struct scheduler *s, struct lane *l); /* all but trials */
 /* These must not start from now on; those that were held before may, where they are ready still. */
 void lanes_hold(struct scheduler *s, const struct delivery_key *keys, size_t n);
 void lanes_check_retry(const struct lane *l); /* tells of a policy that the file has no more */

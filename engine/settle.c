@@ -171,16 +171,18 @@ static void lane_learn(struct scheduler *s, struct lane *l, const struct verdict
 {
     enum breaker_state before = l->breaker.state;
 
+    if (v->lane_wait_until_ms > l->wait_until_ms)
+        l->wait_until_ms = v->lane_wait_until_ms;
+    if (t->row->delivery.trial)
+        return; /* somebody looks: no traffic */
     if (v->endpoint_failure)
         window_failed(&l->window);
     else if (v->endpoint_success)
         window_succeeded(&l->window);
     breaker_learn(l, &s->conf->breaker, v, t, now_ms);
-    if (v->lane_wait_until_ms > l->wait_until_ms)
-        l->wait_until_ms = v->lane_wait_until_ms;
     if (before == BREAKER_CLOSED && l->breaker.state == BREAKER_OPEN) {
         log_warn("circuit_opened", "sub=%s failures=%d", l->row.name, l->breaker.failures);
-        lanes_drop_queue(s, l);
+        lanes_hold_queue(s, l);
         l->row.broken_since_ms = now_ms;
         sub_change(s, l->sub, NULL);
     } else if (before != BREAKER_CLOSED && l->breaker.state == BREAKER_CLOSED) {
@@ -432,10 +434,12 @@ void settle_attempt(struct scheduler *s, struct task *t, const struct transport_
     bool here = t->moves == l->moves;
     if (here)
         lane_learn(s, l, &v, t, now_ms);
-    if (here && v.disable) {
+    /* It was gone when somebody tried it, and is: no news. */
+    bool known = d->trial && l->row.state == SUB_DISABLED;
+    if (here && v.disable && !known) {
         log_warn("sub_disabled", "sub=%s cause=gone status=%d", l->row.name, f->status);
         l->row.state = SUB_DISABLED;
-        lanes_drop_queue(s, l);
+        lanes_hold_queue(s, l);
         sub_change(s, l->sub, l->row.url);
     }
     settle_submit(s, t);

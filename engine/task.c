@@ -47,6 +47,18 @@ void task_list_add(struct task_list *list, struct task *t)
     list->n++;
 }
 
+void task_list_put_first(struct task_list *list, struct task *t)
+{
+    t->prev = NULL;
+    t->next = list->first;
+    if (list->first != NULL)
+        list->first->prev = t;
+    else
+        list->last = t;
+    list->first = t;
+    list->n++;
+}
+
 void task_list_remove(struct task_list *list, struct task *t)
 {
     if (t->prev != NULL)

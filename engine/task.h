@@ -45,6 +45,7 @@ struct task_list {
 
 void task_move(struct task *t, enum task_state to); /* the one mover */
 void task_list_add(struct task_list *list, struct task *t);
+void task_list_put_first(struct task_list *list, struct task *t);
 void task_list_remove(struct task_list *list, struct task *t);
 void task_list_free(struct task_list *list); /* at the end: the tasks with it, past the pool */
 

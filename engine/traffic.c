@@ -288,7 +288,7 @@ void traffic_died(struct traffic_log *t, int64_t n)
     t->total.dead += n;
 }
 
-void traffic_moved(struct traffic_lane *tl)
+void traffic_begins_anew(struct traffic_lane *tl)
 {
     if (tl != NULL)
         tl->delta.health.failing_since_ms = tl->delta.health.in_row = 0;

@@ -27,8 +27,8 @@ void traffic_free(struct traffic_log *t); /* after store_close */
 void traffic_settled(struct traffic_log *t, struct traffic_lane **tl, int64_t sub,
                      const struct attempt *a, bool here, bool died, int64_t now_ms);
 void traffic_died(struct traffic_log *t, int64_t n); /* others, without an attempt or a lane */
-/* The subscription has another endpoint: failures of the old one are not its own. */
-void traffic_moved(struct traffic_lane *tl);
+/* Another endpoint, or one that somebody vouches for again: failures so far are not its own. */
+void traffic_begins_anew(struct traffic_lane *tl);
 void traffic_forget(struct traffic_lane *tl); /* the lane goes. For both NULL is fine */
 
 /* Runs fn once all that was counted before this call is in the store, or could not be written; at

@@ -192,10 +192,9 @@ struct backend_ops {
     enum err_code (*settle)(struct backend *, const struct settlement *, int64_t dead_expires_ms,
                             struct settled *out, struct err *);
     /* Makes an open delivery that stands in no line a trial: its budget is budget_max attempts, it is
-     * due at due_ms (before all others, say), and where others are dead it is discarded, so that no
+     * due at TRIAL_DUE_MS, before all others, and where others are dead it is discarded, so that no
      * dead letter comes of it. ERR_STALE: not open, or unknown. */
-    enum err_code (*trial)(struct backend *, int64_t num, int budget_max, int64_t due_ms,
-                           struct err *);
+    enum err_code (*trial)(struct backend *, int64_t num, int budget_max, struct err *);
     /* An open delivery is over without an attempt, state discarded, and nobody's letter; the next one
      * of its key goes on (out->next_due_ms). ERR_STALE: not open, or unknown. */
     enum err_code (*discard)(struct backend *, int64_t num, int64_t now_ms, struct settled *out,
@@ -204,8 +203,8 @@ struct backend_ops {
      * letter's too, the state stays. ERR_STALE: unknown. */
     enum err_code (*attempt_late)(struct backend *, const struct attempt *, struct err *);
     /* Kills up to limit open deliveries of sub, without an attempt: those that are due or created
-     * (replayed) before before_ms (INT64_MAX: all), whether ready or waiting behind an ordering
-     * key. *n: how many. */
+     * (replayed) before before_ms, whether ready or waiting behind an ordering key; trials, which
+     * nobody holds, are left out. INT64_MAX: all. *n: how many. */
     enum err_code (*kill)(struct backend *, int64_t sub, int64_t before_ms, enum cause cause,
                           size_t limit, int64_t now_ms, int64_t dead_expires_ms, size_t *n,
                           struct err *);
@@ -234,7 +233,8 @@ struct backend_ops {
     enum err_code (*traffic_minutes)(struct backend *, int64_t sub, int64_t since_ms,
                                      int64_t until_ms, struct arena *, struct traffic **out,
                                      size_t *n, struct err *);
-    /* Another endpoint: the old one's failures are not its own. Totals stay. */
+    /* Another endpoint, or one that somebody vouches for again: the failures in a row so far are not its
+     * own. Totals, and when it last failed and succeeded, stay. */
     enum err_code (*health_clear)(struct backend *, int64_t sub, struct err *);
     /* Ready deliveries of sub with due <= now, those in flight included; counts up to max. */
     enum err_code (*due_count)(struct backend *, int64_t sub, int64_t now_ms, int64_t max,

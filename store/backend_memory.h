@@ -271,7 +271,7 @@ enum err_code mem_attempt_find(struct backend *, const struct filter *, size_t, 
 enum err_code mem_claim(struct backend *, int64_t, int64_t, const struct claim_ask *,
                         struct claimed **, struct claim_got *, struct err *);
 enum err_code mem_heads(struct backend *, const int64_t *, size_t, int64_t *, struct err *);
-enum err_code mem_trial(struct backend *, int64_t, int, int64_t, struct err *);
+enum err_code mem_trial(struct backend *, int64_t, int, struct err *);
 enum err_code mem_discard(struct backend *, int64_t, int64_t, struct settled *, struct err *);
 enum err_code mem_attempt_late(struct backend *, const struct attempt *, struct err *);
 enum err_code mem_settle(struct backend *, const struct settlement *, int64_t, struct settled *,

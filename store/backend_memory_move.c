@@ -238,8 +238,7 @@ enum err_code mem_settle(struct backend *b, const struct settlement *s, int64_t 
     return OK;
 }
 
-enum err_code mem_trial(struct backend *b, int64_t num, int budget_max, int64_t due_ms,
-                        struct err *err)
+enum err_code mem_trial(struct backend *b, int64_t num, int budget_max, struct err *err)
 {
     struct mem_db *db = mem_db(b);
     const struct mem_delivery *row = mem_get(db, MEM_DELIVERY, mem_num(num));
@@ -248,7 +247,7 @@ enum err_code mem_trial(struct backend *b, int64_t num, int budget_max, int64_t 
     struct mem_delivery d = *row;
     d.d.trial = true;
     d.d.budget_max = budget_max;
-    d.d.due_ms = due_ms;
+    d.d.due_ms = TRIAL_DUE_MS;
     mem_put(db, MEM_DELIVERY, mem_num(num), &d);
     return OK;
 }
@@ -293,7 +292,8 @@ enum err_code mem_kill(struct backend *b, int64_t sub, int64_t before_ms, enum c
         int64_t ignored = 0;
         at.b = d.d.num + 1;
         /* "Created" is the start of the budget: what is replayed today is not too old. */
-        if (before_ms != INT64_MAX && d.d.due_ms >= before_ms && d.d.budget_since_ms >= before_ms)
+        bool old = d.d.due_ms < before_ms || d.d.budget_since_ms < before_ms;
+        if (before_ms != INT64_MAX && (!old || d.d.trial))
             continue;
         mem_part_count(db, &d.d, false, true);
         mem_die(db, &d, cause, now_ms, dead_expires_ms, &ignored);

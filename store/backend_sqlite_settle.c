@@ -267,8 +267,7 @@ enum err_code sq_discard(struct backend *b, int64_t num, int64_t now_ms, struct 
     return code;
 }
 
-enum err_code sq_trial(struct backend *b, int64_t num, int budget_max, int64_t due_ms,
-                       struct err *err)
+enum err_code sq_trial(struct backend *b, int64_t num, int budget_max, struct err *err)
 {
     struct sq *q = sq_of(b);
     struct sq_open_delivery d;
@@ -280,9 +279,9 @@ enum err_code sq_trial(struct backend *b, int64_t num, int budget_max, int64_t d
     if (code == OK)
         code = sq_run(q, SQ_TRIAL, err,
                       "UPDATE delivery SET trial = 1, budget_max = ?2, due_ms = ?3 WHERE num = ?1",
-                      "lil", num, budget_max, due_ms);
+                      "lil", num, budget_max, TRIAL_DUE_MS);
     if (code == OK)
-        code = sq_ready_put(q, d.sub, due_ms, num, d.since_ms, err);
+        code = sq_ready_put(q, d.sub, TRIAL_DUE_MS, num, d.since_ms, err);
     free(d.line);
     return code;
 }
@@ -418,13 +417,15 @@ static enum err_code kill_all(struct sq *q, const int64_t *nums, size_t n, enum 
     return code;
 }
 
-/* "Created" is the start of the budget: a letter replayed today is not killed for its age. */
+/* "Created" is the start of the budget: a letter replayed today is not killed for its age. A trial,
+ * due at 1 (TRIAL_DUE_MS), is old by its look alone. */
 struct kill_way {
     enum sq_slot slot;
     const char *sql; /* ?1 sub, ?2 before, ?3 limit, ?4 rows to look at */
 };
 static const struct kill_way KILL_WAYS[] = {
-    {SQ_KILL_READY, "SELECT num FROM ready WHERE sub = ?1 AND due < ?2 ORDER BY due, num"
+    {SQ_KILL_READY, "SELECT num FROM ready WHERE sub = ?1 AND due < ?2"
+                    " AND (due > 1 OR ?2 = 9223372036854775807) ORDER BY due, num"
                     " LIMIT min(?3, ?4)"},
     {SQ_KILL_LATER, "SELECT num FROM (SELECT num, since_ms FROM ready WHERE sub = ?1"
                     " AND due >= ?2 LIMIT ?4) WHERE since_ms < ?2 LIMIT ?3"},

@@ -157,6 +157,9 @@ struct event_rec {
     int64_t seq;
 };
 
+/* A trial is due long before whatever else is: no backlog stands before it, and a lane knows it by that. */
+#define TRIAL_DUE_MS INT64_C(1)
+
 struct delivery {
     int64_t num; /* "dlv_…" */
     int64_t event, sub;

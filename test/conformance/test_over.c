@@ -88,7 +88,7 @@ static void a_trial_is_left_out(void **state)
     struct bed *bed = *state;
     int64_t sub = bed_sub(bed, "a", 0), d = bed_emit(bed, sub, "e", NULL, T0);
     size_t n;
-    OK_OR_DIE(bed, bed->ops->trial(bed->b, d, 1, T0, &bed->err));
+    OK_OR_DIE(bed, bed->ops->trial(bed->b, d, 1, &bed->err));
     bed_settle(bed, d, SETTLE_DELIVERED, T0 + 1);
     (void)groups_of(bed, (struct filter){0}, &n);
     assert_int_equal(n, 0);

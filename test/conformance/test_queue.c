@@ -375,9 +375,9 @@ static void trial(void **state)
     int64_t killed = bed_emit(bed, sub, "e3", NULL, T0 + 7);
     struct dead_letter l;
     size_t n;
-    OK_OR_DIE(bed, bed->ops->trial(bed->b, good, 1, 1, &bed->err));
-    OK_OR_DIE(bed, bed->ops->trial(bed->b, bad, 1, 2, &bed->err));
-    OK_OR_DIE(bed, bed->ops->trial(bed->b, killed, 1, 3, &bed->err));
+    OK_OR_DIE(bed, bed->ops->trial(bed->b, good, 1, &bed->err));
+    OK_OR_DIE(bed, bed->ops->trial(bed->b, bad, 1, &bed->err));
+    OK_OR_DIE(bed, bed->ops->trial(bed->b, killed, 1, &bed->err));
     ASSERT_CLAIMS(bed, sub, T0 + 4, good, bad, killed, other);
     struct claimed *c;
     struct claim_got got;
@@ -393,7 +393,11 @@ static void trial(void **state)
     assert_int_equal(d.cause, CAUSE_RETRIES_EXHAUSTED);
     assert_int_equal(d.finished_ms, T0 + 8);
     assert_int_equal(bed->ops->dead_get(bed->b, bad, &bed->a, &l, &bed->err), ERR_NOT_FOUND);
-    assert_int_equal(bed->ops->trial(bed->b, bad, 1, 1, &bed->err), ERR_STALE);
+    assert_int_equal(bed->ops->trial(bed->b, bad, 1, &bed->err), ERR_STALE);
+    /* who holds nothing of it does not end it for its age */
+    OK_OR_DIE(
+        bed, bed->ops->kill(bed->b, sub, T0 - 1, CAUSE_EXPIRED, 9, T0 + 9, T0 + 99, &n, &bed->err));
+    assert_int_equal(n, 0);
     OK_OR_DIE(bed, bed->ops->kill(bed->b, sub, INT64_MAX, CAUSE_SUBSCRIPTION_DELETED, 9, T0 + 9,
                                   T0 + 99, &n, &bed->err));
     assert_int_equal(n, 2);

@@ -122,6 +122,100 @@ static void max_hold_buries(void **state)
     house_close(&h);
 }
 
+/* ---- trials ---- */
+static enum err_code add_trial(struct backend *b, void *arg, struct err *err)
+{
+    static const uint8_t digest[32];
+    struct request *r = arg;
+    int64_t now_ms = world_now_ms(), num = id_next(intake_ids(r->h->intake), now_ms);
+    struct event_rec e = {.num = id_next(intake_ids(r->h->intake), now_ms),
+                          .id = "test_1",
+                          .type = "webhookd.test",
+                          .payload = "{}",
+                          .payload_bytes = 2,
+                          .created_ms = now_ms,
+                          .accepted_ms = now_ms,
+                          .outbox = "test"};
+    struct event_put_result put;
+    bool ordered = false;
+    enum err_code rc =
+        b->ops->event_put(b, &e, &r->sub, &ordered, 1, num, digest, now_ms, &put, err);
+
+    if (rc == OK)
+        rc = b->ops->trial(b, num, 1, err);
+    changes_wake(&r->changes, r->sub, TRIAL_DUE_MS);
+    return rc;
+}
+
+static enum err_code pause_sub(struct backend *b, void *arg, struct err *err)
+{
+    struct request *r = arg;
+    struct arena a;
+    struct subscription s;
+
+    arena_init(&a);
+    enum err_code rc = b->ops->sub_get_num(b, r->sub, &a, &s, err);
+    s.state = SUB_PAUSED;
+    s.state_since_ms = world_now_ms();
+    if (rc == OK)
+        rc = b->ops->sub_update(b, &s, err);
+    arena_fini(&a);
+    changes_sub(&r->changes, r->sub);
+    return rc;
+}
+
+/* It goes at once and alone: its endpoint is broken, and paused for a month on top of it. */
+static void a_trial_is_not_held(void **state)
+{
+    struct house h;
+
+    (void)state;
+    house_open(&h, "breaker: {min_failures: 5, min_period: 1s, probe_interval: 1h, max_hold: 4h}\n"
+                   "retry: {default: {max_retries: 1000}}\n");
+    h.down_to_ms = INT64_MAX;
+    struct request sub = {.name = "bad", .url = "https://bad.example/"};
+    write_now(&h, add_sub, &sub);
+    world_run(h.loop, h.store, SECOND);
+    post(&h, 20, "order.executed");
+    world_run(h.loop, h.store, 5 * MINUTE); /* the breaker is open */
+    int64_t before = h.attempts;
+    write_now(&h, add_trial, &sub);
+    world_run(h.loop, h.store, SECOND);
+    assert_int_equal(h.attempts, before + 1);
+    write_now(&h, pause_sub, &sub);
+    world_run(h.loop, h.store, 29 * (int64_t)DAY);
+    assert_int_equal(h.attempts, before + 1);
+    write_now(&h, add_trial, &sub);
+    world_run(h.loop, h.store, SECOND);
+    assert_int_equal(h.attempts, before + 2);
+    assert_int_equal(tally(&h).states[DELIVERY_DISCARDED], 1); /* the first is forgotten */
+    assert_int_equal(tally(&h).states[DELIVERY_HELD], 20);
+    world_run(h.loop, h.store, 2 * DAY);
+    assert_int_equal(tally(&h).states[DELIVERY_DEAD], 20); /* expired */
+    house_close(&h);
+}
+
+/* A slow endpoint, whose window is one: the trial goes beside, and takes nobody's turn. */
+static void a_trial_goes_beside(void **state)
+{
+    struct house h;
+
+    (void)state;
+    house_open(&h, "delivery: {max_in_flight_per_subscription: 1}\n");
+    struct request sub = {.name = "slow", .url = "https://slow.example/"};
+    write_now(&h, add_sub, &sub);
+    world_run(h.loop, h.store, SECOND);
+    post(&h, 3, "order.executed");
+    world_run(h.loop, h.store, SECOND);
+    write_now(&h, add_trial, &sub);
+    world_run(h.loop, h.store, 9 * SECOND + 500);
+    assert_int_equal(world_most_in_flight(), 2);
+    assert_int_equal(tally(&h).states[DELIVERY_DELIVERED], 2);
+    world_run(h.loop, h.store, MINUTE);
+    assert_int_equal(tally(&h).states[DELIVERY_DELIVERED], 4);
+    house_close(&h);
+}
+
 /* ---- the kill switch ---- */
 static enum err_code throw_switch(struct backend *b, void *arg, struct err *err)
 {
@@ -473,6 +567,8 @@ int main(void)
         cmocka_unit_test(ordering_holds),
         cmocka_unit_test(expiry_ends_retries),
         cmocka_unit_test(max_hold_buries),
+        cmocka_unit_test(a_trial_is_not_held),
+        cmocka_unit_test(a_trial_goes_beside),
         cmocka_unit_test(a_pause_holds_everything),
         cmocka_unit_test(a_pause_at_every_moment),
         cmocka_unit_test(a_pause_ends_by_itself),

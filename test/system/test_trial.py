@@ -32,18 +32,54 @@ class Trial(unittest.TestCase):
             self.assertEqual(d.ctl("dlq", "count"), "0\n")
             self.assertEqual(len(other.requests), 0)
             self.assertNotRegex(d.metrics(), r'webhookd_attempts_total\{[^}]*\} [1-9]')  # it is no traffic
-            self.assertIn("disabled", d.ctl("subscription", "test", "acme", check=1, raw=True).stderr)  # the 410 did that
+            self.assertEqual(d.json("subscription", "show", "acme")["state_cause"], "gone")  # the 410 did that
+            since = d.json("subscription", "show", "acme")["state_since"]
+            d.ctl("subscription", "test", "acme", check=1)  # and once more is no news
+            self.assertEqual(d.json("subscription", "show", "acme")["state_since"], since)
+            self.assertEqual(len(d.json("audit", "list", "--action", "subscription.disable")["items"]), 1)
+
+    def test_what_is_held_does_not_hold_a_trial(self):
+        with Daemon(CONF) as d, Receiver(200) as r:
+            d.subscribe(r.url, "--name", "acme")
+            for verb, back in (("pause", "resume"), ("disable", "enable")):
+                d.ctl("subscription", verb, "acme")
+                d.insert(*[dict(type="a.b", payload={"n": n}) for n in range(3)])
+                wait_for(lambda: d.json("subscription", "show", "acme")["backlog"] == 3)
+                before = len(r.requests)
+                done = d.ctl("subscription", "test", "acme", raw=True)
+                self.assertIn(f"Next: webhookctl subscription {back} acme", done.stderr)
+                r.answer = 500
+                self.assertIn("Once it is mended", d.ctl("subscription", "test", "acme", check=1, raw=True).stderr)
+                self.assertEqual([q.json["event"] for q in r.requests[before:]], ["webhookd.test"] * 2)
+                self.assertEqual(d.json("subscription", "show", "acme")["backlog"], 3)
+                r.answer = 200
+                d.ctl("subscription", back, "acme")
+                wait_for(lambda: len(r.requests) == before + 5)
+            self.assertEqual(d.ctl("dlq", "count"), "0\n")
+
+    def test_a_broken_endpoint_is_tried(self):
+        with Daemon(CONF + "breaker: {min_failures: 5, min_period: 100ms, probe_interval: 1h}\n") as d, Receiver(503) as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.insert(*[dict(type="a.b", payload={"n": n}) for n in range(20)])
+            wait_for(lambda: d.json("subscription", "show", "acme")["broken_since"])
+            wait_for(lambda: d.json("subscription", "show", "acme")["in_flight"] == 0)
+            before, waiting = len(r.requests), d.json("subscription", "show", "acme")["backlog"]
+            r.answer = 200
+            d.ctl("subscription", "test", "acme")
+            self.assertEqual([q.json["event"] for q in r.requests[before:]], ["webhookd.test"])
+            shown = d.json("subscription", "show", "acme")
+            self.assertEqual((shown["backlog"], bool(shown["broken_since"])), (waiting, True))
 
     def test_when_nobody_would_answer(self):
         with Daemon(CONF) as d, Receiver(200) as r:
             d.subscribe(r.url, "--name", "acme")
-            d.ctl("subscription", "pause", "acme")
+            d.ctl("egress", "pause", "--yes", "--note", "INC-1")
             done = d.ctl("subscription", "test", "acme", check=1, raw=True)
-            self.assertIn("is paused", done.stderr)
-            self.assertIn("subscription resume acme", done.stderr)
+            self.assertIn("egress is paused", done.stderr)
+            self.assertIn("INC-1", done.stderr)
+            self.assertIn("webhookctl egress resume", done.stderr)
+            d.ctl("egress", "resume")
             d.ctl("subscription", "test", "nobody", check=4)
-            d.ctl("subscription", "test", "acme", "--type", "a b", check=1)  # it is paused, whatever is sent
-            d.ctl("subscription", "resume", "acme")
             d.ctl("subscription", "test", "acme", "--type", "a b", check=64)
             d.ctl("subscription", "test", "acme", "--data", "{", check=65)
             d.stop()
@@ -57,6 +93,21 @@ class Trial(unittest.TestCase):
             wait_for(lambda: len(r.requests) > 2)
             d.ctl("subscription", "test", "acme")
             self.assertGreater(d.unsettled(), 100)
+
+    def test_enable_begins_anew(self):
+        with Daemon(CONF) as d, Receiver(410) as r:
+            d.subscribe(r.url, "--name", "initech")
+            d.emit("a.b", {})
+            wait_for(lambda: d.json("subscription", "show", "initech")["state"] == "disabled")
+            wait_for(lambda: d.json("subscription", "show", "initech")["failed_total"] == 1)
+            r.answer = 200
+            d.ctl("subscription", "enable", "initech")
+            shown = d.json("subscription", "show", "initech")
+            self.assertEqual((shown["state"], shown["failing_since"], shown["broken_since"]), ("active", None, None))
+            self.assertEqual((shown["last_failure_status"], shown["failed_total"]), (410, 1))
+            self.assertEqual(d.json("status")["failing"], [])
+            d.ctl("dlq", "replay", "-s", "initech", "--yes")
+            wait_for(lambda: d.json("subscription", "show", "initech")["last_success_at"])
 
 
 if __name__ == "__main__":

@@ -101,6 +101,46 @@ static void held_by_the_rate(void **state)
     lane_free(l);
 }
 
+/* A trial stands before all others and waits for nothing that they wait for. */
+static void a_trial_goes_first(void **state)
+{
+    struct lane *l = lane_new(NULL, 1);
+    struct task *t = task_of(l, 2);
+
+    (void)state;
+    l->max_in_flight = 1;
+    window_init(&l->window, 1);
+    rate_init(&l->rate, 0, 1000);
+    assert_false(lane_may_try(l, 1000)); /* its row is not there */
+    l->row.url = "https://a.example/";
+    l->row.state = SUB_PAUSED;
+    lane_saw_due(l, 500);
+    assert_int_equal(lane_wake_ms(l, 1000), INT64_MAX);
+    lane_saw_due(l, TRIAL_DUE_MS);
+    assert_true(lane_wants_trial(l, 1000));
+    assert_int_equal(lane_appetite(l, 1000), 0); /* the others are held */
+    assert_int_equal(lane_wake_ms(l, 1000), 1000);
+    l->claiming = true;
+    assert_false(lane_wants_trial(l, 1000));
+    l->claiming = false;
+    l->next_due_ms = 500;
+    lane_queue(l, task_of(l, 1));
+    t->row->delivery.trial = true;
+    lane_queue(l, t);
+    assert_ptr_equal(l->queue.first, t);
+    assert_int_equal(lane_wake_ms(l, 1000), 1000);
+    l->wait_until_ms = 9000;
+    assert_true(lane_may_try(l, 1000));
+    assert_false(lane_take(l, 1000));
+    l->again_ms = 1100; /* there was no descriptor */
+    assert_false(lane_may_try(l, 1000));
+    assert_int_equal(lane_wake_ms(l, 1000), 1100);
+    l->again_ms = 0;
+    l->row.state = SUB_DELETED;
+    assert_false(lane_may_try(l, 1000));
+    lane_free(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -108,6 +148,7 @@ int main(void)
         cmocka_unit_test(doubt_is_bounded),
         cmocka_unit_test(what_is_known),
         cmocka_unit_test(held_by_the_rate),
+        cmocka_unit_test(a_trial_goes_first),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
