@@ -35,7 +35,7 @@ static void sending(struct scheduler *s, struct task *t)
     struct lane *l = t->lane;
 
     task_move(t, TASK_SENDING);
-    t->probe = l->probing && !t->row->delivery.trial;
+    t->probe = l->probing && !task_is_first(t);
     t->moves = l->moves;
     task_list_remove(&l->queue, t);
     task_list_add(&l->busy, t);

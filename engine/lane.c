@@ -195,7 +195,7 @@ void lane_queue(struct lane *l, struct task *t)
     t->lane = l;
     if (t->row->delivery.num > l->newest)
         l->newest = t->row->delivery.num;
-    if (t->row->delivery.trial) {
+    if (task_is_first(t)) {
         task_list_put_first(&l->queue, t);
         return;
     }
@@ -223,7 +223,7 @@ bool lane_accepts(const struct lane *l, int64_t delivery, int64_t now_ms)
 int64_t lane_wake_ms(const struct lane *l, int64_t now_ms)
 {
     int64_t open = lane_open_ms(l, now_ms);
-    bool trial = l->queue.first != NULL && l->queue.first->row->delivery.trial;
+    bool trial = l->queue.first != NULL && task_is_first(l->queue.first);
 
     if (lane_wants_trial(l, now_ms) || (trial && lane_may_try(l, now_ms)))
         return now_ms;

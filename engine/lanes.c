@@ -95,7 +95,7 @@ static void queue_drop(struct scheduler *s, struct lane *l, bool trials)
 {
     for (struct task *t = l->queue.first, *next; t != NULL; t = next) {
         next = t->next;
-        if (t->row->delivery.trial && !trials)
+        if (task_is_first(t) && !trials)
             continue;
         lane_saw_due(l, t->row->delivery.due_ms);
         task_list_remove(&l->queue, t);

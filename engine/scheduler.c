@@ -34,7 +34,7 @@ static bool lane_may_start(const struct scheduler *s, const struct lane *l)
 /* Takes what it costs to start this one. */
 static bool lane_lets(struct scheduler *s, struct lane *l, const struct task *t, int64_t now_ms)
 {
-    if (t->row->delivery.trial)
+    if (task_is_first(t))
         return lane_may_try(l, now_ms);
     if (lane_take(l, now_ms))
         return true;
@@ -56,7 +56,7 @@ static void lane_run(struct scheduler *s, struct lane *l, int64_t now_ms)
         if (!lane_lets(s, l, t, now_ms))
             return;
         if (!delivery_start(s, t)) {
-            if (!t->row->delivery.trial)
+            if (!task_is_first(t))
                 lane_give_back(l);
             l->again_ms = now_ms + 100;
             return;

@@ -173,7 +173,7 @@ static void lane_learn(struct scheduler *s, struct lane *l, const struct verdict
 
     if (v->lane_wait_until_ms > l->wait_until_ms)
         l->wait_until_ms = v->lane_wait_until_ms;
-    if (t->row->delivery.trial)
+    if (task_is_first(t))
         return; /* somebody looks: no traffic */
     if (v->endpoint_failure)
         window_failed(&l->window);
@@ -435,7 +435,7 @@ void settle_attempt(struct scheduler *s, struct task *t, const struct transport_
     if (here)
         lane_learn(s, l, &v, t, now_ms);
     /* It was gone when somebody tried it, and is: no news. */
-    bool known = d->trial && l->row.state == SUB_DISABLED;
+    bool known = task_is_first(t) && l->row.state == SUB_DISABLED;
     if (here && v.disable && !known) {
         log_warn("sub_disabled", "sub=%s cause=gone status=%d", l->row.name, f->status);
         l->row.state = SUB_DISABLED;

@@ -34,6 +34,11 @@ static void task_destroy(struct task *t)
     free(t);
 }
 
+bool task_is_first(const struct task *t)
+{
+    return t->row->delivery.trial && t->row->delivery.due_ms == TRIAL_DUE_MS;
+}
+
 /* ---- lists ---- */
 void task_list_add(struct task_list *list, struct task *t)
 {

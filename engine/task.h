@@ -44,6 +44,8 @@ struct task_list {
 };
 
 void task_move(struct task *t, enum task_state to); /* the one mover */
+/* An operator's question (TRIAL_DUE_MS): it waits for nothing that others wait for. */
+bool task_is_first(const struct task *t);
 void task_list_add(struct task_list *list, struct task *t);
 void task_list_put_first(struct task_list *list, struct task *t);
 void task_list_remove(struct task_list *list, struct task *t);

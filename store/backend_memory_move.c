@@ -293,7 +293,7 @@ enum err_code mem_kill(struct backend *b, int64_t sub, int64_t before_ms, enum c
         at.b = d.d.num + 1;
         /* "Created" is the start of the budget: what is replayed today is not too old. */
         bool old = d.d.due_ms < before_ms || d.d.budget_since_ms < before_ms;
-        if (before_ms != INT64_MAX && (!old || d.d.trial))
+        if (before_ms != INT64_MAX && (!old || d.d.due_ms == TRIAL_DUE_MS))
             continue;
         mem_part_count(db, &d.d, false, true);
         mem_die(db, &d, cause, now_ms, dead_expires_ms, &ignored);

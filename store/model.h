@@ -157,7 +157,8 @@ struct event_rec {
     int64_t seq;
 };
 
-/* A trial is due long before whatever else is: no backlog stands before it, and a lane knows it by that. */
+/* A trial that an operator sends by hand is due long before whatever else is: no backlog stands before it,
+ * and that is how a lane and kill() know it (a replay's copies are trials that wait for their turn). */
 #define TRIAL_DUE_MS INT64_C(1)
 
 struct delivery {

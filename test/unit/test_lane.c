@@ -126,6 +126,7 @@ static void a_trial_goes_first(void **state)
     l->next_due_ms = 500;
     lane_queue(l, task_of(l, 1));
     t->row->delivery.trial = true;
+    t->row->delivery.due_ms = TRIAL_DUE_MS;
     lane_queue(l, t);
     assert_ptr_equal(l->queue.first, t);
     assert_int_equal(lane_wake_ms(l, 1000), 1000);
