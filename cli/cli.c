@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,14 +88,32 @@ const char *cli_no_asking(const struct cli *cli)
                                                 : "standard input is not a terminal";
 }
 
-bool cli_ask(const char *question, char *out, size_t room)
+static volatile sig_atomic_t ended; /* by ^C and the like, while somebody is asked */
+
+static void on_signal(int signum)
 {
+    ended = signum;
+}
+
+int cli_ask(const struct cli *cli, const char *question, char *out, size_t room)
+{
+    struct sigaction act = {.sa_handler = on_signal}, before; /* no SA_RESTART: reading ends */
+
+    ended = 0;
+    sigemptyset(&act.sa_mask);
+    sigaction(SIGINT, &act, &before);
     fputs(question, stderr);
     fflush(stderr);
-    if (fgets(out, (int)room, stdin) == NULL)
-        return false;
-    out[strcspn(out, "\r\n")] = '\0';
-    return true;
+    const char *line = ended ? NULL : fgets(out, (int)room, stdin);
+
+    sigaction(SIGINT, &before, NULL);
+    if (line != NULL && !ended) {
+        out[strcspn(out, "\r\n")] = '\0';
+        return 0;
+    }
+    fputc('\n', stderr); /* the question's line is not over */
+    return ended ? out_fail(cli, CLI_INTERRUPTED, "interrupted", "interrupted; nothing was changed")
+                 : out_fail(cli, CLI_USAGE, "usage", "no answer; nothing was changed");
 }
 
 int cli_confirm(const struct cli *cli, const char *question)
@@ -105,8 +124,11 @@ int cli_confirm(const struct cli *cli, const char *question)
         return 0;
     if (!cli->in_tty)
         return out_fail(cli, CLI_USAGE, "usage", "refusing without --yes: %s", cli_no_asking(cli));
-    if (cli_ask(question, answer, sizeof answer) &&
-        (strcmp(answer, "y") == 0 || strcmp(answer, "Y") == 0 || strcmp(answer, "yes") == 0))
+    int rc = cli_ask(cli, question, answer, sizeof answer);
+
+    if (rc != 0)
+        return rc;
+    if ((strcmp(answer, "y") == 0 || strcmp(answer, "Y") == 0 || strcmp(answer, "yes") == 0))
         return 0;
     return out_fail(cli, CLI_USAGE, "usage", "nothing was changed");
 }

@@ -76,11 +76,12 @@ int cli_conf(struct cli *cli);
 const char *cli_flag(const struct cli *cli, enum flag_id id);
 /* Standard output is a terminal that can be written over. */
 bool cli_screen(const struct cli *cli);
-/* Asks on the terminal; 0: yes, else CLI_USAGE with a message that names --yes. */
+/* Asks on the terminal; 0: yes, else CLI_USAGE with a message that names --yes, or 130 after ^C. */
 int cli_confirm(const struct cli *cli, const char *question);
 /* Why nobody can be asked, where !in_tty: for "refusing without --yes: %s". */
 const char *cli_no_asking(const struct cli *cli);
-/* One line from the terminal, without the newline; false: end of input. */
-bool cli_ask(const char *question, char *out, size_t room);
+/* One line from the terminal, without the newline. 0; else nobody answered (^D: 64, ^C: 130), which
+ * was said. */
+int cli_ask(const struct cli *cli, const char *question, char *out, size_t room);
 
 #endif

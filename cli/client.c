@@ -402,7 +402,9 @@ int client_judge(struct cli *cli, const struct answer *a, int on_invalid)
         return out_fail_json(rc, a->json);
     const char *target = out_string(a->json, "error.target");
 
-    /* most messages begin with what they are about */
+    /* most messages begin with what they are about, and what is not there is named */
+    if (a->status == 404)
+        target = NULL;
     if (target != NULL && message != NULL && strncmp(target, message, strlen(target)) == 0)
         target = NULL;
     return out_fail(cli, rc, code ? code : "internal", "%s%s%s", target ? target : "",

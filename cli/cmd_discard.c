@@ -113,12 +113,12 @@ int cmd_delivery_discard(struct cli *cli)
                       "filters");
     if (rc == 0)
         rc = preview(cli, &d);
-    int unknown = rc == 0 ? filter_unmatched(&d.f, "delivery") : 0;
+    int unknown = rc == 0 ? filter_unmatched(&d.f, API_KIND_DELIVERIES) : 0;
 
     if (rc == 0 && d.count == 0) {
         if (unknown == 0)
             result_print(cli, &d, cli_flag(cli, FLAG_DRY_RUN) != NULL);
-        out_note("No open deliveries match.");
+        filter_empty(cli, &d.f, "No open deliveries match.");
         rc = unknown;
     } else if (rc == 0) {
         rc = discard(cli, &d);

@@ -128,7 +128,7 @@ int cmd_dlq_list(struct cli *cli)
         out_note("%zu of %lld shown; --limit N for more, --all for the rest", shown,
                  (long long)count);
     if (rc == 0)
-        rc = filter_unmatched(&f, "dead letter");
+        rc = filter_unmatched(&f, API_KIND_LETTERS);
     filter_flags_fini(&f);
     return rc;
 }
@@ -143,8 +143,10 @@ int cmd_dlq_count(struct cli *cli)
         rc = dlq_count(cli, &f, &count, &bytes);
     if (rc == 0)
         printf(out_is_json(cli) ? "{\"count\":%lld}\n" : "%lld\n", (long long)count);
+    if (rc == 0 && count == 0)
+        filter_empty(cli, &f, "No dead letters match.");
     if (rc == 0)
-        rc = filter_unmatched(&f, "dead letter");
+        rc = filter_unmatched(&f, API_KIND_LETTERS);
     filter_flags_fini(&f);
     return rc;
 }

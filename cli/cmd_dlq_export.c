@@ -246,10 +246,12 @@ int cmd_dlq_export(struct cli *cli)
     if (rc == 0)
         rc = dlq_export(cli, &f, file, count, &n);
     if (rc == 0 && n == 0)
-        out_note("No dead letters match.");
+        filter_empty(cli, &f, "No dead letters match.");
     else if (rc == 0)
         out_note("exported %lld dead letter%s%s%s", (long long)n, n == 1 ? "" : "s",
                  to_file ? " to " : "", to_file ? file : "");
+    if (rc == 0)
+        rc = filter_unmatched(&f, API_KIND_LETTERS);
     filter_flags_fini(&f);
     return rc;
 }

@@ -101,8 +101,12 @@ static int purge_confirm(struct cli *cli, const struct purge *p)
         if (p->recoverable_until[0] == '\0')
             buf_adds(&question, " They cannot be restored.");
         buf_addf(&question, " Type %lld to confirm: ", (long long)p->count);
-        given = cli_ask(question.data, answer, sizeof answer) ? answer : "";
+        int rc = cli_ask(cli, question.data, answer, sizeof answer);
+
         buf_fini(&question);
+        if (rc != 0)
+            return rc;
+        given = answer;
     }
     char *end;
     long long n = strtoll(given, &end, 10);
@@ -232,9 +236,13 @@ int cmd_dlq_purge(struct cli *cli)
         rc = dlq_limit(cli, &p.f);
     if (rc == 0)
         rc = dlq_fix(cli, &p.f, &p.count, &p.bytes);
-    if (rc == 0 && p.count == 0 && cli_flag(cli, FLAG_CONFIRM) == NULL) {
+    int unknown = rc == 0 ? filter_unmatched(&p.f, API_KIND_LETTERS) : 0;
+
+    if (rc == 0 && unknown != 0) {
+        rc = unknown;
+    } else if (rc == 0 && p.count == 0 && cli_flag(cli, FLAG_CONFIRM) == NULL) {
         purge_report(cli, &p, dry);
-        out_note("No dead letters match.");
+        filter_empty(cli, &p.f, "No dead letters match.");
     } else if (rc == 0) {
         rc = p.count > 0 ? preview(cli, &p) : 0;
         if (rc == 0 && dry)

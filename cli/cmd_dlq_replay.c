@@ -302,14 +302,17 @@ static bool no_ids(const struct filter_flags *f)
 }
 
 /* Nothing can be sent: why, and the exit code. */
-static int nothing_to_send(struct cli *cli, const struct sending *s, const json_t *a)
+static int nothing_to_send(struct cli *cli, const struct sending *s, const struct filter_flags *f,
+                           const json_t *a)
 {
     struct buf why;
+    char says[96];
     int64_t excluded = a != NULL ? out_integer(a, "excluded") : 0;
     int rc;
 
     if (excluded == 0) {
-        out_note("No %s match; nothing to %s.", s->many, s->verb);
+        (void)snprintf(says, sizeof says, "No %s match; nothing to %s.", s->many, s->verb);
+        filter_empty(cli, f, says);
         /* one named by hand that is not there is a mistake; a filter that is empty is an answer */
         return cli->args->words_n > 0 ? CLI_NOT_FOUND : CLI_OK;
     }
@@ -346,7 +349,7 @@ static int replay_preview(struct cli *cli, const struct sending *s, const struct
 
     *go = false;
     if (no_ids(f))
-        return nothing_to_send(cli, s, NULL);
+        return nothing_to_send(cli, s, f, NULL);
     int rc = client_call_json(cli, "POST", s->preview, json_incref(body), &a);
 
     if (rc == 0)
@@ -360,7 +363,7 @@ static int replay_preview(struct cli *cli, const struct sending *s, const struct
     else if (dry && count + out_integer(a.json, "excluded") > 0)
         print_preview(cli, s, stdout, a.json);
     else if (count == 0)
-        rc = nothing_to_send(cli, s, a.json);
+        rc = nothing_to_send(cli, s, f, a.json);
     else if (!dry && cli->in_tty && cli_flag(cli, FLAG_YES) == NULL)
         print_preview(cli, s, stderr, a.json);
     if (dry)

@@ -473,9 +473,9 @@ int cmd_dlq_summary(struct cli *cli)
 
         summary_out(cli, &s, rows);
         json_decref(rows);
-        rc = filter_unmatched(&f, "dead letter");
+        rc = filter_unmatched(&f, API_KIND_LETTERS);
         if (rc == 0 && s.total == 0)
-            out_note("No dead letters match.");
+            filter_empty(cli, &f, "No dead letters match.");
     }
     buf_fini(&by);
     summary_fini(&s);

@@ -391,7 +391,7 @@ void filter_answered(const struct filter_flags *f, const json_t *answer)
         json_object_set_new(f->unmatched, json_string_value(id), json_true());
 }
 
-int filter_unmatched(const struct filter_flags *f, const char *noun)
+int filter_unmatched(const struct filter_flags *f, enum api_kind kind)
 {
     size_t n = json_object_size(f->unmatched), i = 0;
     const char *id;
@@ -399,8 +399,14 @@ int filter_unmatched(const struct filter_flags *f, const char *noun)
 
     json_object_foreach(f->unmatched, id, value)
     {
-        if (i++ < UNMATCHED_SHOWN)
-            out_note("no %s '%s'", noun, id);
+        char other[API_KIND_TEXT_MAX];
+
+        if (i++ >= UNMATCHED_SHOWN)
+            continue;
+        if (api_kind_text(other, kind, id))
+            out_note("%s", other);
+        else
+            out_note("no %s '%s'", api_kind_noun(kind), id);
     }
     if (n > UNMATCHED_SHOWN)
         out_note("and %zu more", n - UNMATCHED_SHOWN);

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/id.h"
 #include "cli/cli.h"
+#include "engine/api_kind.h"
 #include "store/model.h"
 
 struct filter_flags {
@@ -30,7 +31,9 @@ void filter_until(struct filter_flags *f, int64_t ms);
 /* Remembers what an answer said of ids that are nobody's. f may be NULL. */
 void filter_answered(const struct filter_flags *f, const json_t *answer);
 /* Says them ("no dead letter 'x'"); 4 where none of the named ids is anybody's, else 0. */
-int filter_unmatched(const struct filter_flags *f, const char *noun);
+int filter_unmatched(const struct filter_flags *f, enum api_kind kind);
+/* Nothing matched: says so, and what of the filter may be a slip (a type that no event has). */
+void filter_empty(struct cli *cli, const struct filter_flags *f, const char *says);
 /* The first limit letters that match, by their ids, become the filter: of payloads, which are sealed,
  * or of a limit nothing else can be kept by a job. More than 10000: 64. */
 int filter_to_ids(struct cli *cli, struct filter_flags *f, size_t limit);

@@ -102,7 +102,7 @@ int list_ids(struct cli *cli, const char *path, const struct filter_flags *f, si
 }
 
 struct printing {
-    const struct cli *cli;
+    struct cli *cli;
     struct out_column columns[OUT_COLUMNS_MAX + 1];
     const struct list *list; /* NULL: items that are at hand */
     const char *id;          /* the member that -o id prints */
@@ -187,7 +187,7 @@ static void print_end(struct printing *p, bool whole, const char *cursor, const 
     json_decref(p->items);
     out_table_print(p->table);
     if (whole && p->n == 0)
-        out_note("%s", empty);
+        filter_empty(p->cli, p->list ? p->list->filter : NULL, empty);
 }
 
 int list_array(struct cli *cli, const json_t *items, const char *id,
@@ -245,6 +245,8 @@ int list_shaped(struct cli *cli, const char *path, const struct out_column *colu
         rc = list_print(cli, &l, &shown, &more);
     if (rc == 0 && more && cli->format == OUT_TABLE)
         out_note("%zu shown, there are more; --limit N or --all for them", shown);
+    if (rc == 0)
+        rc = filter_unmatched(&f, API_KIND_DELIVERIES); /* no other list has ids of its own */
     filter_flags_fini(&f);
     return rc;
 }

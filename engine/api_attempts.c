@@ -38,9 +38,9 @@ static enum err_code check_id(struct api_call *c)
     enum err_code rc = id_parse(id, "dlv", &num)
                            ? c->ops->delivery_get(c->b, num, c->mem, &d, c->err)
                            : c->ops->event_get(c->b, id, false, c->mem, &e, c->err);
-    return rc == ERR_NOT_FOUND
-               ? api_refuse(c, 404, "not_found", "id", "no delivery or event '%.140s'", id)
-               : rc;
+    return rc == ERR_NOT_FOUND ? api_refuse(c, 404, "not_found", "id", "%s",
+                                            api_nobody(c->b, API_KIND_DELIVERIES, id, c->mem))
+                               : rc;
 }
 
 static enum err_code check_members(struct api_call *c)

@@ -59,7 +59,6 @@ static enum err_code not_dead(struct api_call *c, int64_t num)
 {
     struct filter f = {.event_ids = &c->ref, .event_ids_n = 1, .limit = 1};
     struct delivery *rows = NULL, d;
-    struct subscription s;
     char id[ID_TEXT_MAX];
     size_t n = 0;
     enum err_code rc = num ? c->ops->delivery_get(c->b, num, c->mem, &d, c->err)
@@ -68,13 +67,9 @@ static enum err_code not_dead(struct api_call *c, int64_t num)
         return rc;
     if (n > 0)
         d = rows[0];
-    if (num == 0 && n == 0 && c->ops->sub_get(c->b, c->ref, c->mem, &s, c->err) == OK)
-        return api_refuse(
-            c, 404, "not_found", NULL,
-            "'%.80s' is a subscription; its dead letters: webhookctl dlq list -s %.80s", c->ref,
-            c->ref);
     if (rc == ERR_NOT_FOUND || (num == 0 && n == 0))
-        return api_refuse(c, 404, "not_found", NULL, "no dead letter '%.140s'", c->ref);
+        return api_refuse(c, 404, "not_found", NULL, "%s",
+                          api_nobody(c->b, API_KIND_LETTER, c->ref, c->mem));
     if (d.state == DELIVERY_DISCARDED)
         return purged(c, &d);
     return api_refuse(c, 404, "not_found", NULL, "no dead letter '%.140s': delivery %s is %s",
@@ -94,8 +89,8 @@ enum err_code letter_of_ref(struct api_call *c, struct dead_letter *l)
         size_t n = 0;
         enum err_code rc = sub ? c->ops->sub_get(c->b, sub, c->mem, &s, c->err) : OK;
         if (rc == ERR_NOT_FOUND)
-            return api_refuse(c, 404, "not_found", "subscription", "no subscription '%.80s'%s", sub,
-                              api_near_sub(c->b, sub, c->mem));
+            return api_refuse(c, 404, "not_found", "subscription", "%s",
+                              api_nobody(c->b, API_KIND_SUBSCRIPTION, sub, c->mem));
         f.subs = &s.num;
         f.subs_n = sub ? 1 : 0;
         if (rc == OK)

@@ -84,7 +84,13 @@ static enum err_code list(struct api_call *c, const struct api_filter *f)
             return rc;
         asked.after_num = last;
     } while (shown == 0 && n == asked.limit); /* an empty page would look like the end */
-    return put_list_end(c, n == f->f.limit, 0, n ? last : 0);
+    buf_addc(&c->resp->body, ']');
+    put_cursor(c, n == f->f.limit, 0, n ? last : 0);
+    if (f->f.after_num == 0) /* said once, with the first page */
+        rc = put_unmatched(c, f, API_FILTER_DELIVERIES);
+    buf_addc(&c->resp->body, '}');
+    c->resp->status = 200;
+    return rc;
 }
 
 enum err_code h_deliveries_list(struct api_call *c)
@@ -130,9 +136,9 @@ enum err_code delivery_of_ref(struct api_call *c, struct delivery *d)
     enum err_code rc = id_parse(c->ref, "dlv", &num)
                            ? c->ops->delivery_get(c->b, num, c->mem, d, c->err)
                            : delivery_of_event(c, d);
-    return rc == ERR_NOT_FOUND
-               ? api_refuse(c, 404, "not_found", NULL, "no delivery '%.140s'", c->ref)
-               : rc;
+    return rc == ERR_NOT_FOUND ? api_refuse(c, 404, "not_found", NULL, "%s",
+                                            api_nobody(c->b, API_KIND_DELIVERY, c->ref, c->mem))
+                               : rc;
 }
 
 static enum err_code put_waiting(struct api_call *c, const struct delivery *d)

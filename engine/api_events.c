@@ -333,9 +333,9 @@ enum err_code event_of_ref(struct api_call *c, bool payload, struct event_rec *e
     if (rc != ERR_NOT_FOUND)
         return rc;
     bool is_short = strncmp(c->ref, "evt_", 4) == 0 && strlen(c->ref) < EVENT_ID_DERIVED_CHARS;
-    return api_refuse(c, 404, "not_found", NULL, "no event '%.140s'%s", c->ref,
-                      is_short ? "; ids of events cannot be shortened, as those of deliveries can"
-                               : "");
+    return api_refuse(
+        c, 404, "not_found", NULL, "%s%s", api_nobody(c->b, API_KIND_EVENT, c->ref, c->mem),
+        is_short ? "; ids of events cannot be shortened, as those of deliveries can" : "");
 }
 
 /* Once no delivery is open an event gives up its payload; each dead letter has it, sealed. */

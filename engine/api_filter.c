@@ -88,8 +88,10 @@ static enum err_code read_words(struct filter_reading *r)
         rc = filter_read_set(r, "state", state_word, DELIVERY_STATES, &f->states);
     if (rc == OK)
         rc = filter_read_text(r, "job", &job);
-    if (rc == OK && job && !id_parse(job, "job", &f->job))
-        return filter_bad(r, "job", "not the id of a job (job_…)");
+    if (rc == OK && job && !id_parse(job, "job", &f->job)) {
+        const char *other = api_other(r->b, API_KIND_JOB, job, r->a);
+        return filter_bad(r, "job", other ? other : "not the id of a job (job_…)");
+    }
     return rc;
 }
 
@@ -101,6 +103,24 @@ static bool is_pattern(const char *type)
     if (n < sizeof plain)
         text_copy(plain, n - (star ? 2 : 0) + 1, type);
     return !strcmp(type, "*") || id_is_type(plain);
+}
+
+/* A delivery's id stands for its event, as an event's stands for its deliveries elsewhere. */
+static enum err_code read_events(struct filter_reading *r)
+{
+    struct filter *f = &r->out->f;
+    enum err_code rc = filter_read_texts(r, "event_id", EVENT_IDS_MAX, &f->event_ids, &f->event_ids_n);
+    const char **ids = (const char **)(uintptr_t)f->event_ids; /* made by that */
+    struct err ignored = {OK, ""};
+    struct event_rec e;
+    struct delivery d;
+    int64_t num;
+    for (size_t i = 0; rc == OK && i < f->event_ids_n; i++)
+        if (id_parse(ids[i], "dlv", &num) &&
+            r->b->ops->event_get(r->b, ids[i], false, r->a, &e, &ignored) == ERR_NOT_FOUND &&
+            r->b->ops->delivery_get(r->b, num, r->a, &d, &ignored) == OK)
+            ids[i] = d.event_id;
+    return rc;
 }
 
 static enum err_code read_types(struct filter_reading *r)
@@ -220,8 +240,7 @@ enum err_code api_filter_read(struct backend *b, const json_t *object, enum api_
     if (rc == OK)
         rc = filter_read_ids(&r);
     if (rc == OK)
-        rc = filter_read_texts(&r, "event_id", EVENT_IDS_MAX, &out->f.event_ids,
-                               &out->f.event_ids_n);
+        rc = read_events(&r);
     if (rc == OK)
         rc = read_types(&r);
     if (rc == OK)

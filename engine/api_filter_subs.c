@@ -62,7 +62,7 @@ static enum err_code choose_ref(struct filter_reading *r, struct chosen *x, cons
     enum err_code rc = r->b->ops->sub_get(r->b, ref, r->a, &s, r->err);
     r->target = "subscription";
     if (rc == ERR_NOT_FOUND)
-        return fail(r->err, rc, "no subscription '%.80s'%s", ref, api_near_sub(r->b, ref, r->a));
+        return fail(r->err, rc, "%s", api_nobody(r->b, API_KIND_SUBSCRIPTION, ref, r->a));
     return rc == OK ? choose(r, x, s.num, s.state) : rc;
 }
 

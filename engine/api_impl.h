@@ -13,6 +13,7 @@
 
 #include "engine/api.h"
 #include "engine/api_filter.h"
+#include "engine/api_kind.h"
 
 /* Rows of one turn of the store (house rule 9); of a list's page. */
 enum { API_SLICE = 256, API_PAGE_STANDARD = 100, API_PAGE_MAX = 1000, API_NOTE_MAX = 1000 };
@@ -124,6 +125,7 @@ bool api_cursor_read(const char *text, int64_t *ms, int64_t *num);
 /* The envelope of a list: {"items":[ … ],"next_cursor":…}; its end makes it the answer (200, OK). */
 void put_list_begin(struct api_call *c);
 enum err_code put_list_end(struct api_call *c, bool more, int64_t ms, int64_t num);
+void put_cursor(struct api_call *c, bool more, int64_t ms, int64_t num); /* "next_cursor" alone */
 
 /* ---- api_json.c: objects ---- */
 void render_subscription(struct buf *b, const struct subscription *s, int64_t now_ms,
@@ -171,9 +173,17 @@ bool letter_contains(const struct dead_letter *l, const char *text); /* text NUL
 /* ---- api_dead.c: of the {…} of the path, a delivery's id or an event's that has one letter ---- */
 enum err_code letter_of_ref(struct api_call *c, struct dead_letter *l); /* its refusals are said */
 
-/* ---- api_near.c: "; did you mean 'acme'?" in the arena, or "" ---- */
+/* ---- api_near.c ---- */
+/* "; did you mean 'acme'?" in the arena, or "" */
 const char *api_near_sub(struct backend *b, const char *ref, struct arena *a);
-const char *api_near_partner(struct backend *b, const char *ref, struct arena *a);
+/* What ref is of instead ("'job_…' is a job, not a subscription: …"), by its form or as somebody's
+ * name; NULL: of nothing. */
+const char *api_other(struct backend *b, enum api_kind wanted, const char *ref, struct arena *a);
+/* The same of the first id in a body's filter. */
+const char *api_other_asked(struct api_call *c, enum api_kind wanted);
+/* What is said where nobody has that id or name: that, or the nearest name ("no subscription
+ * 'acne'; did you mean 'acme'?"). */
+const char *api_nobody(struct backend *b, enum api_kind wanted, const char *ref, struct arena *a);
 
 /* ---- api_scan.c ---- */
 struct scanned {

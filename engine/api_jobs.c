@@ -54,7 +54,8 @@ static enum err_code job_of_ref(struct api_call *c, struct job *j)
     enum err_code rc = ERR_NOT_FOUND;
     if (id_parse(c->ref, "job", &num))
         rc = c->ops->job_get(c->b, num, c->mem, j, c->err);
-    return rc == ERR_NOT_FOUND ? api_refuse(c, 404, "not_found", NULL, "no job '%.64s'", c->ref)
+    return rc == ERR_NOT_FOUND ? api_refuse(c, 404, "not_found", NULL, "%s",
+                                            api_nobody(c->b, API_KIND_JOB, c->ref, c->mem))
                                : rc;
 }
 

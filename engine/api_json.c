@@ -154,14 +154,19 @@ void put_list_begin(struct api_call *c)
     put_open(&c->resp->body, "items", '[');
 }
 
+void put_cursor(struct api_call *c, bool more, int64_t ms, int64_t num)
+{
+    char cursor[64];
+    if (more)
+        api_cursor_write(cursor, ms, num);
+    put_str(&c->resp->body, "next_cursor", more ? cursor : NULL);
+}
+
 enum err_code put_list_end(struct api_call *c, bool more, int64_t ms, int64_t num)
 {
     struct buf *b = &c->resp->body;
-    char cursor[64];
     buf_addc(b, ']');
-    if (more)
-        api_cursor_write(cursor, ms, num);
-    put_str(b, "next_cursor", more ? cursor : NULL);
+    put_cursor(c, more, ms, num);
     buf_adds(b, "}");
     c->resp->status = 200;
     return OK;

@@ -79,14 +79,6 @@ static enum err_code look_through(struct look *k, const struct api_filter *f, bo
     return rc;
 }
 
-static void put_cursor(struct api_call *c, bool more, int64_t ms, int64_t num)
-{
-    char cursor[64];
-    if (more)
-        api_cursor_write(cursor, ms, num);
-    put_str(&c->resp->body, "next_cursor", more ? cursor : NULL);
-}
-
 /* ---- list ---- */
 
 static void list_visit(void *arg, const struct dead_letter *l)

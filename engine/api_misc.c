@@ -44,9 +44,9 @@ static enum err_code reject_of_ref(struct api_call *c, struct reject *r)
     enum err_code rc = ERR_NOT_FOUND;
     if (id_parse(c->ref, "rej", &num))
         rc = c->ops->reject_get(c->b, num, c->mem, r, c->err);
-    return rc == ERR_NOT_FOUND
-               ? api_refuse(c, 404, "not_found", NULL, "no rejected row '%.64s'", c->ref)
-               : rc;
+    return rc == ERR_NOT_FOUND ? api_refuse(c, 404, "not_found", NULL, "%s",
+                                            api_nobody(c->b, API_KIND_REJECT, c->ref, c->mem))
+                               : rc;
 }
 
 enum err_code h_rejects_get(struct api_call *c)

@@ -81,7 +81,7 @@ const char *api_near_sub(struct backend *b, const char *ref, struct arena *a)
     return parts ? parts : near_text(a, ref, names);
 }
 
-const char *api_near_partner(struct backend *b, const char *ref, struct arena *a)
+static const char *near_partner(struct backend *b, const char *ref, struct arena *a)
 {
     struct partner *partners = NULL;
     const char **names = arena_alloc(a, (NEAR_NAMES + 1) * sizeof *names);
@@ -93,4 +93,44 @@ const char *api_near_partner(struct backend *b, const char *ref, struct arena *a
         names[i] = partners[i].name;
     names[n] = NULL;
     return near_text(a, ref, names);
+}
+
+const char *api_other(struct backend *b, enum api_kind wanted, const char *ref, struct arena *a)
+{
+    bool of_event = wanted != API_KIND_SUBSCRIPTION && wanted != API_KIND_JOB &&
+                    wanted != API_KIND_PARTNER && wanted != API_KIND_REJECT;
+    char text[API_KIND_TEXT_MAX];
+    struct err err = {OK, ""};
+    struct subscription s;
+    struct event_rec e;
+    if (api_kind_text(text, wanted, ref))
+        return arena_copy(a, text);
+    if (wanted != API_KIND_SUBSCRIPTION && b->ops->sub_get(b, ref, a, &s, &err) == OK)
+        api_kind_says(text, wanted, "sub", ref);
+    else if (!of_event && b->ops->event_get(b, ref, false, a, &e, &err) == OK)
+        api_kind_says(text, wanted, "evt", ref);
+    else
+        return NULL;
+    return arena_copy(a, text);
+}
+
+const char *api_other_asked(struct api_call *c, enum api_kind wanted)
+{
+    const json_t *ids = json_object_get(json_object_get(c->body, "filter"), "id");
+    const char *first = json_string_value(json_is_array(ids) ? json_array_get(ids, 0) : ids);
+    return first ? api_other(c->b, wanted, first, c->mem) : NULL;
+}
+
+const char *api_nobody(struct backend *b, enum api_kind wanted, const char *ref, struct arena *a)
+{
+    char text[API_KIND_TEXT_MAX];
+    const char *kept = api_other(b, wanted, ref, a);
+    if (!kept) {
+        (void)snprintf(text, sizeof text, "no %s '%.140s'%s", api_kind_noun(wanted), ref,
+                       wanted == API_KIND_SUBSCRIPTION ? api_near_sub(b, ref, a)
+                       : wanted == API_KIND_PARTNER    ? near_partner(b, ref, a)
+                                                       : "");
+        kept = arena_copy(a, text);
+    }
+    return kept ? kept : "there is no such thing";
 }

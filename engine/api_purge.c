@@ -203,7 +203,8 @@ static enum err_code purge_of_ref(struct api_call *c, const char *ref, struct jo
     if (id_parse(ref, "job", &num))
         rc = c->ops->job_get(c->b, num, c->mem, out, c->err);
     if (rc == ERR_NOT_FOUND)
-        return api_refuse(c, 404, "not_found", "job", "no job '%.64s'", ref);
+        return api_refuse(c, 404, "not_found", "job", "%s",
+                          api_nobody(c->b, API_KIND_JOB, ref, c->mem));
     if (rc != OK)
         return rc;
     if (out->kind != JOB_PURGE)

@@ -226,8 +226,10 @@ static enum err_code replay_write(struct api_call *c)
 
 static enum err_code nobodys_ids(struct api_call *c, const struct replay *r)
 {
+    const char *other = api_other_asked(c, is_resend(r) ? API_KIND_DELIVERIES : API_KIND_LETTERS);
     return api_refuse(c, 404, "not_found", "id", "%s",
-                      is_resend(r)
+                      other ? other
+                      : is_resend(r)
                           ? "none of these ids is that of a delivered or discarded delivery; dead "
                             "letters are sent again by webhookctl dlq replay"
                           : "no dead letter has any of these ids (a subscription's are chosen with "

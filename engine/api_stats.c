@@ -223,8 +223,8 @@ static enum err_code named_exist(struct api_call *c, const json_t *named)
         struct subscription s;
         enum err_code rc = c->ops->sub_get(c->b, ref ? ref : "", c->mem, &s, c->err);
         if (rc == ERR_NOT_FOUND || (rc == OK && s.state == SUB_DELETED))
-            return api_refuse(c, 404, "not_found", "subscription", "no subscription '%.80s'%s",
-                              ref ? ref : "", ref ? api_near_sub(c->b, ref, c->mem) : "");
+            return api_refuse(c, 404, "not_found", "subscription", "%s",
+                              api_nobody(c->b, API_KIND_SUBSCRIPTION, ref ? ref : "", c->mem));
         if (rc != OK)
             return rc;
     }

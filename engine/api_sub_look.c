@@ -120,8 +120,8 @@ static enum err_code filters_read(struct api_call *c, struct look *l)
         return OK;
     enum err_code rc = c->ops->partner_get(c->b, partner, c->mem, &p, c->err);
     if (rc == ERR_NOT_FOUND)
-        return api_refuse(c, 404, "not_found", "partner", "no partner '%.80s'%s", partner,
-                          api_near_partner(c->b, partner, c->mem));
+        return api_refuse(c, 404, "not_found", "partner", "%s",
+                          api_nobody(c->b, API_KIND_PARTNER, partner, c->mem));
     l->partner = rc == OK ? p.num : 0;
     return rc;
 }

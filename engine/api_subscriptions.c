@@ -26,8 +26,8 @@ enum err_code sub_of_ref(struct api_call *c, struct subscription *s)
     int64_t num;
     if (rc == OK && s->state == SUB_DELETED && !id_parse(c->ref, "sub", &num))
         rc = ERR_NOT_FOUND; /* by its name it is gone; by its id it can still be looked at */
-    return rc == ERR_NOT_FOUND ? api_refuse(c, 404, "not_found", NULL, "no subscription '%.80s'%s",
-                                            c->ref, api_near_sub(c->b, c->ref, c->mem))
+    return rc == ERR_NOT_FOUND ? api_refuse(c, 404, "not_found", NULL, "%s",
+                                            api_nobody(c->b, API_KIND_SUBSCRIPTION, c->ref, c->mem))
                                : rc;
 }
 
@@ -100,9 +100,8 @@ static enum err_code partner_of(struct api_call *c, struct subscription *s)
     if (rc == OK)
         rc = c->ops->partner_get(c->b, ref, c->mem, &p, c->err);
     if (rc == ERR_NOT_FOUND && !c->refused)
-        return api_refuse(c, 404, "not_found", "partner",
-                          "no partner '%.80s'%s; webhookctl partner add adds one", ref,
-                          api_near_partner(c->b, ref, c->mem));
+        return api_refuse(c, 404, "not_found", "partner", "%s; webhookctl partner add adds one",
+                          api_nobody(c->b, API_KIND_PARTNER, ref, c->mem));
     if (rc == OK)
         s->partner = p.num;
     return rc;

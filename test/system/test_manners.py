@@ -3,7 +3,6 @@ that does not answer."""
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import time
@@ -109,10 +108,6 @@ class Manners(unittest.TestCase):
         with open(os.devnull, "w") as nowhere:  # the question could not be seen
             with d.screen("dlq", "replay", "--all", stderr=nowhere) as t:
                 self.assertEqual(t.end(), 64)
-        with d.screen("dlq", "replay", "--all") as t:
-            t.wait("[y/N]")
-            t.type("\x03")
-            self.assertEqual(t.end(), -signal.SIGINT)
         self.assertIn("standard input is not a terminal", d.ctl("dlq", "replay", "--all", check=64, raw=True).stderr)
         self.assertEqual(d.ctl("dlq", "count"), "3\n")
 
@@ -164,6 +159,32 @@ class Manners(unittest.TestCase):
             self.assertNotIn(text, done.stderr)
         self.assertIn("> GET /api/v1/dead-letters?", d.ctl("dlq", "list", "-v", raw=True).stderr)
         d.ctl("sub", "delete", "verbose", "--yes")
+
+
+class Questions(unittest.TestCase):
+    def test_that_nobody_answers(self):
+        """^C and ^D at each of them: a line of its own that says that nothing was changed, and that is so."""
+        rows = (("dlq replay --all", "[y/N]"), ("dlq purge --all", "to confirm:"), ("delivery discard --all", "[y/N]"),
+                ("delivery resend --all --state discarded", "[y/N]"), ("sub delete acme", "[y/N]"), ("outbox rejects purge --all", "[y/N]"),
+                ("egress pause", "[y/N]"))
+        looks = ("dlq list", "sub list -q", "outbox rejects list", "-q job list", "delivery list", "egress show -q")
+        with Daemon(QUICK) as d, Receiver(503) as r:
+            d.subscribe(r.url, "--name", "acme", events="trade.*")
+            d.subscribe(r.url, "--name", "held", events="held.*")
+            d.ctl("sub", "pause", "held")
+            d.insert(*[dict(type="trade.settled", event_id=f"E-{n}") for n in range(3)], dict(type="held.one"), dict(type="a bad type"), dict(type="another one"))
+            wait_for(lambda: d.ctl("dlq", "count") == "3\n" and len(d.ctl("-q", "outbox", "rejects", "list").split()) == 2)
+            d.ctl("dlq", "purge", "E-2", "--confirm=1")
+            before = [d.ctl(*line.split()) for line in looks]
+            for line, question in rows:
+                for key, status, says in (("\x03", 130, "interrupted; nothing was changed"), ("\x04", 64, "no answer; nothing was changed")):
+                    with self.subTest(line=line, key=key), d.screen(*line.split(), columns=200) as t:
+                        t.wait(question)
+                        t.type(key)
+                        self.assertEqual(t.end(), status)
+                        last = [text for text in t.shown.replace("^C", "").split("\n") if text.strip()][-1]
+                        self.assertEqual(last, f"webhookctl: {says}")
+            self.assertEqual([d.ctl(*line.split()) for line in looks], before)
 
 
 class Near(unittest.TestCase):

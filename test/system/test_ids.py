@@ -1,0 +1,119 @@
+"""Ids as people mix them up: one of another kind than the one that is wanted is told apart in every command that takes an id, and
+what nothing has is told from what is empty."""
+import unittest
+
+from harness import Daemon, Receiver, wait_for
+
+QUICK = "retry: {default: {max_retries: 1, initial_delay: 20ms}}\n"
+NOUNS = {"job": "a job", "dlv": "a delivery", "sub": "a subscription", "evt": "an event", "par": "a partner", "rej": "a refused row of an outbox"}
+HELP = {"job": "job show", "dlv": "delivery show", "sub": "sub show", "evt": "event show", "par": "sub list --partner", "rej": "outbox rejects show"}
+
+# A command with @ where an id stands, and of which kinds it may be there.
+LETTERS, EVENTS, DELIVERIES = ("dlv", "evt"), ("evt", "dlv"), ("dlv", "evt")
+TAKES = {
+    "dlq show @": LETTERS, "dlq note @ text": LETTERS, "dlq list @": LETTERS, "dlq count @": LETTERS, "dlq summary @": LETTERS,
+    "dlq replay @ --dry-run": LETTERS, "dlq purge @ --dry-run": LETTERS, "dlq export @": LETTERS, "dlq restore @ --dry-run": ("job",),
+    "job show @": ("job",), "job watch @": ("job",), "job pause @": ("job",), "job resume @": ("job",), "job cancel @": ("job",),
+    "job set-rate @ 5/s": ("job",), "subscription show @": ("sub",), "subscription stats @": ("sub",), "subscription set @ rate=5/s --dry-run": ("sub",),
+    "subscription pause @": ("sub",), "subscription resume @": ("sub",), "subscription enable @": ("sub",), "subscription disable @": ("sub",),
+    "subscription test @": ("sub",), "subscription delete @ --yes": ("sub",), "subscription rotate-secret @": ("sub",), "event show @": EVENTS,
+    "event trace @": EVENTS, "delivery show @": DELIVERIES, "delivery list @": DELIVERIES, "delivery discard @ --dry-run": DELIVERIES,
+    "delivery resend @ --dry-run": DELIVERIES, "attempt list @": DELIVERIES, "attempt show @": DELIVERIES, "attempt tail @": DELIVERIES,
+    "outbox rejects show @": ("rej",), "outbox rejects retry @": ("rej",), "outbox rejects purge @ --yes": ("rej",), "doctor @": ("sub",),
+    "stats -s @": ("sub",), "dlq list -s @": ("sub",), "dlq list --job @": ("job",), "delivery list --job @": ("job",), "sub list --partner @": ("par",),
+    "dlq list --event @": EVENTS,
+}
+
+
+class Kinds(unittest.TestCase):
+    def test_every_command_tells_them_apart(self):
+        with Daemon(QUICK) as d, Receiver(503) as r:
+            sub = d.subscribe(r.url, "--name", "acme", events="trade.*")["id"]
+            d.insert(dict(type="trade.settled", payload="{}"))
+            d.insert(dict(type="a bad type"))
+            wait_for(lambda: d.ctl("dlq", "count") == "1\n")
+            wait_for(lambda: d.ctl("-q", "outbox", "rejects", "list"))
+            letter = d.json("dlq", "list")["items"][0]
+            d.ctl("dlq", "replay", "--all", "--yes", check=1)
+            ids = {"job": d.ctl("-q", "job", "list").strip(), "dlv": letter["id"], "sub": sub, "evt": letter["event_id"],
+                   "par": d.json("partner", "list")["items"][0]["id"], "rej": d.ctl("-q", "outbox", "rejects", "list").strip()}
+            rows = {row["command"]: row for row in d.json("help", "commands")["items"]}
+            for command, row in rows.items():  # a new command that takes an id is to be in the table
+                if "ID" in row["args"] or "JOB" in row["args"] or "DELIVERY" in row["args"]:
+                    self.assertTrue(any(line.startswith(command + " ") for line in TAKES), f"{command} is not in TAKES")
+            for daemon in (True, False):
+                for line, takes in TAKES.items():
+                    if not daemon and line.startswith(("doctor", "stats", "attempt tail", "subscription test")):  # need one
+                        continue
+                    for kind, id in ids.items():
+                        if kind in takes:
+                            continue
+                        with self.subTest(line=line, kind=kind, daemon=daemon):
+                            words = [id if word == "@" else word for word in line.split()]
+                            done = d.ctl(*words, check=None, raw=True)
+                            filters = line.startswith("dlq list --event") or "--job @" in line
+                            self.assertIn(done.returncode, (0, 64) if filters else (4,), done.stderr)
+                            self.assertIn(f"'{id}' is {NOUNS[kind]}, not a", done.stderr)
+                            self.assertIn(f"webhookctl {HELP[kind]} {id}", done.stderr)
+                            if kind in ("job", "sub") and takes in (LETTERS, DELIVERIES) and line.split()[0] in ("dlq", "delivery"):
+                                self.assertIn(f"{'--job' if kind == 'job' else '-s'} {id}", done.stderr)
+                if daemon:
+                    self.assertEqual(d.stop(), 0)
+
+    def test_names_of_others(self):
+        """A name that is somebody's, where something else is wanted."""
+        with Daemon(QUICK) as d, Receiver(503) as r:
+            d.subscribe(r.url, "--name", "acme", events="trade.*")
+            d.insert(dict(type="trade.settled", event_id="T-1"))
+            wait_for(lambda: d.ctl("dlq", "count") == "1\n")
+            for line, says in (("dlq show acme", "dlq list -s acme"), ("dlq replay acme --dry-run", "-s acme"), ("delivery show acme", "sub show acme"),
+                               ("job show acme", "sub show acme"), ("event show acme", "sub show acme"), ("attempt list acme", "-s acme"),
+                               ("job show T-1", "event show T-1"), ("sub show T-1", "event show T-1"), ("outbox rejects show T-1", "event show T-1")):
+                self.assertIn(says, d.ctl(*line.split(), check=4, raw=True).stderr, line)
+
+    def test_what_stands_for_what(self):
+        """An event's id wherever a delivery's is wanted, and a delivery's where its event's is."""
+        with Daemon(QUICK) as d, Receiver(503) as r:
+            d.subscribe(r.url, "--name", "acme", events="trade.*")
+            d.insert(dict(type="trade.settled", event_id="T-1"), dict(type="trade.settled", event_id="T-2"))
+            wait_for(lambda: d.ctl("dlq", "count") == "2\n")
+            letter = next(item["id"] for item in d.json("dlq", "list")["items"] if item["event_id"] == "T-1")
+            for daemon in (True, False):
+                for line in ("dlq count @", "dlq list -q @", "dlq list -q --event @", "dlq show @", "event show @", "event trace @", "delivery show @",
+                             "delivery list -q @", "delivery list -q --event @", "attempt list @", "attempt show @ 1", "dlq replay @ --dry-run",
+                             "dlq replay --event @ --dry-run", "dlq export @"):
+                    same = [d.ctl(*[id if word == "@" else word for word in line.split()]) for id in ("T-1", letter)]
+                    mask = lambda text: "\n".join(part for part in text.splitlines() if "webhookctl" not in part)
+                    self.assertEqual(mask(same[0]), mask(same[1]), line)
+                    self.assertTrue(same[0], line)
+                if daemon:
+                    self.assertEqual(d.stop(), 0)
+
+
+class Nothing(unittest.TestCase):
+    def test_why_nothing_matched(self):
+        rows = (("dlq list --type trade.setled", "no event of type 'trade.setled' is stored; did you mean 'trade.settled'?"),
+                ("dlq count --type trade.setled", "did you mean 'trade.settled'?"), ("dlq summary --type trad.*", "did you mean 'trade.*'?"),
+                ("dlq replay --type trade.setled --dry-run", "did you mean 'trade.settled'?"), ("dlq replay --type trade.setled --yes", "did you mean 'trade.settled'?"),
+                ("dlq purge --type trade.setled --dry-run", "did you mean 'trade.settled'?"), ("dlq export --type trade.setled", "did you mean 'trade.settled'?"),
+                ("event list --type trade.setled", "did you mean 'trade.settled'?"), ("delivery list --type trade.setled", "did you mean 'trade.settled'?"),
+                ("delivery discard --type trade.setled --dry-run", "did you mean 'trade.settled'?"),
+                ("delivery resend --type trade.setled --dry-run", "did you mean 'trade.settled'?"), ("attempt list --type trade.setled", "did you mean 'trade.settled'?"),
+                ("dlq list --type a.quite.other", "no event of type 'a.quite.other' is stored\n"), ("dlq list --event T-3", "no event 'T-3'"),
+                ("dlq list --type trade.setled,trade.cancelled --since 1s", "did you mean 'trade.settled'?"))
+        with Daemon(QUICK) as d, Receiver(503) as r:
+            d.subscribe(r.url, "--name", "acme", events="trade.*")
+            d.insert(dict(type="trade.settled", event_id="T-1"))
+            wait_for(lambda: d.ctl("dlq", "count") == "1\n")
+            for daemon in (True, False):
+                for line, says in rows:
+                    done = d.ctl(*line.split(), raw=True)  # 0: an empty answer is an answer
+                    self.assertIn(says, done.stderr, line)
+                    self.assertNotIn("did you mean", done.stdout)
+                self.assertNotIn("is stored", d.ctl("dlq", "list", "--type", "trade.*", "--cause", "gone", raw=True).stderr)
+                if daemon:
+                    self.assertEqual(d.stop(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
