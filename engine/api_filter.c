@@ -109,7 +109,8 @@ static bool is_pattern(const char *type)
 static enum err_code read_events(struct filter_reading *r)
 {
     struct filter *f = &r->out->f;
-    enum err_code rc = filter_read_texts(r, "event_id", EVENT_IDS_MAX, &f->event_ids, &f->event_ids_n);
+    enum err_code rc =
+        filter_read_texts(r, "event_id", EVENT_IDS_MAX, &f->event_ids, &f->event_ids_n);
     const char **ids = (const char **)(uintptr_t)f->event_ids; /* made by that */
     struct err ignored = {OK, ""};
     struct event_rec e;
