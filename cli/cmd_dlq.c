@@ -13,7 +13,7 @@ static const char path[] = "/api/v1/dead-letters";
 
 /* One query to its end: with --contains the count comes page by page. */
 static int count_query(struct cli *cli, const struct filter_flags *f, const struct buf *base,
-                       int64_t *count, int64_t *bytes, int64_t *as_of_ms)
+                       int64_t *count, int64_t *bytes, int64_t *arrivals)
 {
     char cursor[128] = "";
     int rc = 0;
@@ -32,8 +32,8 @@ static int count_query(struct cli *cli, const struct filter_flags *f, const stru
         if (rc != 0)
             break;
         filter_answered(f, a.json);
-        if (*as_of_ms == 0 && out_string(a.json, "as_of") != NULL)
-            (void)text_parse_time(out_string(a.json, "as_of"), as_of_ms);
+        if (out_integer(a.json, "arrived_before") > *arrivals)
+            *arrivals = out_integer(a.json, "arrived_before");
         *count += out_integer(a.json, "count");
         *bytes += out_integer(a.json, "payload_bytes");
         text_copy(cursor, sizeof cursor,
@@ -43,22 +43,21 @@ static int count_query(struct cli *cli, const struct filter_flags *f, const stru
     return rc;
 }
 
-/* as_of: when the first of the counts was taken. */
-static int count_as_of(struct cli *cli, const struct filter_flags *f, int64_t *count,
-                       int64_t *bytes, int64_t *as_of_ms)
+static int count_all(struct cli *cli, const struct filter_flags *f, int64_t *count, int64_t *bytes,
+                     int64_t *arrivals)
 {
     size_t from = 0;
     bool more = true;
     int rc = 0;
 
-    *count = *bytes = *as_of_ms = 0;
+    *count = *bytes = *arrivals = 0;
     while (rc == 0 && more) {
         struct buf query;
 
         buf_init(&query, (size_t)256 << 10);
         more = filter_query(f, &from, &query);
         if (more)
-            rc = count_query(cli, f, &query, count, bytes, as_of_ms);
+            rc = count_query(cli, f, &query, count, bytes, arrivals);
         buf_fini(&query);
     }
     return rc;
@@ -66,19 +65,18 @@ static int count_as_of(struct cli *cli, const struct filter_flags *f, int64_t *c
 
 int dlq_count(struct cli *cli, const struct filter_flags *f, int64_t *count, int64_t *bytes)
 {
-    int64_t as_of_ms;
+    int64_t arrivals;
 
-    return count_as_of(cli, f, count, bytes, &as_of_ms);
+    return count_all(cli, f, count, bytes, &arrivals);
 }
 
-/* By the daemon's clock, which is the one that deaths are dated by. */
 int dlq_fix(struct cli *cli, struct filter_flags *f, int64_t *count, int64_t *bytes)
 {
-    int64_t as_of_ms;
-    int rc = count_as_of(cli, f, count, bytes, &as_of_ms);
+    int64_t arrivals;
+    int rc = count_all(cli, f, count, bytes, &arrivals);
 
-    if (rc == 0 && as_of_ms != 0)
-        filter_until(f, as_of_ms + 1);
+    if (rc == 0)
+        filter_arrived(f, arrivals > 0 ? arrivals : 1);
     return rc;
 }
 

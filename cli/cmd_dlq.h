@@ -9,7 +9,7 @@
 
 /* How many dead letters match, and the bytes of their payloads; an exit code. */
 int dlq_count(struct cli *cli, const struct filter_flags *f, int64_t *count, int64_t *bytes);
-/* The same, and the set is fixed now: whatever dies later does not match f any more. */
+/* The same, and the set is fixed now: whatever comes in later does not match f any more. */
 int dlq_fix(struct cli *cli, struct filter_flags *f, int64_t *count, int64_t *bytes);
 /* Writes them to a file (NULL, "-": standard output), which is whole or not there. whole: how many
  * there are; *n: how many were written. */

@@ -433,6 +433,15 @@ void filter_until(struct filter_flags *f, int64_t ms)
     f->any = any;
 }
 
+void filter_arrived(struct filter_flags *f, int64_t before)
+{
+    char text[24];
+
+    snprintf(text, sizeof text, "%lld", (long long)before);
+    json_object_set_new(f->json, "arrived_before", json_integer(before));
+    client_query(&f->query, "arrived_before", text);
+}
+
 bool filter_query(const struct filter_flags *f, size_t *from, struct buf *out)
 {
     size_t parts = f->by_ids ? f->ids_n : 1; /* without ids: one query, at once */

@@ -28,6 +28,8 @@ int filter_flags_read(struct cli *cli, struct filter_flags *f);
 void filter_flags_fini(struct filter_flags *f);
 /* Nothing from ms on; an earlier --until stays. */
 void filter_until(struct filter_flags *f, int64_t ms);
+/* Dead letters: the set is what a count or a preview gave this number with; see engine/api.h. */
+void filter_arrived(struct filter_flags *f, int64_t before);
 /* Remembers what an answer said of ids that are nobody's. f may be NULL. */
 void filter_answered(const struct filter_flags *f, const json_t *answer);
 /* Says them ("no dead letter 'x'"); 4 where none of the named ids is anybody's, else 0. */

@@ -51,7 +51,9 @@
  *   GET  /dead-letters         ?FILTER   GET /dead-letters/{dlv_… or event id}: with "request",
  *                              "attempt_log", "event"; ?payload=1; ?curl=1: "request_now", signed
  *                              anew; ?subscription= where an event has several
- *   GET  /dead-letters/count   ?FILTER -> {"count","payload_bytes","as_of","next_cursor"}
+ *   GET  /dead-letters/count   ?FILTER -> {"count","payload_bytes","as_of","arrived_before",
+ *                              "next_cursor"}; with that arrived_before in a filter, the set stays
+ *                              what was counted, less what has left it
  *   GET  /dead-letters/summary ?FILTER&by=subscription,cause,status,type (default: the first three)
  *                              -> {"total","payload_bytes","groups","first_died_at",
  *                              "last_died_at","by","items":[{what by names,"count",…,"example",
@@ -61,11 +63,14 @@
  *   POST /dead-letters/import  JSON Lines, a chunk -> {"imported","skipped","unbound","refused",
  *                              "errors":[{"line","message"}]}; ?dry_run=1: nothing is changed
  *   POST /dead-letters/purge   {"filter":{…},"confirm":N,"note"} -> 202, the job; 409 where the count
- *                              differs: as of when the request came, and later deaths are not
- *                              purged. {"filter","dry_run":true} -> 200 {"count","payload_bytes",
- *                              "recoverable_until"}
+ *                              differs, or, of a filter with arrived_before, is greater: what was
+ *                              counted is purged, whatever comes in later is not.
+ *                              {"filter","dry_run":true} -> 200 {"count","payload_bytes",
+ *                              "oldest_died_at","newest_died_at","arrived_before",
+ *                              "subscriptions":[],"types":[],"recoverable_until"}
  *   POST /dead-letters/restore {"job":"job_…","note"} -> 202, the job that takes back what that purge
- *                              took; {"job","dry_run":true} as with purge
+ *                              took; {"job","dry_run":true} -> 200 {"count","payload_bytes",
+ *                              "recoverable_until"}
  *   PATCH /dead-letters/{…}    {"note": TEXT or null} -> the letter, as in the list
  *   DELETE /dead-letters/{…}   -> 200, the purge of the one letter, a job that is done
  *   POST /replays              {"filter":{…},"rate_per_second","canary","stop_at_ratio","attempts",

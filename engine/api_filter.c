@@ -21,7 +21,8 @@ static const char *const MEMBERS[] = {"subscription", "id",       "event_id", "t
                                       "cause",        "status",   "outcome",  "state",
                                       "since",        "until",    "job",      "min_attempts",
                                       "max_attempts", "contains", "all",      "limit",
-                                      "cursor",       "order",    "payload",  NULL};
+                                      "cursor",       "order",    "payload",  "arrived_before",
+                                      NULL};
 
 static bool status_of(const char *text, struct status_range *out)
 {
@@ -147,6 +148,14 @@ static enum err_code read_attempts(struct filter_reading *r)
     return rc;
 }
 
+/* Of letters: as a count or a preview gave it. */
+static enum err_code read_arrived_before(struct filter_reading *r)
+{
+    if (r->of != API_FILTER_DEAD && filter_member(r, "arrived_before"))
+        return filter_bad(r, "arrived_before", "only dead letters have it");
+    return read_number(r, "arrived_before", INT64_MAX, &r->out->f.arrived_before);
+}
+
 static enum err_code read_page(struct filter_reading *r)
 {
     struct filter *f = &r->out->f;
@@ -254,6 +263,8 @@ enum err_code api_filter_read(struct backend *b, const json_t *object, enum api_
         rc = filter_read_when(&r, "until", &out->f.until_ms);
     if (rc == OK)
         rc = read_attempts(&r);
+    if (rc == OK)
+        rc = read_arrived_before(&r);
     if (rc == OK)
         rc = read_contains(&r);
     if (rc != OK && target)

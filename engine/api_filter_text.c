@@ -118,6 +118,8 @@ void api_filter_write(const struct api_filter *filter, const char *name, struct 
         put_int(out, "min_attempts", f->min_attempts);
     if (f->max_attempts_set)
         put_int(out, "max_attempts", f->max_attempts);
+    if (f->arrived_before)
+        put_int(out, "arrived_before", f->arrived_before);
     if (filter->all)
         put_bool(out, "all", true);
     buf_addc(out, '}');

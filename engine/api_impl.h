@@ -157,6 +157,10 @@ enum err_code api_job_make(struct api_call *c, struct job *j, const char *action
 enum err_code api_job_made(struct api_call *c,
                            const struct job *j); /* 202; the runner looks at it */
 
+/* ---- api_purge_look.c ---- */
+/* The answer to whoever asks what a purge of f would do. until_ms: they can be restored so long. */
+enum err_code purge_look(struct api_call *c, const struct api_filter *f, int64_t until_ms);
+
 /* ---- api_replay.c ---- */
 /* Says so: 409. */
 enum err_code job_in_the_way(struct api_call *c, int64_t job, const char *subscription);

@@ -125,21 +125,19 @@ enum err_code h_dead_list(struct api_call *c)
 
 /* ---- count ---- */
 
-struct sums {
-    int64_t count, bytes;
-};
-
 static void count_visit(void *arg, const struct dead_letter *l)
 {
-    struct sums *s = arg;
+    struct dead_sums *s = arg;
     s->count++;
-    s->bytes += (int64_t)l->event.payload_bytes;
+    s->payload_bytes += (int64_t)l->event.payload_bytes;
+    if (l->arrival >= s->arrivals)
+        s->arrivals = l->arrival + 1;
 }
 
 enum err_code h_dead_count(struct api_call *c)
 {
     struct api_filter f;
-    struct sums s = {0};
+    struct dead_sums s = {.arrivals = 1};
     bool more = false;
     struct look k = {.c = c, .visit = count_visit, .arg = &s, .left = SIZE_MAX};
     enum err_code rc = api_filter_of_call(c, c->query, API_FILTER_LOOK, &f);
@@ -149,13 +147,14 @@ enum err_code h_dead_count(struct api_call *c)
     if (f.contains)
         rc = look_through(&k, &f, &more);
     else
-        rc = c->ops->dead_count(c->b, &f.f, &s.count, &s.bytes, c->err);
+        rc = c->ops->dead_count(c->b, &f.f, &s, c->err);
     if (rc != OK)
         return rc;
     put_open(&c->resp->body, NULL, '{');
     put_int(&c->resp->body, "count", s.count);
-    put_int(&c->resp->body, "payload_bytes", s.bytes);
+    put_int(&c->resp->body, "payload_bytes", s.payload_bytes);
     put_time(&c->resp->body, "as_of", c->now_ms);
+    put_int(&c->resp->body, "arrived_before", s.arrivals);
     put_cursor(c, more, k.last_ms, k.last_num);
     rc = put_unmatched(c, &f, API_FILTER_DEAD);
     buf_addc(&c->resp->body, '}');

@@ -1,9 +1,10 @@
 /* engine/api_purge.c: dead letters are purged, and restored while that can be. Both are jobs
- * (engine/job_purge.c); here they are asked for.
+ * (engine/job_purge.c); here they are asked for. (What a purge would do: api_purge_look.c.)
  *
- * Whoever purges says how many: the number is compared with what had died when the request was read,
- * and what dies later is not purged, so that nothing is purged that nobody has counted. A million are
- * counted on the list reader; whatever left the set before the job came to it counts as left out. */
+ * Whoever purges says how many, and the set is what was counted: what comes in later has a later
+ * arrival (struct dead_sums) and is not in it. It is fixed by whoever says arrived_before, as a
+ * preview gave it (and perhaps exported what it names since), else now. A million are counted on the
+ * list reader; whatever left the set before the job came to it counts as left out. */
 #include <stdio.h>
 #include <string.h>
 
@@ -13,8 +14,8 @@
 struct purge {
     struct api_filter f;
     const char *note;
-    bool dry_run;
-    int64_t count, payload_bytes;
+    bool dry_run, fixed; /* fixed: the caller knows the set from a look before */
+    struct dead_sums sums;
 };
 
 /* 0: what is purged is erased at once. */
@@ -51,9 +52,7 @@ static enum err_code purge_read(struct api_call *c, struct purge *p)
     if (p->f.paged)
         return api_refuse(c, 422, "invalid_filter", "filter",
                           "filter: limit and cursor are for lists");
-    if (!p->f.f.until_ms ||
-        p->f.f.until_ms > c->now_ms + 1) /* the set is fixed now: later deaths are not in it */
-        p->f.f.until_ms = c->now_ms + 1;
+    p->fixed = p->f.f.arrived_before != 0;
     return OK;
 }
 
@@ -65,10 +64,11 @@ static enum err_code purge_confirm(struct api_call *c, const struct purge *p)
                           "confirm: give the number of letters that are to be purged");
     if (!json_is_integer(confirm))
         return api_refuse(c, 422, "invalid_member", "confirm", "confirm: not a number");
-    if (p->count != json_integer_value(confirm))
+    int64_t n = json_integer_value(confirm);
+    if (p->fixed ? p->sums.count > n : p->sums.count != n) /* fixed: some may have left it */
         return api_refuse(c, 409, "count_differs", "confirm",
                           "%lld dead letters match, not %lld; nothing was changed",
-                          (long long)p->count, (long long)json_integer_value(confirm));
+                          (long long)p->sums.count, (long long)n);
     return OK;
 }
 
@@ -131,7 +131,7 @@ static enum err_code purge_write(struct api_call *c)
                     .state = JOB_ACTIVE,
                     .filter = filter.data,
                     .note = p->note,
-                    .selected = p->count,
+                    .selected = p->sums.count,
                     .until_ms = recoverable_until(c)};
     enum err_code rc = filter.failed ? fail(c->err, ERR_NOMEM, "no memory for a filter")
                                      : api_job_make(c, &j, "dead_letter.purge");
@@ -148,14 +148,15 @@ enum err_code h_dead_purge(struct api_call *c)
     struct purge *p = room;
     if (rc == OK)
         rc = purge_read(c, p);
-    if (rc == OK)
-        rc = c->ops->dead_count(c->b, &p->f.f, &p->count, &p->payload_bytes, c->err);
-    if (rc == OK && !p->dry_run)
-        rc = purge_confirm(c, p);
     if (rc == OK && p->dry_run)
-        answer_preview(c, p->count, p->payload_bytes, recoverable_until(c));
-    else
-        c->then = purge_write;
+        return purge_look(c, &p->f, recoverable_until(c));
+    if (rc == OK)
+        rc = c->ops->dead_count(c->b, &p->f.f, &p->sums, c->err);
+    if (rc == OK)
+        rc = purge_confirm(c, p);
+    if (rc == OK && !p->fixed)
+        p->f.f.arrived_before = p->sums.arrivals;
+    c->then = purge_write;
     c->found = p;
     return rc;
 }

@@ -243,8 +243,8 @@ struct backend_ops {
     /* ---- dead letters: their own table ---- */
     enum err_code (*dead_list)(struct backend *, const struct filter *, struct arena *,
                                struct dead_letter **out, size_t *n, struct err *);
-    enum err_code (*dead_count)(struct backend *, const struct filter *, int64_t *count,
-                                int64_t *payload_bytes, struct err *);
+    enum err_code (*dead_count)(struct backend *, const struct filter *, struct dead_sums *out,
+                                struct err *);
     /* For whoever walks letters to change them, slice by slice: the keys of those that match, as dead_list
      * orders them, after the cursor, up to limit (which may exceed 1000 here), of the next `looks`
      * letters of the one subscription that f names, or of all; of those named by id or event, all. *end: the key to go on from; end->num

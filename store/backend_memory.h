@@ -156,6 +156,7 @@ struct mem_db {
     size_t journal_n, journal_room;
     int64_t
         attempts_ever; /* the row of the last one; not taken back, since only its order counts */
+    int64_t arrivals_ever; /* likewise, of letters */
 };
 struct mem {
     struct backend base;
@@ -285,7 +286,7 @@ enum err_code mem_bring_back(struct backend *, int64_t, int64_t, int64_t, size_t
 
 enum err_code mem_dead_list(struct backend *, const struct filter *, struct arena *,
                             struct dead_letter **, size_t *, struct err *);
-enum err_code mem_dead_count(struct backend *, const struct filter *, int64_t *, int64_t *,
+enum err_code mem_dead_count(struct backend *, const struct filter *, struct dead_sums *,
                              struct err *);
 enum err_code mem_dead_walk(struct backend *, const struct filter *, size_t, struct arena *,
                             struct dead_key **, size_t *, struct dead_key *, struct err *);

@@ -38,6 +38,8 @@ static bool matches(const struct mem_db *db, const struct filter *f, const struc
         return false;
     if (f->until_ms != 0 && l->died_ms >= f->until_ms)
         return false;
+    if (f->arrived_before != 0 && l->arrival >= f->arrived_before)
+        return false;
     int64_t expires = l->event.expires_ms;
     return f->with_expired || expires == 0 || expires > clock_store_ms();
 }
@@ -116,22 +118,23 @@ enum err_code mem_dead_walk(struct backend *b, const struct filter *f, size_t lo
     return OK;
 }
 
-enum err_code mem_dead_count(struct backend *b, const struct filter *f, int64_t *count,
-                             int64_t *payload_bytes, struct err *err)
+enum err_code mem_dead_count(struct backend *b, const struct filter *f, struct dead_sums *out,
+                             struct err *err)
 {
     struct mem_db *db = mem_db(b);
-    int64_t n = 0, bytes = 0;
+    struct dead_sums sums = {.arrivals = 1};
     (void)err;
     for (const struct mem_node *i = mem_from(db, MEM_DEAD, mem_num(INT64_MIN)); i != NULL;
          i = i->next[0]) {
         const struct dead_letter *l = i->row;
         if (!behind(f, l->died_ms, l->delivery.num) || !matches(db, f, l))
             continue;
-        n++;
-        bytes += (int64_t)l->event.payload_bytes;
+        sums.count++;
+        sums.payload_bytes += (int64_t)l->event.payload_bytes;
+        if (l->arrival >= sums.arrivals)
+            sums.arrivals = l->arrival + 1;
     }
-    *count = n;
-    *payload_bytes = bytes;
+    *out = sums;
     return OK;
 }
 
@@ -156,6 +159,7 @@ enum err_code mem_dead_groups(struct backend *b, const struct filter *f, unsigne
                                    .last_status = row->d.last_status,
                                    .last_outcome = row->d.last_outcome,
                                    .payload_bytes = (int64_t)l->event.payload_bytes,
+                                   .arrival = l->arrival,
                                    .type = l->event.type,
                                    .type_n = strlen(l->event.type)};
         if (matches(db, &whole, l))
@@ -375,6 +379,7 @@ enum err_code mem_dead_restore(struct backend *b, int64_t num, int64_t now_ms, s
     d.d.finished_ms = l.died_ms;
     if (l.expires_ms < p->until_ms)
         l.expires_ms = p->until_ms;
+    l.arrival = ++db->arrivals_ever;
     mem_put(db, MEM_DELIVERY, mem_num(num), &d);
     mem_put(db, MEM_DEAD, mem_num(num), &l);
     mem_drop(db, MEM_PURGED, mem_num(num));
@@ -507,6 +512,7 @@ enum err_code mem_dead_import(struct backend *b, const struct dead_letter *lette
         mem_put(db, MEM_EVENT, mem_num(event), &e);
     }
     put_delivery(db, &l, l.sub_num, event);
+    l.arrival = ++db->arrivals_ever;
     mem_put(db, MEM_DEAD, mem_num(num), &l);
     mem_drop(db, MEM_PURGED, mem_num(num));
     put_attempts(db, num, attempts, attempts_n);

@@ -129,6 +129,7 @@ static void dead_put(struct mem_db *db, const struct mem_delivery *d, int64_t no
     l.event.partner_name = p != NULL ? p->name : NULL;
     l.died_ms = now_ms;
     l.expires_ms = dead_expires_ms;
+    l.arrival = ++db->arrivals_ever;
     l.sub_num = d->d.sub;
     l.sub_name = s != NULL ? s->name : NULL;
     l.sub_url = s != NULL ? s->url : NULL;
@@ -271,6 +272,7 @@ enum err_code mem_attempt_late(struct backend *b, const struct attempt *a, struc
     letter.delivery.attempts++;
     letter.delivery.last_status = a->status;
     letter.delivery.last_outcome = a->outcome;
+    letter.arrival = ++db->arrivals_ever; /* a filter may name it now that did not before */
     mem_put(db, MEM_DEAD, mem_num(a->delivery), &letter);
     return OK;
 }

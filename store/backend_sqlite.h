@@ -201,6 +201,7 @@ struct sq {
     int64_t over_at, event_at, attempt_at; /* where the next slice of retention goes on */
     int64_t expired_ms, expired_num;       /* and of kill_expired */
     struct dead_grouping *grouping;        /* what a query of dead_groups adds to */
+    int64_t arrival, arrivals_end;         /* of the writer: the next one, of those set aside */
     sqlite3_stmt *stmts[SQ_SLOTS];
 };
 
@@ -325,6 +326,8 @@ enum err_code sq_line_leave(struct sq *q, const struct sq_open_delivery *d, int6
                             int64_t *next_due_ms, struct err *err);
 /* The letter of a dead delivery, or of a purged one, goes (it is sent again, say). */
 enum err_code sq_letter_delete(struct sq *q, int64_t num, struct err *err);
+/* A letter comes in: its arrival. */
+enum err_code sq_arrival(struct sq *q, int64_t *out, struct err *err);
 enum err_code sq_purged_delete(struct sq *q, int64_t num, struct err *err);
 /* The filter as a WHERE over `delivery d` and `event e`. */
 void sq_delivery_where(struct sq_query *s, const struct filter *f);
@@ -418,7 +421,7 @@ enum err_code sq_bring_back(struct backend *, int64_t, int64_t, int64_t, size_t,
 
 enum err_code sq_dead_list(struct backend *, const struct filter *, struct arena *,
                            struct dead_letter **, size_t *, struct err *);
-enum err_code sq_dead_count(struct backend *, const struct filter *, int64_t *, int64_t *,
+enum err_code sq_dead_count(struct backend *, const struct filter *, struct dead_sums *,
                             struct err *);
 enum err_code sq_dead_walk(struct backend *, const struct filter *, size_t, struct arena *,
                            struct dead_key **, size_t *, struct dead_key *, struct err *);

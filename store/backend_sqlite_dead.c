@@ -6,8 +6,38 @@
  * copy goes when nothing else needs it, and a replay puts it back. */
 #include "store/backend_sqlite.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { ARRIVALS_ASIDE = 65536 };
+
+/* Numbers are set aside by the thousands, so that a death costs no statement more; what is left of
+ * them at a restart or a rollback is nobody's. */
+static enum err_code arrivals_more(struct sq *q, struct err *err)
+{
+    char text[24] = "1";
+    enum err_code code = sq_meta_get(&q->base, "arrivals", text, sizeof(text), err);
+    if (code != OK && code != ERR_NOT_FOUND)
+        return code;
+    int64_t from = strtoll(text, NULL, 10);
+    snprintf(text, sizeof(text), "%" PRId64, from + ARRIVALS_ASIDE);
+    code = sq_meta_set(&q->base, "arrivals", text, err);
+    if (code != OK)
+        return code;
+    q->arrival = from;
+    q->arrivals_end = from + ARRIVALS_ASIDE;
+    return OK;
+}
+
+enum err_code sq_arrival(struct sq *q, int64_t *out, struct err *err)
+{
+    enum err_code code = q->arrival < q->arrivals_end ? OK : arrivals_more(q, err);
+    if (code == OK)
+        *out = q->arrival++;
+    return code;
+}
 
 /* ---- replay, note ---- */
 enum err_code sq_dead_load(struct sq *q, int64_t num, struct sq_open_delivery *d, struct err *err)

@@ -137,23 +137,26 @@ static enum err_code put_letter(struct sq *q, const struct import *im, struct er
     const struct dead_letter *l = im->l;
     const struct event_rec *e = &l->event;
     struct buf sealed;
+    int64_t arrival = 0;
     enum err_code code = sq_seal(q, "dead", im->num, e->payload, e->payload_bytes, &sealed, err);
+    if (code == OK)
+        code = sq_arrival(q, &arrival, err);
     if (code == OK)
         code = sq_run(q, SQ_IMPORT_DEAD, err,
                       "INSERT OR REPLACE INTO dead VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
                       " ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25,"
-                      " ?26, ?27, ?28)",
+                      " ?26, ?27, ?28, ?29)",
                       "llttt"
                       "lttttttt"
                       "llll"
-                      "tlliiiilltb",
+                      "tlliiiilltbl",
                       im->num, im->sub, l->sub_name, l->sub_url, im->event_id, im->partner,
                       e->partner_name, im->type, e->ordering_key, e->correlation_id, e->source,
                       e->version, e->attributes, e->deliver_after_ms, e->expires_ms, e->created_ms,
                       e->accepted_ms, e->outbox, e->seq, (int64_t)e->payload_bytes,
                       (int)l->delivery.cause, l->delivery.attempts, l->delivery.last_status,
                       (int)l->delivery.last_outcome, l->died_ms, l->expires_ms, l->note,
-                      (const void *)sealed.data, sealed.len);
+                      (const void *)sealed.data, sealed.len, arrival);
     buf_fini(&sealed);
     return code;
 }

@@ -18,7 +18,7 @@
     " x.source, x.version, x.attributes, x.deliver_after_ms, x.event_expires_ms, x.created_ms,"    \
     " x.accepted_ms, x.outbox, x.seq, x.payload_bytes, x.died_ms, x.expires_ms, x.sub_url, "       \
     "x.note,"                                                                                      \
-    " d.budget_max"
+    " d.budget_max, x.arrival"
 #define DEAD_FROM " FROM dead x CROSS JOIN delivery d ON d.num = x.num"
 
 static void read_dead(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
@@ -63,6 +63,7 @@ static void read_dead(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
     l->sub_url = sq_text(st, 32, a, bad);
     l->note = sq_text(st, 33, a, bad);
     d->budget_max = sqlite3_column_int(st, 34);
+    l->arrival = sqlite3_column_int64(st, 35);
 }
 
 static void dead_where(struct sq_query *s, const struct filter *f)
@@ -79,6 +80,8 @@ static void dead_where(struct sq_query *s, const struct filter *f)
         sq_and(s, "x.died_ms >= %lld", (long long)f->since_ms);
     if (f->until_ms != 0)
         sq_and(s, "x.died_ms < %lld", (long long)f->until_ms);
+    if (f->arrived_before != 0)
+        sq_and(s, "x.arrival < %lld", (long long)f->arrived_before);
     if (!f->with_expired)
         sq_and(s, "(x.event_expires_ms = 0 OR x.event_expires_ms > %lld)",
                (long long)clock_store_ms());
@@ -91,7 +94,8 @@ static void dead_where(struct sq_query *s, const struct filter *f)
 static void from_dead(struct sq_query *s, const char *select, const struct filter *f, bool all)
 {
     bool facts = f->causes != 0 || f->statuses_n > 0 || f->outcomes != 0 || f->types_n > 0 ||
-                 f->min_attempts > 0 || f->max_attempts_set || f->subs_n > 1 || !f->with_expired;
+                 f->min_attempts > 0 || f->max_attempts_set || f->subs_n > 1 || !f->with_expired ||
+                 f->arrived_before != 0;
     bool few = f->ids_n > 0 || f->event_ids_n > 0 || f->job != 0;
     sq_query_init(s, select);
     buf_adds(&s->sql, " FROM dead x");
@@ -119,20 +123,21 @@ enum err_code sq_dead_list(struct backend *b, const struct filter *f, struct are
     return code;
 }
 
-enum err_code sq_dead_count(struct backend *b, const struct filter *f, int64_t *count,
-                            int64_t *payload_bytes, struct err *err)
+enum err_code sq_dead_count(struct backend *b, const struct filter *f, struct dead_sums *out,
+                            struct err *err)
 {
     struct sq *q = sq_of(b);
     struct sq_query s;
     sqlite3_stmt *st;
-    from_dead(&s, "SELECT count(*), ifnull(sum(x.payload_bytes), 0)", f, true);
+    from_dead(&s, "SELECT count(*), ifnull(sum(x.payload_bytes), 0), ifnull(max(x.arrival), 0) + 1", f, true);
     enum err_code code = sq_query_open(q, &s, &st, err);
     if (code != OK)
         return code;
     code = sq_next(q, st, err);
     if (code == OK) {
-        *count = sqlite3_column_int64(st, 0);
-        *payload_bytes = sqlite3_column_int64(st, 1);
+        out->count = sqlite3_column_int64(st, 0);
+        out->payload_bytes = sqlite3_column_int64(st, 1);
+        out->arrivals = sqlite3_column_int64(st, 2);
     }
     sqlite3_finalize(st);
     return code;
@@ -232,9 +237,10 @@ static void group_step(sqlite3_context *ctx, int argc, sqlite3_value **v)
                            .attempts = sqlite3_value_int(v[5]),
                            .last_status = sqlite3_value_int(v[6]),
                            .last_outcome = (enum outcome)sqlite3_value_int(v[7]),
-                           .payload_bytes = sqlite3_value_int64(v[8])};
-    if (argc > 9 && (f.type = (const char *)sqlite3_value_text(v[9])) != NULL)
-        f.type_n = (size_t)sqlite3_value_bytes(v[9]);
+                           .payload_bytes = sqlite3_value_int64(v[8]),
+                           .arrival = sqlite3_value_int64(v[9])};
+    if (argc > 10 && (f.type = (const char *)sqlite3_value_text(v[10])) != NULL)
+        f.type_n = (size_t)sqlite3_value_bytes(v[10]);
     dead_grouping_add(q->grouping, &f);
 }
 
@@ -295,9 +301,9 @@ enum err_code sq_dead_groups(struct backend *b, const struct filter *f, unsigned
     from_dead(&s,
               by & DEAD_BY_TYPE
                   ? "SELECT dead_group(x.num, x.sub, x.died_ms, x.event_expires_ms, x.cause,"
-                    " x.attempts, x.last_status, x.last_outcome, x.payload_bytes, x.type)"
+                    " x.attempts, x.last_status, x.last_outcome, x.payload_bytes, x.arrival, x.type)"
                   : "SELECT dead_group(x.num, x.sub, x.died_ms, x.event_expires_ms, x.cause,"
-                    " x.attempts, x.last_status, x.last_outcome, x.payload_bytes)",
+                    " x.attempts, x.last_status, x.last_outcome, x.payload_bytes, x.arrival)",
               &whole, true);
     enum err_code code = sq_groups_take(q, &s, by, a, &groups, &groups_n, err);
     for (size_t i = 0; code == OK && (by & DEAD_BY_SUBSCRIPTION) && i < groups_n; i++)

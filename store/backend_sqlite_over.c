@@ -105,7 +105,7 @@ enum err_code sq_over_groups(struct backend *b, const struct filter *f, unsigned
     over_from(&s,
               "SELECT dead_group(d.num, d.sub, d.created_ms, e.expires_ms, d.cause, d.attempts,"
               " d.last_status, d.last_outcome, CASE WHEN " GONE " THEN -1 ELSE e.payload_bytes END,"
-              " e.type)",
+              " 0, e.type)",
               &whole, 0);
     return sq_groups_take(sq_of(b), &s, by, a, out, n, err);
 }

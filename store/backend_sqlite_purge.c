@@ -108,7 +108,7 @@ enum err_code sq_dead_restore(struct backend *b, int64_t num, int64_t now_ms, st
 {
     struct sq *q = sq_of(b);
     sqlite3_stmt *st;
-    int64_t sub = 0;
+    int64_t sub = 0, arrival = 0;
     enum err_code code =
         sq_row(q, SQ_PURGED_GET, &st, err,
                "SELECT sub FROM purged WHERE num = ?1 AND until_ms > ?2", "ll", num, now_ms);
@@ -123,10 +123,13 @@ enum err_code sq_dead_restore(struct backend *b, int64_t num, int64_t now_ms, st
     if (code == ERR_NOT_FOUND || (code == OK && sq_changes(q) == 0))
         return fail(err, ERR_STALE, "it was not purged, or its grace is over");
     if (code == OK)
+        code = sq_arrival(q, &arrival, err);
+    if (code == OK)
         code = sq_run(q, SQ_RESTORE_DEAD, err,
-                      "INSERT OR REPLACE INTO dead(" LETTER_COLS ", expires_ms) SELECT " LETTER_COLS
-                      ", max(expires_ms, until_ms) FROM purged WHERE num = ?1",
-                      "l", num);
+                      "INSERT OR REPLACE INTO dead(" LETTER_COLS ", expires_ms, arrival)"
+                      " SELECT " LETTER_COLS ", max(expires_ms, until_ms), ?2 FROM purged"
+                      " WHERE num = ?1",
+                      "ll", num, arrival);
     if (code == OK) /* an attempt that was under way at the purge may have come in since */
         code = sq_run(q, SQ_RESTORE_NOW, err,
                       "UPDATE dead SET (attempts, last_status, last_outcome) = (SELECT attempts,"

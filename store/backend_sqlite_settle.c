@@ -181,6 +181,7 @@ static enum err_code dead_put(struct sq *q, const struct sq_open_delivery *d, in
                     (long long)d->num);
     if (code != OK)
         return code;
+    int64_t arrival = 0;
     const void *payload = sqlite3_column_blob(st, 0);
     size_t n = (size_t)sqlite3_column_bytes(st, 0);
     if (payload == NULL && sqlite3_column_type(st, 0) != SQLITE_NULL)
@@ -188,15 +189,18 @@ static enum err_code dead_put(struct sq *q, const struct sq_open_delivery *d, in
     code = sq_seal(q, "dead", d->num, payload, n, &sealed, err);
     sq_done(st);
     if (code == OK)
+        code = sq_arrival(q, &arrival, err);
+    if (code == OK)
         code = sq_run(
             q, SQ_DEAD_PUT, err,
             "INSERT OR REPLACE INTO dead SELECT d.num, d.sub, s.name, s.url, e.id, e.partner,"
             " p.name, e.type, e.ordering_key, e.correlation_id, e.source, e.version, e.attributes,"
             " e.deliver_after_ms, e.expires_ms, e.created_ms, e.accepted_ms, e.outbox, e.seq,"
             " e.payload_bytes, d.cause, d.attempts, d.last_status, d.last_outcome, ?2, ?3, NULL,"
-            " ?4 FROM delivery d JOIN event e ON e.num = d.event LEFT JOIN subscription s"
+            " ?4, ?5 FROM delivery d JOIN event e ON e.num = d.event LEFT JOIN subscription s"
             " ON s.num = d.sub LEFT JOIN partner p ON p.num = e.partner WHERE d.num = ?1",
-            "lllb", d->num, now_ms, dead_expires_ms, (const void *)sealed.data, sealed.len);
+            "lllbl", d->num, now_ms, dead_expires_ms, (const void *)sealed.data, sealed.len,
+            arrival);
     buf_fini(&sealed);
     return code;
 }
@@ -380,6 +384,7 @@ enum err_code sq_settle(struct backend *b, const struct settlement *s, int64_t d
 enum err_code sq_attempt_late(struct backend *b, const struct attempt *a, struct err *err)
 {
     struct sq *q = sq_of(b);
+    int64_t arrival = 0;
     struct sq_open_delivery d;
     enum err_code code = sq_delivery_load(q, a->delivery, &d, err);
     if (code == OK)
@@ -389,11 +394,13 @@ enum err_code sq_attempt_late(struct backend *b, const struct attempt *a, struct
                       "UPDATE delivery SET attempts = attempts + 1, last_status = ?2,"
                       " last_outcome = ?3 WHERE num = ?1",
                       "lii", d.num, a->status, (int)a->outcome);
-    if (code == OK)
+    if (code == OK && d.state == DELIVERY_DEAD)
+        code = sq_arrival(q, &arrival, err); /* a filter may name it now that did not before */
+    if (code == OK && d.state == DELIVERY_DEAD)
         code = sq_run(q, SQ_LATE_LETTER, err,
                       "UPDATE dead SET attempts = attempts + 1, last_status = ?2,"
-                      " last_outcome = ?3 WHERE num = ?1",
-                      "lii", d.num, a->status, (int)a->outcome);
+                      " last_outcome = ?3, arrival = ?4 WHERE num = ?1",
+                      "liil", d.num, a->status, (int)a->outcome, arrival);
     free(d.line);
     return code;
 }

@@ -133,6 +133,8 @@ void dead_grouping_add(struct dead_grouping *g, const struct dead_facts *f)
         x->example = f->num;
     }
     x->count++;
+    if (f->arrival >= x->arrivals)
+        x->arrivals = f->arrival + 1;
     if (f->payload_bytes < 0) {
         x->gone++;
         return;

@@ -17,6 +17,7 @@ struct dead_facts {
     int attempts, last_status;
     enum outcome last_outcome;
     int64_t payload_bytes; /* < 0: a delivery whose payload is gone */
+    int64_t arrival;       /* of a dead letter */
     const char *type;
     size_t type_n;
 };

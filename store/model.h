@@ -260,6 +260,7 @@ struct dead_letter {
     const char *sub_name, *sub_url; /* as at death; still known when the subscription is gone */
     int64_t sub_num;
     const char *note;
+    int64_t arrival; /* grows with each letter that comes in, whatever way it comes */
 };
 
 /* How often a type was seen, and when. */
@@ -321,6 +322,13 @@ struct dead_group {
     int64_t expired, expired_bytes;      /* of the others: past their event's expires_at */
     int64_t live_first_ms, live_last_ms; /* of death, of the others; 0: there are none */
     const char *sub_name;                /* DEAD_BY_SUBSCRIPTION: the example's */
+    int64_t arrivals;                    /* as in struct dead_sums */
+};
+/* Dead letters counted. What comes in after the counting has an arrival of at least `arrivals`, and so
+ * has whatever left meanwhile and came back: with filter.arrived_before the set stays what was
+ * counted, less what has left it, though a letter that was imported or restored died long ago. */
+struct dead_sums {
+    int64_t count, payload_bytes, arrivals;
 };
 
 /* One filter for every list. Zero value: everything. Fields AND together, the values of one field OR.
@@ -350,6 +358,7 @@ struct filter {
     bool max_attempts_set;
     int64_t job;             /* deliveries: touched by that replay; 0: any */
     int64_t ended_before_ms; /* deliveries: over, and that before this time; 0: any */
+    int64_t arrived_before;  /* dead letters: of a smaller arrival; 0: any */
     bool with_expired; /* dead letters: also those past their event's expires_at (replay excludes
                           them) */
     bool newest_first;

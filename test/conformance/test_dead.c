@@ -84,7 +84,7 @@ static void lists_and_counts(void **state)
     for (size_t t = 0; t < sizeof(table) / sizeof(table[0]); t++) {
         struct dead_letter *list;
         char got[16] = "";
-        int64_t count, bytes;
+        struct dead_sums sums;
         size_t n;
         OK_OR_DIE(bed, bed->ops->dead_list(bed->b, &table[t].f, &bed->a, &list, &n, &bed->err));
         for (size_t i = 0; i < n; i++)
@@ -92,10 +92,10 @@ static void lists_and_counts(void **state)
         if (strcmp(got, table[t].want) != 0)
             print_error("row %zu\n", t);
         assert_string_equal(got, table[t].want);
-        OK_OR_DIE(bed, bed->ops->dead_count(bed->b, &table[t].f, &count, &bytes, &bed->err));
+        OK_OR_DIE(bed, bed->ops->dead_count(bed->b, &table[t].f, &sums, &bed->err));
         if (table[t].f.limit == 10) {
-            assert_int_equal(count, (int64_t)n);
-            assert_int_equal(bytes, 7 * (int64_t)n);
+            assert_int_equal(sums.count, (int64_t)n);
+            assert_int_equal(sums.payload_bytes, 7 * (int64_t)n);
         }
     }
 }

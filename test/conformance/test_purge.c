@@ -201,6 +201,41 @@ static void late_attempt_is_in_it(void **state)
     assert_int_equal(l.delivery.last_status, 500);
 }
 
+/* What was counted stays the set, whatever comes in later and however long ago it died. */
+static void nothing_joins_what_was_counted(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", 0), back = dead_one(bed, sub, "e0", NULL),
+            stays = dead_one(bed, sub, "e1", NULL), again = dead_one(bed, sub, "e2", NULL),
+            late = dead_one(bed, sub, "e3", NULL);
+    struct filter f = {.limit = 10, .with_expired = true};
+    struct reopening r = {.due_ms = T0 + 3, .now_ms = T0 + 3};
+    struct attempt attempt = bed_settlement(late, SETTLE_RETRY, T0 + 5).attempt;
+    struct dead_sums sums;
+    struct dead_group *g;
+    struct dead_key *keys, end;
+    size_t n;
+    purge_one(bed, back, JOB);
+    OK_OR_DIE(bed, bed->ops->dead_count(bed->b, &f, &sums, &bed->err));
+    assert_int_equal(sums.count, 3);
+    OK_OR_DIE(bed, bed->ops->dead_groups(bed->b, &f, 0, &bed->a, &g, &n, &bed->err));
+    assert_int_equal(g[0].arrivals, sums.arrivals);
+    OK_OR_DIE(bed, bed->ops->dead_restore(bed->b, back, T0 + 3, &bed->err));
+    OK_OR_DIE(bed, bed->ops->dead_replay(bed->b, again, &r, &bed->err));
+    bed_settle(bed, again, SETTLE_DEAD, T0 + 1); /* by a clock that was set back */
+    OK_OR_DIE(bed, bed->ops->attempt_late(bed->b, &attempt, &bed->err));
+    dead_one(bed, sub, "e4", NULL);
+    OK_OR_DIE(bed, bed->ops->dead_count(bed->b, &f, &sums, &bed->err));
+    assert_int_equal(sums.count, 5);
+    f.arrived_before = g[0].arrivals;
+    OK_OR_DIE(bed, bed->ops->dead_count(bed->b, &f, &sums, &bed->err));
+    assert_int_equal(sums.count, 1);
+    OK_OR_DIE(bed,
+              bed->ops->dead_walk(bed->b, &f, 100, &bed->a, &keys, &n, &end, &bed->err));
+    assert_int_equal(n, 1);
+    assert_int_equal(keys[0].num, stays);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +248,7 @@ int main(void)
         ON_BOTH(import_ends_it),
         ON_BOTH(holds_no_key_again),
         ON_BOTH(late_attempt_is_in_it),
+        ON_BOTH(nothing_joins_what_was_counted),
     };
     return cmocka_run_group_tests_name("conformance: purged letters", tests, NULL, NULL);
 }

@@ -78,6 +78,65 @@ class Purge(unittest.TestCase):
             self.assertIsNone(json.loads(done.stdout)["recoverable_until"])
             self.assertIn("erased", d.ctl("dlq", "restore", json.loads(done.stdout)["job"], check=1, raw=True).stderr)
 
+    def test_exactly_what_the_file_holds(self):
+        """While the export is written one letter is sent again and dies again, others die, and one comes back that died long before: none of
+        them is purged, since none is in the file as it is now."""
+        with Daemon(CONF) as d, Receiver(503) as r:
+            dead(d, r, 600)
+            old = d.ctl("-q", "dlq", "list", "--limit", "1").strip()
+            d.ctl("dlq", "export", old, "-f", f"{d.dir}/old")
+            d.ctl("dlq", "purge", old, "--confirm=1")
+            again = d.ctl("-q", "dlq", "list", "--limit", "1").strip()  # the first that is written
+            os.mkfifo(f"{d.dir}/slow")
+            purge = subprocess.Popen([WEBHOOKCTL, "-c", d.conf, "dlq", "purge", "--all", "--confirm=599", "--export", f"{d.dir}/slow"],
+                                     stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            with open(f"{d.dir}/slow") as f:
+                first = f.readline()  # the rest does not fit into the pipe: the export stands still
+                self.assertEqual(json.loads(first)["delivery"], again)
+                d.ctl("dlq", "replay", again, "--yes", check=1)
+                d.insert(*[dict(type="trade.settled", event_id=f"new-{i}") for i in range(3)])
+                d.ctl("dlq", "import", "-f", f"{d.dir}/old")
+                wait_for(lambda: d.counts()["dead"] == 599 + 3 + 1)
+                lines = [first, *f.readlines()]
+            said = purge.communicate()[1]
+            self.assertEqual(purge.returncode, 0, said)
+            self.assertIn("purged 598 dead letters", said)
+            self.assertIn("1 of them was not purged", said)
+            self.assertEqual(len({json.loads(line)["delivery"] for line in lines}), 599)
+            left = set(d.ctl("-q", "dlq", "list", "--all").split())
+            self.assertEqual(len(left), 5)
+            self.assertLess({old, again}, left)
+            self.assertNotIn(old, "".join(lines))
+
+    def test_the_look_says_what_would_go(self):
+        with Daemon(CONF) as d, Receiver(503) as r:
+            dead(d, r, 4)
+            dead_sub = d.json("dlq", "list")["items"][0]["subscription"]
+            d.subscribe(r.url, "--name", "globex")
+            d.insert(dict(type="fill.x", event_id="f"))
+            wait_for(lambda: d.counts()["dead"] == 6)
+            got = d.json("dlq", "purge", "--all", "--dry-run")
+            self.assertEqual([(g["subscription"], g["count"]) for g in got["subscriptions"]], [(dead_sub, 5), ("globex", 1)])
+            self.assertEqual([(t["type"], t["count"]) for t in got["types"]], [("trade.settled", 4), ("fill.x", 2)])
+            self.assertLess(got["oldest_died_at"], got["newest_died_at"])
+            self.assertEqual(sum(g["payload_bytes"] for g in got["subscriptions"]), got["payload_bytes"])
+            shown = d.ctl("dlq", "purge", "--type", "trade.*", "--dry-run")
+            self.assertIn("Would purge 4 dead letters", shown)
+            self.assertIn("webhookctl dlq restore", shown)
+            self.assertEqual(d.json("dlq", "purge", "--contains", '"n": 3', "--dry-run")["matched"], 1)
+            self.assertEqual(d.ctl("dlq", "count"), "6\n")
+            # over the API: the number must be right; of a set that was looked at before, some may have left it
+            look = d.api("POST", "/dead-letters/purge", {"filter": {"type": "fill.x"}, "dry_run": True})[1]
+            fixed = {"type": "fill.x", "arrived_before": look["arrived_before"]}
+            d.insert(dict(type="fill.x", event_id="g"))
+            wait_for(lambda: d.counts()["dead"] == 8)
+            self.assertEqual(d.api("POST", "/dead-letters/purge", {"filter": {"type": "fill.x"}, "confirm": 2})[0], 409)
+            self.assertEqual(d.api("POST", "/dead-letters/purge", {"filter": fixed, "confirm": 1})[0], 409)
+            d.ctl("dlq", "purge", "-s", "globex", "--event", "f", "--confirm=1")
+            self.assertEqual(d.api("POST", "/dead-letters/purge", {"filter": fixed, "confirm": 2})[0], 202)
+            wait_for(lambda: d.counts()["dead"] == 6)
+            self.assertEqual(d.ctl("dlq", "count", "--type", "fill.x"), "2\n")
+
     def test_with_the_daemon_stopped(self):
         with Daemon(CONF) as d, Receiver(503) as r:
             dead(d, r, 300)
