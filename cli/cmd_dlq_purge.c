@@ -99,10 +99,12 @@ static void print_groups(struct cli *cli, FILE *to, const json_t *look, const ch
  * types, and what becomes of them. */
 static void print_look(struct cli *cli, FILE *to, const struct purge *p)
 {
-    static const struct out_column subs[] = {
-        {"FROM", "subscription|subscription_id", OUT_TEXT}, {"LETTERS", "count", OUT_TEXT},
-        {"SIZE", "payload_bytes", OUT_BYTES},               {"OLDEST", "oldest_died_at", OUT_TIME},
-        {"NEWEST", "newest_died_at", OUT_TIME},             OUT_COLUMNS_END};
+    static const struct out_column subs[] = {{"FROM", "subscription|subscription_id", OUT_TEXT},
+                                             {"LETTERS", "count", OUT_TEXT},
+                                             {"SIZE", "payload_bytes", OUT_BYTES},
+                                             {"OLDEST", "oldest_died_at", OUT_TIME},
+                                             {"NEWEST", "newest_died_at", OUT_TIME},
+                                             OUT_COLUMNS_END};
     static const struct out_column types[] = {{"TYPE", "type", OUT_TEXT},
                                               {"LETTERS", "count", OUT_TEXT},
                                               {"SIZE", "payload_bytes", OUT_BYTES},
@@ -125,9 +127,10 @@ static void print_look(struct cli *cli, FILE *to, const struct purge *p)
         fprintf(to, "They could be restored until %s, by webhookctl dlq restore.\n",
                 p->recoverable_until);
     else
-        fputs("They could not be restored (dead_letter.purge_grace is 0): keep a copy with --export "
-              "FILE\n",
-              to);
+        fputs(
+            "They could not be restored (dead_letter.purge_grace is 0): keep a copy with --export "
+            "FILE\n",
+            to);
 }
 
 /* ---- the question ---- */
@@ -206,11 +209,11 @@ static void purge_json(const struct purge *p, bool dry)
 {
     static const char *const looked[] = {"oldest_died_at", "newest_died_at", "subscriptions",
                                          "types", "recoverable_until"};
-    json_t *o = json_pack("{s:I,s:O,s:I,s:o,s:o,s:b}", "matched", (json_int_t)p->count,
-                          "payload_bytes", json_object_get(p->look, "payload_bytes"), "purged",
-                          (json_int_t)p->job.done, "exported",
-                          p->exported < 0 ? json_null() : json_integer(p->exported), "job",
-                          p->job.id[0] ? json_string(p->job.id) : json_null(), "dry_run", dry);
+    json_t *o =
+        json_pack("{s:I,s:O,s:I,s:o,s:o,s:b}", "matched", (json_int_t)p->count, "payload_bytes",
+                  json_object_get(p->look, "payload_bytes"), "purged", (json_int_t)p->job.done,
+                  "exported", p->exported < 0 ? json_null() : json_integer(p->exported), "job",
+                  p->job.id[0] ? json_string(p->job.id) : json_null(), "dry_run", dry);
 
     for (size_t i = 0; i < sizeof looked / sizeof *looked; i++) {
         json_t *v = json_object_get(p->look, looked[i]);
@@ -235,10 +238,10 @@ static void purge_report(const struct cli *cli, const struct purge *p)
         out_note("exported %lld to %s", (long long)p->exported, cli_flag(cli, FLAG_EXPORT));
     out_note("purged %lld dead letter%s", (long long)p->job.done, p->job.done == 1 ? "" : "s");
     if (left > 0)
-        out_note("%lld of them %s not purged: sent again, gone or back anew before %s turn came, or "
-                 "the job was cancelled: webhookctl job show %s",
-                 (long long)left, left == 1 ? "was" : "were", left == 1 ? "its" : "their",
-                 p->job.id);
+        out_note(
+            "%lld of them %s not purged: sent again, gone or back anew before %s turn came, or "
+            "the job was cancelled: webhookctl job show %s",
+            (long long)left, left == 1 ? "was" : "were", left == 1 ? "its" : "their", p->job.id);
     if (p->job.recoverable_until[0] && p->job.done > 0)
         out_note("recoverable until %s with: webhookctl dlq restore %s", p->job.recoverable_until,
                  p->job.id);

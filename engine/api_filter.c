@@ -17,12 +17,10 @@ enum { EVENT_IDS_MAX = 100, TYPES_MAX = 64, STATUSES_MAX = 32 };
 enum { CONTAINS_MAX_BYTES = 4096 };
 
 enum { NARROWING_N = 14 }; /* the first so many of them say which rows, the rest how */
-static const char *const MEMBERS[] = {"subscription", "id",       "event_id", "type",
-                                      "cause",        "status",   "outcome",  "state",
-                                      "since",        "until",    "job",      "min_attempts",
-                                      "max_attempts", "contains", "all",      "limit",
-                                      "cursor",       "order",    "payload",  "arrived_before",
-                                      NULL};
+static const char *const MEMBERS[] = {
+    "subscription", "id",    "event_id", "type",  "cause",        "status",         "outcome",
+    "state",        "since", "until",    "job",   "min_attempts", "max_attempts",   "contains",
+    "all",          "limit", "cursor",   "order", "payload",      "arrived_before", NULL};
 
 static bool status_of(const char *text, struct status_range *out)
 {
@@ -153,7 +151,7 @@ static enum err_code read_arrived_before(struct filter_reading *r)
 {
     if (r->of != API_FILTER_DEAD && filter_member(r, "arrived_before"))
         return filter_bad(r, "arrived_before", "only dead letters have it");
-    return read_number(r, "arrived_before", INT64_MAX, &r->out->f.arrived_before);
+    return filter_read_number(r, "arrived_before", INT64_MAX, &r->out->f.arrived_before);
 }
 
 static enum err_code read_page(struct filter_reading *r)

@@ -39,8 +39,7 @@ static void group_join(struct dead_group *to, const struct dead_group *from)
 }
 
 /* Groups that are the same by `same` become one, in place; the largest first. How many are left. */
-static size_t groups_join(struct dead_group *g, size_t n,
-                          int (*same)(const void *, const void *))
+static size_t groups_join(struct dead_group *g, size_t n, int (*same)(const void *, const void *))
 {
     size_t k = 0;
     if (n == 0)
@@ -106,13 +105,12 @@ static enum err_code count(struct api_call *c, const struct filter *f, bool *typ
     enum err_code rc = c->ops->dead_groups(c->b, f, DEAD_BY_SUBSCRIPTION | DEAD_BY_TYPE, c->mem,
                                            groups, n, c->err);
     *types = rc == OK;
-    return rc == ERR_INVALID ? c->ops->dead_groups(c->b, f, DEAD_BY_SUBSCRIPTION, c->mem, groups,
-                                                   n, c->err)
-                             : rc;
+    return rc == ERR_INVALID
+               ? c->ops->dead_groups(c->b, f, DEAD_BY_SUBSCRIPTION, c->mem, groups, n, c->err)
+               : rc;
 }
 
-static enum err_code put_groups(struct api_call *c, struct dead_group *groups, size_t n,
-                                bool types)
+static enum err_code put_groups(struct api_call *c, struct dead_group *groups, size_t n, bool types)
 {
     struct buf *b = &c->resp->body;
     struct dead_group *copy = arena_bytes(c->mem, groups, n * sizeof *groups);

@@ -129,7 +129,8 @@ enum err_code sq_dead_count(struct backend *b, const struct filter *f, struct de
     struct sq *q = sq_of(b);
     struct sq_query s;
     sqlite3_stmt *st;
-    from_dead(&s, "SELECT count(*), ifnull(sum(x.payload_bytes), 0), ifnull(max(x.arrival), 0) + 1", f, true);
+    from_dead(&s, "SELECT count(*), ifnull(sum(x.payload_bytes), 0), ifnull(max(x.arrival), 0) + 1",
+              f, true);
     enum err_code code = sq_query_open(q, &s, &st, err);
     if (code != OK)
         return code;
@@ -298,13 +299,14 @@ enum err_code sq_dead_groups(struct backend *b, const struct filter *f, unsigned
     struct dead_group *groups = NULL;
     size_t groups_n = 0;
     whole.after_ms = whole.after_num = 0;
-    from_dead(&s,
-              by & DEAD_BY_TYPE
-                  ? "SELECT dead_group(x.num, x.sub, x.died_ms, x.event_expires_ms, x.cause,"
-                    " x.attempts, x.last_status, x.last_outcome, x.payload_bytes, x.arrival, x.type)"
-                  : "SELECT dead_group(x.num, x.sub, x.died_ms, x.event_expires_ms, x.cause,"
-                    " x.attempts, x.last_status, x.last_outcome, x.payload_bytes, x.arrival)",
-              &whole, true);
+    from_dead(
+        &s,
+        by & DEAD_BY_TYPE
+            ? "SELECT dead_group(x.num, x.sub, x.died_ms, x.event_expires_ms, x.cause,"
+              " x.attempts, x.last_status, x.last_outcome, x.payload_bytes, x.arrival, x.type)"
+            : "SELECT dead_group(x.num, x.sub, x.died_ms, x.event_expires_ms, x.cause,"
+              " x.attempts, x.last_status, x.last_outcome, x.payload_bytes, x.arrival)",
+        &whole, true);
     enum err_code code = sq_groups_take(q, &s, by, a, &groups, &groups_n, err);
     for (size_t i = 0; code == OK && (by & DEAD_BY_SUBSCRIPTION) && i < groups_n; i++)
         code = group_name(q, &groups[i], a, err);

@@ -127,17 +127,13 @@ static const char SCHEMA_2_PURGED[] =
     "CREATE INDEX purged_job ON purged(job, num, until_ms, payload_bytes);"
     "CREATE INDEX purged_until ON purged(until_ms);";
 
-/* A number for each letter that comes in; those of version 1 came before all others. */
-static const char SCHEMA_2_DEAD_ARRIVAL[] =
-    "ALTER TABLE dead ADD COLUMN arrival INTEGER NOT NULL DEFAULT 0;";
-
 /* Everything that dead letters are listed, counted and grouped by, in the order of their deaths: one
  * look at a million letters reads this index alone, front to back. It takes the place of the one on
  * died_ms, so that a death writes no more entries than before, at the end of it. */
 static const char SCHEMA_2_DEAD_FACTS[] =
     "DROP INDEX dead_died;"
     "CREATE INDEX dead_facts ON dead(died_ms, num, sub, cause, last_status, last_outcome, attempts,"
-    "  event_expires_ms, payload_bytes, arrival, type);";
+    "  event_expires_ms, payload_bytes, type);";
 
 /* Traffic by minute, kept for two hours; b0… are the steps of store/traffic.h. health: what the
  * attempts so far say about the endpoint. */
@@ -211,12 +207,19 @@ static const char SCHEMA_3_COPIES[] =
     "ALTER TABLE subscription ADD COLUMN job INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE subscription ADD COLUMN source INTEGER NOT NULL DEFAULT 0;";
 
+/* A number for each letter that comes in; those before version 3 came before all others. */
+static const char SCHEMA_3_ARRIVAL[] =
+    "ALTER TABLE dead ADD COLUMN arrival INTEGER NOT NULL DEFAULT 0;"
+    "DROP INDEX dead_facts;"
+    "CREATE INDEX dead_facts ON dead(died_ms, num, sub, cause, last_status, last_outcome, attempts,"
+    "  event_expires_ms, payload_bytes, arrival, type);";
+
 /* Each migration: its parts, NULL-terminated. */
 static const char *const MIGRATIONS[SCHEMA_VERSION][16] = {
     {SCHEMA_1_CONFIGURED, SCHEMA_1_HOT, SCHEMA_1_COLD, NULL},
-    {SCHEMA_2_DELIVERY, SCHEMA_2_PURGED, SCHEMA_2_DEAD_ARRIVAL, SCHEMA_2_DEAD_FACTS, SCHEMA_2_TRAFFIC, SCHEMA_2_DEEDS,
+    {SCHEMA_2_DELIVERY, SCHEMA_2_PURGED, SCHEMA_2_DEAD_FACTS, SCHEMA_2_TRAFFIC, SCHEMA_2_DEEDS,
      SCHEMA_2_JOB, SCHEMA_2_JOB_PART, NULL},
-    {SCHEMA_3_COPIES, NULL},
+    {SCHEMA_3_COPIES, SCHEMA_3_ARRIVAL, NULL},
 };
 
 #endif

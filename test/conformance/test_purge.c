@@ -230,8 +230,7 @@ static void nothing_joins_what_was_counted(void **state)
     f.arrived_before = g[0].arrivals;
     OK_OR_DIE(bed, bed->ops->dead_count(bed->b, &f, &sums, &bed->err));
     assert_int_equal(sums.count, 1);
-    OK_OR_DIE(bed,
-              bed->ops->dead_walk(bed->b, &f, 100, &bed->a, &keys, &n, &end, &bed->err));
+    OK_OR_DIE(bed, bed->ops->dead_walk(bed->b, &f, 100, &bed->a, &keys, &n, &end, &bed->err));
     assert_int_equal(n, 1);
     assert_int_equal(keys[0].num, stays);
 }
