@@ -12,44 +12,7 @@
 #include "cli/job_follow.h"
 #include "cli/object.h"
 #include "cli/out.h"
-
-enum { TYPES_SHOWN = 5 };
-
-/* What the two commands differ in. */
-struct sending {
-    const char *command, *path, *preview;
-    const char *verb, *Verb, *one, *many; /* "replay", "dead letter" */
-    const char *when;                     /* "died": of the oldest and the newest */
-    const char *oldest, *newest;          /* members of the preview */
-    const char *column;
-};
-static const struct sending replay = {"dlq replay",
-                                      "/api/v1/replays",
-                                      "/api/v1/replays/preview",
-                                      "replay",
-                                      "Replay",
-                                      "dead letter",
-                                      "dead letters",
-                                      "died",
-                                      "oldest_died_at",
-                                      "newest_died_at",
-                                      "LETTERS"};
-static const struct sending resend = {"delivery resend",
-                                      "/api/v1/deliveries/resend",
-                                      "/api/v1/deliveries/resend/preview",
-                                      "resend",
-                                      "Resend",
-                                      "delivery",
-                                      "deliveries",
-                                      "created",
-                                      "oldest_created_at",
-                                      "newest_created_at",
-                                      "DELIVERIES"};
-
-static const char *noun(const struct sending *s, int64_t n)
-{
-    return n == 1 ? s->one : s->many;
-}
+#include "cli/replay_preview.h"
 
 /* ---- what was asked for ---- */
 /* --canary 3, --stop-at 0.5 */
@@ -111,188 +74,6 @@ static int replay_body(struct cli *cli, const struct filter_flags *f, json_t *bo
     return rc;
 }
 
-/* ---- the preview as a screen ---- */
-/* "302 trade.settled, 69 trade.cancelled"; hostile types are made harmless. */
-static void put_types(struct buf *out, const json_t *types)
-{
-    size_t i, n = json_array_size(types);
-    json_t *row;
-
-    json_array_foreach(types, i, row)
-    {
-        if (i == TYPES_SHOWN) {
-            buf_addf(out, ", and %zu other types", n - TYPES_SHOWN);
-            break;
-        }
-        buf_addf(out, "%s%lld %s", i > 0 ? ", " : "", (long long)out_integer(row, "count"),
-                 out_string(row, "type"));
-    }
-}
-
-/* ", died 2h ago (oldest) to 12m ago", as the clock on the wall elsewhere than on a terminal. */
-static void put_when(const struct cli *cli, const struct sending *s, struct buf *out,
-                     const json_t *a)
-{
-    json_t *oldest = json_object_get(a, s->oldest);
-
-    if (oldest == NULL || json_is_null(oldest))
-        return;
-    buf_addf(out, ", %s ", s->when);
-    out_value(cli, oldest, OUT_TIME, out);
-    buf_adds(out, " (oldest) to ");
-    out_value(cli, json_object_get(a, s->newest), OUT_TIME, out);
-}
-
-static void print_escaped(FILE *to, const struct buf *text)
-{
-    struct buf safe;
-
-    buf_init(&safe, (size_t)1 << 16);
-    text_escape_terminal(&safe, text->data ? text->data : "", text->len, true);
-    fprintf(to, "%s\n", safe.data ? safe.data : "");
-    buf_fini(&safe);
-}
-
-static void print_what(const struct cli *cli, const struct sending *s, FILE *to, const json_t *a)
-{
-    struct buf text;
-    char size[32];
-    int64_t count = out_integer(a, "count");
-
-    buf_init(&text, (size_t)1 << 16);
-    text_size(size, sizeof size, out_integer(a, "payload_bytes"));
-    buf_addf(&text, "Would %s %lld %s", s->verb, (long long)count, noun(s, count));
-    if (json_array_size(json_object_get(a, "types")) > 0) {
-        buf_adds(&text, " (");
-        put_types(&text, json_object_get(a, "types"));
-        buf_addc(&text, ')');
-    }
-    buf_addf(&text, ", %s", size);
-    put_when(cli, s, &text, a);
-    buf_addc(&text, count > 0 ? ':' : '.');
-    print_escaped(to, &text);
-    buf_fini(&text);
-}
-
-static void print_targets(struct cli *cli, const struct sending *s, FILE *to, const json_t *a)
-{
-    const struct out_column columns[] = {{"TO", "subscription|subscription_id", OUT_TEXT},
-                                         {s->column, "count", OUT_TEXT},
-                                         {"STATE NOW", "state", OUT_STATE},
-                                         {"URL", "url", OUT_LONG},
-                                         {"LAST SUCCESS", "last_success_at", OUT_TIME},
-                                         OUT_COLUMNS_END};
-    const json_t *targets = json_object_get(a, "targets");
-    int64_t total = out_integer(a, "targets_total");
-    struct out_table *t = out_table_new(cli, columns);
-    json_t *row;
-    size_t i;
-
-    out_table_to(t, to);
-    json_array_foreach(targets, i, row) out_table_row(t, row);
-    out_table_print(t);
-    if (total > (int64_t)json_array_size(targets))
-        fprintf(to, "(and %lld others)\n", (long long)(total - (int64_t)json_array_size(targets)));
-}
-
-/* "Canary 1, then 20/s; stops if >50% of the last 20 fail. About 19 s. …" */
-static void print_plan(FILE *to, const json_t *a)
-{
-    double rate = json_number_value(out_member(a, "options.rate_per_second"));
-    double stop_at = json_number_value(out_member(a, "options.stop_at_ratio"));
-    double seconds = json_number_value(json_object_get(a, "about_seconds"));
-    int64_t canary = out_integer(a, "options.canary");
-    char span[32];
-
-    if (canary > 0)
-        fprintf(to, "Canary %lld, then ", (long long)canary);
-    if (rate > 0)
-        fprintf(to, "%g/s", rate);
-    else
-        fprintf(to, canary > 0 ? "as fast as it goes" : "As fast as it goes");
-    fprintf(to, stop_at < 1 ? "; stops if >%g%% of the last 20 fail." : "; stops for no failures.",
-            stop_at * 100);
-    if (seconds > 0) {
-        text_ago(span, sizeof span, (int64_t)(seconds * 1000) + 999);
-        fprintf(to, " About %s.", span);
-    }
-    fputs(" The receiver sees the same webhook-id as before.\n", to);
-}
-
-static const char *reason_text(const char *reason)
-{
-    static const struct {
-        const char *reason, *text;
-    } rows[] = {{"expired", "expired: --ignore-expiry sends them"},
-                {"payload_gone", "payload gone: retention deleted it"},
-                {"subscription_paused", "subscription paused"},
-                {"subscription_disabled", "subscription disabled"},
-                {"subscription_deleted", "subscription deleted"}};
-
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (reason != NULL && strcmp(reason, rows[i].reason) == 0)
-            return rows[i].text;
-    return reason;
-}
-
-static void put_excluded(struct buf *out, const json_t *a)
-{
-    json_t *row;
-    size_t i;
-
-    json_array_foreach(json_object_get(a, "excluded_by"), i, row)
-        buf_addf(out, "%s%lld %s", i > 0 ? "; " : "", (long long)out_integer(row, "count"),
-                 reason_text(out_string(row, "reason")));
-}
-
-/* What would have to be done first, subscription by subscription. */
-static void print_obstacles(FILE *to, const json_t *a)
-{
-    struct buf text;
-    json_t *row;
-    size_t i;
-
-    buf_init(&text, (size_t)1 << 16);
-    json_array_foreach(json_object_get(a, "targets"), i, row)
-    {
-        const char *name = out_string(row, "subscription"), *state = out_string(row, "state");
-        const char *other = out_string(row, "blocked_by");
-        bool paused = state != NULL && strcmp(state, "paused") == 0;
-
-        buf_clear(&text);
-        if (paused || (state != NULL && strcmp(state, "disabled") == 0))
-            buf_addf(&text, "%s is %s: its letters stay where they are until webhookctl sub %s %s",
-                     name, state, paused ? "resume" : "enable", name);
-        else if (other != NULL)
-            buf_addf(&text, "%s is active on %s: wait for it, or webhookctl job cancel %s", other,
-                     name, other);
-        if (text.len > 0)
-            print_escaped(to, &text);
-    }
-    buf_fini(&text);
-    if (json_is_true(json_object_get(a, "egress_paused")))
-        fputs("Egress is paused: it begins after webhookctl egress resume\n", to);
-}
-
-static void print_preview(struct cli *cli, const struct sending *s, FILE *to, const json_t *a)
-{
-    struct buf text;
-
-    print_what(cli, s, to, a);
-    if (json_array_size(json_object_get(a, "targets")) > 0)
-        print_targets(cli, s, to, a);
-    if (out_integer(a, "count") > 0)
-        print_plan(to, a);
-    if (out_integer(a, "excluded") > 0) {
-        buf_init(&text, 4096);
-        put_excluded(&text, a);
-        fprintf(to, "Left out: %lld (%s)\n", (long long)out_integer(a, "excluded"),
-                text.data ? text.data : "");
-        buf_fini(&text);
-    }
-    print_obstacles(to, a);
-}
-
 /* ---- asking, and the job ---- */
 static bool no_ids(const struct filter_flags *f)
 {
@@ -317,26 +98,52 @@ static int nothing_to_send(struct cli *cli, const struct sending *s, const struc
         return cli->args->words_n > 0 ? CLI_NOT_FOUND : CLI_OK;
     }
     buf_init(&why, 4096);
-    put_excluded(&why, a);
+    replay_preview_excluded(&why, a);
     rc = out_fail(cli, CLI_NO, "not_replayable", "none of the %lld %s that match can be sent: %s",
                   (long long)excluded, s->many, why.data ? why.data : "");
     buf_fini(&why);
-    print_obstacles(stderr, a);
+    replay_preview_obstacles(cli, stderr, a);
     return rc;
 }
 
 static void question_text(const struct sending *s, char *out, size_t room, const json_t *a)
 {
     double rate = json_number_value(out_member(a, "options.rate_per_second"));
-    double seconds = json_number_value(json_object_get(a, "about_seconds"));
     int64_t count = out_integer(a, "count");
-    char pace[64] = "", span[32];
+    char pace[32] = "", about[64];
 
-    if (rate > 0) {
-        text_ago(span, sizeof span, (int64_t)(seconds * 1000) + 999);
-        snprintf(pace, sizeof pace, " at %g/s (about %s)", rate, span);
+    if (rate > 0)
+        snprintf(pace, sizeof pace, " at %g/s", rate);
+    replay_preview_about(a, about);
+    snprintf(out, room, *about ? "%s %lld %s%s (%s)? [y/N] " : "%s %lld %s%s%s? [y/N] ", s->Verb,
+             (long long)count, sending_noun(s, count), pace, about);
+}
+
+/* The answer as a screen or as JSON, and the command that sends just that. */
+static void dry_run_print(struct cli *cli, const struct sending *s, const struct filter_flags *f,
+                          const json_t *a)
+{
+    struct buf command, line;
+    bool some = out_integer(a, "count") > 0;
+
+    buf_init(&command, (size_t)1 << 20);
+    buf_init(&line, (size_t)1 << 20);
+    if (some)
+        replay_preview_command(cli, s, f, a, &command);
+    if (cli->format != OUT_TABLE) {
+        json_t *shown = json_copy((json_t *)(uintptr_t)a);
+
+        json_object_set_new(shown, "command", some ? json_string(command.data) : json_null());
+        out_json(shown, cli->format == OUT_JSONL);
+        json_decref(shown);
+    } else {
+        replay_preview_print(cli, s, stdout, a);
+        buf_addf(&line, "%s %s: %s", s->Verb, s->exactly, command.data);
+        if (some)
+            out_line(stdout, line.data);
     }
-    snprintf(out, room, "%s %lld %s%s? [y/N] ", s->Verb, (long long)count, noun(s, count), pace);
+    buf_fini(&command);
+    buf_fini(&line);
 }
 
 /* 0: go on with *go; else it is over. */
@@ -358,14 +165,12 @@ static int replay_preview(struct cli *cli, const struct sending *s, const struct
         return rc;
     int64_t count = out_integer(a.json, "count");
 
-    if (dry && cli->format != OUT_TABLE)
-        out_json_raw(a.raw.data, a.raw.len);
-    else if (dry && count + out_integer(a.json, "excluded") > 0)
-        print_preview(cli, s, stdout, a.json);
+    if (dry && (cli->format != OUT_TABLE || count + out_integer(a.json, "excluded") > 0))
+        dry_run_print(cli, s, f, a.json);
     else if (count == 0)
         rc = nothing_to_send(cli, s, f, a.json);
     else if (!dry && cli->in_tty && cli_flag(cli, FLAG_YES) == NULL)
-        print_preview(cli, s, stderr, a.json);
+        replay_preview_print(cli, s, stderr, a.json);
     if (dry)
         out_note("Nothing was changed.");
     question_text(s, question, sizeof question, a.json);
@@ -436,10 +241,10 @@ static int send_again(struct cli *cli, const struct sending *s)
 
 int cmd_dlq_replay(struct cli *cli)
 {
-    return send_again(cli, &replay);
+    return send_again(cli, &sending_replay);
 }
 
 int cmd_delivery_resend(struct cli *cli)
 {
-    return send_again(cli, &resend);
+    return send_again(cli, &sending_resend);
 }

@@ -304,8 +304,6 @@ static void warn_failing(struct screen *s, const json_t *j)
         buf_init(&command, 1024);
         buf_addf(&b, "%s ", out_string(sub, "subscription"));
         sub_state_words(s->cli, &b, sub);
-        buf_adds(&b, ": ");
-        sub_failure_words(&b, sub);
         if (out_integer(sub, "backlog") > 0)
             buf_addf(&b, ", backlog %s", text_count(n, sizeof n, out_integer(sub, "backlog")));
         if (out_integer(sub, "dead") > 0)

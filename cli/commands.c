@@ -62,10 +62,12 @@ const struct flag flags_table[FLAGS] = {
                         "jobs in this state"},
     [FLAG_JOB] = {"job", 0, "JOB", false, NULL, "that this job sent again"},
     [FLAG_RATE] = {"rate", 0, "N/s", false, NULL, "at most N a second"},
-    [FLAG_CANARY] = {"canary", 0, "N", false, NULL,
-                     "one at a time until N were delivered (default 1; 0: none)"},
-    [FLAG_STOP_AT] = {"stop-at", 0, "RATIO", false, NULL,
-                      "stop where more of the last 20 fail (default 0.5; 1: never)"},
+    [FLAG_CANARY] =
+        {"canary", 0, "N", false, NULL,
+         "one at a time until N were delivered (default 1; 0: none); stops if the first 5 fail"},
+    [FLAG_STOP_AT] =
+        {"stop-at", 0, "RATIO", false, NULL,
+         "later it stops if more than that of the last 20 fail (default 0.5; 1: never)"},
     [FLAG_ATTEMPTS] = {"attempts", 0, "full|1", false, "full 1",
                        "as the retry policy says, or one each"},
     [FLAG_NOTE] = {"note", 0, "TEXT", false, NULL, "why, for the audit trail"},

@@ -238,12 +238,11 @@ static int time_read(struct cli *cli, struct filter_flags *f, enum flag_id flag,
 
 static int times_read(struct cli *cli, struct filter_flags *f)
 {
-    int64_t since = 0, until = INT64_MAX;
-    int rc = time_read(cli, f, FLAG_SINCE, &since);
+    int rc = time_read(cli, f, FLAG_SINCE, &f->since_ms);
 
     if (rc == 0)
-        rc = time_read(cli, f, FLAG_UNTIL, &until);
-    if (rc == 0 && since >= until)
+        rc = time_read(cli, f, FLAG_UNTIL, &f->until_ms);
+    if (rc == 0 && f->until_ms != 0 && f->since_ms >= f->until_ms)
         rc = filter_bad(cli, FLAG_SINCE, "not before --until: nothing can match");
     return rc;
 }

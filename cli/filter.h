@@ -10,6 +10,14 @@
 #include "engine/api_kind.h"
 #include "store/model.h"
 
+/* The flags that say which. */
+#define FILTER_FLAGS                                                                               \
+    (FLAG_BIT(FLAG_SUBSCRIPTION) | FLAG_BIT(FLAG_EVENT) | FLAG_BIT(FLAG_TYPE) |                    \
+     FLAG_BIT(FLAG_CAUSE) | FLAG_BIT(FLAG_STATUS) | FLAG_BIT(FLAG_OUTCOME) |                       \
+     FLAG_BIT(FLAG_STATE) | FLAG_BIT(FLAG_SINCE) | FLAG_BIT(FLAG_UNTIL) |                          \
+     FLAG_BIT(FLAG_MIN_ATTEMPTS) | FLAG_BIT(FLAG_MAX_ATTEMPTS) | FLAG_BIT(FLAG_CONTAINS) |         \
+     FLAG_BIT(FLAG_JOB) | FLAG_BIT(FLAG_LIMIT) | FLAG_BIT(FLAG_IDS_FROM) | FLAG_BIT(FLAG_ALL))
+
 struct filter_flags {
     json_t *json;     /* the API's "filter" object */
     struct buf query; /* the same without ids */
@@ -21,7 +29,8 @@ struct filter_flags {
     json_t *unmatched;   /* an object: ids that are nobody's, as the answers said */
     struct arena mem;    /* where ids live that were short, or found */
     char whole[ID_TEXT_MAX];
-    bool any; /* something narrows the set, or --all was given */
+    bool any;                   /* something narrows the set, or --all was given */
+    int64_t since_ms, until_ms; /* as they were meant; 0: not given */
 };
 /* 0, or 64/66 with the reason printed. Free with filter_flags_fini() in both cases. */
 int filter_flags_read(struct cli *cli, struct filter_flags *f);

@@ -69,6 +69,16 @@ static void resume_words(const struct cli *cli, struct buf *out, const json_t *t
     }
 }
 
+/* " (503)", where that is known. */
+static void put_last_failure(struct buf *out, const json_t *sub)
+{
+    if (out_string(sub, "last_failure_outcome") == NULL)
+        return;
+    buf_adds(out, " (");
+    sub_failure_words(out, sub);
+    buf_addc(out, ')');
+}
+
 void sub_state_words(const struct cli *cli, struct buf *out, const json_t *sub)
 {
     const char *state = out_string(sub, "state"), *cause = out_string(sub, "state_cause");
@@ -76,6 +86,7 @@ void sub_state_words(const struct cli *cli, struct buf *out, const json_t *sub)
     if (sub_is_failing(sub)) {
         buf_adds(out, is_relative(cli) ? "failing " : "failing since ");
         ago_words(cli, out, json_object_get(sub, "failing_since"));
+        put_last_failure(out, sub);
         return;
     }
     buf_adds(out, state ? state : "-");

@@ -141,7 +141,8 @@ void render_attempt_found(struct buf *b, const struct attempt_found *x); /* an i
 void render_letter(struct buf *b, const struct dead_letter *l);          /* an item of the list */
 struct egress_pause; /* waiting: deliveries that would be sent otherwise */
 void render_egress(struct buf *b, const char *name, const struct egress_pause *p, int64_t waiting);
-/* What the subscription is doing now; NULL: it is unknown. */
+/* What the subscription is doing now; NULL: it is unknown. The members, and an object of them. */
+void put_sub_now(struct buf *b, const struct subscription *s); /* state … failing_since */
 void render_subscription_now(struct buf *b, const struct subscription *s);
 
 /* ---- api_job_json.c: a job is more than its row: what its parts and deliveries say is read ---- */

@@ -427,17 +427,22 @@ void render_letter(struct buf *b, const struct dead_letter *l)
     put_str(b, "note", l->note);
 }
 
-void render_subscription_now(struct buf *b, const struct subscription *s)
+void put_sub_now(struct buf *b, const struct subscription *s)
 {
+    static const struct subscription nobody;
     bool known = s && s->state != SUB_DELETED;
-    put_open(b, "subscription_now", '{');
     put_str(b, "state", s ? sub_state_name(s->state) : NULL);
     put_str(b, "state_cause", known ? s->state_cause : NULL);
     put_time(b, "state_since", s ? s->state_since_ms : 0);
     put_time(b, "resume_at", known ? s->resume_at_ms : 0);
     put_time(b, "broken_since", known ? s->broken_since_ms : 0);
     put_str(b, "url", s ? s->url : NULL);
-    put_time(b, "last_success_at", known ? s->health.last_success_ms : 0);
-    put_time(b, "failing_since", known ? sub_failing_since(s) : 0);
+    put_health(b, known ? s : &nobody);
+}
+
+void render_subscription_now(struct buf *b, const struct subscription *s)
+{
+    put_open(b, "subscription_now", '{');
+    put_sub_now(b, s);
     buf_addc(b, '}');
 }

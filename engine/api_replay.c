@@ -213,8 +213,7 @@ static enum err_code replay_look(struct api_call *c, struct replay *r)
     if (rc != OK)
         return rc;
     r->egress_paused = egress.paused;
-    preview_answer(c, r);
-    return OK;
+    return preview_answer(c, r);
 }
 
 static enum err_code replay_write(struct api_call *c)

@@ -43,6 +43,6 @@ const char *target_name(const struct target *t);
 int64_t sent_of(const struct replay *r, const struct dead_group *g); /* how many of a group are */
 
 /* ---- api_replay_preview.c: of targets that are judged; eats the groups ---- */
-void preview_answer(struct api_call *c, struct replay *r);
+enum err_code preview_answer(struct api_call *c, struct replay *r);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/api_replay_impl.h"
+#include "engine/api_stats.h"
 
 enum { TARGETS_SHOWN = 100 };
 
@@ -68,42 +69,70 @@ static void put_excluded(struct buf *b, const struct replay *r)
     buf_addc(b, ']');
 }
 
-static void put_target(struct buf *b, const struct target *t)
+static enum err_code put_in_the_way(struct api_call *c, int64_t job)
 {
+    struct buf *b = &c->resp->body;
+    struct job j = {0};
+    enum err_code rc = job ? c->ops->job_get(c->b, job, c->mem, &j, c->err) : OK;
+    put_id(b, "blocked_by", "job", job);
+    put_str(b, "blocked_by_state", job ? job_state_name(j.state) : NULL);
+    return rc;
+}
+
+static enum err_code put_target(struct api_call *c, const struct target *t)
+{
+    static const struct subscription unknown = {.state = SUB_DELETED};
+    struct buf *b = &c->resp->body;
     put_open(b, NULL, '{');
     put_str(b, "subscription", target_name(t));
     put_id(b, "subscription_id", "sub", t->all.sub);
-    put_str(b, "url", t->sub.num ? t->sub.url : NULL);
-    put_str(b, "state", t->sub.num ? sub_state_name(t->sub.state) : sub_state_name(SUB_DELETED));
+    put_sub_now(b, t->sub.num ? &t->sub : &unknown);
+    put_int(b, "backlog", stats_backlog(c, &t->sub));
+    put_real(b, "rate_per_second", t->sub.rate_per_s);
     put_str(b, "reason", job_reason_name(t->out));
-    put_time(b, "broken_since", t->sub.broken_since_ms);
-    put_time(b, "failing_since", t->sub.health.failing_since_ms);
-    put_time(b, "last_success_at", t->sub.health.last_success_ms);
     put_int(b, "count", t->sent.count);
     put_int(b, "payload_bytes", t->sent.payload_bytes);
     put_int(b, "excluded", t->all.count - t->sent.count);
-    put_id(b, "blocked_by", "job", t->blocked_by);
+    enum err_code rc = put_in_the_way(c, t->blocked_by);
     buf_addc(b, '}');
+    return rc;
 }
 
-void preview_answer(struct api_call *c, struct replay *r)
+static enum err_code put_targets(struct api_call *c, const struct replay *r)
 {
     struct buf *b = &c->resp->body;
-    double rate = r->job.rate_per_s;
-    size_t types_n = types_find(r);
-    put_open(b, NULL, '{');
-    put_int(b, "count", r->sum.selected);
-    put_int(b, "payload_bytes", r->total.payload_bytes);
-    put_int(b, "excluded", r->sum.excluded);
-    put_excluded(b, r);
+    enum err_code rc = OK;
+    put_open(b, "targets", '[');
+    for (size_t i = 0; rc == OK && i < r->n && i < TARGETS_SHOWN; i++)
+        rc = put_target(c, &r->targets[i]);
+    buf_addc(b, ']');
+    put_int(b, "targets_total", (int64_t)r->n);
+    return rc;
+}
+
+static void put_types(struct buf *b, struct replay *r)
+{
+    size_t n = types_find(r);
     put_open(b, "types", '[');
-    for (size_t i = 0; i < types_n; i++) {
+    for (size_t i = 0; i < n; i++) {
         put_open(b, NULL, '{');
         put_str(b, "type", r->groups[i].type);
         put_int(b, "count", r->groups[i].count);
         buf_addc(b, '}');
     }
     buf_addc(b, ']');
+}
+
+enum err_code preview_answer(struct api_call *c, struct replay *r)
+{
+    struct buf *b = &c->resp->body;
+    double rate = r->job.rate_per_s;
+    put_open(b, NULL, '{');
+    put_int(b, "count", r->sum.selected);
+    put_int(b, "payload_bytes", r->total.payload_bytes);
+    put_int(b, "excluded", r->sum.excluded);
+    put_excluded(b, r);
+    put_types(b, r);
     put_time(b, "oldest_died_at", is_resend(r) ? 0 : r->total.first_ms);
     put_time(b, "newest_died_at", is_resend(r) ? 0 : r->total.last_ms);
     put_time(b, "oldest_created_at", is_resend(r) ? r->total.first_ms : 0);
@@ -111,11 +140,9 @@ void preview_answer(struct api_call *c, struct replay *r)
     put_real(b, "about_seconds", rate > 0 ? (double)r->sum.selected / rate : 0);
     put_bool(b, "egress_paused", r->egress_paused);
     render_job_options(b, &r->job);
-    put_open(b, "targets", '[');
-    for (size_t i = 0; i < r->n && i < TARGETS_SHOWN; i++)
-        put_target(b, &r->targets[i]);
-    buf_addc(b, ']');
-    put_int(b, "targets_total", (int64_t)r->n);
+    put_time(b, "until", r->f.f.until_ms); /* with it the set is the same later */
+    enum err_code rc = put_targets(c, r);
     buf_addc(b, '}');
     c->resp->status = 200;
+    return rc;
 }

@@ -27,21 +27,25 @@ static int in_flight_of(const struct api_live *live, int64_t sub)
                                                                       : 0;
 }
 
+int64_t stats_backlog(const struct api_call *c, const struct subscription *s)
+{
+    int64_t open = s->counts[DELIVERY_PENDING] + s->counts[DELIVERY_RETRYING];
+    int64_t n = open + s->counts[DELIVERY_HELD] - in_flight_of(c->api->live, s->num);
+    return n > 0 ? n : 0; /* the two were not read at one instant */
+}
+
 enum err_code stats_of_sub(struct api_call *c, const struct subscription *s,
                            const struct traffic *t, int64_t due_max, struct sub_stats *out)
 {
     static const struct traffic none;
-    int64_t open = s->counts[DELIVERY_PENDING] + s->counts[DELIVERY_RETRYING];
     enum err_code rc = OK;
     *out = (struct sub_stats){.traffic = t ? t : &none,
                               .in_flight = in_flight_of(c->api->live, s->num),
                               .dead = s->counts[DELIVERY_DEAD],
                               .failing_since_ms = sub_failing_since(s)};
-    out->backlog = open + s->counts[DELIVERY_HELD] - out->in_flight;
-    if (out->backlog <= 0) { /* the two were not read at one instant */
-        out->backlog = 0;
+    out->backlog = stats_backlog(c, s);
+    if (out->backlog == 0)
         return OK;
-    }
     rc = c->ops->due_count(c->b, s->num, c->now_ms, due_max + out->in_flight, &out->due, c->err);
     out->due = out->due > out->in_flight ? out->due - out->in_flight : 0;
     if (rc == OK && out->due > 0)

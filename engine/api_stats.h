@@ -25,6 +25,7 @@ struct sub_stats {
     int64_t dead;
     int64_t failing_since_ms;
 };
+int64_t stats_backlog(const struct api_call *c, const struct subscription *s);
 /* t: what passed in the window, NULL: nothing. */
 enum err_code stats_of_sub(struct api_call *c, const struct subscription *s,
                            const struct traffic *t, int64_t due_max, struct sub_stats *out);

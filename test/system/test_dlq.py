@@ -76,7 +76,7 @@ class Replay(unittest.TestCase):
             self.assertIn("10", preview.stdout + preview.stderr)
             limited = d.ctl("dlq", "replay", "--all", "--limit", "3", "--dry-run")
             self.assertRegex(limited, r"Would replay 3 dead letters")
-            self.assertRegex(limited, r"(?m)^s +3 +active +%s" % re.escape(r.url))  # the preview says whom it reaches
+            self.assertRegex(limited, r"(?m)^s +3 +failing since \S+ \(503\) +%s" % re.escape(r.url))  # the preview says whom it reaches
             self.assertEqual(d.ctl("dlq", "replay", "--all", check=64), "")  # no terminal, no --yes
             dead(d, 10)
             done = d.ctl("dlq", "replay", "--all", "--yes", check=1, raw=True)  # still 503: none

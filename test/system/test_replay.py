@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 """A replay as a job: preview, canary, when it stops by itself, its rate, live traffic first, kill -9, two operators."""
-import json
 import subprocess
 import threading
 import time
@@ -48,32 +47,7 @@ class Letters:
         self.d.__exit__(*why)
 
 
-class Preview(unittest.TestCase):
-    def test_it_tells_what_where_and_what_not(self):
-        with Letters(3, "a", "b", "c") as (d, a, b, c):
-            d.ctl("sub", "pause", "b")
-            d.ctl("sub", "delete", "c", "--yes")
-            before = d.json("audit", "list")
-            p = d.json("dlq", "replay", "--all", "--rate", "2/s", "--canary", "2", "--stop-at", "0.25", "--order", "newest", "--attempts", "1", "--dry-run")
-            self.assertEqual((p["count"], p["payload_bytes"], p["excluded"], p["about_seconds"]), (3, 6, 6, 1.5))
-            self.assertEqual(p["types"], [{"type": "a.x", "count": 3}])
-            self.assertEqual({x["reason"]: x["count"] for x in p["excluded_by"]}, {"subscription_paused": 3, "subscription_deleted": 3})
-            self.assertEqual(p["options"], {"rate_per_second": 2, "canary": 2, "stop_at_ratio": 0.25, "attempts": "1", "order": "newest", "ignore_expiry": False, "to": None})
-            self.assertEqual([(t["subscription"], t["count"]) for t in p["targets"]], [("a", 3), ("b", 0), ("c", 0)])
-            self.assertLessEqual(p["oldest_died_at"], p["newest_died_at"])
-            text = d.ctl("dlq", "replay", "--all", "--rate", "2/s", "--canary", "2", "--stop-at", "0.25", "--dry-run")
-            for part in ("3 a.x", "Canary 2, then 2/s; stops if >25% of the last 20 fail. About 2s", "Left out: 6", "webhookctl sub resume b"):
-                self.assertIn(part, text)
-            self.assertEqual(d.json("audit", "list"), before)  # nothing was changed
-            a.answer = 200
-            job = json.loads(d.ctl("-o", "json", "dlq", "replay", "--all", "--yes"))
-            self.assertEqual((job["state"], job["counts"]["delivered"], job["counts"]["excluded"]), ("done", 3, 6))
-            self.assertEqual([(x["subscription"], x["state"], x["reason"]) for x in job["subscriptions"]],
-                             [("a", "done", None), ("b", "cancelled", "subscription_paused"), ("c", "cancelled", "subscription_deleted")])
-            refused = d.ctl("dlq", "replay", "--all", "--yes", check=1, raw=True).stderr
-            self.assertIn("subscription paused", refused)
-            self.assertIn("webhookctl sub resume b", refused)
-
+class Flags(unittest.TestCase):
     def test_wrong_flags(self):
         with Daemon() as d:
             for flag in ("--canary=x", "--canary=-1", "--canary=1.5", "--stop-at=2", "--stop-at=x", "--attempts=2", "--order=up", "--rate=0"):

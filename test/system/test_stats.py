@@ -136,7 +136,7 @@ class Screens(unittest.TestCase):
             wait_for(lambda: d.json("status")["outboxes"][0]["state"] == "ok")
             status, shown = d.terminal("status", columns=80, env={"NO_COLOR": "1"})
             self.assertEqual(status, 0)
-            for line in (r"! globex failing \d+s: 401, 4 dead", r"webhookctl attempt list -s globex --limit 5", r"! 4 dead letters  webhookctl dlq summary",
+            for line in (r"! globex failing \d+s \(401\), 4 dead", r"webhookctl attempt list -s globex --limit 5", r"! 4 dead letters  webhookctl dlq summary",
                          r"! 1 delivery is held  webhookctl subscription list --state paused", r"! 1 row of an outbox was refused",
                          r"! a reload was refused"):
                 self.assertRegex(shown, line)

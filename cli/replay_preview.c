@@ -1,0 +1,449 @@
+/* cli/replay_preview.c: see replay_preview.h.
+ *
+ *   how many, of which types ─▶ where to, and how it is there now ─▶ how fast, and when it stops
+ *   ─▶ what is left out ─▶ what stands in the way: failing, down, paused, other jobs, a backlog */
+#include "cli/replay_preview.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cli/out.h"
+#include "cli/shell.h"
+#include "cli/sub_words.h"
+
+#define TEXT_MAX_BYTES ((size_t)1 << 16)
+#define COMMAND_MAX_BYTES ((size_t)1 << 20)
+enum { TYPES_SHOWN = 5, IDS_WRITTEN = 20, GIVES_UP = 5, WINDOW = 20 };
+
+const struct sending sending_replay = {.command = "dlq replay",
+                                       .path = "/api/v1/replays",
+                                       .preview = "/api/v1/replays/preview",
+                                       .verb = "replay",
+                                       .Verb = "Replay",
+                                       .one = "dead letter",
+                                       .many = "dead letters",
+                                       .when = "died",
+                                       .oldest = "oldest_died_at",
+                                       .newest = "newest_died_at",
+                                       .column = "LETTERS",
+                                       .exactly = "exactly these"};
+const struct sending sending_resend = {.command = "delivery resend",
+                                       .path = "/api/v1/deliveries/resend",
+                                       .preview = "/api/v1/deliveries/resend/preview",
+                                       .verb = "resend",
+                                       .Verb = "Resend",
+                                       .one = "delivery",
+                                       .many = "deliveries",
+                                       .when = "created",
+                                       .oldest = "oldest_created_at",
+                                       .newest = "newest_created_at",
+                                       .column = "DELIVERIES",
+                                       .exactly = "these"};
+
+const char *sending_noun(const struct sending *s, int64_t n)
+{
+    return n == 1 ? s->one : s->many;
+}
+
+static void say(FILE *to, struct buf *text)
+{
+    if (text->len > 0)
+        out_line(to, text->data);
+    buf_clear(text);
+}
+
+static bool is(const json_t *object, const char *name, const char *word)
+{
+    const char *text = out_string(object, name);
+
+    return text != NULL && strcmp(text, word) == 0;
+}
+
+/* ---- what ---- */
+/* "302 trade.settled, 69 trade.cancelled" */
+static void put_types(struct buf *out, const json_t *types)
+{
+    size_t i, n = json_array_size(types);
+    json_t *row;
+
+    json_array_foreach(types, i, row)
+    {
+        if (i == TYPES_SHOWN) {
+            buf_addf(out, ", and %zu other types", n - TYPES_SHOWN);
+            break;
+        }
+        buf_addf(out, "%s%lld %s", i > 0 ? ", " : "", (long long)out_integer(row, "count"),
+                 out_string(row, "type"));
+    }
+}
+
+/* ", died 2h ago (oldest) to 12m ago", as the clock on the wall elsewhere than on a terminal. */
+static void put_when(const struct cli *cli, const struct sending *s, struct buf *out,
+                     const json_t *a)
+{
+    json_t *oldest = json_object_get(a, s->oldest);
+
+    if (oldest == NULL || json_is_null(oldest))
+        return;
+    buf_addf(out, ", %s ", s->when);
+    out_value(cli, oldest, OUT_TIME, out);
+    buf_adds(out, " (oldest) to ");
+    out_value(cli, json_object_get(a, s->newest), OUT_TIME, out);
+}
+
+static void put_what(const struct cli *cli, const struct sending *s, struct buf *text,
+                     const json_t *a)
+{
+    char size[32];
+    int64_t count = out_integer(a, "count");
+
+    text_size(size, sizeof size, out_integer(a, "payload_bytes"));
+    buf_addf(text, "Would %s %lld %s", s->verb, (long long)count, sending_noun(s, count));
+    if (json_array_size(json_object_get(a, "types")) > 0) {
+        buf_adds(text, " (");
+        put_types(text, json_object_get(a, "types"));
+        buf_addc(text, ')');
+    }
+    buf_addf(text, ", %s", size);
+    put_when(cli, s, text, a);
+    buf_addc(text, count > 0 ? ':' : '.');
+}
+
+/* ---- where to ---- */
+static bool any_backlog(const json_t *targets)
+{
+    size_t i;
+    json_t *row;
+
+    json_array_foreach(targets, i, row)
+    {
+        if (out_integer(row, "backlog") > 0)
+            return true;
+    }
+    return false;
+}
+
+static void print_targets(struct cli *cli, const struct sending *s, FILE *to, const json_t *a)
+{
+    const json_t *targets = json_object_get(a, "targets");
+    struct out_column columns[8];
+    size_t n = 0, i;
+    int64_t total = out_integer(a, "targets_total");
+    json_t *row;
+
+    columns[n++] = (struct out_column){"TO", "subscription|subscription_id", OUT_TEXT};
+    columns[n++] = (struct out_column){s->column, "count", OUT_TEXT};
+    columns[n++] = (struct out_column){"STATE NOW", "state_words", OUT_STATE};
+    if (any_backlog(targets))
+        columns[n++] = (struct out_column){"BACKLOG", "backlog", OUT_COUNT};
+    columns[n++] = (struct out_column){"URL", "url", OUT_LONG};
+    columns[n++] = (struct out_column){"LAST SUCCESS", "last_success_at", OUT_TIME, 1};
+    columns[n] = (struct out_column)OUT_COLUMNS_END;
+    struct out_table *t = out_table_new(cli, columns);
+
+    out_table_to(t, to);
+    json_array_foreach(targets, i, row)
+    {
+        json_t *shown = sub_with_words(cli, row);
+
+        out_table_row(t, shown);
+        json_decref(shown);
+    }
+    out_table_print(t);
+    if (total > (int64_t)json_array_size(targets))
+        fprintf(to, "(and %lld others)\n", (long long)(total - (int64_t)json_array_size(targets)));
+}
+
+/* ---- how ---- */
+/* policy/canary.h in words; help and man say the same. */
+static void put_rule(struct buf *out, const json_t *a)
+{
+    double stop_at = json_number_value(out_member(a, "options.stop_at_ratio"));
+    int64_t canary = out_integer(a, "options.canary");
+
+    if (canary == 1)
+        buf_addf(out, "; stops if the first %d fail", GIVES_UP);
+    else if (canary > 1)
+        buf_addf(out, "; stops if %d of the first fail in a row", GIVES_UP);
+    if (stop_at < 1)
+        buf_addf(out,
+                 canary > 0 ? ", or more than %g%% of the last %d"
+                            : "; stops if more than %g%% of the last %d fail",
+                 stop_at * 100, WINDOW);
+    else if (canary == 0)
+        buf_adds(out, "; stops for no failures");
+    buf_addc(out, '.');
+}
+
+static bool fails_now(const json_t *target)
+{
+    return sub_is_failing(target) && out_integer(target, "count") > 0;
+}
+
+/* Nobody knows how long something takes that may never begin. */
+static bool in_the_way(const json_t *a)
+{
+    size_t i;
+    json_t *row;
+
+    json_array_foreach(json_object_get(a, "targets"), i, row)
+    {
+        if (fails_now(row) || out_string(row, "blocked_by") != NULL)
+            return true;
+    }
+    return json_is_true(json_object_get(a, "egress_paused"));
+}
+
+void replay_preview_about(const json_t *a, char out[64])
+{
+    double seconds = json_number_value(json_object_get(a, "about_seconds"));
+    char span[32];
+
+    *out = '\0';
+    text_ago(span, sizeof span, (int64_t)(seconds * 1000) + 999);
+    if (seconds > 0)
+        snprintf(out, 64, in_the_way(a) ? "%s once it gets through" : "about %s", span);
+}
+
+/* "Canary 1, then 20/s; stops if the first 5 fail, or more than 50% of the last 20. About 19s. …" */
+static void put_plan(struct buf *out, const json_t *a)
+{
+    double rate = json_number_value(out_member(a, "options.rate_per_second"));
+    int64_t canary = out_integer(a, "options.canary");
+    char about[64];
+
+    if (canary > 0)
+        buf_addf(out, "Canary %lld, then ", (long long)canary);
+    if (rate > 0)
+        buf_addf(out, "%g/s", rate);
+    else
+        buf_adds(out, canary > 0 ? "as fast as it goes" : "As fast as it goes");
+    put_rule(out, a);
+    replay_preview_about(a, about);
+    if (*about)
+        buf_addf(out, " %c%s.", toupper((unsigned char)*about), about + 1);
+    buf_adds(out, " The receiver sees the same webhook-id as before.");
+}
+
+/* ---- what is left out ---- */
+static const char *reason_text(const char *reason)
+{
+    static const struct {
+        const char *reason, *text;
+    } rows[] = {{"expired", "expired: --ignore-expiry sends them"},
+                {"payload_gone", "payload gone: retention deleted it"},
+                {"subscription_paused", "subscription paused"},
+                {"subscription_disabled", "subscription disabled"},
+                {"subscription_deleted", "subscription deleted"}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (reason != NULL && strcmp(reason, rows[i].reason) == 0)
+            return rows[i].text;
+    return reason;
+}
+
+void replay_preview_excluded(struct buf *out, const json_t *a)
+{
+    json_t *row;
+    size_t i;
+
+    json_array_foreach(json_object_get(a, "excluded_by"), i, row)
+        buf_addf(out, "%s%lld %s", i > 0 ? "; " : "", (long long)out_integer(row, "count"),
+                 reason_text(out_string(row, "reason")));
+}
+
+/* ---- what stands in the way ---- */
+/* Nobody knows whether it still fails until something is sent: who tries, and what becomes of it? */
+static void put_failing(const struct cli *cli, struct buf *out, const json_t *a, const json_t *row)
+{
+    bool down = json_is_string(json_object_get(row, "broken_since"));
+    bool canary = out_integer(a, "options.canary") > 0;
+
+    if (!fails_now(row))
+        return;
+    buf_addf(out, "Warning: %s is ", out_string(row, "subscription"));
+    sub_state_words(cli, out, row);
+    if (down)
+        buf_adds(out, " and taken for down: nothing of this goes out before it answers one of "
+                      "webhookd's tries.");
+    else if (canary)
+        buf_addf(out, ". The canary tries one letter; if it still fails, this stops after %d.",
+                 GIVES_UP);
+    else
+        buf_adds(out, ". Nothing is tried first (--canary 0): what fails now dies again.");
+    buf_addf(out, " Why: webhookctl attempt list -s %s --limit 5", out_string(row, "subscription"));
+}
+
+static void put_backlog(struct buf *out, const json_t *row)
+{
+    int64_t n = out_integer(row, "backlog");
+    double rate = json_number_value(json_object_get(row, "rate_per_second"));
+    char count[32];
+
+    if (n == 0 || out_integer(row, "count") == 0)
+        return;
+    buf_addf(out, "%s: %s live %s there too and %s first, ", out_string(row, "subscription"),
+             text_count(count, sizeof count, n), n == 1 ? "delivery waits" : "deliveries wait",
+             n == 1 ? "goes" : "go");
+    if (rate > 0)
+        buf_addf(out, "at the subscription's own %g/s.", rate);
+    else
+        buf_addf(out,
+                 "as fast as it takes them: --rate slows this alone. To slow both: webhookctl "
+                 "sub set %s --rate N/s",
+                 out_string(row, "subscription"));
+}
+
+/* Where an endpoint said itself that it is gone, enabling it is no matter of course. */
+static void put_disabled(const struct cli *cli, struct buf *out, const json_t *row)
+{
+    const char *name = out_string(row, "subscription");
+
+    buf_addf(out, "%s is ", name);
+    sub_state_words(cli, out, row);
+    if (is(row, "state_cause", "gone"))
+        buf_addf(out,
+                 ": it answered that it is gone for good. Does it still? webhookctl sub test %s, "
+                 "and where it accepts that: webhookctl sub enable %s",
+                 name, name);
+    else
+        buf_addf(out, ": its letters stay where they are until webhookctl sub enable %s", name);
+}
+
+static void put_other_job(struct buf *out, const json_t *row)
+{
+    const char *other = out_string(row, "blocked_by"), *name = out_string(row, "subscription");
+    bool paused = is(row, "blocked_by_state", "paused");
+
+    if (other == NULL)
+        return;
+    buf_addf(out, "%s is %s on %s, which takes one job at a time: ", other,
+             paused ? "paused" : "active", name);
+    buf_addf(out,
+             paused ? "let it go on (webhookctl job resume %s)"
+                    : "wait for it (webhookctl job watch %s)",
+             other);
+    buf_addf(out, ", or cancel it (webhookctl job cancel %s).", other);
+}
+
+static void put_state(const struct cli *cli, struct buf *out, const json_t *row)
+{
+    const char *name = out_string(row, "subscription");
+
+    if (name == NULL)
+        return;
+    if (is(row, "state", "disabled")) {
+        put_disabled(cli, out, row);
+    } else if (is(row, "state", "paused")) {
+        buf_addf(out, "%s is ", name);
+        sub_state_words(cli, out, row);
+        buf_addf(out, ": its letters stay where they are until webhookctl sub resume %s", name);
+    }
+}
+
+void replay_preview_obstacles(const struct cli *cli, FILE *to, const json_t *a)
+{
+    struct buf text;
+    json_t *row;
+    size_t i;
+
+    buf_init(&text, TEXT_MAX_BYTES);
+    json_array_foreach(json_object_get(a, "targets"), i, row)
+    {
+        put_state(cli, &text, row);
+        say(to, &text);
+        put_other_job(&text, row);
+        say(to, &text);
+        put_failing(cli, &text, a, row);
+        say(to, &text);
+        put_backlog(&text, row);
+        say(to, &text);
+    }
+    if (json_is_true(json_object_get(a, "egress_paused")))
+        out_line(to, "Egress is paused: it begins after webhookctl egress resume");
+    buf_fini(&text);
+}
+
+void replay_preview_print(struct cli *cli, const struct sending *s, FILE *to, const json_t *a)
+{
+    struct buf text;
+
+    buf_init(&text, TEXT_MAX_BYTES);
+    put_what(cli, s, &text, a);
+    say(to, &text);
+    if (json_array_size(json_object_get(a, "targets")) > 0)
+        print_targets(cli, s, to, a);
+    if (out_integer(a, "count") > 0)
+        put_plan(&text, a);
+    say(to, &text);
+    if (out_integer(a, "excluded") > 0) {
+        buf_addf(&text, "Left out: %lld (", (long long)out_integer(a, "excluded"));
+        replay_preview_excluded(&text, a);
+        buf_addc(&text, ')');
+    }
+    say(to, &text);
+    replay_preview_obstacles(cli, to, a);
+    buf_fini(&text);
+}
+
+/* ---- the same, for good ---- */
+/* How it is looked at; times are written anew. */
+#define NOT_OF_THE_SET                                                                             \
+    ((FLAGS_GLOBAL & ~FLAG_BIT(FLAG_CONFIG)) | FLAG_BIT(FLAG_DRY_RUN) | FLAG_BIT(FLAG_YES) |       \
+     FLAG_BIT(FLAG_WAIT) | FLAG_BIT(FLAG_DETACH) | FLAG_BIT(FLAG_SINCE) | FLAG_BIT(FLAG_UNTIL))
+
+static void put_flags(const struct cli *cli, flag_mask without, struct buf *out)
+{
+    const struct args *a = cli->args;
+
+    for (size_t i = 0; i < a->given_n; i++) {
+        const struct flag *flag = &flags_table[a->given[i].flag];
+
+        if ((without & FLAG_BIT(a->given[i].flag)) != 0)
+            continue;
+        if (flag->letter)
+            buf_addf(out, " -%c", flag->letter);
+        else
+            buf_addf(out, " --%s", flag->name);
+        if (flag->value != NULL) {
+            buf_addc(out, ' ');
+            shell_word(out, a->given[i].value);
+        }
+    }
+}
+
+static void put_time(struct buf *out, const char *flag, int64_t ms)
+{
+    char text[TEXT_TIME_MAX];
+
+    if (ms != 0)
+        buf_addf(out, " --%s %s", flag, text_time(text, ms));
+}
+
+/* A few ids are written down: whatever else happens meanwhile, these are meant. */
+void replay_preview_command(const struct cli *cli, const struct sending *s,
+                            const struct filter_flags *f, const json_t *a, struct buf *out)
+{
+    bool few = f->by_ids && f->ids_n <= IDS_WRITTEN;
+    bool found = cli_flag(cli, FLAG_LIMIT) != NULL || cli_flag(cli, FLAG_CONTAINS) != NULL;
+    flag_mask without = NOT_OF_THE_SET;
+    int64_t until = f->until_ms;
+
+    if (few)
+        without |= FLAG_BIT(FLAG_IDS_FROM);
+    if (few && found)
+        without |= FILTER_FLAGS;
+    if (until == 0)
+        (void)text_parse_time(out_string(a, "until") ? out_string(a, "until") : "", &until);
+    buf_addf(out, "webhookctl %s", s->command);
+    for (size_t i = 0; i < (few ? f->ids_n : cli->args->words_n); i++) {
+        buf_addc(out, ' ');
+        shell_word(out, few ? f->ids[i] : cli->args->words[i]);
+    }
+    put_flags(cli, without, out);
+    if (few && found)
+        return;
+    put_time(out, "since", f->since_ms);
+    put_time(out, "until", until);
+}
