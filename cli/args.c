@@ -8,9 +8,6 @@
 #include "base/text.h"
 #include "cli/cli.h"
 
-#define NEAR_MAX 128
-#define VERBS_SHOWN 3
-
 bool args_word(const char *words, size_t n, char *out, size_t room)
 {
     for (; n > 0; n--) {
@@ -26,38 +23,6 @@ bool args_word(const char *words, size_t n, char *out, size_t room)
     memcpy(out, words, len);
     out[len] = '\0';
     return true;
-}
-
-char *args_near(char out[TEXT_NEAR_MAX], const char *text, const char *words)
-{
-    char texts[NEAR_MAX][32];
-    const char *list[NEAR_MAX + 1];
-    size_t n = 0;
-
-    for (; n < NEAR_MAX && args_word(words, n, texts[n], sizeof texts[n]); n++)
-        list[n] = texts[n];
-    list[n] = NULL;
-    return text_did_you_mean(out, text, list);
-}
-
-static void suggest(struct buf *why, const char *near, const char *before)
-{
-    if (near != NULL)
-        buf_addf(why, "; did you mean '%s%s'?", before, near);
-}
-
-static int flag_unknown(const char *name, size_t n, struct buf *why)
-{
-    const char *names[FLAGS + 1];
-    char text[64];
-
-    for (size_t i = 0; i < FLAGS; i++)
-        names[i] = flags_table[i].name;
-    names[FLAGS] = NULL;
-    text_copy(text, n + 1 < sizeof text ? n + 1 : sizeof text, name);
-    buf_addf(why, "unknown flag '--%s'", text);
-    suggest(why, text_nearest(text, names), "--");
-    return CLI_USAGE;
 }
 
 static void flag_put(struct args *a, enum flag_id id, const char *value)
@@ -77,8 +42,10 @@ static int flag_long(struct args *a, int argc, char *const *argv, int *at, struc
     while (id < FLAGS &&
            (strlen(flags_table[id].name) != n || strncmp(flags_table[id].name, name, n) != 0))
         id++;
-    if (id == FLAGS)
-        return flag_unknown(name, n, why);
+    if (id == FLAGS) { /* judged once it is known whose flag it should be: args_flag_unknown() */
+        a->unknown = a->unknown ? a->unknown : argv[*at];
+        return 0;
+    }
     if (flags_table[id].value == NULL) {
         if (equals != NULL) {
             buf_addf(why, "flag '--%s' takes no value", flags_table[id].name);
@@ -145,8 +112,8 @@ static int flag_letters(struct args *a, int argc, char *const *argv, int *at, st
         size_t id = letter_flag(a, *p);
 
         if (id == FLAGS) {
-            buf_addf(why, "unknown flag '-%c'; see webhookctl --help", *p);
-            return CLI_USAGE;
+            a->unknown = a->unknown ? a->unknown : argv[*at];
+            return 0;
         }
         if (flags_table[id].value == NULL) {
             /* -ny gives two of one argument: given[] has room for that, see args_parse(). */
@@ -163,85 +130,9 @@ static int flag_letters(struct args *a, int argc, char *const *argv, int *at, st
     return 0;
 }
 
-static bool command_has_prefix(const struct command *c, const char *prefix, size_t n)
+bool args_has_prefix(const struct command *c, const char *prefix, size_t n)
 {
     return n == 0 || (strncmp(c->words, prefix, n) == 0 && (c->words[n] == ' ' || !c->words[n]));
-}
-
-/* Of the words that may follow prefix, the one near to word; false: none is. */
-static bool next_near(const char *prefix, size_t depth, const char *word, char out[32])
-{
-    char texts[NEAR_MAX][32];
-    const char *list[NEAR_MAX + 1];
-    size_t n = 0;
-
-    for (size_t i = 0; i < commands_n && n < NEAR_MAX; i++) {
-        if (command_has_prefix(&commands_table[i], prefix, strlen(prefix)) &&
-            args_word(commands_table[i].words, depth, texts[n], sizeof texts[n])) {
-            list[n] = texts[n];
-            n++;
-        }
-    }
-    for (size_t i = 0; depth == 0 && commands_aliases[i].alias && n < NEAR_MAX; i++)
-        list[n++] = commands_aliases[i].alias;
-    list[n] = NULL;
-    const char *near = text_nearest(word, list);
-
-    if (near != NULL)
-        text_copy(out, 32, near);
-    return near != NULL;
-}
-
-/* What other tools call it: the whole of what was typed first, then its last word alone. */
-static const char *synonym_of(const char *group, const char *word)
-{
-    const char *found = NULL;
-    size_t n = strlen(group);
-
-    for (size_t i = 0; commands_synonyms[i].typed; i++) {
-        const char *typed = commands_synonyms[i].typed;
-
-        if (n > 0 && strncmp(typed, group, n) == 0 && typed[n] == ' ' &&
-            strcmp(typed + n + 1, word) == 0)
-            return commands_synonyms[i].meant;
-        if (found == NULL && strcmp(typed, word) == 0)
-            found = commands_synonyms[i].meant;
-    }
-    return found;
-}
-
-/* The verb without its noun: the first few commands that end with it. */
-static bool suggest_verbs(const char *word, struct buf *why)
-{
-    size_t found = 0, n = strlen(word);
-
-    for (size_t i = 0; i < commands_n && found < VERBS_SHOWN; i++) {
-        const char *words = commands_table[i].words;
-        size_t all = strlen(words);
-
-        if (all > n && words[all - n - 1] == ' ' && strcmp(words + all - n, word) == 0)
-            buf_addf(why, "%s'%s'", found++ == 0 ? "; did you mean " : ", ", words);
-    }
-    if (found > 0)
-        buf_addc(why, '?');
-    return found > 0;
-}
-
-static int command_unknown(const char *group, size_t depth, const char *word, struct buf *why)
-{
-    const char *blank = *group ? " " : "", *meant = synonym_of(group, word);
-    char near[32];
-
-    buf_addf(why, "unknown command '%s%s%s'", group, blank, word);
-    if (meant != NULL)
-        suggest(why, meant, "");
-    else if (depth == 0 && suggest_verbs(word, why))
-        return CLI_USAGE;
-    else if (next_near(group, depth, word, near))
-        buf_addf(why, "; did you mean '%s%s%s'?", group, blank, near);
-    else
-        buf_addf(why, "; see webhookctl %s%s--help", group, blank);
-    return CLI_USAGE;
 }
 
 /* Follows the words down the tree of commands; what is left are arguments. */
@@ -261,12 +152,12 @@ static int command_find(struct args *a, struct buf *why)
         text_copy(next, sizeof next, text.data ? text.data : "");
         buf_fini(&text);
         for (size_t i = 0; i < commands_n; i++) {
-            some = some || command_has_prefix(&commands_table[i], next, strlen(next));
+            some = some || args_has_prefix(&commands_table[i], next, strlen(next));
             if (strcmp(commands_table[i].words, next) == 0)
                 whole = &commands_table[i];
         }
         if (!some)
-            return command_unknown(a->group_text, used, word, why);
+            return args_command_unknown(a->group_text, used, word, why);
         used++;
         text_copy(a->group_text, sizeof a->group_text, next);
         if (whole != NULL) {
@@ -321,9 +212,7 @@ static int command_check(const struct args *a, struct buf *why)
 
         if ((c->flags | FLAGS_GLOBAL) & FLAG_BIT(id))
             continue;
-        buf_addf(why, "'%s' has no flag '--%s'; see webhookctl %s --help", c->words,
-                 flags_table[id].name, c->words);
-        return CLI_USAGE;
+        return args_flag_of_others(c, flags_table[id].name, why);
     }
     if (a->values[FLAG_HELP] != NULL)
         return 0;
@@ -361,6 +250,14 @@ int args_parse(struct args *a, int argc, char *const *argv, struct buf *why)
             rc = flag_long(a, argc, argv, &i, why);
         else
             rc = flag_letters(a, argc, argv, &i, why);
+    }
+    if (rc == 0 && a->unknown != NULL) {
+        struct buf ignored; /* the flag's value may stand among the words */
+
+        buf_init(&ignored, 4096);
+        (void)command_find(a, &ignored);
+        buf_fini(&ignored);
+        return args_flag_unknown(a, why);
     }
     if (rc == 0 && a->words_n > 0)
         rc = command_find(a, why);

@@ -19,7 +19,8 @@ struct args {
     const char *values[FLAGS]; /* the last one; NULL: not given */
     struct args_given *given;  /* all, in order */
     size_t given_n;
-    const char **words; /* what remains: ids, files */
+    const char *unknown; /* a flag that is none, as it was typed; NULL */
+    const char **words;  /* what remains: ids, files */
     size_t words_n;
 };
 
@@ -29,7 +30,17 @@ void args_fini(struct args *a);
 
 /* The n-th word of "dlq list" into out; false: there are fewer. */
 bool args_word(const char *words, size_t n, char *out, size_t room);
+/* Is prefix ("dlq") the beginning of the command's words, or all of them? */
+bool args_has_prefix(const struct command *c, const char *prefix, size_t n);
+
+/* ---- args_near.c ---- */
 /* text_did_you_mean() of such words. */
 char *args_near(char out[TEXT_NEAR_MAX], const char *text, const char *words);
+/* Why word is no command behind the words group, of which there are depth; 64. */
+int args_command_unknown(const char *group, size_t depth, const char *word, struct buf *why);
+/* Why a->unknown is no flag; 64. */
+int args_flag_unknown(const struct args *a, struct buf *why);
+/* Why a flag that others have is none of c's; 64. */
+int args_flag_of_others(const struct command *c, const char *name, struct buf *why);
 
 #endif
