@@ -36,6 +36,8 @@ struct cli_exit_row {
     const char *meaning;
 };
 extern const struct cli_exit_row cli_exits[]; /* ends with meaning NULL */
+/* What a status means of that command ("dlq replay"); NULL: no more than of all. */
+const char *cli_exit_of(const char *words, int code);
 /* Exit code for an HTTP answer that is not 2xx. code: the error object's, may be NULL. on_invalid:
  * whose mistake a 400 or 422 is: CLI_USAGE (flags) or CLI_DATA (input). */
 int cli_exit_of_status(int status, const char *code, int on_invalid);

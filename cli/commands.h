@@ -37,6 +37,7 @@ enum flag_id {
     FLAG_MIN_ATTEMPTS,
     FLAG_MAX_ATTEMPTS,
     FLAG_CONTAINS,
+    FLAG_JOB,
     FLAG_IDS_FROM,
     FLAG_ALL,
     FLAG_LIMIT,
@@ -44,7 +45,6 @@ enum flag_id {
     FLAG_STATE, /* --state, like the two below: each has states of its own */
     FLAG_SUB_STATE,
     FLAG_JOB_STATE,
-    FLAG_JOB,
     FLAG_RATE,
     FLAG_NOTE,
     FLAG_WAIT,

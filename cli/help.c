@@ -12,7 +12,7 @@
 #define WIDTH_MIN 40
 #define WIDTH_MAX 100
 #define TEXT_MIN 20 /* columns that are left for a text */
-#define FLAG_INDENT 28
+#define FLAG_INDENT_MAX 30
 #define COMMAND_INDENT 34
 #define FILTERS_MIN 7
 
@@ -50,6 +50,34 @@ static void wrapped(FILE *to, size_t indent, size_t column, const char *text)
     fputc('\n', to);
 }
 
+/* A line that lays something out itself: it begins with a blank, or has columns. */
+static bool is_laid_out(const char *line, size_t n)
+{
+    return n == 0 || line[0] == ' ' || memmem(line, n, "  ", 2) != NULL;
+}
+
+void help_text(FILE *to, const char *text)
+{
+    struct buf words;
+
+    buf_init(&words, (size_t)64 << 10);
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        bool laid_out = is_laid_out(text, n);
+
+        if (laid_out)
+            fprintf(to, "%.*s\n", (int)n, text);
+        else
+            buf_addf(&words, "%s%.*s", words.len > 0 ? " " : "", (int)n, text);
+        text += n + (text[n] == '\n');
+        if (words.len > 0 && (*text == '\0' || is_laid_out(text, strcspn(text, "\n")))) {
+            wrapped(to, 0, 0, words.data);
+            buf_clear(&words);
+        }
+    }
+    buf_fini(&words);
+}
+
 void help_entry(FILE *to, size_t indent, const char *left, const char *text)
 {
     size_t n = strlen(left);
@@ -71,8 +99,33 @@ static bool belongs(const char *words, const char *group)
     return n == 0 || (strncmp(words, group, n) == 0 && (words[n] == ' ' || words[n] == '\0'));
 }
 
+static void flag_left(const struct flag *f, struct buf *out)
+{
+    buf_addf(out, "  %c%c%s--%s%s%s", f->letter ? '-' : ' ', f->letter ? f->letter : ' ',
+             f->letter ? ", " : "  ", f->name, f->value ? " " : "", f->value ? f->value : "");
+}
+
+/* Where their texts begin: behind the longest, but for what is longer than most. */
+static size_t flags_indent(flag_mask mask)
+{
+    size_t indent = 0;
+
+    for (size_t i = 0; i < FLAGS; i++) {
+        struct buf left;
+
+        buf_init(&left, 256);
+        flag_left(&flags_table[i], &left);
+        if (mask & FLAG_BIT(i) && left.len + 2 > indent && left.len + 2 <= FLAG_INDENT_MAX)
+            indent = left.len + 2;
+        buf_fini(&left);
+    }
+    return indent;
+}
+
 void help_flags(FILE *to, flag_mask mask)
 {
+    size_t indent = flags_indent(mask);
+
     for (size_t i = 0; i < FLAGS; i++) {
         const struct flag *f = &flags_table[i];
         struct buf left, text;
@@ -81,12 +134,12 @@ void help_flags(FILE *to, flag_mask mask)
             continue;
         buf_init(&left, 256);
         buf_init(&text, 4096);
-        buf_addf(&left, "  %c%c%s--%s%s%s", f->letter ? '-' : ' ', f->letter ? f->letter : ' ',
-                 f->letter ? ", " : "  ", f->name, f->value ? " " : "", f->value ? f->value : "");
+        flag_left(f, &left);
         buf_adds(&text, f->help);
-        if (f->words != NULL && f->value != NULL && strchr(f->value, '|') == NULL)
-            buf_addf(&text, "; one of: %s", f->words);
-        help_entry(to, FLAG_INDENT, left.data ? left.data : "", text.data ? text.data : "");
+        if (f->words != NULL && f->value != NULL && strchr(f->value, '|') == NULL &&
+            strstr(f->help, f->words) == NULL)
+            buf_addf(&text, ": %s", f->words);
+        help_entry(to, indent, left.data ? left.data : "", text.data ? text.data : "");
         buf_fini(&left);
         buf_fini(&text);
     }
@@ -105,18 +158,61 @@ void help_commands(FILE *to, const char *group)
     }
 }
 
-static void exits_print(FILE *to, const char *codes)
+static void exit_print(FILE *to, int code, const char *meaning)
 {
-    for (size_t i = 0; cli_exits[i].meaning; i++) {
-        char code[8], word[8], left[16];
+    char left[16];
 
-        snprintf(code, sizeof code, "%d", cli_exits[i].code);
-        snprintf(left, sizeof left, "  %s", code);
-        for (size_t n = 0; args_word(codes, n, word, sizeof word); n++) {
-            if (strcmp(code, word) == 0)
-                help_entry(to, 7, left, cli_exits[i].meaning);
-        }
+    snprintf(left, sizeof left, "  %d", code);
+    help_entry(to, 7, left, meaning);
+}
+
+/* Those that mean something of their own here; the others by their numbers. */
+static void exits_print(FILE *to, const struct command *c)
+{
+    bool changes = strstr(c->exits, "73") != NULL; /* it may find a full disk */
+    struct buf others;
+    char word[8];
+
+    buf_init(&others, 256);
+    for (size_t n = 0; args_word(c->exits, n, word, sizeof word); n++) {
+        int code = (int)strtol(word, NULL, 10);
+        const char *meaning = cli_exit_of(c->words, code);
+
+        if (meaning != NULL || code == CLI_OK)
+            exit_print(to, code,
+                       meaning   ? meaning
+                       : changes ? "done"
+                                 : "it was shown, if there is any");
+        else
+            buf_addf(&others, " %d", code);
     }
+    if (others.len > 0) {
+        buf_adds(&others, ": webhookctl help exit-codes");
+        fputs("  and", to);
+        wrapped(to, 2, strlen("  and"), others.data);
+    }
+    buf_fini(&others);
+}
+
+/* "-s/--subscription, --event, …" */
+static void filters_print(FILE *to, flag_mask mask)
+{
+    struct buf names;
+
+    buf_init(&names, 4096);
+    for (size_t i = 0; i < FLAGS; i++) {
+        const struct flag *f = &flags_table[i];
+
+        if (!(mask & FLAG_BIT(i)))
+            continue;
+        buf_adds(&names, names.len > 0 ? ", " : "");
+        if (f->letter)
+            buf_addf(&names, "-%c/", f->letter);
+        buf_addf(&names, "--%s", f->name);
+    }
+    fputs("\nfilters, which choose the set; webhookctl help filters explains them:\n  ", to);
+    wrapped(to, 2, 2, names.data ? names.data : "");
+    buf_fini(&names);
 }
 
 static void alias_print(FILE *to, const char *words)
@@ -128,10 +224,32 @@ static void alias_print(FILE *to, const char *words)
     }
 }
 
+/* Before a flag that would not fit it goes on in the next line, as a shell wants it. */
+static void example_print(FILE *to, const char *example)
+{
+    size_t width = width_of(to), column = 2;
+
+    fputs("  ", to);
+    while (*example) {
+        const char *next = strstr(example + 1, " --");
+        size_t n = next != NULL ? (size_t)(next - example) : strlen(example);
+
+        if (column > 2 && column + n + 2 > width) {
+            fputs(" \\\n     ", to);
+            column = 5;
+        }
+        fprintf(to, "%.*s", (int)n, example);
+        column += n;
+        example += n;
+    }
+    fputc('\n', to);
+}
+
 static void command_print(FILE *to, const struct command *c)
 {
-    fprintf(to, "usage: webhookctl %s%s%s%s\n\n%s\n", c->words, c->flags ? " [flags]" : "",
-            *c->args ? " " : "", c->args, c->help);
+    fprintf(to, "usage: webhookctl %s%s%s%s\n\n", c->words, c->flags ? " [flags]" : "",
+            *c->args ? " " : "", c->args);
+    wrapped(to, 0, 0, c->help);
     alias_print(to, c->words);
     flag_mask filters = c->flags & HELP_FILTERS;
 
@@ -142,16 +260,13 @@ static void command_print(FILE *to, const struct command *c)
         fputs("\nflags:\n", to);
         help_flags(to, c->flags & ~filters);
     }
-    if (filters != 0) {
-        fputs("\nfilters, which choose the set (webhookctl help filters):\n", to);
-        help_flags(to, filters);
-    }
-    fprintf(to, "\nexample:\n  %s\n\nexit status:\n", c->example);
-    exits_print(to, c->exits);
-    fputs(
-        "\nFor every command: -c FILE, -o table|json|jsonl|id, --columns A,B, --utc, -v and more:\n"
-        "webhookctl help flags\n",
-        to);
+    if (filters != 0)
+        filters_print(to, filters);
+    fputs("\nexample:\n", to);
+    example_print(to, c->example);
+    fputs("\nexit status:\n", to);
+    exits_print(to, c);
+    fputs("\nmore: webhookctl help flags (-c, -o, --columns, -v …: for every command)\n", to);
 }
 
 /* What somebody types who was woken up, in this order. */
@@ -176,38 +291,69 @@ static bool is_command(const char *words)
     return false;
 }
 
-/* "  dlq   summary list count …": a line a noun. */
+/* The commands that begin with the noun, without it: "summary, list"; *n: how many. */
+static void verbs_of(const char *noun, struct buf *out, size_t *n)
+{
+    *n = 0;
+    for (size_t i = 0; i < commands_n; i++) {
+        const char *words = commands_table[i].words;
+
+        if (!belongs(words, noun))
+            continue;
+        words += strlen(noun);
+        if (*words)
+            buf_addf(out, "%s%s", out->len ? ", " : "", words + 1);
+        ++*n;
+    }
+}
+
+static bool is_first_of_noun(size_t i, char noun[40])
+{
+    char other[40];
+
+    args_word(commands_table[i].words, 0, noun, 40);
+    for (size_t k = 0; k < i; k++) {
+        args_word(commands_table[k].words, 0, other, sizeof other);
+        if (strcmp(noun, other) == 0)
+            return false;
+    }
+    return true;
+}
+
+/* "  dlq   summary, list, count …": a line a noun; what stands alone shares the last one. */
 static void nouns_print(FILE *to)
 {
-    char noun[40], other[40];
+    char noun[40], left[48];
+    struct buf alone, verbs;
+    size_t n;
 
+    buf_init(&alone, 4096);
     for (size_t i = 0; i < commands_n; i++) {
-        struct buf left, verbs;
-        bool seen = false;
-
-        args_word(commands_table[i].words, 0, noun, sizeof noun);
-        for (size_t k = 0; k < i && !seen; k++) {
-            args_word(commands_table[k].words, 0, other, sizeof other);
-            seen = strcmp(noun, other) == 0;
-        }
-        if (seen)
+        if (!is_first_of_noun(i, noun))
             continue;
-        buf_init(&left, 128);
         buf_init(&verbs, 4096);
-        buf_addf(&left, "  %s", noun);
-        for (size_t k = i; k < commands_n; k++) {
-            const char *words = commands_table[k].words;
-
-            if (!belongs(words, noun))
-                continue;
-            words += strlen(noun);
-            buf_addf(&verbs, "%s%s", verbs.len ? ", " : "",
-                     *words ? words + 1 : commands_table[k].help);
-        }
-        help_entry(to, 16, left.data ? left.data : "", verbs.data ? verbs.data : "");
-        buf_fini(&left);
+        verbs_of(noun, &verbs, &n);
+        (void)snprintf(left, sizeof left, "  %s", noun);
+        if (n > 1)
+            help_entry(to, 16, left, verbs.data ? verbs.data : "");
+        else
+            buf_addf(&alone, "%s%s", alone.len ? ", " : "", commands_table[i].words);
         buf_fini(&verbs);
     }
+    help_entry(to, 16, "  and", alone.data ? alone.data : "");
+    buf_fini(&alone);
+}
+
+/* "replay, filters, …" */
+static void topics_print(FILE *to)
+{
+    struct buf names;
+
+    buf_init(&names, 1024);
+    for (size_t i = 0; help_topics[i].name; i++)
+        buf_addf(&names, "%s%s", i > 0 ? ", " : "", help_topics[i].name);
+    help_entry(to, 16, "  help TOPIC", names.data ? names.data : "");
+    buf_fini(&names);
 }
 
 static void first_screen(FILE *to)
@@ -223,17 +369,9 @@ static void first_screen(FILE *to)
         snprintf(left, sizeof left, "  webhookctl %s%s", firsts[i].words, firsts[i].args);
         help_entry(to, 44, left, firsts[i].text);
     }
-    fputs("\nCommands: webhookctl NOUN VERB [flags] [arguments]; flags may stand anywhere.\n", to);
+    fputs("\nCommands: webhookctl NOUN VERB [flags] [arguments]; --help explains each\n", to);
     nouns_print(to);
-    fputs(
-        "\nMore: webhookctl NOUN --help, webhookctl NOUN VERB --help, and webhookctl help TOPIC:\n",
-        to);
-    for (size_t i = 0; help_topics[i].name; i++) {
-        char left[40];
-
-        snprintf(left, sizeof left, "  %s", help_topics[i].name);
-        help_entry(to, 16, left, help_topics[i].about);
-    }
+    topics_print(to);
 }
 
 void help_print(FILE *to, const char *words)
@@ -251,8 +389,5 @@ void help_print(FILE *to, const char *words)
     fprintf(to, "usage: webhookctl %s VERB [flags] [arguments]\n\n", words);
     help_commands(to, words);
     alias_print(to, words);
-    fprintf(to,
-            "\nwebhookctl %s VERB --help tells more; webhookctl help flags: what every command "
-            "takes.\n",
-            words);
+    fprintf(to, "\nmore: webhookctl %s VERB --help, webhookctl help flags\n", words);
 }

@@ -12,6 +12,8 @@
 void help_print(FILE *to, const char *words);
 /* Lines of left and text, the text wrapped to the width of to, from the column indent on. */
 void help_entry(FILE *to, size_t indent, const char *left, const char *text);
+/* Paragraphs, wrapped to the width of to; what is laid out by blanks stays as it is. */
+void help_text(FILE *to, const char *text);
 void help_flags(FILE *to, flag_mask mask);
 /* The flags that choose dead letters, deliveries, events or attempts. */
 #define HELP_FILTERS (FLAG_BIT(FLAG_LIMIT + 1) - FLAG_BIT(FLAG_SUBSCRIPTION))

@@ -7,29 +7,19 @@
 #include "cli/help.h"
 
 static const char text_filters[] =
-    "Filters choose dead letters, deliveries and events. They are the same for all\n"
-    "commands, and what a replay or a purge takes is what the list shows.\n"
-    "\n"
-    "Different flags narrow the set together; a flag that is given twice, or whose values\n"
-    "are separated by commas, widens it:\n"
+    "Filters choose dead letters, deliveries and attempts, in all commands alike.\n"
+    "Different flags narrow the set; one given twice, or with commas, widens it:\n"
     "  webhookctl dlq list -s acme-settle -s globex-fills --status 5xx --since 3h\n"
-    "are those of acme and of globex whose last answer was a 5xx and that died within\n"
-    "the last three hours. Ids on the command line are ids of deliveries (dlv_...) or\n"
-    "of events: an event's id means all of its deliveries. --contains looks for bytes in\n"
-    "the payload and is slow: payloads are sealed, and each is opened.\n"
-    "\n"
-    "For dead letters --since and --until look at the time of death, elsewhere at the\n"
-    "time of creation (see webhookctl help times). A command that changes something\n"
-    "needs ids, a filter, or --all; --dry-run shows what it would take.\n"
-    "\n";
+    "An event's id stands for all of its deliveries. What changes something needs ids,\n"
+    "a filter or --all; --dry-run shows what it would take.\n";
 static const char text_replay[] =
     "A replay sends dead letters again: the same webhook-id, the same body, signed\n"
     "anew, with a fresh budget of retries.\n"
     "\n"
-    "  webhookctl dlq summary                        whose are dead, and why\n"
-    "  webhookctl dlq show ID                        what the endpoint answered\n"
-    "  webhookctl dlq replay -s NAME --dry-run       how many, of which types, how long\n"
-    "  webhookctl dlq replay -s NAME --rate 5/s      asks, then sends five a second\n"
+    "  webhookctl dlq summary                    whose are dead, and why\n"
+    "  webhookctl dlq show ID                    what the endpoint answered\n"
+    "  webhookctl dlq replay -s NAME --dry-run   how many, of which types, how long\n"
+    "  webhookctl dlq replay -s NAME --rate 5/s  asks, then sends five a second\n"
     "\n"
     "First one letter goes alone (--canary), then the rest at the rate. The replay stops\n"
     "if the first 5 fail, or later more than 50% of the last 20 (--stop-at). What was not\n"
@@ -52,7 +42,8 @@ static const char text_times[] =
     "  now  today         this moment; 00:00 UTC of this day\n"
     "  2026-11-22         00:00 UTC of that day\n"
     "  2026-11-22T05:00:00Z, 2026-11-22T06:00:00.000+01:00    RFC 3339\n"
-    "--since is inclusive, --until is not.\n"
+    "--since is inclusive, --until is not. For dead letters both look at the time of\n"
+    "death, for attempts at their start, elsewhere at the time of creation.\n"
     "\n"
     "On a terminal a list shows how long ago something was, and single screens the\n"
     "time of day in the zone of TZ. Elsewhere, and in JSON everywhere, times are RFC\n"
@@ -89,7 +80,8 @@ static const char text_json[] =
     "Errors go to standard error, with -o json as {\"error\":{\"code\",\"message\",...}}:\n"
     "branch on the exit status or on code, never on the message.\n";
 static const char text_environment[] =
-    "WEBHOOKD_CONFIG  the configuration file where -c is not given\n"
+    "WEBHOOKD_CONFIG  the configuration file where -c is not given (without both:\n"
+    "                 /etc/webhookd/webhookd.conf)\n"
     "NO_COLOR         not empty: nothing is coloured (--color always overrules it)\n"
     "TERM             dumb: no colours, nothing is drawn over\n"
     "TZ               the zone of the times on a terminal and of --local\n"
@@ -107,8 +99,8 @@ static const char text_columns[] =
     "something is missing, and columns at the end are left out where it is too narrow\n"
     "(which is said). In a pipe it is whole.\n"
     "\n"
-    "  --columns A,B   these columns, in this order; a name is the heading or the JSON\n"
-    "                  member, in lower case, with - for a blank: last-died\n"
+    "  --columns A,B   these columns, in this order; a name is the heading or the\n"
+    "                  JSON member, in lower case, with - for a blank: last-died\n"
     "  --no-headers    without the first line\n"
     "\n"
     "  webhookctl dlq list --all --columns event,cause --no-headers | sort -k2\n"
@@ -282,7 +274,7 @@ bool help_topic_print(FILE *to, const char *topic)
     if (t == NULL)
         return false;
     if (t->text != NULL)
-        fputs(t->text, to);
+        help_text(to, t->text);
     if (t->print != NULL)
         t->print(to);
     return true;

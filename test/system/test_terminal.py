@@ -46,8 +46,7 @@ class TheTerminal(unittest.TestCase):
                    "print('size', os.get_terminal_size().columns, sys.stdin.isatty(), os.environ['TERM'])\n"
                    "signal.signal(signal.SIGWINCH, lambda *_: print('now', os.get_terminal_size().columns, flush=True))\n"
                    "name = input('name? ')\n"
-                   "print('hello', name, flush=True)\n"
-                   "try:\n    signal.pause(); signal.pause()\n"
+                   "try:\n    print('hello', name, flush=True); signal.pause(); signal.pause()\n"
                    "except KeyboardInterrupt:\n    sys.exit(7)\n")
         with Terminal([sys.executable, "-c", program], columns=60, term="vt100") as t:
             t.wait("name? ".strip())
