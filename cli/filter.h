@@ -43,7 +43,7 @@ void filter_arrived(struct filter_flags *f, int64_t before);
 void filter_answered(const struct filter_flags *f, const json_t *answer);
 /* Says them ("no dead letter 'x'"); 4 where none of the named ids is anybody's, else 0. */
 int filter_unmatched(const struct filter_flags *f, enum api_kind kind);
-/* Nothing matched: says so, and what of the filter may be a slip (a type that no event has). */
+/* Nothing matched: says so (says may be NULL), and what of the filter may be a slip (a type that no event has). */
 void filter_empty(struct cli *cli, const struct filter_flags *f, const char *says);
 /* The first limit letters that match, by their ids, become the filter: of payloads, which are sealed,
  * or of a limit nothing else can be kept by a job. More than 10000: 64. */

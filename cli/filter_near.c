@@ -110,7 +110,8 @@ static void events_judge(struct cli *cli, const struct filter_flags *f)
 
 void filter_empty(struct cli *cli, const struct filter_flags *f, const char *says)
 {
-    out_note("%s", says);
+    if (says != NULL)
+        out_note("%s", says);
     if (f == NULL || f->json == NULL)
         return;
     types_judge(cli, f);
