@@ -11,7 +11,7 @@ enum { PARTS_SHOWN = 100, ERRORS_SHOWN = 10 };
 
 static int64_t over(const struct job_counts *n)
 {
-    return n->delivered + n->dead_again;
+    return n->delivered + n->dead_again + n->discarded;
 }
 
 static int64_t less(int64_t n, int64_t by)
@@ -46,6 +46,7 @@ static void put_job_counts(struct buf *b, const struct job_counts *n, int64_t do
     put_int(b, "retrying", less(n->tried, over(n)));
     put_int(b, "delivered", n->delivered);
     put_int(b, "dead_again", n->dead_again);
+    put_int(b, "discarded", n->discarded);
     put_int(b, "gone", n->gone);
     put_int(b, "not_sent", less(n->selected, n->queued + done));
     put_int(b, "done", over(n) + done);

@@ -56,8 +56,9 @@ static enum err_code job_log(struct job_slice *s, const struct job *j, struct er
         log_info(j->state == JOB_STOPPED ? "job_stopped" : "job_done",
                  "job=%s kind=%s done=%lld delivered=%lld dead_again=%lld not_sent=%lld",
                  id_text(id, "job", j->num), job_kind_name(j->kind),
-                 (long long)(j->done + sums.delivered + sums.dead_again), (long long)sums.delivered,
-                 (long long)sums.dead_again, (long long)(sums.selected - sums.queued));
+                 (long long)(j->done + sums.delivered + sums.dead_again + sums.discarded),
+                 (long long)sums.delivered, (long long)sums.dead_again,
+                 (long long)(sums.selected - sums.queued));
     return rc;
 }
 

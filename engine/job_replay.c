@@ -195,7 +195,8 @@ static int64_t part_waiting(const struct job_part *p) /* queued, and their first
 
 static bool part_ended(const struct job_part *p)
 {
-    return p->walked && p->counts.queued <= p->counts.delivered + p->counts.dead_again;
+    const struct job_counts *n = &p->counts;
+    return p->walked && n->queued <= n->delivered + n->dead_again + n->discarded;
 }
 
 static void part_stop(struct job_part *p, enum job_state state, enum job_reason reason)

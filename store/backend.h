@@ -331,7 +331,7 @@ struct backend_ops {
                               struct arena *, struct job **out, size_t *n,
                               struct err *); /* newest first; after_num 0: newest */
     enum err_code (*part_put)(struct backend *, const struct job_part *, struct err *);
-    /* Everything but what settle counts: tried, failed, delivered, dead_again, recent. */
+    /* Everything but what settle counts: tried, failed, delivered, dead_again, discarded, recent. */
     enum err_code (*part_update)(struct backend *, const struct job_part *, struct err *);
     /* In order of sub, those after after_sub (-1: all). */
     enum err_code (*part_list)(struct backend *, int64_t job, bool active_only, int64_t after_sub,

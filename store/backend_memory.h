@@ -224,7 +224,7 @@ void mem_attempt_put(struct mem_db *db, const struct attempt *from, int64_t deli
                      int64_t job);
 /* What became of a delivery, as it was before: counted in its job's part. Neither delivered nor dead:
  * its attempt failed and another will follow. */
-void mem_part_count(struct mem_db *db, const struct delivery *d, bool delivered, bool dead);
+void mem_part_count(struct mem_db *db, const struct delivery *d, enum part_turn turn);
 /* An open delivery (a copy of its row) dies: row, line, dead letter; its job is not told. */
 void mem_die(struct mem_db *db, struct mem_delivery *d, enum cause cause, int64_t now_ms,
              int64_t dead_expires_ms, int64_t *next_due_ms);

@@ -73,6 +73,7 @@ enum err_code mem_part_update(struct backend *b, const struct job_part *p, struc
     new.counts.failed = old->counts.failed;
     new.counts.delivered = old->counts.delivered;
     new.counts.dead_again = old->counts.dead_again;
+    new.counts.discarded = old->counts.discarded;
     mem_put(mem_db(b), MEM_PART, part_key(p->job, p->sub), &new);
     return OK;
 }
@@ -159,24 +160,26 @@ enum err_code mem_part_sums(struct backend *b, int64_t job, struct job_counts *o
         sums.failed += c->failed;
         sums.delivered += c->delivered;
         sums.dead_again += c->dead_again;
+        sums.discarded += c->discarded;
     }
     *out = sums;
     return OK;
 }
 
-void mem_part_count(struct mem_db *db, const struct delivery *d, bool delivered, bool dead)
+void mem_part_count(struct mem_db *db, const struct delivery *d, enum part_turn turn)
 {
     const struct job_part *row =
         d->job != 0 ? mem_get(db, MEM_PART, part_key(d->job, d->sub)) : NULL;
     bool first = d->attempts == d->budget_start;
-    if (row == NULL || (!first && !delivered && !dead))
+    if (row == NULL || (!first && turn == PART_GOES_ON))
         return;
     struct job_part p = *row;
     p.counts.tried += first;
-    p.counts.failed += first && !delivered;
-    if (first)
-        p.recent = p.recent << 1 | !delivered;
-    p.counts.delivered += delivered;
-    p.counts.dead_again += dead;
+    p.counts.failed += first && turn != PART_DELIVERED;
+    if (first && turn != PART_DISCARDED)
+        p.recent = p.recent << 1 | (turn != PART_DELIVERED);
+    p.counts.delivered += turn == PART_DELIVERED;
+    p.counts.dead_again += turn == PART_DEAD;
+    p.counts.discarded += turn == PART_DISCARDED;
     mem_put(db, MEM_PART, part_key(p.job, p.sub), &p);
 }

@@ -184,7 +184,7 @@ enum err_code mem_discard(struct backend *b, int64_t num, int64_t now_ms, struct
         return fail(err, ERR_STALE, "the delivery is over already, or unknown");
     struct mem_delivery d = *row;
     struct settled r = {.job = d.d.job};
-    mem_part_count(db, &row->d, false, true);
+    mem_part_count(db, &row->d, PART_DISCARDED);
     discard(db, &d, CAUSE_NONE, now_ms, &r.next_due_ms);
     *out = r;
     return OK;
@@ -227,7 +227,10 @@ enum err_code mem_settle(struct backend *b, const struct settlement *s, int64_t 
         return fail(err, ERR_STALE, "the delivery is over already");
     struct mem_delivery d = *row;
     struct settled r = {.job = d.d.job};
-    mem_part_count(db, &row->d, s->to == SETTLE_DELIVERED, s->to == SETTLE_DEAD);
+    mem_part_count(db, &row->d,
+                   s->to == SETTLE_DELIVERED ? PART_DELIVERED
+                   : s->to == SETTLE_DEAD    ? PART_DEAD
+                                             : PART_GOES_ON);
     if (s->has_attempt) {
         d.d.attempts++;
         d.d.last_status = s->attempt.status;
@@ -297,7 +300,7 @@ enum err_code mem_kill(struct backend *b, int64_t sub, int64_t before_ms, enum c
         bool old = d.d.due_ms < before_ms || d.d.budget_since_ms < before_ms;
         if (before_ms != INT64_MAX && (!old || d.d.due_ms == TRIAL_DUE_MS))
             continue;
-        mem_part_count(db, &d.d, false, true);
+        mem_part_count(db, &d.d, PART_DEAD);
         mem_die(db, &d, cause, now_ms, dead_expires_ms, &ignored);
         killed++;
     }
@@ -321,7 +324,7 @@ enum err_code mem_kill_expired(struct backend *b, bool everyone, size_t limit, i
         at = (struct mem_key){.a = i->key.a, .b = i->key.b + 1};
         if (!everyone && s != NULL && !mem_held(s) && d.ready)
             continue;
-        mem_part_count(db, &d.d, false, true);
+        mem_part_count(db, &d.d, PART_DEAD);
         mem_die(db, &d, CAUSE_EXPIRED, now_ms, dead_expires_ms, &ignored);
         killed++;
     }

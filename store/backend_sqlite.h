@@ -361,8 +361,8 @@ enum err_code sq_purged_payload(struct sq *q, int64_t num, struct arena *a, cons
 /* What became of a delivery, as it was before: counted in its job's part. Neither delivered nor dead:
  * its attempt failed and another will follow. Costs a statement where the delivery is part of a job
  * and this is its first attempt there, or its end. */
-enum err_code sq_part_count(struct sq *q, const struct sq_open_delivery *d, bool delivered,
-                            bool dead, struct err *err);
+enum err_code sq_part_count(struct sq *q, const struct sq_open_delivery *d, enum part_turn turn,
+                            struct err *err);
 
 /* ---- operations, by file ---- */
 enum err_code sq_partner_put(struct backend *, const struct partner *, struct err *);

@@ -114,11 +114,11 @@ enum err_code sq_part_put(struct backend *b, const struct job_part *p, struct er
     const struct job_counts *c = &p->counts;
     return sq_run(sq_of(b), SQ_PART_PUT, err,
                   "INSERT INTO job_part VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
-                  " ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
-                  "lliillillllllllllll", p->job, p->sub, (int)p->state, (int)p->reason, p->mark_ms,
+                  " ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+                  "lliillilllllllllllll", p->job, p->sub, (int)p->state, (int)p->reason, p->mark_ms,
                   p->mark_num, (int)p->walked, p->base_tried, p->base_failed, p->canary_tried,
                   c->selected, c->excluded, c->queued, c->gone, c->tried, c->failed, c->delivered,
-                  c->dead_again, (int64_t)p->recent);
+                  c->dead_again, (int64_t)p->recent, c->discarded);
 }
 
 enum err_code sq_part_update(struct backend *b, const struct job_part *p, struct err *err)
@@ -173,13 +173,14 @@ static void read_part(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
     p->source = sqlite3_column_int64(st, 25);
     if (p->source == 0)
         p->source = p->sub;
+    c->discarded = sqlite3_column_int64(st, 26);
 }
 
 #define PART_COLS                                                                                  \
     "SELECT p.job, p.sub, p.state, p.reason, p.mark_ms, p.mark_num, p.walked, p.base_tried,"       \
     " p.base_failed, p.canary_tried, p.selected, p.excluded, p.queued, p.gone, p.tried, p.failed," \
     " p.delivered, p.dead_again, p.recent, ifnull(o.name, s.name), s.url, s.state_cause, s.state," \
-    " s.concurrency, s.broken_since_ms, s.source FROM job_part p"                                  \
+    " s.concurrency, s.broken_since_ms, s.source, p.discarded FROM job_part p"                     \
     " LEFT JOIN subscription s ON s.num = p.sub LEFT JOIN subscription o ON o.num = s.source"      \
     " WHERE p.job = ?1 AND p.sub > ?2 "
 
@@ -236,7 +237,7 @@ enum err_code sq_part_sums(struct backend *b, int64_t job, struct job_counts *ou
         sq_row(sq_of(b), SQ_PART_SUMS, &st, err,
                "SELECT ifnull(sum(selected), 0), ifnull(sum(excluded), 0), ifnull(sum(queued), 0),"
                " ifnull(sum(gone), 0), ifnull(sum(tried), 0), ifnull(sum(failed), 0),"
-               " ifnull(sum(delivered), 0), ifnull(sum(dead_again), 0)"
+               " ifnull(sum(delivered), 0), ifnull(sum(dead_again), 0), ifnull(sum(discarded), 0)"
                " FROM job_part WHERE job = ?1",
                "l", job);
     if (code != OK)
@@ -248,22 +249,25 @@ enum err_code sq_part_sums(struct backend *b, int64_t job, struct job_counts *ou
                                .tried = sqlite3_column_int64(st, 4),
                                .failed = sqlite3_column_int64(st, 5),
                                .delivered = sqlite3_column_int64(st, 6),
-                               .dead_again = sqlite3_column_int64(st, 7)};
+                               .dead_again = sqlite3_column_int64(st, 7),
+                               .discarded = sqlite3_column_int64(st, 8)};
     sq_done(st);
     return OK;
 }
 
-enum err_code sq_part_count(struct sq *q, const struct sq_open_delivery *d, bool delivered,
-                            bool dead, struct err *err)
+/* What was given up says nothing about the endpoint: it is none of the recent ones. */
+enum err_code sq_part_count(struct sq *q, const struct sq_open_delivery *d, enum part_turn turn,
+                            struct err *err)
 {
     bool first = d->attempts == d->budget_start;
-    if (d->job == 0 || (!first && !delivered && !dead))
+    if (d->job == 0 || (!first && turn == PART_GOES_ON))
         return OK;
     return sq_run(q, SQ_PART_COUNT, err,
                   "UPDATE job_part SET tried = tried + ?3, failed = failed + ?4,"
-                  " recent = CASE ?3 WHEN 1 THEN recent << 1 | ?4 ELSE recent END,"
-                  " delivered = delivered + ?5, dead_again = dead_again + ?6"
-                  " WHERE job = ?1 AND sub = ?2",
-                  "lliiii", d->job, d->sub, (int)first, (int)(first && !delivered), (int)delivered,
-                  (int)dead);
+                  " recent = CASE ?5 WHEN 1 THEN recent << 1 | ?4 ELSE recent END,"
+                  " delivered = delivered + ?6, dead_again = dead_again + ?7,"
+                  " discarded = discarded + ?8 WHERE job = ?1 AND sub = ?2",
+                  "lliiiiii", d->job, d->sub, (int)first, (int)(first && turn != PART_DELIVERED),
+                  (int)(first && turn != PART_DISCARDED), (int)(turn == PART_DELIVERED),
+                  (int)(turn == PART_DEAD), (int)(turn == PART_DISCARDED));
 }

@@ -221,7 +221,7 @@ static enum err_code discard(struct sq *q, const struct sq_open_delivery *d, enu
     if (code == OK && d->line != NULL)
         code = sq_line_leave(q, d, now_ms, &out->next_due_ms, err);
     if (code == OK)
-        code = sq_part_count(q, d, false, true, err);
+        code = sq_part_count(q, d, cause == CAUSE_NONE ? PART_DISCARDED : PART_DEAD, err);
     out->job = d->job;
     return code == OK ? sq_count_move(q, d->sub, d->state, DELIVERY_DISCARDED, err) : code;
 }
@@ -247,7 +247,7 @@ enum err_code sq_die(struct sq *q, const struct sq_open_delivery *d, enum cause 
     if (code == OK && d->line != NULL && !block)
         code = sq_line_leave(q, d, now_ms, &out->next_due_ms, err);
     if (code == OK)
-        code = sq_part_count(q, d, false, true, err);
+        code = sq_part_count(q, d, PART_DEAD, err);
     if (code == OK)
         code = sq_count_move(q, d->sub, d->state, DELIVERY_DEAD, err);
     out->job = d->job;
@@ -328,7 +328,7 @@ static enum err_code settle_delivered(struct sq *q, const struct sq_open_deliver
     if (code == OK && d->line != NULL)
         code = sq_line_leave(q, d, now_ms, &out->next_due_ms, err);
     if (code == OK)
-        code = sq_part_count(q, d, true, false, err);
+        code = sq_part_count(q, d, PART_DELIVERED, err);
     if (code == OK && d->copy)
         code = sq_event_unused(q, d->event, err);
     return code == OK ? sq_count_move(q, d->sub, d->state, DELIVERY_DELIVERED, err) : code;
@@ -341,7 +341,7 @@ static enum err_code settle_retry(struct sq *q, const struct sq_open_delivery *d
     if (code == OK)
         code = sq_ready_put(q, d->sub, due_ms, d->num, d->since_ms, err);
     if (code == OK)
-        code = sq_part_count(q, d, false, false, err);
+        code = sq_part_count(q, d, PART_GOES_ON, err);
     if (code == OK && d->state != DELIVERY_RETRYING)
         code = sq_count_move(q, d->sub, d->state, DELIVERY_RETRYING, err);
     return code;

@@ -371,12 +371,15 @@ struct filter {
 /* What became of letters. A part's are counted by the runner, which queues, and by settle, in the
  * commit of the outcome: of a letter's attempts the first one in this job says `tried` and, where
  * it did not deliver, `failed`. */
+/* What became of a letter of a part, as the part counts it. */
+enum part_turn { PART_GOES_ON, PART_DELIVERED, PART_DEAD, PART_DISCARDED };
 struct job_counts {
     int64_t selected, excluded;    /* when the job was made: to be sent; left out */
     int64_t queued;                /* of selected: ever moved to ready */
     int64_t gone;                  /* of selected: could not be when it was their turn */
-    int64_t tried, failed;         /* of queued; a death without an attempt counts in both */
+    int64_t tried, failed;         /* of queued; an end without an attempt counts in both */
     int64_t delivered, dead_again; /* of queued: over */
+    int64_t discarded;             /* of queued: an operator gave them up on their way */
 };
 
 struct job {

@@ -214,12 +214,16 @@ static const char SCHEMA_3_ARRIVAL[] =
     "CREATE INDEX dead_facts ON dead(died_ms, num, sub, cause, last_status, last_outcome, attempts,"
     "  event_expires_ms, payload_bytes, arrival, type);";
 
+/* Letters of a replay that were given up on their way. */
+static const char SCHEMA_3_DISCARDED[] =
+    "ALTER TABLE job_part ADD COLUMN discarded INTEGER NOT NULL DEFAULT 0;";
+
 /* Each migration: its parts, NULL-terminated. */
 static const char *const MIGRATIONS[SCHEMA_VERSION][16] = {
     {SCHEMA_1_CONFIGURED, SCHEMA_1_HOT, SCHEMA_1_COLD, NULL},
     {SCHEMA_2_DELIVERY, SCHEMA_2_PURGED, SCHEMA_2_DEAD_FACTS, SCHEMA_2_TRAFFIC, SCHEMA_2_DEEDS,
      SCHEMA_2_JOB, SCHEMA_2_JOB_PART, NULL},
-    {SCHEMA_3_COPIES, SCHEMA_3_ARRIVAL, NULL},
+    {SCHEMA_3_COPIES, SCHEMA_3_ARRIVAL, SCHEMA_3_DISCARDED, NULL},
 };
 
 #endif

@@ -300,9 +300,9 @@ static inline void dump_part(struct buf *out, const struct job_part *p)
              p->base_failed, p->canary_tried, p->recent);
     buf_addf(out, " s%" PRId64 " x%" PRId64 " q%" PRId64 " g%" PRId64, c->selected, c->excluded,
              c->queued, c->gone);
-    buf_addf(out, " t%" PRId64 " f%" PRId64 " d%" PRId64 " a%" PRId64 " %s %d\n", c->tried,
-             c->failed, c->delivered, c->dead_again, p->sub_name ? p->sub_name : "~",
-             (int)p->sub_state);
+    buf_addf(out, " t%" PRId64 " f%" PRId64 " d%" PRId64 " a%" PRId64 " o%" PRId64 " %s %d\n",
+             c->tried, c->failed, c->delivered, c->dead_again, c->discarded,
+             p->sub_name ? p->sub_name : "~", (int)p->sub_state);
 }
 
 static inline void dump_rest(struct bed *bed, struct buf *out)

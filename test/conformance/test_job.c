@@ -184,6 +184,38 @@ static void parts(void **state)
     assert_int_equal(other, job);
 }
 
+/* What an operator gives up on its way neither came nor died again, and says nothing about the endpoint. */
+static void discarded_on_its_way(void **state)
+{
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", 0), d[2], job = 7;
+    struct settled out;
+    struct job_counts sums;
+    struct job_part p = part_of(job, sub);
+    OK_OR_DIE(bed, bed->ops->part_put(bed->b, &p, &bed->err));
+    for (int i = 0; i < 2; i++) {
+        d[i] = bed_emit(bed, sub, i ? "e1" : "e0", NULL, T0);
+        bed_settle(bed, d[i], SETTLE_DEAD, T0 + 1);
+        bed_replay(bed, d[i], job, T0 + 2);
+    }
+    bed_settle(bed, d[0], SETTLE_RETRY, T0 + 3);
+    for (int i = 0; i < 2; i++) {
+        OK_OR_DIE(bed, bed->ops->discard(bed->b, d[i], T0 + 4, &out, &bed->err));
+        assert_int_equal(out.job, job);
+    }
+    p = part_get(bed, job, sub);
+    assert_int_equal(p.counts.discarded, 2);
+    assert_int_equal(p.counts.dead_again, 0);
+    assert_int_equal(p.counts.delivered, 0);
+    assert_int_equal(p.counts.tried, 2);
+    assert_int_equal(p.counts.failed, 2);
+    assert_int_equal(p.recent, 1); /* the one attempt */
+    p.counts.discarded = 9;        /* settle's, like the rest of them */
+    OK_OR_DIE(bed, bed->ops->part_update(bed->b, &p, &bed->err));
+    OK_OR_DIE(bed, bed->ops->part_sums(bed->b, job, &sums, &bed->err));
+    assert_int_equal(sums.discarded, 2);
+}
+
 static void settle_counts(void **state)
 {
     struct bed *bed = *state;
@@ -418,6 +450,7 @@ int main(void)
         ON_BOTH(jobs),
         ON_BOTH(parts),
         ON_BOTH(settle_counts),
+        ON_BOTH(discarded_on_its_way),
         ON_BOTH(a_budget_of_its_own),
         ON_BOTH(walks),
         {"sqlite jobs_of_the_first_schema", jobs_of_the_first_schema, bed_setup, bed_teardown,
