@@ -118,8 +118,8 @@ int cmd_attempt_list(struct cli *cli)
         client_query(&f.query, "order", "oldest");
     if (rc == 0)
         rc = list_print(cli, &l, &shown, &more);
-    if (rc == 0 && more && cli->format == OUT_TABLE)
-        out_note("%zu shown, there are more; --limit N or --all for them", shown);
+    if (rc == 0 && more)
+        list_more(cli, shown, -1);
     if (rc == 0)
         same_say(cli, &same);
     json_decref(same.first);

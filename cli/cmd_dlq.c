@@ -100,7 +100,7 @@ int cmd_dlq_list(struct cli *cli)
 {
     static const struct out_column columns[] = {{"DELIVERY", "id", OUT_TEXT},
                                                 {"TYPE", "type", OUT_TEXT},
-                                                {"SUBSCRIPTION", "subscription", OUT_LONG, 1},
+                                                {"SUBSCRIPTION", "subscription", OUT_TEXT, 1},
                                                 {"DIED", "died_at", OUT_TIME},
                                                 {"TRIES", "attempts", OUT_TEXT, 2},
                                                 {"LAST", "last_status|last_outcome", OUT_TEXT},
@@ -119,12 +119,11 @@ int cmd_dlq_list(struct cli *cli)
         rc = filter_limit(cli, 50, &l.limit);
     if (rc == 0)
         rc = list_print(cli, &l, &shown, &more);
-    if (rc == 0 && more && f.contains && cli->format == OUT_TABLE)
-        out_note("%zu shown, there may be more; --limit N for more, --all for the rest", shown);
+    if (rc == 0 && more && f.contains) /* a count would read all payloads */
+        list_more(cli, shown, -1);
     else if (rc == 0 && more && cli->format == OUT_TABLE &&
              dlq_count(cli, &f, &count, &bytes) == 0 && count > (int64_t)shown)
-        out_note("%zu of %lld shown; --limit N for more, --all for the rest", shown,
-                 (long long)count);
+        list_more(cli, shown, count);
     if (rc == 0)
         rc = filter_unmatched(&f, API_KIND_LETTERS);
     filter_flags_fini(&f);

@@ -28,6 +28,21 @@ static void conf_mistakes(struct doctor *d)
     buf_fini(&problems);
 }
 
+/* An outbox without a name is called by its path, which stands under SEEN too: here the file will do. */
+static void row_print(struct out_table *t, const json_t *item)
+{
+    const char *check = out_string(item, "check"), *slash = check ? strrchr(check, '/') : NULL;
+    json_t *row = json_copy((json_t *)(uintptr_t)item);
+    char name[128];
+
+    if (slash != NULL && strncmp(check, "outbox ", strlen("outbox ")) == 0) {
+        snprintf(name, sizeof name, "outbox %s", slash + 1);
+        json_object_set_new(row, "check", json_string(name));
+    }
+    out_table_row(t, row);
+    json_decref(row);
+}
+
 static void print(struct doctor *d)
 {
     static const struct out_column columns[] = {{"CHECK", "check", OUT_WRAP},
@@ -48,7 +63,7 @@ static void print(struct doctor *d)
     json_array_foreach(d->items, i, item)
     {
         if (t != NULL)
-            out_table_row(t, item);
+            row_print(t, item);
         else if (cli->format == OUT_JSONL)
             out_json(item, true);
         else if (cli->format == OUT_ID && strcmp(out_string(item, "result"), "fail") == 0)

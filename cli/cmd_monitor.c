@@ -74,6 +74,7 @@ static json_t *line_of(const json_t *status, const struct traffic *t, double sec
     json_object_set(line, "ready", json_object_get(status, "ready"));
     json_object_set(line, "backlog", json_object_get(status, "backlog"));
     json_object_set(line, "due", json_object_get(status, "due"));
+    json_object_set(line, "held", json_object_get(status, "held"));
     json_object_set(line, "oldest_due_at", json_object_get(status, "oldest_due_at"));
     json_object_set(line, "in_flight", json_object_get(status, "in_flight"));
     json_object_set(line, "dead", out_member(status, "deliveries.dead"));
@@ -103,23 +104,24 @@ static void row_print(struct monitor *m, const json_t *line)
     struct buf age;
 
     if (cli->headers && (m->lines == 0 || (cli->out_tty && m->lines % HEADER_EVERY == 0)))
-        printf("%-8s %8s %8s %5s %8s %8s %8s %7s %7s %7s\n", "time", "due", "oldest", "infl",
-               "ok/s", "fail/s", "retry/s", "dead/s", "p50", "p99");
+        printf("%-8s %6s %6s %6s %4s %7s %7s %7s %6s %6s %6s\n", "time", "due", "held", "oldest",
+               "infl", "ok/s", "fail/s", "retry/s", "dead/s", "p50", "p99");
     const char *at = out_string(line, "at");
 
     printf("%.8s", at ? at + strlen("2026-11-22T") : "-");
-    cell(cli, line, "due", OUT_COUNT, 8);
+    cell(cli, line, "due", OUT_COUNT, 6);
+    cell(cli, line, "held", OUT_COUNT, 6);
     buf_init(&age, 64);
     span_words(&age, ago_ms(json_object_get(line, "oldest_due_at")));
-    printf(" %8s", age.data ? age.data : "-");
+    printf(" %6s", age.data ? age.data : "-");
     buf_fini(&age);
-    cell(cli, line, "in_flight", OUT_COUNT, 5);
-    cell(cli, line, "ok_per_second", OUT_RATE, 8);
-    cell(cli, line, "failed_per_second", OUT_RATE, 8);
-    cell(cli, line, "retries_per_second", OUT_RATE, 8);
-    cell(cli, line, "died_per_second", OUT_RATE, 7);
-    cell(cli, line, "p50_seconds", OUT_BRIEF, 7);
-    cell(cli, line, "p99_seconds", OUT_BRIEF, 7);
+    cell(cli, line, "in_flight", OUT_COUNT, 4);
+    cell(cli, line, "ok_per_second", OUT_RATE, 7);
+    cell(cli, line, "failed_per_second", OUT_RATE, 7);
+    cell(cli, line, "retries_per_second", OUT_RATE, 7);
+    cell(cli, line, "died_per_second", OUT_RATE, 6);
+    cell(cli, line, "p50_seconds", OUT_BRIEF, 6);
+    cell(cli, line, "p99_seconds", OUT_BRIEF, 6);
     putchar('\n');
 }
 

@@ -208,10 +208,10 @@ int show_event(struct cli *cli, const char *ref, bool body)
                                                {"Source", "source", OUT_TEXT},
                                                {"Version", "version", OUT_TEXT},
                                                {"Attributes", "attributes", OUT_TEXT},
-                                               {"Created", "created_at", OUT_TEXT},
-                                               {"Accepted", "accepted_at", OUT_TEXT},
-                                               {"Deliver after", "deliver_after", OUT_TEXT},
-                                               {"Expires", "expires_at", OUT_TEXT},
+                                               {"Created", "created_at", OUT_TIME},
+                                               {"Accepted", "accepted_at", OUT_TIME},
+                                               {"Deliver after", "deliver_after", OUT_TIME},
+                                               {"Expires", "expires_at", OUT_TIME},
                                                {"Outbox", "outbox", OUT_TEXT},
                                                {"Payload", "payload_bytes", OUT_BYTES},
                                                OUT_COLUMNS_END};
@@ -292,8 +292,8 @@ int cmd_delivery_show(struct cli *cli)
                                                {"Last outcome", "last_outcome", OUT_TEXT},
                                                {"Next attempt", "next_attempt_at", OUT_TIME},
                                                {"Ordering key", "ordering_key", OUT_TEXT},
-                                               {"Created", "created_at", OUT_TEXT},
-                                               {"Finished", "finished_at", OUT_TEXT},
+                                               {"Created", "created_at", OUT_TIME},
+                                               {"Finished", "finished_at", OUT_TIME},
                                                {"Payload", "event.payload_bytes", OUT_BYTES},
                                                {"Copy of", "original", OUT_TEXT},
                                                OUT_COLUMNS_END};
@@ -325,6 +325,18 @@ int cmd_delivery_show(struct cli *cli)
     return rc;
 }
 
+/* What is held does not go when it is due. */
+static json_t *delivery_row(const struct cli *cli, const json_t *item)
+{
+    const char *state = out_string(item, "state");
+    json_t *row = json_copy((json_t *)(uintptr_t)item);
+
+    (void)cli;
+    if (state != NULL && strcmp(state, "held") == 0)
+        json_object_set_new(row, "next_attempt_at", json_null());
+    return row;
+}
+
 int cmd_delivery_list(struct cli *cli)
 {
     static const struct out_column columns[] = {{"DELIVERY", "id", OUT_TEXT},
@@ -339,5 +351,5 @@ int cmd_delivery_list(struct cli *cli)
                                                 {"NEXT", "next_attempt_at", OUT_TIME, 4},
                                                 OUT_COLUMNS_END};
 
-    return list_command(cli, "/api/v1/deliveries", columns, "No deliveries match.");
+    return list_shaped(cli, "/api/v1/deliveries", columns, delivery_row, "No deliveries match.");
 }

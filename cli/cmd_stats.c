@@ -12,11 +12,13 @@
 #include "cli/follow.h"
 #include "cli/list.h"
 #include "cli/out.h"
-#include "cli/out_style.h"
+#include "cli/out_parts.h"
 #include "cli/sub_words.h"
 
 #define PAGES_MAX 100 /* of 1000 subscriptions */
 #define WATCH_MIN_MS 100
+#define CLOCK_CHARACTERS strlen("05:07:41.158")
+#define CLOCK_MS_CHARACTERS strlen(".158")
 
 struct stats {
     json_t *first; /* the whole answer of the first page */
@@ -102,31 +104,43 @@ static void summary_print(const struct cli *cli, const struct stats *s)
     static const struct {
         const char *path, *before, *after;
         enum out_kind kind;
-    } parts[] = {{"as_of", "", "", OUT_CLOCK},
-                 {"total.ok", "  ", " ok", OUT_COUNT},
-                 {"total.failed", ", ", " failed", OUT_COUNT},
-                 {"total.success_ratio", " (", " ok)", OUT_RATIO},
-                 {"total.ok_per_second", ", ", " ok/s", OUT_RATE},
-                 {"total.p50_seconds", "  p50 ", "", OUT_BRIEF},
-                 {"total.p95_seconds", " p95 ", "", OUT_BRIEF},
-                 {"total.p99_seconds", " p99 ", "", OUT_BRIEF},
-                 {"since", "  since ", "", OUT_CLOCK}};
-    struct buf line;
+        bool goes_on; /* behind the value before it, not a part of its own */
+    } parts[] = {{"as_of", "", "", OUT_CLOCK, false},
+                 {"since", "since ", "", OUT_CLOCK, false},
+                 {"total.ok", "", " ok", OUT_COUNT, false},
+                 {"total.failed", ", ", " failed", OUT_COUNT, true},
+                 {"total.success_ratio", " (", " ok)", OUT_RATIO, true},
+                 {"total.ok_per_second", "", " ok/s", OUT_RATE, false},
+                 {"total.p50_seconds", "p50 ", "", OUT_BRIEF, false},
+                 {"total.p95_seconds", "p95 ", "", OUT_BRIEF, false},
+                 {"total.p99_seconds", "p99 ", "", OUT_BRIEF, false}};
+    struct out_parts line;
+    struct buf b;
 
-    buf_init(&line, 4096);
+    out_parts_begin(&line, cli);
+    buf_init(&b, 4096);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const json_t *value = out_member(s->first, parts[i].path);
+        size_t from;
 
         if (value == NULL || json_is_null(value))
             continue;
-        buf_adds(&line, parts[i].before);
-        out_value(cli, value, parts[i].kind, &line);
-        buf_adds(&line, parts[i].after);
+        if (!parts[i].goes_on && b.len > 0) {
+            out_part(&line, STYLE_PLAIN, b.data);
+            buf_clear(&b);
+        }
+        buf_adds(&b, parts[i].before);
+        from = b.len;
+        out_value(cli, value, parts[i].kind, &b);
+        if (parts[i].kind == OUT_CLOCK && cli->out_tty && b.len == from + CLOCK_CHARACTERS)
+            b.len -= CLOCK_MS_CHARACTERS; /* thousandths matter to programs */
+        buf_adds(&b, parts[i].after);
     }
+    out_part(&line, STYLE_PLAIN, b.data ? b.data : "");
     if (!json_is_true(json_object_get(s->first, "daemon")))
-        buf_adds(&line, "  (webhookd is not running)");
-    out_line(stdout, line.data ? line.data : "");
-    buf_fini(&line);
+        out_part(&line, STYLE_WAITS, "(webhookd is not running)");
+    out_parts_end(&line);
+    buf_fini(&b);
 }
 
 static int table_print(struct cli *cli, const struct stats *s)

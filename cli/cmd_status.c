@@ -3,51 +3,15 @@
  * store's lock. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "base/text.h"
 #include "cli/client.h"
 #include "cli/out.h"
-#include "cli/out_fit.h"
-#include "cli/out_style.h"
+#include "cli/out_parts.h"
 #include "cli/sub_words.h"
 
 #define TEXT_MAX_BYTES 16384
 #define LONG_WAIT_MS 60000 /* what is due for longer, waits too long */
-
-/* ---- lines of parts: a part is never broken, a line is no wider than the terminal ---- */
-struct screen {
-    const struct cli *cli;
-    size_t width; /* SIZE_MAX in a pipe */
-    size_t used;  /* of this line; 0: nothing yet */
-    size_t warned;
-};
-
-static void part(struct screen *s, enum out_style style, const char *text)
-{
-    size_t width = out_width(text);
-    struct buf shown;
-
-    if (s->used > 0 && s->used + 2 + width > s->width) {
-        printf("\n  ");
-        s->used = 2;
-    } else if (s->used > 0) {
-        printf("  ");
-        s->used += 2;
-    }
-    buf_init(&shown, TEXT_MAX_BYTES + 64);
-    out_styled(&shown, s->cli->out_color, style, text);
-    fputs(shown.data ? shown.data : "", stdout);
-    s->used += width;
-    buf_fini(&shown);
-}
-
-static void line_end(struct screen *s)
-{
-    putchar('\n');
-    s->used = 0;
-}
 
 /* Escaped: a reason may hold what somebody else wrote. */
 static const char *safe(struct buf *b, const char *text)
@@ -57,14 +21,14 @@ static const char *safe(struct buf *b, const char *text)
     return b->data ? b->data : "";
 }
 
-static void value(struct screen *s, struct buf *b, const json_t *json, const char *path,
+static void value(struct out_parts *s, struct buf *b, const json_t *json, const char *path,
                   enum out_kind kind)
 {
     out_value(s->cli, out_member(json, path), kind, b);
 }
 
 /* ---- how it is ---- */
-static void head_print(struct screen *s, const json_t *j)
+static void head_print(struct out_parts *s, const json_t *j)
 {
     bool ready = json_is_true(json_object_get(j, "ready"));
     struct buf b;
@@ -72,31 +36,31 @@ static void head_print(struct screen *s, const json_t *j)
 
     buf_init(&b, TEXT_MAX_BYTES);
     buf_addf(&b, "webhookd %s", out_string(j, "version"));
-    part(s, STYLE_HEAD, b.data);
+    out_part(s, STYLE_HEAD, b.data);
     buf_clear(&b);
     buf_addf(&b, "pid %lld", (long long)out_integer(j, "pid"));
-    part(s, STYLE_PLAIN, b.data);
+    out_part(s, STYLE_PLAIN, b.data);
     buf_clear(&b);
     buf_adds(&b, "up ");
     span_words(&b, ago_ms(json_object_get(j, "started_at")));
-    part(s, STYLE_PLAIN, b.data);
-    part(s, ready ? STYLE_GOOD : STYLE_BAD,
-         ready                                          ? "ready"
-         : json_is_true(json_object_get(j, "draining")) ? "not ready, draining"
-                                                        : "not ready");
-    line_end(s);
+    out_part(s, STYLE_PLAIN, b.data);
+    out_part(s, ready ? STYLE_GOOD : STYLE_BAD,
+             ready                                          ? "ready"
+             : json_is_true(json_object_get(j, "draining")) ? "not ready, draining"
+                                                            : "not ready");
+    out_parts_end(s);
     const char *url = out_string(j, "store.url");
-    part(s, STYLE_PLAIN, safe(&b, url));
+    out_part(s, STYLE_PLAIN, safe(&b, url));
     text_size(size, sizeof size, out_integer(j, "store.file_bytes"));
     text_size(log, sizeof log, out_integer(j, "store.log_bytes"));
     buf_clear(&b);
     buf_addf(&b, "%s (log %s)", size, log);
-    part(s, STYLE_PLAIN, b.data);
-    line_end(s);
+    out_part(s, STYLE_PLAIN, b.data);
+    out_parts_end(s);
     buf_fini(&b);
 }
 
-static void counted(struct screen *s, const json_t *j, const char *path, const char *name,
+static void counted(struct out_parts *s, const json_t *j, const char *path, const char *name,
                     enum out_style style)
 {
     char n[32];
@@ -104,36 +68,36 @@ static void counted(struct screen *s, const json_t *j, const char *path, const c
 
     buf_init(&b, 256);
     buf_addf(&b, "%s %s", name, text_count(n, sizeof n, out_integer(j, path)));
-    part(s, out_integer(j, path) > 0 ? style : STYLE_PLAIN, b.data);
+    out_part(s, out_integer(j, path) > 0 ? style : STYLE_PLAIN, b.data);
     buf_fini(&b);
 }
 
-static void deliveries_print(struct screen *s, const json_t *j)
+static void deliveries_print(struct out_parts *s, const json_t *j)
 {
     struct buf b;
-    char n[32];
 
     buf_init(&b, TEXT_MAX_BYTES);
-    buf_addf(&b, "backlog %s", text_count(n, sizeof n, out_integer(j, "backlog")));
-    if (out_integer(j, "due") > 0) {
-        buf_addf(&b, " (%s due, oldest ", text_count(n, sizeof n, out_integer(j, "due")));
+    buf_adds(&b, "backlog ");
+    waiting_words(&b, j);
+    out_part(s, out_integer(j, "held") > 0 ? STYLE_WAITS : STYLE_PLAIN, b.data);
+    if (json_is_string(json_object_get(j, "oldest_due_at"))) {
+        buf_clear(&b);
+        buf_adds(&b, "oldest ");
         ago_words(s->cli, &b, json_object_get(j, "oldest_due_at"));
-        buf_addf(&b, " %s)", out_string(j, "oldest_due_subscription"));
+        buf_addf(&b, " (%s)", out_string(j, "oldest_due_subscription"));
+        out_part(s, STYLE_PLAIN, b.data);
     }
-    part(s, STYLE_PLAIN, b.data);
     buf_clear(&b);
     buf_addf(&b, "in flight %lld/%lld", (long long)out_integer(j, "in_flight"),
              (long long)out_integer(j, "in_flight_limit"));
-    part(s, STYLE_PLAIN, b.data);
-    if (out_integer(j, "deliveries.held") > 0)
-        counted(s, j, "deliveries.held", "held", STYLE_WAITS);
+    out_part(s, STYLE_PLAIN, b.data);
     counted(s, j, "deliveries.dead", "dead", STYLE_BAD);
     counted(s, j, "deliveries.delivered", "delivered", STYLE_PLAIN);
-    line_end(s);
+    out_parts_end(s);
     buf_fini(&b);
 }
 
-static void traffic_print(struct screen *s, const json_t *j)
+static void traffic_print(struct out_parts *s, const json_t *j)
 {
     static const struct {
         const char *path, *before, *after;
@@ -154,13 +118,13 @@ static void traffic_print(struct screen *s, const json_t *j)
         buf_adds(&b, parts[i].before);
         value(s, &b, j, parts[i].path, parts[i].kind);
         buf_adds(&b, parts[i].after);
-        part(s, STYLE_PLAIN, b.data);
+        out_part(s, STYLE_PLAIN, b.data);
     }
-    line_end(s);
+    out_parts_end(s);
     buf_fini(&b);
 }
 
-static void config_print(struct screen *s, const json_t *j)
+static void config_print(struct out_parts *s, const json_t *j)
 {
     int64_t reloads = out_integer(j, "config_reloads");
     size_t outboxes = json_array_size(json_object_get(j, "outboxes"));
@@ -172,21 +136,21 @@ static void config_print(struct screen *s, const json_t *j)
         buf_addf(&b, ", %lld paused", (long long)out_integer(j, "subscriptions.paused"));
     if (out_integer(j, "subscriptions.disabled") > 0)
         buf_addf(&b, ", %lld disabled", (long long)out_integer(j, "subscriptions.disabled"));
-    part(s, STYLE_PLAIN, b.data);
+    out_part(s, STYLE_PLAIN, b.data);
     buf_clear(&b);
     buf_addf(&b, "%zu outbox%s", outboxes, outboxes == 1 ? "" : "es");
-    part(s, STYLE_PLAIN, b.data);
+    out_part(s, STYLE_PLAIN, b.data);
     buf_clear(&b);
     buf_adds(&b, "config loaded ");
     value(s, &b, j, "config_loaded_at", OUT_TIME);
     if (reloads > 0)
         buf_addf(&b, " (%lld reload%s)", (long long)reloads, reloads == 1 ? "" : "s");
-    part(s, STYLE_PLAIN, b.data);
-    line_end(s);
+    out_part(s, STYLE_PLAIN, b.data);
+    out_parts_end(s);
     buf_fini(&b);
 }
 
-static void jobs_print(struct screen *s, const json_t *j)
+static void jobs_print(struct out_parts *s, const json_t *j)
 {
     const json_t *job;
     size_t i;
@@ -203,15 +167,15 @@ static void jobs_print(struct screen *s, const json_t *j)
                  out_string(job, "state"));
         if (all > 0)
             buf_addf(&b, ", %lld of %lld", (long long)over, (long long)all);
-        part(s, STYLE_PLAIN, b.data);
-        line_end(s);
+        out_part(s, STYLE_PLAIN, b.data);
+        out_parts_end(s);
     }
     buf_fini(&b);
 }
 
 /* ---- what waits for somebody ---- */
 /* "! text.  command", the command on a line of its own where both do not fit. */
-static void warn(struct screen *s, const char *text, const char *command)
+static void warn(struct out_parts *s, const char *text, const char *command)
 {
     struct buf b, shown;
 
@@ -219,15 +183,14 @@ static void warn(struct screen *s, const char *text, const char *command)
     buf_init(&shown, TEXT_MAX_BYTES);
     text_escape_terminal(&shown, text, strlen(text), false);
     buf_addf(&b, "! %s", shown.data ? shown.data : "");
-    part(s, STYLE_BAD, b.data);
-    part(s, STYLE_PLAIN, safe(&shown, command));
-    line_end(s);
-    s->warned++;
+    out_part(s, STYLE_BAD, b.data);
+    out_part(s, STYLE_PLAIN, safe(&shown, command));
+    out_parts_end(s);
     buf_fini(&b);
     buf_fini(&shown);
 }
 
-static void warn_count(struct screen *s, int64_t n, const char *one, const char *command,
+static void warn_count(struct out_parts *s, int64_t n, const char *one, const char *command,
                        const char *many)
 {
     struct buf b;
@@ -241,7 +204,7 @@ static void warn_count(struct screen *s, int64_t n, const char *one, const char 
     buf_fini(&b);
 }
 
-static void warn_egress(struct screen *s, const json_t *egress)
+static void warn_egress(struct out_parts *s, const json_t *egress)
 {
     const char *note = out_string(egress, "note"), *actor = out_string(egress, "actor");
     struct buf b;
@@ -259,7 +222,7 @@ static void warn_egress(struct screen *s, const json_t *egress)
     buf_fini(&b);
 }
 
-static void warn_outboxes(struct screen *s, const json_t *j)
+static void warn_outboxes(struct out_parts *s, const json_t *j)
 {
     const json_t *o;
     size_t i;
@@ -289,7 +252,7 @@ static void warn_outboxes(struct screen *s, const json_t *j)
     }
 }
 
-static void warn_failing(struct screen *s, const json_t *j)
+static void warn_failing(struct out_parts *s, const json_t *j)
 {
     const json_t *sub, *list = json_object_get(j, "failing");
     int64_t more = out_integer(j, "subscriptions.failing") - (int64_t)json_array_size(list);
@@ -304,8 +267,10 @@ static void warn_failing(struct screen *s, const json_t *j)
         buf_init(&command, 1024);
         buf_addf(&b, "%s ", out_string(sub, "subscription"));
         sub_state_words(s->cli, &b, sub);
-        if (out_integer(sub, "backlog") > 0)
-            buf_addf(&b, ", backlog %s", text_count(n, sizeof n, out_integer(sub, "backlog")));
+        if (out_integer(sub, "backlog") > 0) {
+            buf_adds(&b, ", backlog ");
+            waiting_words(&b, sub);
+        }
         if (out_integer(sub, "dead") > 0)
             buf_addf(&b, ", %s dead", text_count(n, sizeof n, out_integer(sub, "dead")));
         buf_addf(&command, "webhookctl attempt list -s %s --limit 5",
@@ -333,7 +298,7 @@ static bool is_among(const json_t *failing, const char *name)
 }
 
 /* Of one that does not fail: its rate, its concurrency, or webhookd itself is too slow for it. */
-static void warn_late(struct screen *s, const json_t *j)
+static void warn_late(struct out_parts *s, const json_t *j)
 {
     const char *name = out_string(j, "oldest_due_subscription");
     struct buf b, command;
@@ -352,7 +317,7 @@ static void warn_late(struct screen *s, const json_t *j)
     buf_fini(&command);
 }
 
-static void warn_config(struct screen *s, const json_t *j)
+static void warn_config(struct out_parts *s, const json_t *j)
 {
     struct buf b;
 
@@ -366,9 +331,9 @@ static void warn_config(struct screen *s, const json_t *j)
     buf_fini(&b);
 }
 
-static void warnings_print(struct screen *s, const json_t *j)
+static void warnings_print(struct out_parts *s, const json_t *j)
 {
-    int64_t held = out_integer(j, "deliveries.held");
+    size_t before = s->lines;
 
     warn_egress(s, json_object_get(j, "egress"));
     warn_outboxes(s, j);
@@ -376,26 +341,22 @@ static void warnings_print(struct screen *s, const json_t *j)
     warn_late(s, j);
     warn_count(s, out_integer(j, "subscriptions.disabled"), "subscription is disabled",
                "webhookctl subscription list --state disabled", "subscriptions are disabled");
-    if (out_integer(j, "subscriptions.paused") > 0)
-        warn_count(s, held, "delivery is held", "webhookctl subscription list --state paused",
-                   "deliveries are held");
+    warn_count(s, out_integer(j, "subscriptions.paused"), "subscription is paused",
+               "webhookctl subscription list --state paused", "subscriptions are paused");
     warn_count(s, out_integer(j, "deliveries.dead"), "dead letter", "webhookctl dlq summary",
                "dead letters");
     warn_count(s, out_integer(j, "rejects"), "row of an outbox was refused",
                "webhookctl outbox rejects list", "rows of outboxes were refused");
     warn_config(s, j);
-    if (s->warned == 0)
+    if (s->lines == before)
         puts("Nothing waits for you.");
 }
 
 static void status_print(const struct cli *cli, const json_t *j)
 {
-    struct winsize size = {0};
-    struct screen s = {.cli = cli, .width = SIZE_MAX};
+    struct out_parts s;
 
-    if (cli->out_tty)
-        s.width =
-            ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+    out_parts_begin(&s, cli);
     head_print(&s, j);
     deliveries_print(&s, j);
     traffic_print(&s, j);

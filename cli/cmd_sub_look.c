@@ -42,9 +42,11 @@ static const struct out_column show_fields[] = {{"Subscription", "id", OUT_TEXT}
                                                 {"Profile", "profile", OUT_TEXT},
                                                 {"State", "state_words", OUT_STATE},
                                                 {"Cause", "state_cause", OUT_TEXT},
-                                                {"In this state since", "state_since", OUT_TIME},
+                                                {"Active since", "active_since", OUT_TIME},
+                                                {"Paused since", "paused_since", OUT_TIME},
+                                                {"Disabled since", "disabled_since", OUT_TIME},
                                                 {"Resumes", "resume_at", OUT_TIME},
-                                                {"Endpoint down since", "broken_since", OUT_TIME},
+                                                {"Down since", "broken_since", OUT_TIME},
                                                 {"Last 2xx", "last_success_at", OUT_TIME},
                                                 {"Last failure", "last_failure_words", OUT_TEXT},
                                                 {"Attempts 1h", "hour_words", OUT_TEXT},
@@ -105,17 +107,14 @@ static void backlog_words(const struct cli *cli, struct buf *out, const json_t *
 {
     char n[32];
 
-    buf_adds(out, text_count(n, sizeof n, out_integer(sub, "backlog")));
-    if (out_integer(sub, "in_flight") > 0)
-        buf_addf(out, ", %lld more in flight", (long long)out_integer(sub, "in_flight"));
-    if (out_integer(sub, "counts.held") > 0)
-        buf_adds(out, ", held");
-    else if (out_integer(sub, "due") > 0)
-        buf_addf(out, ", %s due", text_count(n, sizeof n, out_integer(sub, "due")));
+    waiting_words(out, sub);
     if (json_is_string(json_object_get(sub, "oldest_due_at"))) {
         buf_adds(out, ", oldest ");
         out_value(cli, json_object_get(sub, "oldest_due_at"), OUT_TIME, out);
     }
+    if (out_integer(sub, "in_flight") > 0)
+        buf_addf(out, "; %s more in flight",
+                 text_count(n, sizeof n, out_integer(sub, "in_flight")));
 }
 
 static void hour_words(const struct cli *cli, struct buf *out, const json_t *hour)
@@ -147,6 +146,9 @@ static json_t *show_words(const struct cli *cli, const json_t *sub)
     struct buf words;
 
     buf_init(&words, LINE_MAX_BYTES);
+    buf_addf(&words, "%s_since", out_string(sub, "state"));
+    json_object_set(shown, words.data, json_object_get(sub, "state_since"));
+    buf_clear(&words);
     if (json_is_string(json_object_get(sub, "last_failure_at"))) {
         failure_words(cli, &words, sub);
         words_set(shown, "last_failure_words", &words);

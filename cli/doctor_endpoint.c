@@ -89,7 +89,7 @@ static void state_find(const struct cli *cli, struct finding *f, const json_t *s
     const char *name = out_string(sub, "name"), *state = out_string(sub, "state");
     const char *until = out_string(sub, "resume_at");
     int64_t dead = out_integer(sub, "counts.dead");
-    char fix[200], since[40], last[40];
+    char fix[320], since[40], last[40];
     struct buf words;
 
     name = name ? name : "-";

@@ -223,6 +223,20 @@ int list_print(struct cli *cli, const struct list *l, size_t *shown, bool *more)
     return rc;
 }
 
+void list_more(const struct cli *cli, size_t shown, int64_t total)
+{
+    char some[32], all[32];
+
+    if (cli->format != OUT_TABLE)
+        return;
+    text_count(some, sizeof some, (int64_t)shown);
+    if (total >= 0)
+        out_note("%s of %s shown; --limit N or --all for more", some,
+                 text_count(all, sizeof all, total));
+    else
+        out_note("%s shown, there are more; --limit N or --all for them", some);
+}
+
 int list_command(struct cli *cli, const char *path, const struct out_column *columns,
                  const char *empty)
 {
@@ -243,8 +257,8 @@ int list_shaped(struct cli *cli, const char *path, const struct out_column *colu
         rc = filter_limit(cli, 50, &l.limit);
     if (rc == 0)
         rc = list_print(cli, &l, &shown, &more);
-    if (rc == 0 && more && cli->format == OUT_TABLE)
-        out_note("%zu shown, there are more; --limit N or --all for them", shown);
+    if (rc == 0 && more)
+        list_more(cli, shown, -1);
     if (rc == 0)
         rc = filter_unmatched(&f, API_KIND_DELIVERIES); /* no other list has ids of its own */
     filter_flags_fini(&f);

@@ -209,11 +209,16 @@ static void value_time(const struct cli *cli, const char *text, enum out_kind ki
     buf_addf(out, ms > now ? "in %s" : "%s ago", ago);
 }
 
-/* Below 10 ms seconds would be a row of zeros. */
+static void value_ms(struct buf *out, double number)
+{
+    buf_addf(out, number < 0.00995 ? "%.1fms" : "%.0fms", number * 1000);
+}
+
+/* Below a tenth seconds would be a row of zeros. */
 static void value_seconds(struct buf *out, double number, int digits)
 {
-    if (number > 0 && number < 0.00995)
-        buf_addf(out, "%.1fms", number * 1000);
+    if (number < 0.0995)
+        value_ms(out, number);
     else
         buf_addf(out, "%.*fs", digits, number);
 }
@@ -228,7 +233,7 @@ static void value_number(const json_t *value, enum out_kind kind, struct buf *ou
         value_seconds(out, number, 3);
         return;
     case OUT_MS:
-        buf_addf(out, number < 0.0095 ? "%.1fms" : "%.0fms", number * 1000);
+        value_ms(out, number);
         return;
     case OUT_BYTES:
         text_size(size, sizeof size, (int64_t)number);

@@ -31,7 +31,7 @@ enum out_kind {
     OUT_WRAP,    /* the same, never cut: it takes more lines */
     OUT_TIME,    /* RFC 3339: as ago on a terminal */
     OUT_CLOCK,   /* RFC 3339: 05:07:41.158 on a terminal */
-    OUT_SECONDS, /* a number: 0.412s, 0.4ms */
+    OUT_SECONDS, /* a number: 0.412s, 21ms, 0.4ms */
     OUT_MS,      /* a number of seconds: 19ms */
     OUT_BYTES,   /* 37.1 KiB */
     OUT_COUNTS,  /* an object of numbers by state: 2 delivered, 1 dead */
@@ -39,7 +39,7 @@ enum out_kind {
     OUT_COUNT,   /* 1,204 */
     OUT_RATIO,   /* 0.998: 99.8% */
     OUT_RATE,    /* 47.2; 0 */
-    OUT_BRIEF,   /* a number of seconds: 0.31s, 0.4ms */
+    OUT_BRIEF,   /* a number of seconds: 0.31s, 21ms, 0.4ms */
 };
 struct out_column {
     const char *header;

@@ -202,23 +202,47 @@ static bool is_id(const char *text)
            strspn(text + 4, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == strlen(text + 4);
 }
 
+/* "3m ago", "just now" in a column of times: "3m" and "now" say the same under its header. */
+static const char *time_short(char less[64], const char *text)
+{
+    const char *ago = strstr(text, " ago");
+
+    if (strcmp(text, "just now") == 0)
+        return text_copy(less, 64, "now");
+    if (ago == NULL || ago[strlen(" ago")] != '\0' || (size_t)(ago - text) >= 64)
+        return text;
+    return text_copy(less, (size_t)(ago - text) + 1, text);
+}
+
+static void times_shorten(struct out_table *t)
+{
+    char less[64];
+
+    for (size_t c = 0; c < t->columns_n; c++) {
+        for (size_t i = 0; t->columns[c]->kind == OUT_TIME && i < t->rows; i++)
+            scols_line_set_data(scols_table_get_line(t->table, i), c,
+                                time_short(less, cell_text(t, i, c)));
+    }
+}
+
 /* How wide each column is, and how narrow it may become: ids, times and numbers stay whole. */
-static void measure(const struct out_table *t, struct out_fit *f)
+static void measure(const struct out_table *t, bool short_times, struct out_fit *f)
 {
     f->columns_n = t->columns_n;
     f->gap = GAP;
     for (size_t c = 0; c < t->columns_n; c++) {
         enum out_kind kind = t->columns[c]->kind;
         size_t head = out_width(t->columns[c]->header), whole = head;
-        bool ids = false, empty = true;
+        bool ids = false, empty = true, shorten = short_times && kind == OUT_TIME;
 
         for (size_t i = 0; i < t->rows; i++) {
-            size_t width = out_width(cell_text(t, i, c));
+            const char *text = cell_text(t, i, c);
+            char less[64];
+            size_t width = out_width(shorten ? time_short(less, text) : text);
 
-            empty = empty && strcmp(cell_text(t, i, c), "-") == 0;
-
+            empty = empty && strcmp(text, "-") == 0;
             whole = width > whole ? width : whole;
-            ids = ids || is_id(cell_text(t, i, c));
+            ids = ids || is_id(text);
         }
         f->columns[c].whole = f->columns[c].least = whole;
         f->columns[c].first = kind == OUT_LONG || kind == OUT_WRAP;
@@ -245,14 +269,32 @@ static void tell_hidden(const struct out_table *t, const struct out_fit *f)
     buf_fini(&names);
 }
 
+static size_t hidden_n(const struct out_fit *f)
+{
+    size_t n = 0;
+
+    for (size_t c = 0; c < f->columns_n; c++)
+        n += f->columns[c].hidden && !f->columns[c].empty;
+    return n;
+}
+
 /* A table is never wider than the terminal: long columns are cut, then names and such, then whole
- * columns are left out, which is said. Ids are whole or not there. */
+ * columns are left out, which is said; times are short where that saves one. Ids are whole or not
+ * there. */
 static void fit(struct out_table *t, struct out_fit *f)
 {
     size_t width = out_columns(fileno(t->to));
+    struct out_fit other = {.columns_n = 0};
 
-    measure(t, f);
-    out_fit(f, width > 0 ? width : 80);
+    width = width > 0 ? width : 80;
+    measure(t, false, f);
+    out_fit(f, width);
+    measure(t, true, &other);
+    out_fit(&other, width);
+    if (hidden_n(&other) < hidden_n(f)) {
+        times_shorten(t);
+        *f = other;
+    }
     for (size_t c = 0; c < t->columns_n; c++) {
         if (f->columns[c].hidden)
             scols_column_set_flags(scols_table_get_column(t->table, c), SCOLS_FL_HIDDEN);

@@ -96,6 +96,38 @@ void sub_state_words(const struct cli *cli, struct buf *out, const json_t *sub)
         resume_words(cli, out, json_object_get(sub, "resume_at"));
 }
 
+/* "2,711 held (its endpoint is down)", "7: 3 due, 4 later": each is counted once. */
+void waiting_words(struct buf *out, const json_t *o)
+{
+    static const struct {
+        const char *by, *words;
+    } holders[] = {{"subscription_paused", "it is paused"},
+                   {"subscription_disabled", "it is disabled"},
+                   {"egress_paused", "egress is paused"},
+                   {"endpoint_down", "its endpoint is down"}};
+    static const char *const parts[] = {"due", "held", "later"};
+    const char *by = out_string(o, "held_by");
+    int64_t all = out_integer(o, "backlog");
+    char n[32];
+    bool any = false;
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        int64_t some = out_integer(o, parts[i]);
+
+        if (some <= 0)
+            continue;
+        if (!any && some < all)
+            buf_addf(out, "%s: ", text_count(n, sizeof n, all));
+        buf_addf(out, "%s%s %s", any ? ", " : "", text_count(n, sizeof n, some), parts[i]);
+        any = true;
+    }
+    if (!any)
+        buf_adds(out, text_count(n, sizeof n, all));
+    for (size_t i = 0; by != NULL && all > 0 && i < sizeof holders / sizeof *holders; i++)
+        if (strcmp(by, holders[i].by) == 0)
+            buf_addf(out, " (%s)", holders[i].words);
+}
+
 void sub_failure_words(struct buf *out, const json_t *sub)
 {
     int64_t status = out_integer(sub, "last_failure_status");

@@ -12,6 +12,9 @@
 void sub_state_words(const struct cli *cli, struct buf *out, const json_t *sub);
 /* "401", or without an answer "timeout". */
 void sub_failure_words(struct buf *out, const json_t *sub);
+/* "2,711 held (its endpoint is down)", "7: 3 due, 4 later": what waits, each counted once. Of an object with
+ * backlog, due, held, later and perhaps held_by. */
+void waiting_words(struct buf *out, const json_t *o);
 bool sub_is_failing(const json_t *sub);
 /* "53m" of an RFC 3339 time; the time itself where times are not relative; "-" where it is null. */
 void ago_words(const struct cli *cli, struct buf *out, const json_t *time);

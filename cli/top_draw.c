@@ -108,6 +108,8 @@ static void head_draw(const struct top *t)
     now[strlen("2026-11-22T05:07:41")] = '\0';
     buf_addf(&b, "webhookd %s", now + strlen("2026-11-22T"));
     buf_addf(&b, "  due %s", text_count(n, sizeof n, out_integer(s, "due")));
+    if (out_integer(s, "held") > 0)
+        buf_addf(&b, "  held %s", text_count(n, sizeof n, out_integer(s, "held")));
     buf_adds(&b, "  oldest ");
     span_words(&b, ago_ms(json_object_get(s, "oldest_due_at")));
     buf_addf(&b, "  in flight %lld/%lld", (long long)out_integer(s, "in_flight"),
@@ -300,10 +302,12 @@ static void detail_draw(const struct top *t)
     if (json_is_string(json_object_get(d, "last_failure_at")))
         detail_line(&row, "Last failure", &b);
     buf_clear(&b);
-    buf_addf(&b, "%s, ", text_count(n, sizeof n, out_integer(d, "backlog")));
-    buf_addf(&b, "%s due, oldest ", text_count(n, sizeof n, out_integer(d, "due")));
-    span_words(&b, ago_ms(json_object_get(d, "oldest_due_at")));
-    buf_addf(&b, ", %s dead", text_count(n, sizeof n, out_integer(d, "dead")));
+    waiting_words(&b, d);
+    if (json_is_string(json_object_get(d, "oldest_due_at"))) {
+        buf_adds(&b, ", oldest ");
+        span_words(&b, ago_ms(json_object_get(d, "oldest_due_at")));
+    }
+    buf_addf(&b, "; %s dead", text_count(n, sizeof n, out_integer(d, "dead")));
     detail_line(&row, "Backlog", &b);
     detail_tries(t, row + 1);
     buf_fini(&b);

@@ -96,12 +96,12 @@
  *   GET  /audit                ?actor= (a part of it) action= ("job.*") target= ({ref} or id) since=
  *                              until= limit= cursor=
  *   GET  /status               the whole on one screen: readiness, store, deliveries by state, what
- *                              waits ("backlog", "due", "oldest_due_at"), who is "failing", "jobs",
+ *                              waits ("backlog" = "due" + "held" + "later"), who is "failing", "jobs",
  *                              "outboxes", "last_5m", "attempts" since the start
  *   GET  /stats                ?window=5m (1m..1h) subscription= all=1 limit= cursor= -> {"window_seconds",
  *                              "since","as_of","total":{…},"items":[{"id","subscription","state","ok",
  *                              "failed","ok_per_second","success_ratio","p50_seconds","in_flight",
- *                              "backlog","due","oldest_due_at","dead","failing_since",…}]}: those with
+ *                              "backlog","due","held","held_by","later","dead",…}]}: those with
  *                              traffic in the window, backlog, dead letters, or not active; all=1: all
  *   GET  /subscriptions/{ref}/stats  ?window=1h -> the same of one, and its "minutes"
  *   POST /deliveries/discard/preview {"filter":FILTER} -> {"count","in_flight","as_of"}: of those that

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "engine/api_stats.h"
+#include "engine/egress_pause.h"
 
 enum { PAGE = 256 };
 #define WINDOW_MIN_MS INT64_C(60000)
@@ -34,8 +35,36 @@ int64_t stats_backlog(const struct api_call *c, const struct subscription *s)
     return n > 0 ? n : 0; /* the two were not read at one instant */
 }
 
+enum err_code stats_now_read(struct api_call *c, int64_t due_max, struct stats_now *out)
+{
+    struct egress_pause p;
+    enum err_code rc = egress_pause_read(c->b, &p, c->err);
+    *out = (struct stats_now){.egress_paused = p.paused, .due_left = due_max};
+    return rc;
+}
+
+static const char *held_by(const struct subscription *s, const struct stats_now *now)
+{
+    return s->state == SUB_PAUSED     ? "subscription_paused"
+           : s->state == SUB_DISABLED ? "subscription_disabled"
+           : now->egress_paused       ? "egress_paused"
+           : s->broken_since_ms != 0  ? "endpoint_down"
+                                      : NULL;
+}
+
+static enum err_code count_due(struct api_call *c, const struct subscription *s,
+                               struct stats_now *now, struct sub_stats *out)
+{
+    int64_t busy = out->in_flight, most = now->due_left + busy, n = 0;
+    enum err_code rc = c->ops->due_count(c->b, s->num, c->now_ms, most, &n, c->err);
+    out->due = n <= busy ? 0 : n - busy < out->backlog ? n - busy : out->backlog;
+    out->later = n < most ? out->backlog - out->due : LATER_UNKNOWN;
+    now->due_left -= out->due;
+    return rc;
+}
+
 enum err_code stats_of_sub(struct api_call *c, const struct subscription *s,
-                           const struct traffic *t, int64_t due_max, struct sub_stats *out)
+                           const struct traffic *t, struct stats_now *now, struct sub_stats *out)
 {
     static const struct traffic none;
     enum err_code rc = OK;
@@ -46,10 +75,15 @@ enum err_code stats_of_sub(struct api_call *c, const struct subscription *s,
     out->backlog = stats_backlog(c, s);
     if (out->backlog == 0)
         return OK;
-    rc = c->ops->due_count(c->b, s->num, c->now_ms, due_max + out->in_flight, &out->due, c->err);
-    out->due = out->due > out->in_flight ? out->due - out->in_flight : 0;
-    if (rc == OK && out->due > 0)
+    out->held_by = held_by(s, now);
+    if (out->held_by)
+        out->held = out->backlog;
+    else
+        rc = count_due(c, s, now, out);
+    if (rc == OK && out->due + out->held > 0)
         rc = c->ops->heads(c->b, &s->num, 1, &out->oldest_due_ms, c->err);
+    if (out->oldest_due_ms > c->now_ms || out->oldest_due_ms == TRIAL_DUE_MS)
+        out->oldest_due_ms = 0; /* held, and not even due; or somebody tries the endpoint */
     return rc;
 }
 
@@ -104,6 +138,24 @@ void put_traffic(struct buf *b, const struct traffic *t, int64_t over_ms)
     put_seconds(b, "p99_seconds", traffic_percentile(t, 0.99));
 }
 
+void put_later(struct buf *b, int64_t later)
+{
+    if (later == LATER_UNKNOWN)
+        put_null(b, "later");
+    else
+        put_int(b, "later", later);
+}
+
+void put_waiting(struct buf *b, const struct sub_stats *x)
+{
+    put_int(b, "backlog", x->backlog);
+    put_int(b, "due", x->due);
+    put_int(b, "held", x->held);
+    put_str(b, "held_by", x->held_by);
+    put_later(b, x->later);
+    put_time(b, "oldest_due_at", x->oldest_due_ms);
+}
+
 void put_sub_stats(struct buf *b, const struct subscription *s, const struct sub_stats *x,
                    int64_t over_ms)
 {
@@ -116,9 +168,7 @@ void put_sub_stats(struct buf *b, const struct subscription *s, const struct sub
     put_time(b, "resume_at", s->resume_at_ms);
     put_traffic(b, x->traffic, over_ms);
     put_int(b, "in_flight", x->in_flight);
-    put_int(b, "backlog", x->backlog);
-    put_int(b, "due", x->due);
-    put_time(b, "oldest_due_at", x->oldest_due_ms);
+    put_waiting(b, x);
     put_int(b, "dead", x->dead);
     put_time(b, "broken_since", s->broken_since_ms);
     put_health(b, s);
@@ -172,7 +222,7 @@ struct listing {
     size_t limit, n;
     int64_t last;
     bool more;
-    int64_t due_left; /* how many due ones are still counted */
+    struct stats_now now;
 };
 
 static bool is_named(const json_t *named, const struct subscription *s)
@@ -202,10 +252,9 @@ static enum err_code list_sub(struct api_call *c, const struct subscription *s, 
         *more = false;
         return OK;
     }
-    enum err_code rc = stats_of_sub(c, s, t, l->due_left, &x);
+    enum err_code rc = stats_of_sub(c, s, t, &l->now, &x);
     if (rc != OK)
         return rc;
-    l->due_left -= x.due < l->due_left ? x.due : l->due_left;
     bool quiet = !t && !x.backlog && !x.in_flight && !x.dead && s->state == SUB_ACTIVE;
     if (quiet && !l->all && !l->named)
         return OK;
@@ -238,8 +287,7 @@ static enum err_code named_exist(struct api_call *c, const json_t *named)
 enum err_code h_stats(struct api_call *c)
 {
     struct listing l = {.named = json_object_get(c->query, "subscription"),
-                        .all = api_param_true(c, "all"),
-                        .due_left = STATS_DUE_MAX};
+                        .all = api_param_true(c, "all")};
     struct buf *b = &c->resp->body;
     struct api_page page;
     struct traffic total = {0};
@@ -248,6 +296,8 @@ enum err_code h_stats(struct api_call *c)
         rc = stats_window(c, "5m", &l.window);
     if (rc == OK)
         rc = named_exist(c, l.named);
+    if (rc == OK)
+        rc = stats_now_read(c, STATS_DUE_MAX, &l.now);
     if (rc == OK)
         rc = c->ops->traffic_sum(c->b, l.window.since_ms, c->mem, &l.rows, &l.rows_n, c->err);
     if (rc != OK)
@@ -272,6 +322,7 @@ enum err_code h_sub_stats(struct api_call *c)
 {
     struct subscription s;
     struct stats_window w;
+    struct stats_now now;
     struct sub_stats x;
     struct traffic sum = {0}, *rows = NULL;
     struct buf *b = &c->resp->body;
@@ -284,7 +335,9 @@ enum err_code h_sub_stats(struct api_call *c)
     for (size_t i = 0; rc == OK && i < n; i++)
         traffic_add(&sum, &rows[i]);
     if (rc == OK)
-        rc = stats_of_sub(c, &s, &sum, STATS_DUE_MAX, &x);
+        rc = stats_now_read(c, STATS_DUE_MAX, &now);
+    if (rc == OK)
+        rc = stats_of_sub(c, &s, &sum, &now, &x);
     if (rc != OK)
         return rc;
     put_open(b, NULL, '{');

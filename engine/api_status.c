@@ -20,7 +20,8 @@ struct worst {
 /* What the walk over subscriptions gathers. */
 struct whole {
     int64_t subs[SUB_STATES], failing;
-    int64_t backlog, due, due_left, oldest_due_ms;
+    int64_t backlog, due, held, later, oldest_due_ms;
+    struct stats_now now;
     const char *oldest_sub;
     struct worst worst[WORST]; /* failing longest first */
     size_t worst_n;
@@ -61,17 +62,18 @@ static enum err_code look_at_sub(struct api_call *c, const struct subscription *
     struct sub_stats x;
     (void)more;
     w->subs[s->state]++;
-    enum err_code rc = stats_of_sub(c, s, NULL, w->due_left, &x);
+    enum err_code rc = stats_of_sub(c, s, NULL, &w->now, &x);
     if (rc != OK)
         return rc;
     w->backlog += x.backlog;
-    if (s->state == SUB_ACTIVE) { /* what is paused waits because somebody said so */
-        w->due += x.due;
-        w->due_left -= x.due < w->due_left ? x.due : w->due_left;
-        if (x.oldest_due_ms && (!w->oldest_due_ms || x.oldest_due_ms < w->oldest_due_ms)) {
-            w->oldest_due_ms = x.oldest_due_ms;
-            w->oldest_sub = arena_copy(c->mem, s->name);
-        }
+    w->due += x.due;
+    w->held += x.held;
+    w->later = w->later < 0 || x.later < 0 ? LATER_UNKNOWN : w->later + x.later;
+    /* what is paused waits because somebody said so */
+    if (s->state == SUB_ACTIVE && x.oldest_due_ms &&
+        (!w->oldest_due_ms || x.oldest_due_ms < w->oldest_due_ms)) {
+        w->oldest_due_ms = x.oldest_due_ms;
+        w->oldest_sub = arena_copy(c->mem, s->name);
     }
     if (!sub_failing(s))
         return OK;
@@ -145,7 +147,7 @@ static void put_worst(struct buf *b, const struct whole *w)
         put_str(b, "subscription", x->row.name);
         put_str(b, "url", x->row.url);
         put_health(b, &x->row);
-        put_int(b, "backlog", x->stats.backlog);
+        put_waiting(b, &x->stats);
         put_int(b, "dead", x->stats.dead);
         buf_addc(b, '}');
     }
@@ -244,9 +246,9 @@ enum err_code h_status(struct api_call *c)
 {
     const struct api_live *live = c->api->live;
     struct buf *b = &c->resp->body;
-    struct whole w = {.due_left = STATS_DUE_MAX};
+    struct whole w = {0};
     int64_t counts[DELIVERY_STATES] = {0}, rejects = 0;
-    struct egress_pause egress;
+    struct egress_pause egress = {0};
     struct job *jobs = NULL;
     size_t jobs_n = 0;
     enum err_code rc = c->ops->counts(c->b, counts, &rejects, c->err);
@@ -254,6 +256,7 @@ enum err_code h_status(struct api_call *c)
         rc = c->ops->job_list(c->b, true, 0, 1000, c->mem, &jobs, &jobs_n, c->err);
     if (rc == OK)
         rc = egress_pause_read(c->b, &egress, c->err);
+    w.now = (struct stats_now){.egress_paused = egress.paused, .due_left = STATS_DUE_MAX};
     if (rc == OK)
         rc = stats_visit_subs(c, 0, false, look_at_sub, &w);
     if (rc != OK)
@@ -270,6 +273,8 @@ enum err_code h_status(struct api_call *c)
     put_deliveries(b, counts);
     put_int(b, "backlog", w.backlog);
     put_int(b, "due", w.due);
+    put_int(b, "held", w.held);
+    put_later(b, w.later);
     put_time(b, "oldest_due_at", w.oldest_due_ms);
     put_str(b, "oldest_due_subscription", w.oldest_sub);
     render_egress(b, "egress", &egress, waiting);

@@ -20,14 +20,17 @@ struct look {
     size_t limit, n;
     int64_t last;
     bool more;
+    struct stats_now now;
 };
 
 static enum err_code hour_read(struct api_call *c, struct look *l, size_t limit)
 {
+    enum err_code rc = stats_now_read(c, 0, &l->now);
     l->since_ms = traffic_minute(c->now_ms - HOUR_MS);
     l->each = limit <= EACH_MAX;
-    return l->each ? OK
-                   : c->ops->traffic_sum(c->b, l->since_ms, c->mem, &l->rows, &l->rows_n, c->err);
+    if (rc == OK && !l->each)
+        rc = c->ops->traffic_sum(c->b, l->since_ms, c->mem, &l->rows, &l->rows_n, c->err);
+    return rc;
 }
 
 /* *sum is where it is put together; *t: NULL where there was nothing. */
@@ -50,21 +53,20 @@ static enum err_code hour_of(struct api_call *c, const struct look *l, int64_t s
 
 /* The subscription and what the last hour knows of it; the object stays open. */
 static enum err_code render_looked(struct api_call *c, const struct subscription *s,
-                                   const struct look *l)
+                                   struct look *l)
 {
     struct buf *b = &c->resp->body;
     struct sub_stats x;
     struct traffic sum;
     const struct traffic *t;
     enum err_code rc = hour_of(c, l, s->num, &sum, &t);
+    l->now.due_left = STATS_DUE_MAX / 10;
     if (rc == OK)
-        rc = stats_of_sub(c, s, t, STATS_DUE_MAX / 10, &x);
+        rc = stats_of_sub(c, s, t, &l->now, &x);
     if (rc != OK)
         return rc;
     render_subscription(b, s, c->now_ms, NULL);
-    put_int(b, "backlog", x.backlog);
-    put_int(b, "due", x.due);
-    put_time(b, "oldest_due_at", x.oldest_due_ms);
+    put_waiting(b, &x);
     put_int(b, "in_flight", x.in_flight);
     put_int(b, "dead", x.dead);
     put_int(b, "ok_total", s->health.ok_total);

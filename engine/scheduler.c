@@ -246,7 +246,7 @@ void scheduler_look(const struct scheduler *s, struct scheduler_now *out)
         if (s->lanes[i]->breaker.state != BREAKER_CLOSED)
             out->breakers_open++;
         int64_t due = s->lanes[i]->next_due_ms;
-        if (due > 0 && (out->oldest_due_ms == 0 || due < out->oldest_due_ms))
+        if (due > TRIAL_DUE_MS && (out->oldest_due_ms == 0 || due < out->oldest_due_ms))
             out->oldest_due_ms = due;
     }
 }

@@ -124,7 +124,7 @@ class Manners(unittest.TestCase):
     def test_what_is_left_out_is_said(self):
         with self.d.screen("dlq", "list", columns=40) as t:
             self.assertEqual(t.end(), 0)
-            self.assertRegex(t.shown, r"\(too narrow for [^)]*CAUSE[^)]*; --columns chooses\)")
+            self.assertRegex(t.shown, r"\(too narrow for [^)]*CAUSE[^)]*; --columns\schooses\)")
             self.assertEqual(len(re.findall("dlv_[0-9A-Z]+", t.shown)), 3)
 
     def test_a_reader_that_goes_away(self):

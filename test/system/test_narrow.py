@@ -62,6 +62,13 @@ class Narrow(unittest.TestCase):
         self.assertIn("acme-settle ", self.look("sub", "list"))
         self.assertIn("retries_exhausted ", self.look("dlq", "summary"))
 
+    def test_times_are_short_where_that_saves_a_column(self):
+        status, text = self.d.terminal("dlq", "list", "--status", "503", columns=80, env={"NO_COLOR": "1"})
+        self.assertEqual(status, 0)
+        self.assertIn("SUBSCRIPTION", self.headings(text))
+        self.assertNotRegex(text, r"ago|just now")
+        self.assertRegex(self.look("dlq", "list", columns=200), r"ago|just now")
+
     def test_one_subscription_is_not_said_again(self):
         self.assertNotIn("SUBSCRIPTION", self.look("dlq", "list", "-s", "acme-settle", columns=100))
         self.assertIn("TRIES", self.look("dlq", "list", "-s", "acme-settle"))
@@ -70,6 +77,8 @@ class Narrow(unittest.TestCase):
     def test_long_cells_take_lines(self):
         text = self.look("audit", "list", "--limit", "3")
         self.assertNotIn("…", text)
+        self.assertNotRegex(text, r'[{}]|null')  # an entry is words; what is null says nothing
+        self.assertIn('"INC-381 acme back"; selected ', self.look("audit", "list", "--limit", "3", columns=200))
         self.assertIn("INC-381 acme back", self.look("audit", "list", "--limit", "3", columns=200))
         self.assertIn("failing", self.look_doctor())
 

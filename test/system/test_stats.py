@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 import unittest
 
 from harness import Daemon, Receiver, WEBHOOKCTL, wait_for
@@ -97,7 +98,26 @@ class Numbers(unittest.TestCase):
             self.assertTrue(now["oldest_due_at"])
             status = d.json("status")
             self.assertEqual((status["backlog"], status["due"], status["oldest_due_subscription"]), (5, 5, "slow"))
+            # who holds them, is said, and nothing is counted twice
+            for verb, back, by, words in ((("subscription", "pause", "slow"), ("subscription", "resume", "slow"), "subscription_paused", "it is paused"),
+                                          (("subscription", "disable", "slow"), ("subscription", "enable", "slow"), "subscription_disabled", "it is disabled"),
+                                          (("egress", "pause", "--yes"), ("egress", "resume"), "egress_paused", "egress is paused")):
+                d.ctl(*verb)
+                now, status, shown = item(d, "slow"), d.json("status"), d.json("subscription", "show", "slow")
+                for one in (now, shown):
+                    self.assertEqual([one[k] for k in ("in_flight", "backlog", "due", "held", "held_by", "later")], [2, 5, 0, 5, by, 0])
+                self.assertEqual([status[k] for k in ("backlog", "due", "held", "later")], [5, 0, 5, 0])
+                self.assertRegex(d.ctl("subscription", "show", "slow"), rf"Backlog +5 held \({words}\), oldest \S+; 2 more in flight\n")
+                self.assertIn("backlog 5 held", d.ctl("status"))
+                d.ctl(*back)
+                self.assertEqual(item(d, "slow")["due"], 5)
+            d.insert(dict(type="a.b", deliver_after=int(time.time() * 1000) + 3600_000))
+            wait_for(lambda: item(d, "slow")["backlog"] == 6)
+            self.assertEqual([item(d, "slow")[k] for k in ("due", "held", "held_by", "later")], [5, 0, None, 1])
+            self.assertIn("6: 5 due, 1 later", d.ctl("subscription", "show", "slow"))
             gate.set()
+            wait_for(lambda: d.unsettled() == 1)
+            d.ctl("delivery", "discard", "-s", "slow", "--yes")
             wait_for(lambda: d.unsettled() == 0)
             self.assertEqual((item(d, "slow")["backlog"], item(d, "slow")["oldest_due_at"]), (0, None))
 
@@ -137,7 +157,7 @@ class Screens(unittest.TestCase):
             status, shown = d.terminal("status", columns=80, env={"NO_COLOR": "1"})
             self.assertEqual(status, 0)
             for line in (r"! globex failing \d+s \(401\), 4 dead", r"webhookctl attempt list -s globex --limit 5", r"! 4 dead letters  webhookctl dlq summary",
-                         r"! 1 delivery is held  webhookctl subscription list --state paused", r"! 1 row of an outbox was refused",
+                         r"! 1 subscription is paused  webhookctl subscription list --state paused", r"! 1 row of an outbox was refused",
                          r"! a reload was refused"):
                 self.assertRegex(shown, line)
             self.assertTrue(all(len(line) <= 80 for line in shown.splitlines()), shown)
@@ -220,7 +240,7 @@ class Screens(unittest.TestCase):
             done = subprocess.run(f"{WEBHOOKCTL} -c {d.conf} monitor --interval 100ms | head -3", shell=True, capture_output=True, text=True,
                                   timeout=60)
             self.assertEqual((len(done.stdout.splitlines()), done.stderr), (3, ""))
-            self.assertRegex(done.stdout, r"^time +due +oldest +infl +ok/s +fail/s +retry/s +dead/s +p50 +p99\n")
+            self.assertRegex(done.stdout, r"^time +due +held +oldest +infl +ok/s +fail/s +retry/s +dead/s +p50 +p99\n")
             status, shown = d.terminal("monitor", "--interval", "100ms", "--count", "21")
             self.assertEqual((status, shown.count("retry/s"), len(shown.splitlines())), (0, 2, 23))
 

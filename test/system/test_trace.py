@@ -219,7 +219,7 @@ class Audit(unittest.TestCase):
             d.ctl("subscription", "resume", "acme")
             d.ctl("partner", "add", "p2")
             rows = lines(d.ctl("audit", "list"))
-            self.assertEqual(rows[0].split()[:5], ["TIME", "ACTOR", "ACTION", "TARGET", "NOTE"])
+            self.assertEqual(rows[0].split()[:5], ["TIME", "ACTOR", "ACTION", "TARGET", "DETAIL"])
             self.assertTrue(any("subscription.pause" in x and " acme " in x and "INC-7" in x for x in rows), rows)
             for filters, n in (((), 5), (("--action", "subscription.*"), 4), (("--action", "subscription.pause"), 1), (("--target", "acme"), 3),
                                (("--actor", "uid:"), 5), (("--actor", "nobody-of-that-name"), 0), (("--since", "1h"), 5), (("--until", "1h"), 0),
