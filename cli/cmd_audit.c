@@ -79,10 +79,13 @@ static json_t *entry_row(const struct cli *cli, const json_t *item)
 
 int cmd_audit_list(struct cli *cli)
 {
-    static const struct out_column columns[] = {
-        {"TIME", "created_at", OUT_TIME},     {"ACTOR", "actor", OUT_TEXT},
-        {"ACTION", "action", OUT_TEXT},       {"TARGET", "target_name|target", OUT_TEXT},
-        {"DETAIL", "detail_words", OUT_WRAP}, OUT_COLUMNS_END};
+    static const struct out_column columns[] = {{"TIME", "created_at", OUT_TIME},
+                                                {"ACTOR", "actor", OUT_TEXT},
+                                                {"ACTION", "action", OUT_TEXT},
+                                                {"TARGET", "target_name|target", OUT_TEXT},
+                                                {"DETAIL", "detail_words", OUT_WRAP},
+                                                {"NOTE", "detail.note", OUT_WRAP, OUT_NAMED},
+                                                OUT_COLUMNS_END};
     static const enum flag_id own[] = {FLAG_ACTOR, FLAG_ACTION, FLAG_TARGET};
     struct filter_flags f;
     struct list l = {.path = "/api/v1/audit",

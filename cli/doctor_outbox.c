@@ -90,7 +90,7 @@ static void outbox_say(struct doctor *d, const struct conf_outbox *o)
     snprintf(check, sizeof check, "outbox %s", o->name);
     if (trouble != NULL) {
         snprintf(fix, sizeof fix, "webhookctl outbox check %.400s tells more", path);
-        doctor_say(d, check, DOCTOR_FAIL, fix, "%s: %s", path, trouble);
+        doctor_say(d, check, DOCTOR_FAIL, fix, "%s", trouble);
         return;
     }
     if (access(path, F_OK) != 0) {
@@ -113,7 +113,7 @@ static void outbox_say(struct doctor *d, const struct conf_outbox *o)
 
     report_read(&report, &verdict, detail, sizeof detail, fix, sizeof fix);
     if (rc != OK && verdict == DOCTOR_OK)
-        doctor_say(d, check, DOCTOR_FAIL, NULL, "%s: %s", path, err.text);
+        doctor_say(d, check, DOCTOR_FAIL, NULL, "%s", err.text);
     else
         doctor_say(d, check, verdict, fix[0] ? fix : NULL, "%s%s %s", path, detail[0] ? ":" : "",
                    detail[0] ? detail : "is fit, and its table is there");

@@ -45,8 +45,9 @@ struct out_column {
     const char *header;
     const char *path; /* "counts.dead": members of members; "a|b": b where a is null */
     enum out_kind kind;
-    int rank; /* on a terminal too narrow: 0 stays, the highest goes first (out_fit.h) */
+    int rank; /* on a terminal too narrow: 0 stays, the highest goes first (out_fit.h); OUT_NAMED */
 };
+#define OUT_NAMED (-1) /* shown only where --columns names it */
 #define OUT_COLUMNS_MAX 32
 #define OUT_COLUMNS_END                                                                            \
     {                                                                                              \

@@ -77,8 +77,10 @@ static bool columns_choose(struct out_table *t, const struct out_column *columns
     const char *at = t->cli->columns;
     char name[64];
 
-    for (size_t i = 0; at == NULL && columns[i].header && i < COLUMNS_MAX; i++)
-        t->columns[t->columns_n++] = &columns[i];
+    for (size_t i = 0; at == NULL && columns[i].header && i < COLUMNS_MAX; i++) {
+        if (columns[i].rank != OUT_NAMED)
+            t->columns[t->columns_n++] = &columns[i];
+    }
     while (at != NULL && *at && t->columns_n < COLUMNS_MAX) {
         size_t n = strcspn(at, ",");
 

@@ -21,10 +21,10 @@ enum err_code stats_window(struct api_call *c, const char *standard, struct stat
 struct sub_stats {
     const struct traffic *traffic;
     int in_flight;
-    int64_t backlog; /* open and not in flight: each is one of the three below */
-    int64_t due;     /* can go now. Counted up to due_left */
-    int64_t held;    /* by held_by */
-    int64_t later;   /* planned for later (a retry, deliver_after), or behind another one of its
+    int64_t backlog;     /* open and not in flight: each is one of the three below */
+    int64_t due;         /* can go now. Counted up to due_left */
+    int64_t held;        /* by held_by */
+    int64_t later;       /* planned for later (a retry, deliver_after), or behind another one of its
                       * key; LATER_UNKNOWN where due was not counted to the end */
     const char *held_by; /* in the words of a trace's entry (engine/api_wait.c); NULL: nobody */
     int64_t oldest_due_ms; /* when the first of due or held became due; 0: none did */

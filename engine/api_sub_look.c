@@ -52,8 +52,7 @@ static enum err_code hour_of(struct api_call *c, const struct look *l, int64_t s
 }
 
 /* The subscription and what the last hour knows of it; the object stays open. */
-static enum err_code render_looked(struct api_call *c, const struct subscription *s,
-                                   struct look *l)
+static enum err_code render_looked(struct api_call *c, const struct subscription *s, struct look *l)
 {
     struct buf *b = &c->resp->body;
     struct sub_stats x;
