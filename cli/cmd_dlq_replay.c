@@ -67,6 +67,8 @@ static int replay_body(struct cli *cli, const struct filter_flags *f, json_t *bo
         rc = word_flag(cli, FLAG_ATTEMPTS, body, "attempts");
     if (rc == 0)
         rc = word_flag(cli, FLAG_ORDER, body, "order");
+    if (cli_flag(cli, FLAG_TO) != NULL)
+        json_object_set_new(body, "to", json_string(cli_flag(cli, FLAG_TO)));
     if (cli_flag(cli, FLAG_NOTE) != NULL)
         json_object_set_new(body, "note", json_string(cli_flag(cli, FLAG_NOTE)));
     if (cli_flag(cli, FLAG_IGNORE_EXPIRY) != NULL)
@@ -110,13 +112,16 @@ static void question_text(const struct sending *s, char *out, size_t room, const
 {
     double rate = json_number_value(out_member(a, "options.rate_per_second"));
     int64_t count = out_integer(a, "count");
-    char pace[32] = "", about[64];
+    char pace[32] = "", about[64], where[224] = "";
 
     if (rate > 0)
         snprintf(pace, sizeof pace, " at %g/s", rate);
+    if (replay_preview_to(a) != NULL)
+        snprintf(where, sizeof where, " to %.200s", replay_preview_to(a));
     replay_preview_about(a, about);
-    snprintf(out, room, *about ? "%s %lld %s%s (%s)? [y/N] " : "%s %lld %s%s%s? [y/N] ", s->Verb,
-             (long long)count, sending_noun(s, count), pace, about);
+    snprintf(out, room, *about ? "%s %lld %s%s%s (%s)? [y/N] " : "%s %lld %s%s%s%s? [y/N] ",
+             *where ? "Send copies of" : s->Verb, (long long)count, sending_noun(s, count), where,
+             pace, about);
 }
 
 /* The answer as a screen or as JSON, and the command that sends just that. */
@@ -152,7 +157,7 @@ static int replay_preview(struct cli *cli, const struct sending *s, const struct
 {
     bool dry = cli_flag(cli, FLAG_DRY_RUN) != NULL;
     struct answer a;
-    char question[160];
+    char question[400];
 
     *go = false;
     if (no_ids(f))

@@ -6,6 +6,19 @@
 #include "cli/list.h"
 #include "cli/object.h"
 
+/* Few jobs send copies: where to is said with the note. */
+static json_t *with_url(const struct cli *cli, const json_t *job)
+{
+    json_t *row = json_copy((json_t *)(uintptr_t)job);
+    const char *to = out_string(job, "options.to"), *note = out_string(job, "note");
+
+    (void)cli;
+    if (to != NULL)
+        json_object_set_new(
+            row, "note", json_sprintf("copies to %s%s%s", to, note ? ": " : "", note ? note : ""));
+    return row;
+}
+
 int cmd_job_list(struct cli *cli)
 {
     static const struct out_column columns[] = {{"JOB", "id", OUT_TEXT},
@@ -19,7 +32,7 @@ int cmd_job_list(struct cli *cli)
                                                 {"NOTE", "note", OUT_LONG},
                                                 OUT_COLUMNS_END};
 
-    return list_command(cli, "/api/v1/jobs", columns, "No jobs.");
+    return list_shaped(cli, "/api/v1/jobs", columns, with_url, "No jobs.");
 }
 
 static const struct out_column job_fields[] = {{"Job", "id", OUT_TEXT},
@@ -27,6 +40,7 @@ static const struct out_column job_fields[] = {{"Job", "id", OUT_TEXT},
                                                {"State", "state", OUT_STATE},
                                                {"Why", "reason", OUT_TEXT},
                                                {"Filter", "filter", OUT_TEXT},
+                                               {"Copies to", "options.to", OUT_LONG},
                                                {"Rate", "options.rate_per_second", OUT_TEXT},
                                                {"Canary", "options.canary", OUT_TEXT},
                                                {"Stop at", "options.stop_at_ratio", OUT_TEXT},
@@ -48,6 +62,17 @@ static const struct out_column job_fields[] = {{"Job", "id", OUT_TEXT},
                                                {"Finished", "finished_at", OUT_TIME},
                                                OUT_COLUMNS_END};
 
+/* The same, with what becomes of copies in the place of what becomes of letters. */
+static void of_copies(struct out_column *to, const struct out_column *from, const char *header)
+{
+    do {
+        *to = *from;
+        if (from->header != NULL && strcmp(from->path, "counts.dead_again") == 0)
+            *to = (struct out_column){header, "counts.discarded", OUT_TEXT};
+        to++;
+    } while (from++->header != NULL);
+}
+
 /* The job, and where its letters go. */
 static void job_print(const struct cli *cli, const json_t *job)
 {
@@ -62,11 +87,18 @@ static void job_print(const struct cli *cli, const json_t *job)
         {"NOT SENT", "counts.not_sent", OUT_TEXT},
         OUT_COLUMNS_END};
     const json_t *parts = json_object_get(job, "subscriptions");
-    struct out_table *t = json_array_size(parts) > 0 ? out_table_new(cli, columns) : NULL;
+    struct out_column fields_of[sizeof job_fields / sizeof job_fields[0]];
+    struct out_column columns_of[sizeof columns / sizeof columns[0]];
+    bool copies = out_string(job, "options.to") != NULL;
     json_t *part;
     size_t i;
 
-    out_fields(cli, job, job_fields);
+    of_copies(fields_of, job_fields, "Failed");
+    of_copies(columns_of, columns, "FAILED");
+    struct out_table *t =
+        json_array_size(parts) > 0 ? out_table_new(cli, copies ? columns_of : columns) : NULL;
+
+    out_fields(cli, job, copies ? fields_of : job_fields);
     if (t == NULL)
         return;
     puts("");

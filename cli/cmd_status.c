@@ -160,7 +160,7 @@ static void jobs_print(struct out_parts *s, const json_t *j)
     json_array_foreach(json_object_get(j, "jobs"), i, job)
     {
         int64_t all = out_integer(job, "counts.selected");
-        int64_t over = out_integer(job, "counts.delivered") + out_integer(job, "counts.dead_again");
+        int64_t over = out_integer(job, "counts.done");
 
         buf_clear(&b);
         buf_addf(&b, "job %s: %s %s", out_string(job, "id"), out_string(job, "kind"),

@@ -127,7 +127,9 @@ static void attempt(const struct trace *t, const json_t *entry, struct buf *out)
         span(out, ms_of(entry, "next_attempt_at") - ended);
         return;
     }
-    buf_adds(out, strcmp(result, "delivered") == 0 ? "  DELIVERED" : "  DEAD");
+    buf_adds(out, strcmp(result, "delivered") == 0   ? "  DELIVERED"
+                  : strcmp(result, "discarded") == 0 ? "  DISCARDED"
+                                                     : "  DEAD");
     if (out_string(entry, "cause") != NULL) {
         buf_addc(out, ' ');
         word(t, entry, "cause", OUT_TEXT, out);
@@ -136,6 +138,13 @@ static void attempt(const struct trace *t, const json_t *entry, struct buf *out)
 
 static void done(const struct trace *t, const json_t *entry, struct buf *out)
 {
+    if (out_string(entry, "to") != NULL) {
+        buf_adds(out, "copy of ");
+        word(t, entry, "original", OUT_TEXT, out);
+        buf_adds(out, " to ");
+        word(t, entry, "to", OUT_TEXT, out);
+        buf_addc(out, ' ');
+    }
     if (out_string(entry, "job") != NULL) {
         word(t, entry, "job", OUT_TEXT, out);
         buf_addc(out, ' ');

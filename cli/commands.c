@@ -68,6 +68,7 @@ const struct flag flags_table[FLAGS] = {
     [FLAG_NOTE] = {"note", 0, "TEXT", false, NULL, "why, for the audit trail"},
     [FLAG_WAIT] = {"wait", 0, "DUR", false, NULL, "wait at most that long (default: until done)"},
     [FLAG_DETACH] = {"detach", 0, NULL, false, NULL, "do not wait: print the job's id"},
+    [FLAG_TO] = {"to", 0, "URL", false, NULL, "copies to a test endpoint; no bearer, no headers"},
     [FLAG_IGNORE_EXPIRY] = {"ignore-expiry", 0, NULL, false, NULL,
                             "also events that are past their expires_at"},
     [FLAG_CONFIRM] = {"confirm", 0, "N", false, NULL,
@@ -162,7 +163,7 @@ const struct command commands_table[] = {
      "webhookctl dlq show dlv_01N8D3VQ0C4T5 --body", "0 1 4 64 69 70 74 75 77 78", cmd_dlq_show},
     {"dlq replay",
      FILTERS | F(RATE) | F(CANARY) | F(STOP_AT) | F(ATTEMPTS) | F(ORDER) | F(NOTE) | F(WAIT) |
-         F(DETACH) | F(IGNORE_EXPIRY) | F(DRY_RUN) | F(YES),
+         F(DETACH) | F(IGNORE_EXPIRY) | F(TO) | F(DRY_RUN) | F(YES),
      IDS, 0, COMMAND_ANY, "send dead letters again and report what was delivered",
      "webhookctl dlq replay -s acme-settle --since 3h --rate 20/s --dry-run",
      "0 1 3 4 64 66 69 70 73 74 75 77 78 130", cmd_dlq_replay},
@@ -265,8 +266,8 @@ const struct command commands_table[] = {
      "0 1 3 4 64 66 69 70 73 74 75 77 78 130", cmd_delivery_discard},
     {"delivery resend",
      (FILTERS & ~(F(CONTAINS) | F(LIMIT))) | F(STATE) | F(JOB) | F(RATE) | F(CANARY) | F(STOP_AT) |
-         F(ATTEMPTS) | F(ORDER) | F(NOTE) | F(WAIT) | F(DETACH) | F(IGNORE_EXPIRY) | F(DRY_RUN) |
-         F(YES),
+         F(ATTEMPTS) | F(ORDER) | F(NOTE) | F(WAIT) | F(DETACH) | F(IGNORE_EXPIRY) | F(TO) |
+         F(DRY_RUN) | F(YES),
      IDS, 0, COMMAND_ANY, "send again what was delivered (or, by --state, discarded)",
      "webhookctl delivery resend -s acme-settle --since 3h --rate 20/s --dry-run",
      "0 1 3 4 64 66 69 70 73 74 75 77 78 130", cmd_delivery_resend},

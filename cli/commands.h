@@ -50,6 +50,7 @@ enum flag_id {
     FLAG_WAIT,
     FLAG_DETACH,
     FLAG_IGNORE_EXPIRY,
+    FLAG_TO,
     FLAG_CONFIRM,
     FLAG_CONFIRM_NAME,
     FLAG_OLDER_THAN,

@@ -56,6 +56,12 @@ static bool job_over(const json_t *job)
     return !is(job, "state", "active") && !is(job, "state", "paused");
 }
 
+/* Where its copies go; NULL: what it sends are the originals. */
+static const char *copies_to(const json_t *job)
+{
+    return out_string(job, "options.to");
+}
+
 /* ---- while it runs ---- */
 static int job_ask(struct follow *f, struct answer *a)
 {
@@ -206,7 +212,8 @@ static void show(struct follow *f, const json_t *job)
             snprintf(pace, sizeof pace, "%.1f/s", rate);
         snprintf(text, sizeof text, "%s  delivered %lld  failed %lld  in flight %lld", pace,
                  (long long)count(job, "delivered"),
-                 (long long)(count(job, "dead_again") + count(job, "retrying")),
+                 (long long)(count(job, "dead_again") + count(job, "discarded") +
+                             count(job, "retrying")),
                  (long long)(count(job, "waiting") - held));
     }
     progress_show(&f->progress, done, count(job, "selected"), text);
@@ -239,16 +246,55 @@ static void report_line(const char *id, const json_t *job)
         put_count(&text, job, "delivered", "delivered", true);
         put_count(&text, job, "retrying", "retrying", false);
         put_count(&text, job, "waiting", "on their way", false);
-        put_count(&text, job, "dead_again", is(job, "kind", "resend") ? "dead" : "dead again",
-                  true);
+        if (copies_to(job) != NULL)
+            put_count(&text, job, "discarded", "failed (discarded)", true);
+        else
+            put_count(&text, job, "dead_again", is(job, "kind", "resend") ? "dead" : "dead again",
+                      true);
         put_count(&text, job, "not_sent", "not sent", false);
         put_count(&text, job, "excluded", "left out", false);
     } else {
         put_count(&text, job, "done", "done", true);
     }
-    printf("%s %s: %s, in %.1f s\n", id, out_string(job, "state"), text.data,
+    printf("%s %s: ", id, out_string(job, "state"));
+    if (copies_to(job) != NULL)
+        printf("sent to %s: ", copies_to(job));
+    printf("%s, in %.1f s\n", text.data,
            json_number_value(json_object_get(job, "elapsed_seconds")));
     buf_fini(&text);
+}
+
+/* Why no more copies of a subscription's were sent. */
+static void report_copies(const json_t *part)
+{
+    const char *name = out_string(part, "subscription"), *reason = out_string(part, "reason");
+
+    if (reason == NULL)
+        return;
+    if (strcmp(reason, "subscription_deleted") == 0)
+        out_note(
+            "A subscription that is not known here any more: no copies of its %lld can be signed.",
+            (long long)count(part, "excluded"));
+    else
+        out_note("Copies of %s's stopped: %s; %lld were not sent.", name,
+                 strcmp(reason, "canary_failed") == 0 ? "the first ones failed, one after the other"
+                                                      : "too many of the last ones failed",
+                 (long long)count(part, "not_sent"));
+}
+
+/* What was copied is where it was. */
+static void report_originals(const char *id, const json_t *job)
+{
+    const json_t *parts = json_object_get(job, "subscriptions");
+    const char *one =
+        json_array_size(parts) == 1 ? out_string(json_array_get(parts, 0), "subscription") : NULL;
+
+    if (count(job, "queued") > 0)
+        out_note("What the endpoint said to each: webhookctl delivery list --job %s", id);
+    if (is(job, "kind", "replay"))
+        out_note("The letters themselves are still dead. To send them: the same again without --to "
+                 "(webhookctl dlq replay%s%s …)",
+                 one ? " -s " : "", one ? one : "");
 }
 
 /* Why a subscription's letters were left out, or stopped, and what to do about it. */
@@ -320,7 +366,10 @@ static void report_notes(const char *id, const json_t *job)
     bool sent = count(job, "delivered") + count(job, "dead_again") + count(job, "retrying") > 0;
     size_t i;
 
-    json_array_foreach(parts, i, part) report_part(job, part);
+    if (copies_to(job) != NULL)
+        json_array_foreach(parts, i, part) report_copies(part);
+    else
+        json_array_foreach(parts, i, part) report_part(job, part);
     report_errors(job);
     if (count(job, "gone") > 0)
         out_note("%lld were gone when it was their turn: purged, replayed by somebody else, or "
@@ -330,9 +379,13 @@ static void report_notes(const char *id, const json_t *job)
         out_note("What is retrying or on its way goes on by itself. Look: webhookctl delivery list "
                  "--job %s --state retrying",
                  id);
+    if (copies_to(job) != NULL)
+        report_originals(id, job);
     if (is(job, "state", "stopped") && count(job, "not_sent") > 0)
         out_note("When it is mended, the %lld that were not sent: webhookctl job resume %s",
                  (long long)count(job, "not_sent"), id);
+    if (copies_to(job) != NULL)
+        return;
     if (count(job, "dead_again") > 0)
         out_note("The %lld that died again: webhookctl dlq replay --job %s",
                  (long long)count(job, "dead_again"), id);

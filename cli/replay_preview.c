@@ -46,6 +46,11 @@ const char *sending_noun(const struct sending *s, int64_t n)
     return n == 1 ? s->one : s->many;
 }
 
+const char *replay_preview_to(const json_t *a)
+{
+    return out_string(a, "options.to");
+}
+
 static void say(FILE *to, struct buf *text)
 {
     if (text->len > 0)
@@ -99,7 +104,8 @@ static void put_what(const struct cli *cli, const struct sending *s, struct buf 
     int64_t count = out_integer(a, "count");
 
     text_size(size, sizeof size, out_integer(a, "payload_bytes"));
-    buf_addf(text, "Would %s %lld %s", s->verb, (long long)count, sending_noun(s, count));
+    buf_addf(text, "Would %s %lld %s", replay_preview_to(a) ? "send copies of" : s->verb,
+             (long long)count, sending_noun(s, count));
     if (json_array_size(json_object_get(a, "types")) > 0) {
         buf_adds(text, " (");
         put_types(text, json_object_get(a, "types"));
@@ -124,22 +130,36 @@ static bool any_backlog(const json_t *targets)
     return false;
 }
 
+/* Of what is copied it does not matter how the endpoint is that it was for. */
+static void target_columns(const struct sending *s, const json_t *a, struct out_column columns[8])
+{
+    bool copies = replay_preview_to(a) != NULL;
+    size_t n = 0;
+
+    columns[n++] =
+        (struct out_column){copies ? "OF" : "TO", "subscription|subscription_id", OUT_TEXT};
+    columns[n++] = (struct out_column){copies ? "COPIES" : s->column, "count", OUT_TEXT};
+    if (copies) {
+        columns[n++] = (struct out_column){"TO", "to", OUT_LONG};
+    } else {
+        columns[n++] = (struct out_column){"STATE NOW", "state_words", OUT_STATE};
+        if (any_backlog(json_object_get(a, "targets")))
+            columns[n++] = (struct out_column){"BACKLOG", "backlog", OUT_COUNT};
+        columns[n++] = (struct out_column){"URL", "url", OUT_LONG};
+        columns[n++] = (struct out_column){"LAST SUCCESS", "last_success_at", OUT_TIME, 1};
+    }
+    columns[n] = (struct out_column)OUT_COLUMNS_END;
+}
+
 static void print_targets(struct cli *cli, const struct sending *s, FILE *to, const json_t *a)
 {
     const json_t *targets = json_object_get(a, "targets");
     struct out_column columns[8];
-    size_t n = 0, i;
     int64_t total = out_integer(a, "targets_total");
     json_t *row;
+    size_t i;
 
-    columns[n++] = (struct out_column){"TO", "subscription|subscription_id", OUT_TEXT};
-    columns[n++] = (struct out_column){s->column, "count", OUT_TEXT};
-    columns[n++] = (struct out_column){"STATE NOW", "state_words", OUT_STATE};
-    if (any_backlog(targets))
-        columns[n++] = (struct out_column){"BACKLOG", "backlog", OUT_COUNT};
-    columns[n++] = (struct out_column){"URL", "url", OUT_LONG};
-    columns[n++] = (struct out_column){"LAST SUCCESS", "last_success_at", OUT_TIME, 1};
-    columns[n] = (struct out_column)OUT_COLUMNS_END;
+    target_columns(s, a, columns);
     struct out_table *t = out_table_new(cli, columns);
 
     out_table_to(t, to);
@@ -147,6 +167,7 @@ static void print_targets(struct cli *cli, const struct sending *s, FILE *to, co
     {
         json_t *shown = sub_with_words(cli, row);
 
+        json_object_set(shown, "to", out_member(a, "options.to"));
         out_table_row(t, shown);
         json_decref(shown);
     }
@@ -187,6 +208,8 @@ static bool in_the_way(const json_t *a)
     size_t i;
     json_t *row;
 
+    if (replay_preview_to(a) != NULL)
+        return json_is_true(json_object_get(a, "egress_paused"));
     json_array_foreach(json_object_get(a, "targets"), i, row)
     {
         if (fails_now(row) || out_string(row, "blocked_by") != NULL)
@@ -224,6 +247,17 @@ static void put_plan(struct buf *out, const json_t *a)
     if (*about)
         buf_addf(out, " %c%s.", toupper((unsigned char)*about), about + 1);
     buf_adds(out, " The receiver sees the same webhook-id as before.");
+}
+
+/* The URL was typed by somebody: what is between us and the partner is not for it. */
+static void put_copies(const struct sending *s, struct buf *out, const json_t *a)
+{
+    bool once = strcmp(out_string(a, "options.attempts"), "1") == 0;
+
+    buf_addf(out, "Copies: the %s stay as they are. %s; a copy that fails is discarded. ", s->many,
+             once ? "One attempt each" : "Attempts as the retry policy says");
+    buf_adds(out, "They are signed with the subscription's secrets; its bearer token and custom "
+                  "headers are left out.");
 }
 
 /* ---- what is left out ---- */
@@ -351,6 +385,8 @@ void replay_preview_obstacles(const struct cli *cli, FILE *to, const json_t *a)
     buf_init(&text, TEXT_MAX_BYTES);
     json_array_foreach(json_object_get(a, "targets"), i, row)
     {
+        if (replay_preview_to(a) != NULL)
+            break; /* nothing of it is in the way of copies */
         put_state(cli, &text, row);
         say(to, &text);
         put_other_job(&text, row);
@@ -376,6 +412,9 @@ void replay_preview_print(struct cli *cli, const struct sending *s, FILE *to, co
         print_targets(cli, s, to, a);
     if (out_integer(a, "count") > 0)
         put_plan(&text, a);
+    say(to, &text);
+    if (out_integer(a, "count") > 0 && replay_preview_to(a) != NULL)
+        put_copies(s, &text, a);
     say(to, &text);
     if (out_integer(a, "excluded") > 0) {
         buf_addf(&text, "Left out: %lld (", (long long)out_integer(a, "excluded"));

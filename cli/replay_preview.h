@@ -22,7 +22,8 @@ struct sending {
 extern const struct sending sending_replay, sending_resend;
 
 const char *sending_noun(const struct sending *s, int64_t n);
-/* a: the preview as answered. */
+/* a: the preview as answered. Where copies go; NULL: what is sent are the originals. */
+const char *replay_preview_to(const json_t *a);
 void replay_preview_print(struct cli *cli, const struct sending *s, FILE *to, const json_t *a);
 /* "3 subscription paused; 1 expired: …" */
 void replay_preview_excluded(struct buf *out, const json_t *a);

@@ -74,8 +74,12 @@
  *   PATCH /dead-letters/{…}    {"note": TEXT or null} -> the letter, as in the list
  *   DELETE /dead-letters/{…}   -> 200, the purge of the one letter, a job that is done
  *   POST /replays              {"filter":{…},"rate_per_second","canary","stop_at_ratio","attempts",
- *                              "order","ignore_expiry","note"} -> 202, the job; 409 while another
- *                              one is active on one of the subscriptions. "dry_run":true: as
+ *                              "order","ignore_expiry","to","note"} -> 202, the job; 409 while
+ *                              another one is active on one of the subscriptions. "to": a URL that
+ *                              gets copies (trials with an "original", once each unless "attempts"
+ *                              says otherwise) while the letters stay as they are, whatever state
+ *                              their subscriptions are in; 422 where a subscription's URL would be.
+ *                              "dry_run":true: as
  *   POST /replays/preview      the same -> 200 {"count","payload_bytes","excluded","excluded_by":[],
  *                              "types":[],"targets":[],"oldest_died_at","newest_died_at",
  *                              "about_seconds","options":{}}; on the list reader

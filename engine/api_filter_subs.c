@@ -39,7 +39,7 @@ static enum err_code choose_like(struct filter_reading *r, struct chosen *x, con
         rc = r->b->ops->sub_list(r->b, after, LOOKED_AT, false, r->a, &subs, &n, r->err);
         for (size_t i = 0; rc == OK && i < n; i++) {
             after = subs[i].num;
-            if (!subs[i].name || subs[i].state == SUB_DELETED ||
+            if (!subs[i].name || subs[i].state == SUB_DELETED || subs[i].job != 0 ||
                 strncmp(subs[i].name, ref, begins) != 0)
                 continue;
             any = true;

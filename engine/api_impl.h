@@ -238,8 +238,11 @@ api_handler h_audit_list, h_status, h_stats, h_sub_stats;
 
 /* api_subscriptions.c; ERR_NOT_FOUND is said: 404 */
 enum err_code sub_of_ref(struct api_call *c, struct subscription *s);
-enum err_code sub_live_of_ref(struct api_call *c, struct subscription *s); /* not a deleted one */
-/* api_sub_input.c: the members of a body into *s (url, events, …), judged. create: url and events
+/* Not a deleted one, nor one that a job made for its copies: an operator may change and try it. */
+enum err_code sub_live_of_ref(struct api_call *c, struct subscription *s);
+/* api_sub_input.c: a URL, judged by the one parser and by the egress rules; in c->mem. */
+enum err_code api_member_url(struct api_call *c, const char *member, const char **out);
+/* the members of a body into *s (url, events, …), judged. create: url and events
  * are required. */
 enum err_code sub_input(struct api_call *c, struct subscription *s, bool create);
 enum err_code sub_profile_secrets(struct api_call *c, const struct subscription *s);

@@ -33,7 +33,8 @@ void render_job_options(struct buf *b, const struct job *j)
 }
 
 /* done: by the job itself, where it has no parts. */
-static void put_job_counts(struct buf *b, const struct job_counts *n, int64_t done)
+static void put_job_counts(struct buf *b, const struct job *j, const struct job_counts *n,
+                           int64_t done)
 {
     put_open(b, "counts", '{');
     put_int(b, "selected", n->selected);
@@ -45,8 +46,9 @@ static void put_job_counts(struct buf *b, const struct job_counts *n, int64_t do
     put_int(b, "failed", n->failed);
     put_int(b, "retrying", less(n->tried, over(n)));
     put_int(b, "delivered", n->delivered);
-    put_int(b, "dead_again", n->dead_again);
-    put_int(b, "discarded", n->discarded);
+    put_int(b, "dead_again", j->to_url ? 0 : n->dead_again);
+    /* a copy that failed is nobody's letter */
+    put_int(b, "discarded", n->discarded + (j->to_url ? n->dead_again : 0));
     put_int(b, "gone", n->gone);
     put_int(b, "not_sent", less(n->selected, n->queued + done));
     put_int(b, "done", over(n) + done);
@@ -90,7 +92,7 @@ static enum err_code put_part(struct api_call *c, const struct job *j, const str
     int64_t delivered = p->counts.tried - p->base_tried - (p->counts.failed - p->base_failed);
     put_open(b, NULL, '{');
     put_str(b, "subscription", p->sub_name);
-    put_id(b, "subscription_id", "sub", p->sub);
+    put_id(b, "subscription_id", "sub", p->source);
     put_str(b, "url", p->sub_url);
     put_str(b, "state", job_state_name(p->state));
     put_str(b, "reason", job_reason_name(p->reason));
@@ -101,7 +103,7 @@ static enum err_code put_part(struct api_call *c, const struct job *j, const str
     put_int(b, "delivered", delivered < j->canary ? delivered : j->canary);
     put_bool(b, "through", p->canary_tried >= 0);
     buf_addc(b, '}');
-    put_job_counts(b, &p->counts, 0);
+    put_job_counts(b, j, &p->counts, 0);
     buf_addc(b, '}');
     return rc;
 }
@@ -161,7 +163,7 @@ static enum err_code put_errors(struct api_call *c, const struct job *j, const s
     enum err_code rc = OK;
     put_open(&c->resp->body, "errors", '[');
     if (n->dead_again > 0)
-        rc = put_errors_of(c, j, DELIVERY_DEAD, &shown, &more);
+        rc = put_errors_of(c, j, j->to_url ? DELIVERY_DISCARDED : DELIVERY_DEAD, &shown, &more);
     if (rc == OK && n->tried > over(n) && !more)
         rc = put_errors_of(c, j, DELIVERY_RETRYING, &shown, &more);
     buf_addc(&c->resp->body, ']');
@@ -205,7 +207,7 @@ enum err_code render_job(struct api_call *c, const struct job *j, bool whole)
     put_str(b, "note", j->note);
     put_raw(b, "filter", j->filter ? j->filter : "{}", j->filter ? strlen(j->filter) : 2);
     render_job_options(b, j);
-    put_job_counts(b, &sums, j->done);
+    put_job_counts(b, j, &sums, j->done);
     if (!whole) { /* an item of a list tells less */
         put_null(b, "subscriptions");
         put_null(b, "errors");

@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "engine/api_impl.h"
-#include "engine/job.h"
+#include "engine/job_copies.h"
 
 enum { STEP_US = 200000 };
 
@@ -75,7 +75,8 @@ enum err_code h_jobs_step(struct api_call *c)
     struct job j;
     struct job_slice slice = {.b = c->b,
                               .dead_retention_ms = c->api->conf->dead_retention_ms,
-                              .changes = &c->resp->changes};
+                              .changes = &c->resp->changes,
+                              .ids = intake_ids(c->api->intake)};
     int64_t until_us = clock_mono_us() + STEP_US;
     enum err_code rc = job_of_ref(c, &j);
     if (rc == OK && !c->api->live && !job_work(j.kind)->delivers) {
@@ -118,27 +119,36 @@ static enum err_code parts_free(struct api_call *c, const struct job *j)
     return rc;
 }
 
-/* The parts go with their job: one that is paused stays the active job of its subscriptions. */
+/* The parts go with their job: one that is paused stays the active job of its subscriptions. What it
+ * made for its copies goes, or is back. */
 static enum err_code parts_move(struct api_call *c, struct job *j, enum job_state to)
 {
+    struct job_slice slice = {.b = c->b,
+                              .now_ms = c->now_ms,
+                              .changes = &c->resp->changes,
+                              .ids = intake_ids(c->api->intake)};
     enum job_state from = j->state;
     enum err_code rc = OK;
     j->state = to;
     if (to == JOB_CANCELLED) {
         j->finished_ms = c->now_ms;
         rc = c->ops->part_move(c->b, j->num, JOB_ACTIVE, JOB_CANCELLED, c->err);
+        if (rc == OK && j->to_url)
+            rc = job_copies_end(&slice, j, c->err);
     } else if (from == JOB_STOPPED) {
         j->finished_ms = 0;
         rc = parts_free(c, j);
         if (rc == OK)
             rc = c->ops->part_move(c->b, j->num, JOB_STOPPED, JOB_ACTIVE, c->err);
+        if (rc == OK && j->to_url)
+            rc = job_copies_again(&slice, j, c->err);
     }
     return rc;
 }
 
 /*   ACTIVE ⇄ PAUSED     both ─▶ CANCELLED     STOPPED ─▶ ACTIVE
  * The same again changes nothing. What a replay has queued goes on its way all the same: it is an
- * ordinary delivery by now. */
+ * ordinary delivery by now. Copies that are cancelled on their way are discarded. */
 static enum err_code job_move(struct api_call *c, enum job_state to, const char *action)
 {
     struct job j;

@@ -268,6 +268,7 @@ void render_subscription(struct buf *b, const struct subscription *s, int64_t no
     put_time(b, "broken_since", s->broken_since_ms);
     put_health(b, s);
     put_int(b, "revision", s->revision);
+    put_id(b, "job", "job", s->job);
     put_time(b, "created_at", s->created_ms);
     put_time(b, "updated_at", s->updated_ms);
     put_counts(b, s->counts);
@@ -346,6 +347,7 @@ void render_delivery(struct buf *b, const char *name, const struct delivery *d)
     put_str(b, "ordering_key", d->ordering_key);
     put_id(b, "job", "job", d->job);
     put_bool(b, "trial", d->trial);
+    put_id(b, "original", "dlv", d->original);
 }
 
 void render_delivery_item(struct buf *b, const struct delivery *d)

@@ -71,7 +71,7 @@ const char *api_near_sub(struct backend *b, const char *ref, struct arena *a)
         b->ops->sub_list(b, 0, NEAR_NAMES, false, a, &subs, &n, &err) != OK)
         return "";
     for (size_t i = 0; i < n; i++)
-        if (subs[i].name && subs[i].state != SUB_DELETED)
+        if (subs[i].name && subs[i].state != SUB_DELETED && subs[i].job == 0)
             names[kept++] = subs[i].name;
     names[kept] = NULL;
     const char *parts = parts_text(a, ref, names);

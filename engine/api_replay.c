@@ -11,6 +11,7 @@
 
 #include "engine/api_replay_impl.h"
 #include "engine/egress_pause.h"
+#include "engine/job_copies.h"
 
 enum { NOTE_MAX = 1000, CANARY_MAX = 1000 };
 
@@ -52,6 +53,15 @@ static enum err_code read_order(struct api_call *c, bool *newest_first)
     return rc;
 }
 
+/* What copies are for is to see what the endpoint says: once, where nothing else is asked for. */
+static enum err_code read_to(struct api_call *c, struct job *j)
+{
+    enum err_code rc = api_member_url(c, "to", &j->to_url);
+    if (rc == OK && j->to_url && !json_object_get(c->body, "attempts"))
+        j->attempts_max = 1;
+    return rc;
+}
+
 static enum err_code read_options(struct api_call *c, struct job *j)
 {
     double canary = 1;
@@ -63,6 +73,8 @@ static enum err_code read_options(struct api_call *c, struct job *j)
         rc = api_member_number(c, "stop_at_ratio", 0, 1, &j->stop_at);
     if (rc == OK)
         rc = read_attempts(c, &j->attempts_max);
+    if (rc == OK)
+        rc = read_to(c, j);
     if (rc == OK)
         rc = read_order(c, &j->newest_first);
     if (rc == OK)
@@ -137,6 +149,10 @@ enum err_code job_in_the_way(struct api_call *c, int64_t job, const char *subscr
 
 static enum err_code parts_put(struct api_call *c, const struct replay *r)
 {
+    struct job_slice slice = {.b = c->b,
+                              .now_ms = c->now_ms,
+                              .changes = &c->resp->changes,
+                              .ids = intake_ids(c->api->intake)};
     enum err_code rc = OK;
     for (size_t i = 0; rc == OK && i < r->n; i++) {
         const struct target *t = &r->targets[i];
@@ -147,7 +163,10 @@ static enum err_code parts_put(struct api_call *c, const struct replay *r)
             .reason = t->out,
             .canary_tried = -1,
             .counts = {.selected = t->sent.count, .excluded = t->all.count - t->sent.count}};
-        rc = c->ops->part_put(c->b, &p, c->err);
+        if (r->job.to_url && t->out == JOB_REASON_NONE)
+            rc = job_copies_begin(&slice, &r->job, &t->sub, &p.sub, c->err);
+        if (rc == OK)
+            rc = c->ops->part_put(c->b, &p, c->err);
     }
     return rc;
 }
@@ -223,8 +242,30 @@ static enum err_code replay_write(struct api_call *c)
     return rc == OK ? replay_put(c, r) : rc;
 }
 
+/* The first of the named ones that is a copy; NULL: none. */
+static const struct delivery *named_copy(struct api_call *c, const struct replay *r)
+{
+    struct filter named = {.ids = r->f.f.ids, .ids_n = r->f.f.ids_n, .limit = API_PAGE_MAX};
+    struct delivery *rows = NULL;
+    size_t n = 0;
+    if (named.ids_n > 0 && c->ops->delivery_list(c->b, &named, c->mem, &rows, &n, c->err) != OK)
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].original)
+            return &rows[i];
+    return NULL;
+}
+
 static enum err_code nobodys_ids(struct api_call *c, const struct replay *r)
 {
+    const struct delivery *copy = named_copy(c, r);
+    char id[ID_TEXT_MAX], of[ID_TEXT_MAX], job[ID_TEXT_MAX];
+    if (copy)
+        return api_refuse(c, 409, "wrong_state", "id",
+                          "%s is a copy, which %s sent to another endpoint: it is not sent again. "
+                          "Its original is %s",
+                          id_text(id, "dlv", copy->num), id_text(job, "job", copy->job),
+                          id_text(of, "dlv", copy->original));
     const char *other = api_other_asked(c, is_resend(r) ? API_KIND_DELIVERIES : API_KIND_LETTERS);
     return api_refuse(c, 404, "not_found", "id", "%s",
                       other ? other
@@ -249,6 +290,11 @@ static enum err_code replay_plan(struct api_call *c, enum job_kind kind, const j
         rc = targets_count(c, r, only_look);
     if (rc == OK && r->f.ids && r->n == 0)
         rc = nobodys_ids(c, r);
+    if (rc == OK && r->job.to_url && r->n > JOB_COPIES_MAX)
+        rc = api_refuse(c, 422, "invalid_filter", "to",
+                        "to: these are of %zu subscriptions, of %d at most copies can be sent in "
+                        "one go: choose with subscription",
+                        r->n, JOB_COPIES_MAX);
     if (rc == OK && only_look)
         return replay_look(c, r);
     c->then = replay_write;
@@ -257,8 +303,8 @@ static enum err_code replay_plan(struct api_call *c, enum job_kind kind, const j
 }
 
 #define OPTIONS                                                                                    \
-    "rate_per_second", "canary", "stop_at_ratio", "attempts", "order", "ignore_expiry", "note",    \
-        "dry_run"
+    "rate_per_second", "canary", "stop_at_ratio", "attempts", "order", "ignore_expiry", "to",      \
+        "note", "dry_run"
 
 static enum err_code replay_of_filter(struct api_call *c, enum job_kind kind, bool only_look)
 {

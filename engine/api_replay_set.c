@@ -25,7 +25,7 @@ struct target *target_of(const struct replay *r, int64_t sub)
 static enum err_code targets_name(struct api_call *c, struct replay *r)
 {
     enum err_code rc = OK;
-    if (r->n <= FEW) {
+    if (r->n <= FEW || r->job.to_url) { /* copies are sent of what is deleted, too */
         for (size_t i = 0; rc == OK && i < r->n; i++) {
             struct target *t = &r->targets[i];
             rc = c->ops->sub_get_num(c->b, t->all.sub, c->mem, &t->sub, c->err);
@@ -134,9 +134,11 @@ enum err_code targets_judge(struct api_call *c, struct replay *r)
     for (size_t i = 0; rc == OK && i < r->n; i++) {
         struct target *t = &r->targets[i];
         t->out = left_out(&t->sub);
+        if (r->job.to_url && t->sub.num)
+            t->out = JOB_REASON_NONE; /* what holds the letters has nothing to do with the copies */
         if (t->out != JOB_REASON_NONE)
             t->sent = (struct dead_group){0};
-        if (t->sent.count > 0)
+        if (t->sent.count > 0 && !r->job.to_url)
             rc = c->ops->part_active(c->b, t->all.sub, &t->blocked_by, c->err);
         sums_add(r, t);
     }

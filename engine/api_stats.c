@@ -105,7 +105,8 @@ enum err_code stats_visit_subs(struct api_call *c, int64_t after, bool secrets,
         rc = c->ops->sub_list(c->b, after, PAGE, secrets, &page, &rows, &n, c->err);
         for (size_t i = 0; rc == OK && more && i < n; i++) {
             after = rows[i].num;
-            rc = visit(c, &rows[i], arg, &more);
+            if (rows[i].job == 0)
+                rc = visit(c, &rows[i], arg, &more);
         }
         more = more && n == PAGE;
         arena_fini(&page);

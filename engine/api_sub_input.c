@@ -24,7 +24,7 @@ static enum err_code no_memory(struct api_call *c)
 
 /* ---- url ---- */
 
-static enum err_code judge_url(struct api_call *c, const struct url *u)
+static enum err_code judge_url(struct api_call *c, const char *member, const struct url *u)
 {
     bool literal = false;
     const char *kind = "policy";
@@ -37,30 +37,30 @@ static enum err_code judge_url(struct api_call *c, const struct url *u)
                       : !strcmp(kind, "address")
                           ? "to open it all the same, add its CIDR to egress.allow in webhookd.conf"
                           : "see egress in webhookd.conf (allow, ports)";
-    return api_refuse(c, 422, "invalid_url", "url", "url: %.200s:%u may not be dialled: %s; %s",
-                      u->host, (unsigned)u->port, why, fix);
+    return api_refuse(c, 422, "invalid_url", member, "%s: %.200s:%u may not be dialled: %s; %s",
+                      member, u->host, (unsigned)u->port, why, fix);
 }
 
-static enum err_code read_url(struct api_call *c, struct subscription *s)
+enum err_code api_member_url(struct api_call *c, const char *member, const char **out)
 {
     const char *text = NULL;
     struct url u = {0};
     struct err why = {0};
-    enum err_code rc = api_member_text(c, "url", &text);
+    enum err_code rc = api_member_text(c, member, &text);
     if (rc != OK || !text)
         return rc;
     rc = url_parse(text, &u, &why);
     if (rc == ERR_NOMEM)
         return no_memory(c);
     if (rc != OK)
-        return api_refuse(c, 422, "invalid_url", "url", "%s%s",
-                          strncmp(why.text, "url", 3) ? "url: " : "", why.text);
-    rc = judge_url(c, &u);
-    if (rc == OK) {
-        s->url = arena_copy(c->mem, u.whole);
-        if (!s->url)
-            rc = no_memory(c);
-    }
+        return api_refuse(c, 422, "invalid_url", member, "%s: %s", member,
+                          why.text + (strncmp(why.text, "url: ", 5) ? 0 : 5));
+    rc = judge_url(c, member, &u);
+    const char *whole = rc == OK ? arena_copy(c->mem, u.whole) : NULL;
+    if (rc == OK && !whole)
+        rc = no_memory(c);
+    if (rc == OK)
+        *out = whole;
     url_fini(&u);
     return rc;
 }
@@ -258,7 +258,7 @@ enum err_code sub_profile_secrets(struct api_call *c, const struct subscription 
 
 enum err_code sub_input(struct api_call *c, struct subscription *s, bool create)
 {
-    enum err_code rc = read_url(c, s);
+    enum err_code rc = api_member_url(c, "url", &s->url);
     if (rc == OK)
         rc = read_events(c, s);
     if (rc == OK && create && !s->url)

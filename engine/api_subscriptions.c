@@ -31,12 +31,24 @@ enum err_code sub_of_ref(struct api_call *c, struct subscription *s)
                                : rc;
 }
 
+static enum err_code is_own(struct api_call *c, const struct subscription *s)
+{
+    char id[ID_TEXT_MAX];
+    if (s->job == 0)
+        return OK;
+    id_text(id, "job", s->job);
+    return api_refuse(c, 409, "wrong_state", NULL,
+                      "%s is %s's, which sends its copies by it and deletes it when it is over: "
+                      "webhookctl job show %s, or cancel the job (webhookctl job cancel %s)",
+                      s->name, id, id, id);
+}
+
 enum err_code sub_live_of_ref(struct api_call *c, struct subscription *s)
 {
     enum err_code rc = sub_of_ref(c, s);
     if (rc == OK && s->state == SUB_DELETED)
         return api_refuse(c, 404, "not_found", NULL, "subscription %.80s is deleted", c->ref);
-    return rc;
+    return rc == OK ? is_own(c, s) : rc;
 }
 
 /* The row as it is in the store now becomes the answer; the lane and intake hear of the change. */

@@ -127,7 +127,8 @@ static enum err_code take_deeds(struct trace *t, const struct delivery *d)
         }
     }
     struct entry *end = NULL;
-    if (rc == OK && d->state == DELIVERY_DISCARDED && !discarded)
+    /* a trial's failure shows in its attempt, as a death does */
+    if (rc == OK && d->state == DELIVERY_DISCARDED && !discarded && (!d->trial || dies_alone(t, d)))
         end = add(t, GONE, d->finished_ms);
     if (rc == OK && d->state == DELIVERY_DEAD && dies_alone(t, d))
         end = add(t, DEAD, d->finished_ms);
@@ -242,7 +243,7 @@ static void put_result(struct buf *b, const struct trace *t, const struct entry 
     if (a && a->outcome == OUTCOME_SUCCESS)
         result = "delivered";
     else if (a)
-        result = a->next_ms ? "retry" : "dead";
+        result = a->next_ms ? "retry" : e->d->trial ? "discarded" : "dead";
     if (e->kind == DEAD ||
         (a && !a->next_ms && a->outcome != OUTCOME_SUCCESS && a == last_attempt(t, e->d)))
         cause = cause_name(e->d->cause);
@@ -266,6 +267,7 @@ static void put_deed(struct buf *b, struct trace *t, const struct entry *e)
     put_id(b, "job", "job", num);
     put_str(b, "actor", e->deed ? (j ? j->actor : e->deed->actor) : NULL);
     put_str(b, "note", e->deed && j ? j->note : NULL);
+    put_str(b, "to", e->deed && j ? j->to_url : NULL);
 }
 
 static enum err_code put_entry(struct trace *t, const struct entry *e)
@@ -282,6 +284,7 @@ static enum err_code put_entry(struct trace *t, const struct entry *e)
     put_str(b, "kind", kind_name(e));
     put_id(b, "delivery", "dlv", e->d ? e->d->num : 0);
     put_str(b, "subscription", e->d ? e->d->sub_name : NULL);
+    put_id(b, "original", "dlv", e->d ? e->d->original : 0);
     put_str(b, "state", e->kind == WAITING ? delivery_state_name(e->d->state) : NULL);
     put_attempt(b, e->attempt);
     put_result(b, t, e);
@@ -299,7 +302,7 @@ static void put_head(struct trace *t)
     struct buf *b = &t->c->resp->body;
     int64_t counts[DELIVERY_STATES] = {0}, open = 0;
     for (size_t i = 0; i < t->deliveries_n; i++) {
-        counts[t->deliveries[i].state]++;
+        counts[t->deliveries[i].state] += t->deliveries[i].original == 0;
         open += delivery_goes_on(&t->deliveries[i]);
     }
     put_open(b, NULL, '{');
@@ -308,7 +311,8 @@ static void put_head(struct trace *t)
     buf_addc(b, '}');
     put_open(b, "subscriptions", '[');
     for (size_t i = 0; i < t->deliveries_n; i++)
-        put_str(b, NULL, t->deliveries[i].sub_name);
+        if (t->deliveries[i].original == 0)
+            put_str(b, NULL, t->deliveries[i].sub_name);
     buf_addc(b, ']');
     put_open(b, "deliveries", '{');
     for (int i = 0; i < DELIVERY_STATES; i++)

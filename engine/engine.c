@@ -250,7 +250,7 @@ static enum err_code engine_build(struct engine *e, struct err *err)
                                     .jobs_changed = on_jobs_changed,
                                     .arg = e};
     e->scheduler = scheduler_new(&parts);
-    e->jobs = jobs_new(e->loop, e->store, e->conf, engine_changed, e);
+    e->jobs = jobs_new(e->loop, e->store, e->conf, intake_ids(e->intake), engine_changed, e);
     e->sweep = sweep_new(e->loop, e->store, e->conf, e->scheduler, engine_changed, e);
     e->grace = loop_timer_new(e->loop, grace_over, e);
     e->second = loop_timer_new(e->loop, engine_every_second, e);

@@ -14,7 +14,10 @@ static enum err_code subscription_delete_step(struct job_slice *s, struct job *j
                         s->now_ms + s->dead_retention_ms, &n, err);
     if (rc != OK)
         return rc;
-    s->changes->dead[CAUSE_SUBSCRIPTION_DELETED] += (int64_t)n;
+    if (j->to_url == NULL)
+        s->changes->dead[CAUSE_SUBSCRIPTION_DELETED] += (int64_t)n;
+    else /* what its copies were sent to: nobody's letters */
+        s->changes->discarded += (int64_t)n;
     j->done += (int64_t)n;
     s->busy = s->busy || n > 0;
     if (n == 0) {

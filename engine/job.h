@@ -7,6 +7,7 @@
 #ifndef ENGINE_JOB_H
 #define ENGINE_JOB_H
 
+#include "base/id.h"
 #include "engine/changes.h"
 #include "store/backend.h"
 
@@ -29,6 +30,7 @@ struct job_slice {
     struct changes *changes; /* for the loop */
     struct job_runs *runs;   /* NULL: nobody sends */
     struct job_held *held;   /* likewise */
+    struct id_source *ids;   /* of the writer's thread */
     bool busy;               /* out: there is more to do at once */
 };
 /* Does a slice of *j, counts in it what it did, and sets its state where nothing is left. The

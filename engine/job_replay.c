@@ -12,11 +12,15 @@
  *
  * A part's walk goes by (died_ms, num), oldest or newest first. What dies again dies later than the
  * filter's `until`: it is not walked into twice. A resend, of deliveries that are over already and
- * not dead, walks by num alone. */
+ * not dead, walks by num alone.
+ *
+ * A job with a URL of its own leaves the letters where they are and sends copies there: its parts are
+ * subscriptions made for it (engine/job_copies.c), each of which walks another one's letters. */
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "engine/egress_pause.h"
+#include "engine/job_copies.h"
 #include "engine/job_run.h"
 #include "policy/canary.h"
 
@@ -74,12 +78,29 @@ static enum err_code plan(struct job_slice *s, struct job *job, const struct job
 }
 
 /* ---- letters ---- */
+/* *num: the delivery that goes out, the letter's own or a copy. */
 static enum err_code letter_open(struct job_slice *s, const struct job *job,
-                                 const struct dead_key *k, const struct reopening *r,
-                                 struct err *err)
+                                 const struct job_part *p, const struct dead_key *k,
+                                 const struct reopening *r, int64_t *num, struct err *err)
 {
+    unsigned over = FILTER_BIT(DELIVERY_DELIVERED) | FILTER_BIT(DELIVERY_DISCARDED);
+
+    *num = k->num;
+    if (job->to_url != NULL) {
+        *num = id_next(s->ids, s->now_ms);
+        return s->b->ops->delivery_copy(s->b, k->num,
+                                        job->kind == JOB_RESEND ? over : FILTER_BIT(DELIVERY_DEAD),
+                                        *num, p->sub, r, err);
+    }
     return job->kind == JOB_RESEND ? s->b->ops->over_resend(s->b, k->num, r, err)
                                    : s->b->ops->dead_replay(s->b, k->num, r, err);
+}
+
+static enum deed_kind letter_deed(const struct job *job)
+{
+    if (job->to_url != NULL)
+        return DEED_COPIED;
+    return job->kind == JOB_RESEND ? DEED_RESENT : DEED_REPLAYED;
 }
 
 static enum err_code letter_send(struct job_slice *s, const struct job *job, struct job_run *run,
@@ -100,16 +121,13 @@ static enum err_code letter_send(struct job_slice *s, const struct job *job, str
     }
     double due_before_ms = run->next_due_ms;
     r.due_ms = job_run_due(run, job, s->now_ms);
-    enum err_code rc = letter_open(s, job, k, &r, err);
+    struct deed deed = {.at_ms = s->now_ms, .kind = letter_deed(job), .job = job->num};
+    enum err_code rc = letter_open(s, job, p, k, &r, &deed.delivery, err);
     if (rc == ERR_STALE || rc == ERR_INVALID || rc == ERR_NOT_FOUND) {
         p->counts.gone++; /* purged, replayed by another, or without its payload */
         run->next_due_ms = due_before_ms;
         return OK;
     }
-    struct deed deed = {
-        .delivery = k->num, .at_ms = s->now_ms, .kind = DEED_REPLAYED, .job = job->num};
-    if (job->kind == JOB_RESEND)
-        deed.kind = DEED_RESENT;
     if (rc == OK)
         rc = s->b->ops->deed_put(s->b, &deed, err);
     if (rc != OK)
@@ -144,12 +162,12 @@ static enum err_code letters_next(struct job_slice *s, const struct job *job,
         if (*out == NULL)
             return fail(err, ERR_NOMEM, "no memory for letters");
         for (size_t i = 0; i < run->keys_n && *n < most; i++)
-            if (run->keys[i].sub == p->sub && key_is_ahead(p, &run->keys[i], job->newest_first))
+            if (run->keys[i].sub == p->source && key_is_ahead(p, &run->keys[i], job->newest_first))
                 (*out)[(*n)++] = run->keys[i];
         *over = *n < most;
         return OK;
     }
-    f.subs = &p->sub;
+    f.subs = &p->source;
     f.subs_n = 1;
     f.limit = most;
     f.after_ms = p->mark_ms;
@@ -193,10 +211,16 @@ static int64_t part_waiting(const struct job_part *p) /* queued, and their first
     return p->counts.queued - p->counts.tried;
 }
 
-static bool part_ended(const struct job_part *p)
+static bool part_is_out(const struct job_part *p) /* something of it is still on its way */
 {
     const struct job_counts *n = &p->counts;
-    return p->walked && n->queued <= n->delivered + n->dead_again + n->discarded;
+
+    return n->queued > n->delivered + n->dead_again + n->discarded;
+}
+
+static bool part_ended(const struct job_part *p)
+{
+    return p->walked && !part_is_out(p);
 }
 
 static void part_stop(struct job_part *p, enum job_state state, enum job_reason reason)
@@ -299,10 +323,12 @@ static size_t first_turn(const struct job_run *run, const struct job_part *parts
     return i < n ? i : 0;
 }
 
-/* No part is active any more. */
+/* No part is active any more. Copies that are still on their way need their subscription: the job is
+ * over when they are. */
 static enum err_code replay_over(struct job_slice *s, struct job *job, struct err *err)
 {
     enum job_state state = JOB_DONE;
+    bool out = false;
     struct job_part *parts = NULL;
     int64_t after_sub = -1;
     size_t n = PARTS_PAGE;
@@ -316,13 +342,16 @@ static enum err_code replay_over(struct job_slice *s, struct job *job, struct er
                                   err);
         for (size_t i = 0; rc == OK && i < n; i++) {
             state = parts[i].state == JOB_STOPPED ? JOB_STOPPED : state;
+            out = out || part_is_out(&parts[i]);
             after_sub = parts[i].sub;
         }
         arena_fini(&arena);
     }
+    if (rc != OK || (job->to_url != NULL && out))
+        return rc;
     job_run_forget(s->runs, job->num);
     job->state = state;
-    return rc;
+    return job->to_url != NULL ? job_copies_end(s, job, err) : OK;
 }
 
 static enum err_code parts_step(struct job_slice *s, struct job *job, struct job_run *run,

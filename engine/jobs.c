@@ -25,6 +25,7 @@ struct jobs {
     struct job_slice slice; /* with what was configured when it began */
     struct changes changes;
     struct job_runs *runs;
+    struct id_source *ids;
     struct job_held held, ahead; /* as the loop knows it; as it is after the slice */
     int found;
 };
@@ -92,7 +93,8 @@ static void jobs_tick(void *arg)
                                   .sub_in_flight = j->sub_in_flight,
                                   .changes = &j->changes,
                                   .runs = j->runs,
-                                  .held = &j->ahead};
+                                  .held = &j->ahead,
+                                  .ids = j->ids};
     /* Live traffic first: a slice waits while the writer is behind. */
     if (!store_has_room(j->store, STORE_WRITE) ||
         store_submit(j->store, STORE_WRITE, STORE_GUARDED, jobs_work, jobs_done, j) != OK) {
@@ -103,13 +105,14 @@ static void jobs_tick(void *arg)
 }
 
 struct jobs *jobs_new(struct loop *l, struct store *store, const struct conf *conf,
-                      jobs_changes_fn *changed, void *arg)
+                      struct id_source *ids, jobs_changes_fn *changed, void *arg)
 {
     struct jobs *j = calloc(1, sizeof *j);
 
     if (j == NULL)
         return NULL;
     j->store = store;
+    j->ids = ids;
     jobs_configure(j, conf);
     j->changed = changed;
     j->arg = arg;

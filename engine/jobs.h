@@ -3,6 +3,7 @@
 #ifndef ENGINE_JOBS_H
 #define ENGINE_JOBS_H
 
+#include "base/id.h"
 #include "engine/changes.h"
 #include "engine/loop.h"
 #include "policy/conf.h"
@@ -10,8 +11,9 @@
 
 struct jobs;
 typedef void jobs_changes_fn(void *arg, const struct changes *ch);
+/* ids: the writer's thread's own. NULL: no memory. */
 struct jobs *jobs_new(struct loop *l, struct store *store, const struct conf *conf,
-                      jobs_changes_fn *changed, void *arg); /* NULL: no memory */
+                      struct id_source *ids, jobs_changes_fn *changed, void *arg);
 void jobs_configure(struct jobs *j, const struct conf *conf);
 void jobs_kick(struct jobs *j); /* something about jobs changed: look soon */
 void jobs_stop(struct jobs *j); /* no new slice */

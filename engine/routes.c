@@ -95,7 +95,7 @@ static enum err_code load_subs(struct routes *routes, struct backend *b, struct 
             return fail(err, ERR_NOMEM, "no memory for %zu routes", routes->n + n);
         routes->list = more;
         for (size_t i = 0; i < n; i++)
-            if (page[i].state != SUB_DELETED)
+            if (page[i].state != SUB_DELETED && page[i].job == 0) /* those get copies only */
                 more[routes->n++] = (struct route){.partner = page[i].partner,
                                                    .sub = page[i].num,
                                                    .patterns = page[i].patterns,

@@ -242,7 +242,8 @@ void scheduler_look(const struct scheduler *s, struct scheduler_now *out)
     out->delivered = s->delivered;
     out->held_bytes = s->tasks.held_bytes;
     for (size_t i = 0; i < s->lanes_n; i++) {
-        out->lanes[s->lanes[i]->row.state]++;
+        if (s->lanes[i]->row.job == 0)
+            out->lanes[s->lanes[i]->row.state]++;
         if (s->lanes[i]->breaker.state != BREAKER_CLOSED)
             out->breakers_open++;
         int64_t due = s->lanes[i]->next_due_ms;

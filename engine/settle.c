@@ -179,7 +179,8 @@ static void lane_learn(struct scheduler *s, struct lane *l, const struct verdict
         window_failed(&l->window);
     else if (v->endpoint_success)
         window_succeeded(&l->window);
-    breaker_learn(l, &s->conf->breaker, v, t, now_ms);
+    if (l->row.job == 0) /* copies are tried once each: nothing is saved by holding them */
+        breaker_learn(l, &s->conf->breaker, v, t, now_ms);
     if (before == BREAKER_CLOSED && l->breaker.state == BREAKER_OPEN) {
         log_warn("circuit_opened", "sub=%s failures=%d", l->row.name, l->breaker.failures);
         lanes_hold_queue(s, l);
@@ -434,8 +435,8 @@ void settle_attempt(struct scheduler *s, struct task *t, const struct transport_
     bool here = t->moves == l->moves;
     if (here)
         lane_learn(s, l, &v, t, now_ms);
-    /* It was gone when somebody tried it, and is: no news. */
-    bool known = task_is_first(t) && l->row.state == SUB_DISABLED;
+    /* It was gone when somebody tried it, and is: no news. Of a test endpoint it is an answer. */
+    bool known = (task_is_first(t) && l->row.state == SUB_DISABLED) || l->row.job != 0;
     if (here && v.disable && !known) {
         log_warn("sub_disabled", "sub=%s cause=gone status=%d", l->row.name, f->status);
         l->row.state = SUB_DISABLED;

@@ -160,7 +160,8 @@ struct backend_ops {
     enum err_code (*delivery_walk)(struct backend *, const struct filter *f, size_t looks,
                                    struct arena *, struct delivery_key **out, size_t *n,
                                    int64_t *end, struct err *);
-    /* out[i]: how many deliveries of events[i] are in which state (HELD derived). */
+    /* out[i]: how many deliveries of events[i] are in which state (HELD derived); copies are left
+     * out. */
     enum err_code (*event_states)(struct backend *, const int64_t *events, size_t n,
                                   int64_t (*out)[DELIVERY_STATES], struct err *);
     /* Types of the last `looks` events, the commonest first. */
@@ -306,8 +307,8 @@ struct backend_ops {
                                  struct err *);
 
     /* A new delivery of the same event for sub, which one that is over (in one of the states of the
-     * mask) stays as it is for: num is its number, original says whose copy it is, and it is a trial
-     * of budget_max attempts, ready, in no line. An expiry that is past is dropped. A payload that
+     * mask) stays as it is for: num is its number, original says whose copy it is. It is a
+     * trial, but takes its turn, and stands in no line. An expiry that is past is dropped. A payload that
      * only the original had is the event's again until no open one needs it. ERR_STALE: not in such
      * a state, a trial itself, or unknown. ERR_INVALID: sub is deleted or unknown, or there is no
      * payload any more. */
@@ -373,7 +374,8 @@ struct backend_ops {
     enum err_code (*meta_get)(struct backend *, const char *key, char *out, size_t room,
                               struct err *); /* NOT_FOUND */
     enum err_code (*meta_set)(struct backend *, const char *key, const char *value, struct err *);
-    /* Deliveries by stored state, over all subscriptions; [DELIVERY_HELD] derived; rejects too. */
+    /* Deliveries by stored state, over all subscriptions; [DELIVERY_HELD] derived; rejects too. Copies
+     * that are over are left out. */
     enum err_code (*counts)(struct backend *, int64_t out[DELIVERY_STATES], int64_t *rejects,
                             struct err *);
     /* *n: rows deleted. 0: this slice found none; the next call goes on where it ended. */

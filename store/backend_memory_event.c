@@ -215,7 +215,7 @@ enum err_code mem_event_states(struct backend *b, const int64_t *events, size_t 
         for (const struct mem_node *k = mem_index_from(db, MEM_BY_EVENT, first);
              k != NULL && k->key.a == events[i]; k = k->next[0]) {
             const struct mem_delivery *d = mem_get(db, MEM_DELIVERY, mem_num(k->key.b));
-            out[i][shown_state(db, &d->d)]++;
+            out[i][shown_state(db, &d->d)] += d->d.original == 0;
         }
     }
     return OK;

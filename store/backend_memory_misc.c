@@ -194,9 +194,12 @@ enum err_code mem_counts(struct backend *b, int64_t out[DELIVERY_STATES], int64_
     for (const struct mem_node *i = mem_index_from(db, MEM_COUNTS, mem_num(INT64_MIN)); i != NULL;
          i = i->next[0]) {
         const int64_t *n = i->row;
-        bool held = mem_held(mem_get(db, MEM_SUB, i->key));
-        for (int s = 0; s < DELIVERY_STATES; s++)
-            out[held && mem_is_open((enum delivery_state)s) ? DELIVERY_HELD : s] += n[s];
+        const struct subscription *sub = mem_get(db, MEM_SUB, i->key);
+        for (int s = 0; s < DELIVERY_STATES; s++) {
+            bool open = mem_is_open((enum delivery_state)s);
+            if (open || sub == NULL || sub->job == 0)
+                out[open && mem_held(sub) ? DELIVERY_HELD : s] += n[s];
+        }
     }
     *rejects = 0;
     for (const struct mem_node *i = mem_from(db, MEM_REJECT, mem_num(INT64_MIN)); i != NULL;

@@ -208,7 +208,7 @@ enum err_code sq_event_states(struct backend *b, const int64_t *events, size_t n
         code = sq_open(q, SQ_EVENT_STATES, &st, err,
                        "SELECT CASE WHEN d.state IN (0, 2) AND " SQ_HELD " THEN 3 ELSE d.state END,"
                        " count(*) FROM delivery d LEFT JOIN subscription s ON s.num = d.sub"
-                       " WHERE d.event = ?1 GROUP BY 1",
+                       " WHERE d.event = ?1 AND d.original = 0 GROUP BY 1",
                        "l", events[i]);
         while (code == OK && (code = sq_next(q, st, err)) == OK) {
             int state = sqlite3_column_int(st, 0);

@@ -229,7 +229,8 @@ enum err_code sq_counts(struct backend *b, int64_t out[DELIVERY_STATES], int64_t
         code = sq_open(q, SQ_COUNTS, &st, err,
                        "SELECT CASE WHEN c.state IN (0, 2) AND " SQ_HELD " THEN 3 ELSE c.state END"
                        " AS shown, sum(c.n) FROM counts c LEFT JOIN subscription s"
-                       " ON s.num = c.sub GROUP BY shown",
+                       " ON s.num = c.sub WHERE c.state IN (0, 2) OR ifnull(s.job, 0) = 0"
+                       " GROUP BY shown",
                        "");
     while (code == OK && (code = sq_next(q, st, err)) == OK) {
         int state = sqlite3_column_int(st, 0);

@@ -190,8 +190,8 @@ static const char *const CAUSE_NAMES[] = {
     [CAUSE_SUBSCRIPTION_DELETED] = "subscription_deleted",
     [CAUSE_OPERATOR] = "operator",
 };
-static const char *const DEED_NAMES[] = {"replayed", "resent",    "purged",
-                                         "restored", "discarded", "imported"};
+static const char *const DEED_NAMES[] = {"replayed",  "resent",   "purged", "restored",
+                                         "discarded", "imported", "copied"};
 static const char *const SUB_STATE_NAMES[] = {
     [SUB_ACTIVE] = "active",
     [SUB_PAUSED] = "paused",

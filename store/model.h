@@ -278,6 +278,7 @@ enum deed_kind {
     DEED_RESTORED,
     DEED_DISCARDED, /* one that was open */
     DEED_IMPORTED,
+    DEED_COPIED, /* made, as a copy for another endpoint */
     DEED_KINDS
 };
 struct deed {

@@ -194,6 +194,7 @@ static void a_copy_of_a_letter(void **state)
     const unsigned dead = FILTER_BIT(DELIVERY_DEAD);
     struct claimed *got[1];
     struct claim_got n;
+    int64_t counts[DELIVERY_STATES], rejects;
     assert_int_equal(copy(bed, d, dead, 900, to), ERR_STALE); /* open */
     bed_settle(bed, d, SETTLE_DEAD, T0 + 1);
     assert_null(payload_of(bed, "e"));
@@ -225,6 +226,9 @@ static void a_copy_of_a_letter(void **state)
     bed_settle(bed, 900, SETTLE_DELIVERED, T0 + 61);
     assert_int_equal(bed_sub_get(bed, to).counts[DELIVERY_DELIVERED], 1);
     assert_int_equal(bed_sub_get(bed, sub).counts[DELIVERY_DEAD], 1);
+    OK_OR_DIE(bed, bed->ops->counts(bed->b, counts, &rejects, &bed->err));
+    assert_int_equal(counts[DELIVERY_DELIVERED], 0);
+    assert_int_equal(counts[DELIVERY_DEAD], 1);
     assert_null(payload_of(bed, "e"));
     assert_int_equal(copy(bed, 900, FILTER_BIT(DELIVERY_DELIVERED), 901, to), ERR_STALE);
     /* and can be sent as before */
