@@ -34,10 +34,8 @@ static const char text_replay[] =
     "and with status 0 all, 3 some, 1 none. webhookctl delivery list --job ID names\n"
     "each of them. Without --yes it asks on a terminal and refuses elsewhere.\n"
     "\n"
-    "Not sure that it will do? --to URL sends copies to an endpoint of your own, signed\n"
-    "with the subscription's secrets, and leaves the letters dead: dlq replay -s NAME\n"
-    "--to https://staging.example/hook.\n"
-    "\n"
+    "--to URL sends copies to an endpoint of your own and leaves the letters dead: each\n"
+    "once, signed as always, without the bearer token and custom headers.\n"
     "A letter whose event has expired is left out unless --ignore-expiry is given.\n"
     "One subscription has one active job: a second one gets status 75.\n";
 static const char text_times[] =
