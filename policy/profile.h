@@ -45,7 +45,8 @@ struct profile_input {
     int64_t now_wall_ms;    /* time of this attempt */
     /* 32 fresh random bytes, for event-platform's token, X-Request-ID, span id */
     const uint8_t *random;
-    bool mask; /* for display: signatures, bearer and header values become "***" */
+    bool mask; /* for display: signatures, bearer, header values and what was drawn for one attempt
+                  become "***" */
 };
 
 struct profile {

@@ -66,17 +66,22 @@ static void add_trace(const struct profile_input *in, json_t *attributes, struct
     text_hex(span, in->random + 16, 8);
     if (strspn(span, "0") == 16) /* all zero is "no span" */
         span[15] = '1';
-    buf_addf(out, "traceparent: 00-%.32s-%s-%.2s\n", parent + 3, span, parent + 53);
+    buf_addf(out, "traceparent: 00-%.32s-%s-%.2s\n", parent + 3, in->mask ? PROFILE_MASKED : span,
+             parent + 53);
     if (state != NULL && is_value(state, 512))
         buf_addf(out, "tracestate: %s\n", state);
 }
 
-/* A random UUID (RFC 9562 version 4), new for every attempt. */
+/* A random UUID (RFC 9562 version 4), new for every attempt and not remembered. */
 static void add_request_id(const struct profile_input *in, struct buf *out)
 {
     uint8_t u[16];
     char h[33];
 
+    if (in->mask) {
+        buf_adds(out, "X-Request-ID: " PROFILE_MASKED "\n");
+        return;
+    }
     memcpy(u, in->random, 16);
     u[6] = (uint8_t)((u[6] & 0x0f) | 0x40);
     u[8] = (uint8_t)((u[8] & 0x3f) | 0x80);

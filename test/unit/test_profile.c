@@ -283,6 +283,7 @@ static void masked(void **state)
         expect_none(f, "6508fc40");
         expect_none(f, "v1,");
         expect_line(f, "Authorization: Bearer ***");
+        expect_line(f, "X-Request-ID: ***");
         assert_null(strstr(f->body.data, "sha256="));
     }
 }
