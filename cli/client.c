@@ -396,7 +396,8 @@ int client_judge(struct cli *cli, const struct answer *a, int on_invalid)
 
     if (a->status >= 200 && a->status < 300)
         return 0;
-    int rc = cli_exit_of_status(a->status, code, on_invalid);
+    /* without a code it is no answer of webhookd's, whatever its status is */
+    int rc = code != NULL ? cli_exit_of_status(a->status, code, on_invalid) : CLI_INTERNAL;
 
     if (cli->format != OUT_TABLE && cli->format != OUT_ID && code != NULL)
         return out_fail_json(rc, a->json);
@@ -468,13 +469,16 @@ void answer_fini(struct answer *a)
     buf_fini(&a->raw);
 }
 
-int client_readable(struct cli *cli, struct answer *a)
+int client_unreadable(struct cli *cli, struct answer *a)
 {
-    if (a->json != NULL)
-        return 0;
     answer_fini(a);
     return out_fail(cli, CLI_INTERNAL, "internal",
                     "webhookd gave an answer that this webhookctl cannot read");
+}
+
+int client_readable(struct cli *cli, struct answer *a)
+{
+    return json_is_object(a->json) ? 0 : client_unreadable(cli, a);
 }
 
 static void percent(struct buf *out, const char *text)

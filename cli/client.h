@@ -43,9 +43,10 @@ int client_ask_daemon(struct cli *cli, const char *path, json_t *body, struct an
 /* Prints the error of an answer that is not 2xx; its exit code, 0 for 2xx. */
 int client_judge(struct cli *cli, const struct answer *a, int on_invalid);
 void answer_fini(struct answer *a);
-/* 0, or 70 with a message where the answer is not the JSON that it should be; then *a is finished.
+/* 0, or 70 with a message where the answer is no JSON object; then *a is finished.
  */
 int client_readable(struct cli *cli, struct answer *a);
+int client_unreadable(struct cli *cli, struct answer *a); /* 70, said; *a is finished */
 
 void client_free(struct client *c);
 const char *client_library(void); /* "libcurl 7.88.1" */

@@ -399,8 +399,8 @@ static int tail_look(struct tail *t)
             text_copy(t->cursor, sizeof t->cursor, end);
         more = out_string(a.json, "next_cursor") != NULL;
         answer_fini(&a);
-        if (fflush(stdout) != 0)
-            rc = CLI_PIPE;
+        if (out_flush() != 0)
+            rc = CLI_INTERRUPTED; /* said at the end */
     }
     return rc;
 }

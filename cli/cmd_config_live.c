@@ -115,6 +115,8 @@ static int config_diff(struct cli *cli, const char *named, size_t *n)
     rc = client_judge(cli, &a, CLI_INTERNAL);
     const char *path = named ? named : out_string(a.json, "file");
 
+    if (rc == 0 && (path == NULL || !json_is_object(json_object_get(a.json, "config"))))
+        rc = client_unreadable(cli, &a);
     if (rc == 0)
         rc = running_read(cli, &a, &running);
     if (rc == 0)

@@ -305,7 +305,7 @@ const struct command commands_table[] = {
     {"top", F(SUBSCRIPTION) | F(SORT), "", 0, 0,
      "subscriptions on a whole screen, every second (without a terminal: monitor)",
      "webhookctl top --sort backlog", "0 1 4 64 69 70 74 75 77 78 130", cmd_top},
-    {"status", 0, "", 0, 0, "the daemon at a glance", "webhookctl status", "0 1 64 69 74 77 78",
+    {"status", 0, "", 0, 0, "the daemon at a glance", "webhookctl status", "0 1 64 69 70 74 75 77 78",
      cmd_status},
     {"config check", 0, "[FILE]", 0, 1, "is the configuration valid?",
      "webhookctl config check webhookd.conf", "0 64 77 78", cmd_config_check},

@@ -37,7 +37,9 @@ bool follow_pause(int64_t ms)
 {
     struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
 
-    fflush(stdout); /* who reads a pipe sees each line when it happens */
+    /* who reads a pipe sees each line when it happens; what nobody can read any more is over */
+    if (out_flush() != 0)
+        return false;
     if (!interrupted)
         nanosleep(&pause, NULL);
     return !interrupted;

@@ -1,6 +1,7 @@
 /* cli/out.c: see out.h. Tables: out_table.c. */
 #include "cli/out.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,12 +31,22 @@ void out_line(FILE *to, const char *text)
     buf_fini(&lines);
 }
 
+static int out_errno; /* of the first flush that failed: the stream only knows that there was one */
+
+int out_flush(void)
+{
+    errno = 0;
+    if (fflush(stdout) != 0 && out_errno == 0)
+        out_errno = errno;
+    return out_errno != 0 ? out_errno : ferror(stdout) ? -1 : 0;
+}
+
 void out_note(const char *fmt, ...)
 {
     char *text = NULL;
     va_list ap;
 
-    fflush(stdout); /* what was said before stands before it on a terminal too */
+    (void)out_flush(); /* what was said before stands before it on a terminal too */
     va_start(ap, fmt);
     int n = vasprintf(&text, fmt, ap);
 
@@ -107,7 +118,7 @@ int out_fail(const struct cli *cli, int exit_code, const char *code, const char 
     } else {
         buf_addf(&line, "webhookctl: %s", text);
     }
-    fflush(stdout);
+    (void)out_flush();
     if (out_is_json(cli))
         json_print(stderr, line.data ? line.data : "", line.len);
     else
@@ -377,7 +388,7 @@ int out_fail_json(int exit_code, const json_t *answer)
 {
     char *text = json_dumps(answer, JSON_COMPACT);
 
-    fflush(stdout);
+    (void)out_flush();
     json_print(stderr, text ? text : "{}", text ? strlen(text) : 2);
     free(text);
     return exit_code;

@@ -14,6 +14,9 @@
 
 /* A line on standard error, harmless whatever is in it; on a terminal in as many lines as it needs. */
 __attribute__((format(printf, 1, 2))) void out_note(const char *fmt, ...);
+/* What was written to standard output goes out now; 0, or why it could not: an errno, or -1
+ * where that is not known any more. */
+int out_flush(void);
 /* Such a line elsewhere: text is made harmless; a newline is added. */
 void out_line(FILE *to, const char *text);
 /* The error as a line, or with -o json as the API's error object; returns exit_code. */

@@ -58,7 +58,7 @@ static void line(const char *text)
 {
     int width = screen_width();
 
-    fflush(stdout);
+    (void)out_flush();
     fprintf(stderr, "\r%-*.*s\r%.*s", width - 1, width - 1, "", width - 1, text);
     fflush(stderr);
 }

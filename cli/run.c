@@ -1,7 +1,6 @@
 /* cli/run.c: webhookctl from argv to exit status: parse, look at the terminals, run the row. */
 #include "cli/cli.h"
 
-#include <errno.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -74,9 +73,11 @@ int cli_run(int argc, char **argv)
     args_fini(&args);
     client_free(cli.client);
     conf_free(cli.conf);
-    errno = 0;
-    if ((fflush(stdout) != 0 || ferror(stdout)) && rc == 0)
+    int lost = out_flush();
+
+    /* an answer that nobody got is none */
+    if (lost != 0 && (rc == CLI_OK || rc == CLI_NO || rc == CLI_PARTIAL || rc == CLI_INTERRUPTED))
         rc = out_fail(&cli, CLI_IO, "io", "standard output: %s",
-                      errno ? errno_text(errno) : "it could not all be written");
+                      lost > 0 ? errno_text(lost) : "it could not all be written");
     return rc;
 }
