@@ -30,7 +30,7 @@ class Discard(unittest.TestCase):
             wait_for(lambda: (d.counts()["retrying"], d.counts()["held"]) == (300, 300))
             seen = len(r.requests)
             for args, status, word in (([], 64, "--all"), (["--all"], 64, "--yes"), (["--all", "--state", "dead"], 64, "pending, retrying or held"),
-                                       (["--all", "--state", "frob"], 64, "not one of"), (["E-none", "--yes"], 4, "no delivery 'E-none'")):
+                                       (["--all", "--state", "frob"], 64, "not one of"), (["E-none", "--yes"], 4, "no delivery or event 'E-none'")):
                 self.assertIn(word, d.ctl("delivery", "discard", *args, check=status, raw=True).stderr)
             self.assertEqual(d.json("delivery", "discard", "--all", "--dry-run"),
                              dict(matched=600, in_flight=0, discarded=0, job=None, dry_run=True))
