@@ -43,8 +43,7 @@ static const struct out_column one_columns[] = {{"#", "n", OUT_TEXT},
 
 /* ---- list ---- */
 struct same {
-    bool oldest_first;
-    json_t *newest;
+    json_t *first; /* the newest one */
     size_t n;
     bool same; /* all have failed, and all like it */
 };
@@ -59,15 +58,13 @@ static void same_see(void *arg, const json_t *item)
     struct same *s = arg;
     const char *outcome = out_string(item, "outcome");
 
-    if (s->n++ == 0)
+    if (s->n++ == 0) {
+        s->first = json_deep_copy(item);
         s->same = outcome != NULL && strcmp(outcome, "success") != 0;
-    else
-        s->same = s->same && member_equal(s->newest, item, "subscription_id") &&
-                  member_equal(s->newest, item, "outcome") &&
-                  member_equal(s->newest, item, "status") && member_equal(s->newest, item, "error");
-    if (s->newest == NULL || s->oldest_first) {
-        json_decref(s->newest);
-        s->newest = json_deep_copy(item);
+    } else {
+        s->same = s->same && member_equal(s->first, item, "subscription_id") &&
+                  member_equal(s->first, item, "outcome") &&
+                  member_equal(s->first, item, "status") && member_equal(s->first, item, "error");
     }
 }
 
@@ -89,15 +86,15 @@ static void result_text(const struct cli *cli, const json_t *item, struct buf *o
  * say more? */
 static void same_say(const struct cli *cli, const struct same *s)
 {
-    const char *delivery = out_string(s->newest, "delivery");
+    const char *delivery = out_string(s->first, "delivery");
     struct buf text;
 
     if (!s->same || s->n < SAME_MIN || cli->format != OUT_TABLE || delivery == NULL)
         return;
     buf_init(&text, 65536);
-    result_text(cli, s->newest, &text);
+    result_text(cli, s->first, &text);
     out_note("All %zu failed the same way: %s. The newest answer: webhookctl attempt show %s/%lld",
-             s->n, text.data ? text.data : "?", delivery, (long long)out_integer(s->newest, "n"));
+             s->n, text.data ? text.data : "?", delivery, (long long)out_integer(s->first, "n"));
     buf_fini(&text);
 }
 
@@ -117,7 +114,6 @@ int cmd_attempt_list(struct cli *cli)
 
     if (rc == 0)
         rc = filter_limit(cli, f.by_ids ? SIZE_MAX : 50, &l.limit);
-    same.oldest_first = f.by_ids;
     if (rc == 0 && f.by_ids)
         client_query(&f.query, "order", "oldest");
     if (rc == 0)
@@ -126,9 +122,7 @@ int cmd_attempt_list(struct cli *cli)
         list_more(cli, shown, -1);
     if (rc == 0)
         same_say(cli, &same);
-    if (rc == 0)
-        rc = filter_unmatched(&f, API_KIND_DELIVERIES);
-    json_decref(same.newest);
+    json_decref(same.first);
     filter_flags_fini(&f);
     return rc;
 }
@@ -215,33 +209,13 @@ static void screen_print(struct cli *cli, const json_t *delivery, const json_t *
                                             {"  tls", "tls_seconds", OUT_MS},
                                             {"  wait", "wait_seconds", OUT_MS},
                                             {"  transfer", "transfer_seconds", OUT_MS},
-                                            {"Next planned", "next_attempt_at", OUT_TIME},
+                                            {"Next planned", "next_attempt_at", OUT_TEXT},
                                             OUT_COLUMNS_END};
 
     out_fields(cli, delivery, whose);
     out_fields(cli, attempt, how);
     show_request(delivery);
     show_response(attempt);
-}
-
-/* The attempt as a list has it, and what was sent and answered. */
-static json_t *attempt_whole(const json_t *delivery, const json_t *attempt)
-{
-    static const char *const taken[] = {"event_id", "type", "subscription", "subscription_id",
-                                        "url"};
-    const char *delivery_id = out_string(delivery, "id");
-    json_t *whole = json_object();
-    char id[64];
-
-    snprintf(id, sizeof id, "%.32s/%lld", delivery_id ? delivery_id : "",
-             (long long)out_integer(attempt, "n"));
-    json_object_set_new(whole, "id", json_string(id));
-    json_object_set(whole, "delivery", json_object_get(delivery, "id"));
-    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
-        json_object_set(whole, taken[i], json_object_get(delivery, taken[i]));
-    json_object_update(whole, (json_t *)(uintptr_t)attempt);
-    json_object_set(whole, "request", json_object_get(delivery, "request"));
-    return whole;
 }
 
 static int attempt_print(struct cli *cli, const char *ref, const json_t *delivery,
@@ -268,13 +242,9 @@ static int attempt_print(struct cli *cli, const char *ref, const json_t *deliver
         screen_print(cli, delivery, attempt);
         break;
     case OUT_JSON:
-    case OUT_JSONL: {
-        json_t *whole = attempt_whole(delivery, attempt);
-
-        out_json(whole, cli->format == OUT_JSONL);
-        json_decref(whole);
+    case OUT_JSONL:
+        out_json(attempt, cli->format == OUT_JSONL);
         break;
-    }
     case OUT_ID:
         printf("%s/%lld\n", id ? id : ref, (long long)out_integer(attempt, "n"));
         break;
@@ -286,14 +256,11 @@ int cmd_attempt_show(struct cli *cli)
 {
     char ref[160];
     int64_t n;
-    char query[40] = "";
     struct answer a;
     int rc = attempt_ref(cli, ref, sizeof ref, &n);
 
-    if (n > 0)
-        snprintf(query, sizeof query, "attempt=%lld", (long long)n);
     if (rc == 0)
-        rc = object_get(cli, "deliveries", ref, query[0] ? query : NULL, &a);
+        rc = object_get(cli, "deliveries", ref, NULL, &a);
     if (rc != 0)
         return rc;
     const json_t *attempt = attempt_of(a.json, n);

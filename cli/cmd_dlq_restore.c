@@ -72,15 +72,10 @@ int cmd_dlq_restore(struct cli *cli)
 
 int cmd_dlq_note(struct cli *cli)
 {
-    static const struct out_column fields[] = {{"Delivery", "id", OUT_TEXT},
-                                               {"Event", "event_id", OUT_TEXT},
-                                               {"Subscription", "subscription", OUT_TEXT},
-                                               {"Note", "note", OUT_TEXT},
-                                               OUT_COLUMNS_END};
     const char *text = cli->args->words[1];
     json_t *body = json_object();
 
     json_object_set_new(body, "note", *text ? json_string(text) : json_null());
-    return object_command(cli, "PATCH", "dead-letters", cli->args->words[0], NULL, body, fields,
+    return object_command(cli, "PATCH", "dead-letters", cli->args->words[0], NULL, body, NULL,
                           *text ? "has that note now" : "has no note now");
 }

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "cli/client.h"
+#include "cli/job_words.h"
 #include "cli/out.h"
 #include "cli/out_parts.h"
 #include "cli/sub_words.h"
@@ -163,8 +164,8 @@ static void jobs_print(struct out_parts *s, const json_t *j)
         int64_t over = out_integer(job, "counts.done");
 
         buf_clear(&b);
-        buf_addf(&b, "job %s: %s %s", out_string(job, "id"), out_string(job, "kind"),
-                 out_string(job, "state"));
+        buf_addf(&b, "job %s: %s ", out_string(job, "id"), out_string(job, "kind"));
+        job_state_words(&b, job);
         if (all > 0)
             buf_addf(&b, ", %lld of %lld", (long long)over, (long long)all);
         out_part(s, STYLE_PLAIN, b.data);

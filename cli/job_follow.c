@@ -11,12 +11,12 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "cli/job_report.h"
 #include "cli/object.h"
 #include "cli/progress.h"
 
 #define POLL_NS 100000000L
 enum {
-    ERRORS_SHOWN = 3,
     SAID_MAX = 32,
     LOOKS = 50,             /* the rate is that of some 5 s */
     STUCK_AFTER_MS = 30000, /* no outcome for so long, nobody before it: it goes on by itself */
@@ -54,12 +54,6 @@ static int64_t count(const json_t *job, const char *name)
 static bool job_over(const json_t *job)
 {
     return !is(job, "state", "active") && !is(job, "state", "paused");
-}
-
-/* Where its copies go; NULL: what it sends are the originals. */
-static const char *copies_to(const json_t *job)
-{
-    return out_string(job, "options.to");
 }
 
 /* ---- while it runs ---- */
@@ -219,190 +213,11 @@ static void show(struct follow *f, const json_t *job)
     progress_show(&f->progress, done, count(job, "selected"), text);
 }
 
-/* ---- at the end ---- */
-static int job_exit(const json_t *job)
-{
-    int64_t done = json_is_true(json_object_get(job, "delivers")) ? count(job, "delivered")
-                                                                  : count(job, "done");
-
-    if (done >= count(job, "selected"))
-        return CLI_OK;
-    return done > 0 ? CLI_PARTIAL : CLI_NO;
-}
-
-static void put_count(struct buf *out, const json_t *job, const char *name, const char *word,
-                      bool always)
-{
-    if (always || count(job, name) > 0)
-        buf_addf(out, "%s%lld %s", out->len > 0 ? ", " : "", (long long)count(job, name), word);
-}
-
-static void report_line(const char *id, const json_t *job)
-{
-    struct buf text;
-
-    buf_init(&text, 512);
-    if (json_is_true(json_object_get(job, "delivers"))) {
-        put_count(&text, job, "delivered", "delivered", true);
-        put_count(&text, job, "retrying", "retrying", false);
-        put_count(&text, job, "waiting", "on their way", false);
-        if (copies_to(job) != NULL)
-            put_count(&text, job, "discarded", "failed (discarded)", true);
-        else
-            put_count(&text, job, "dead_again", is(job, "kind", "resend") ? "dead" : "dead again",
-                      true);
-        put_count(&text, job, "not_sent", "not sent", false);
-        put_count(&text, job, "excluded", "left out", false);
-    } else {
-        put_count(&text, job, "done", "done", true);
-    }
-    printf("%s %s: ", id, out_string(job, "state"));
-    if (copies_to(job) != NULL)
-        printf("sent to %s: ", copies_to(job));
-    printf("%s, in %.1f s\n", text.data,
-           json_number_value(json_object_get(job, "elapsed_seconds")));
-    buf_fini(&text);
-}
-
-/* Why no more copies of a subscription's were sent. */
-static void report_copies(const json_t *part)
-{
-    const char *name = out_string(part, "subscription"), *reason = out_string(part, "reason");
-
-    if (reason == NULL)
-        return;
-    if (strcmp(reason, "subscription_deleted") == 0)
-        out_note(
-            "A subscription that is not known here any more: no copies of its %lld can be signed.",
-            (long long)count(part, "excluded"));
-    else
-        out_note("Copies of %s's stopped: %s; %lld were not sent.", name,
-                 strcmp(reason, "canary_failed") == 0 ? "the first ones failed, one after the other"
-                                                      : "too many of the last ones failed",
-                 (long long)count(part, "not_sent"));
-}
-
-/* What was copied is where it was. */
-static void report_originals(const char *id, const json_t *job)
-{
-    const json_t *parts = json_object_get(job, "subscriptions");
-    const char *one =
-        json_array_size(parts) == 1 ? out_string(json_array_get(parts, 0), "subscription") : NULL;
-
-    if (count(job, "queued") > 0)
-        out_note("What the endpoint said to each: webhookctl delivery list --job %s", id);
-    if (is(job, "kind", "replay"))
-        out_note("The letters themselves are still dead. To send them: the same again without --to "
-                 "(webhookctl dlq replay%s%s …)",
-                 one ? " -s " : "", one ? one : "");
-}
-
-/* Why a subscription's letters were left out, or stopped, and what to do about it. */
-static void report_part(const json_t *job, const json_t *part)
-{
-    static const struct {
-        const char *reason, *text, *next;
-    } rows[] = {
-        {"canary_failed", "stopped: its first letters failed, one after the other",
-         "webhookctl sub show %s"},
-        {"too_many_failures", "stopped: too many of the last letters failed",
-         "webhookctl sub show %s"},
-        {"subscription_paused", "is paused: nothing was sent", "webhookctl sub resume %s"},
-        {"subscription_disabled", "is disabled: nothing more is sent", "webhookctl sub enable %s"},
-        {"subscription_deleted", "is deleted: nothing can be sent", NULL},
-    };
-    const char *name = out_string(part, "subscription"), *reason = out_string(part, "reason");
-    int64_t again = count(part, "dead_again");
-    int64_t unsent = count(part, "not_sent") + count(part, "excluded");
-    char next[160] = "", dead[64] = "";
-
-    bool resend = is(job, "kind", "resend");
-
-    if (again > 0)
-        snprintf(dead, sizeof dead, resend ? ", %lld are dead" : " (%lld died again)",
-                 (long long)again);
-    for (size_t i = 0; reason != NULL && i < sizeof rows / sizeof rows[0]; i++) {
-        if (strcmp(reason, rows[i].reason) != 0)
-            continue;
-        if (rows[i].next != NULL && name != NULL) {
-            text_copy(next, sizeof next, "   Next: ");
-            size_t n = strlen(next), verb = strcspn(rows[i].next, "%");
-            snprintf(next + n, sizeof next - n, "%.*s%s", (int)verb, rows[i].next, name);
-        }
-        if (resend)
-            out_note("%s %s; %lld were not sent%s.%s", name ? name : "A deleted subscription",
-                     rows[i].text, (long long)unsent, dead, next);
-        else
-            out_note("%s %s; %lld of its letters are dead%s.%s",
-                     name ? name : "A deleted subscription", rows[i].text,
-                     (long long)(unsent + again), dead, next);
-    }
-}
-
-static void report_errors(const json_t *job)
-{
-    const json_t *errors = json_object_get(job, "errors"), *row;
-    size_t i;
-
-    json_array_foreach(errors, i, row)
-    {
-        char status[24] = "";
-
-        if (i == ERRORS_SHOWN) {
-            out_note("  … and others");
-            break;
-        }
-        if (out_integer(row, "status") > 0)
-            snprintf(status, sizeof status, " %lld", (long long)out_integer(row, "status"));
-        out_note("  %s %s %s%s", out_string(row, "delivery"), out_string(row, "state"),
-                 out_string(row, "outcome") ? out_string(row, "outcome") : out_string(row, "cause"),
-                 status);
-    }
-}
-
-static void report_notes(const char *id, const json_t *job)
-{
-    const json_t *parts = json_object_get(job, "subscriptions"), *part;
-    bool sent = count(job, "delivered") + count(job, "dead_again") + count(job, "retrying") > 0;
-    size_t i;
-
-    if (copies_to(job) != NULL)
-        json_array_foreach(parts, i, part) report_copies(part);
-    else
-        json_array_foreach(parts, i, part) report_part(job, part);
-    report_errors(job);
-    if (count(job, "gone") > 0)
-        out_note("%lld were gone when it was their turn: purged, replayed by somebody else, or "
-                 "expired.",
-                 (long long)count(job, "gone"));
-    if (count(job, "retrying") + count(job, "waiting") > 0)
-        out_note("What is retrying or on its way goes on by itself. Look: webhookctl delivery list "
-                 "--job %s --state retrying",
-                 id);
-    if (copies_to(job) != NULL)
-        report_originals(id, job);
-    if (is(job, "state", "stopped") && count(job, "not_sent") > 0)
-        out_note("When it is mended, the %lld that were not sent: webhookctl job resume %s",
-                 (long long)count(job, "not_sent"), id);
-    if (copies_to(job) != NULL)
-        return;
-    if (count(job, "dead_again") > 0)
-        out_note("The %lld that died again: webhookctl dlq replay --job %s",
-                 (long long)count(job, "dead_again"), id);
-    if (sent)
-        out_note("Each of them: webhookctl delivery list --job %s%s", id,
-                 count(job, "dead_again") > 0 ? "   What is dead now: webhookctl dlq summary" : "");
-}
-
 static int report(struct follow *f, const struct answer *a)
 {
     if (json_is_true(json_object_get(a->json, "delivers")))
         say_canary(f, a->json);
-    if (!object_plain(f->cli, a, f->id))
-        report_line(f->id, a->json);
-    if (json_is_true(json_object_get(a->json, "delivers")))
-        report_notes(f->id, a->json);
-    return job_exit(a->json);
+    return job_report(f->cli, f->id, a);
 }
 
 /* ---- the whole ---- */
@@ -423,6 +238,8 @@ static int look(struct follow *f)
         return rc;
     rc = -1;
     if (job_over(a.json)) {
+        progress_last(&f->progress);
+        show(f, a.json);
         progress_clear(&f->progress);
         rc = report(f, &a);
     } else if (is(a.json, "state", "paused")) {

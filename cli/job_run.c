@@ -85,9 +85,13 @@ static int follow(struct cli *cli, struct job_run *w, int64_t wait_ms)
     progress_begin(&p, cli);
     while (rc == 0 && !progress_interrupted() && !late) {
         rc = look(cli, w, &step);
-        if (rc != 0 || w->over || strcmp(w->state, "paused") == 0)
+        if (rc != 0 || strcmp(w->state, "paused") == 0)
             break;
+        if (w->over)
+            progress_last(&p);
         progress_show(&p, w->done, w->selected, "");
+        if (w->over)
+            break;
         late = clock_mono_ms() >= until_ms;
         if (!step && !late)
             nanosleep(&pause, NULL);

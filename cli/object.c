@@ -88,7 +88,7 @@ int object_command(struct cli *cli, const char *method, const char *noun, const 
 
     if (rc != 0)
         return rc;
-    if (!object_plain(cli, &a, ref))
+    if (!object_plain(cli, &a, ref) && fields != NULL)
         out_fields(cli, a.json, fields);
     const char *id = out_string(a.json, "id");
     bool is_short = id != NULL && strncasecmp(id, ref, strlen(ref)) == 0;

@@ -18,8 +18,8 @@ int object_change(struct cli *cli, const char *method, const char *noun, const c
  * False, and nothing printed, for a table: that is the caller's. */
 bool object_plain(const struct cli *cli, const struct answer *a, const char *ref);
 
-/* One request about an object and its answer in every format. body (may be NULL) is taken. done:
- * what is said on stderr after a change; NULL: nothing. */
+/* One request about an object and its answer in every format; fields of a table, NULL: none. body (may
+ * be NULL) is taken. done: what is said on stderr after a change; NULL: nothing. */
 int object_command(struct cli *cli, const char *method, const char *noun, const char *ref,
                    const char *verb, json_t *body, const struct out_column *fields,
                    const char *done);

@@ -12,9 +12,10 @@ static const struct {
     {"fail", STYLE_BAD},       {"disabled", STYLE_BAD},   {"broken", STYLE_BAD},
     {"DEAD", STYLE_BAD},       {"FAILING", STYLE_BAD},    {"retrying", STYLE_WAITS},
     {"paused", STYLE_WAITS},   {"held", STYLE_WAITS},     {"stopped", STYLE_WAITS},
-    {"warn", STYLE_WAITS},     {"draining", STYLE_WAITS}, {"delivered", STYLE_GOOD},
-    {"DELIVERED", STYLE_GOOD}, {"done", STYLE_GOOD},      {"success", STYLE_GOOD},
-    {"ok", STYLE_GOOD},        {"healthy", STYLE_GOOD},   {"ready", STYLE_GOOD},
+    {"warn", STYLE_WAITS},     {"waiting:", STYLE_WAITS}, {"draining", STYLE_WAITS},
+    {"delivered", STYLE_GOOD}, {"DELIVERED", STYLE_GOOD}, {"done", STYLE_GOOD},
+    {"success", STYLE_GOOD},   {"ok", STYLE_GOOD},        {"healthy", STYLE_GOOD},
+    {"ready", STYLE_GOOD},
 };
 
 /* By the first word: "failing 53m" is as bad as "failing". */
@@ -22,6 +23,8 @@ enum out_style out_style_of(const char *word)
 {
     size_t n = strcspn(word, " ,(");
 
+    if (strcmp(word, "done, none delivered") == 0)
+        return STYLE_BAD;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (strlen(words[i].word) == n && strncmp(words[i].word, word, n) == 0)
             return words[i].style;

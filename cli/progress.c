@@ -119,6 +119,11 @@ static void put_words(const struct progress *p, struct buf *out, int64_t done, i
     buf_addf(out, "%s%s%s", text[0] ? "  " : "", text, eta);
 }
 
+void progress_last(struct progress *p)
+{
+    p->last = true;
+}
+
 void progress_show(struct progress *p, int64_t done, int64_t whole, const char *text)
 {
     struct buf words, all;
@@ -128,10 +133,13 @@ void progress_show(struct progress *p, int64_t done, int64_t whole, const char *
 
     if (p->first < 0)
         p->first = p->shown = done;
-    if (!draws && !tenth && now_ms - p->line_ms < LINE_EVERY_MS)
+    if (p->last && (!p->seen || done == p->shown))
         return;
-    if (draws && now_ms - p->start_ms < DRAWN_AFTER_MS) /* what is over at once needs no bar */
+    if (!p->last && !draws && !tenth && now_ms - p->line_ms < LINE_EVERY_MS)
         return;
+    if (!p->last && draws && now_ms - p->start_ms < DRAWN_AFTER_MS)
+        return; /* what is over at once needs no bar */
+    p->seen = true;
     p->drawn = draws;
     p->line_ms = now_ms;
     p->shown = done;

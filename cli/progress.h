@@ -14,6 +14,8 @@ struct progress {
     int64_t first; /* how much was done when it began; -1: not known yet */
     int64_t shown; /* and when a line was written last */
     bool drawn;    /* something stands on the terminal's line */
+    bool seen;     /* something was shown */
+    bool last;     /* what is shown now is the end of it */
     struct sigaction interrupt, terminate;
 };
 /* From here to progress_end() SIGINT and SIGTERM are only noted. */
@@ -22,6 +24,8 @@ void progress_end(struct progress *p); /* what is said next stands on a line of 
 bool progress_interrupted(void);
 /* [=====>    ] 221/371  59%  TEXT  ETA 7s. whole 0: how much there is is not known. */
 void progress_show(struct progress *p, int64_t done, int64_t whole, const char *text);
+/* It is over: what is shown next is how it ended, at once, if anything was shown before. */
+void progress_last(struct progress *p);
 void progress_clear(struct progress *p); /* the bar is away: a message can be said */
 
 #endif

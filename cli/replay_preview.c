@@ -178,23 +178,22 @@ static void print_targets(struct cli *cli, const struct sending *s, FILE *to, co
 
 /* ---- how ---- */
 /* policy/canary.h in words; help and man say the same. */
-static void put_rule(struct buf *out, const json_t *a)
+void replay_rule(struct buf *out, const json_t *a)
 {
     double stop_at = json_number_value(out_member(a, "options.stop_at_ratio"));
     int64_t canary = out_integer(a, "options.canary");
 
     if (canary == 1)
-        buf_addf(out, "; stops if the first %d fail", GIVES_UP);
+        buf_addf(out, "if the first %d fail", GIVES_UP);
     else if (canary > 1)
-        buf_addf(out, "; stops if %d of the first fail in a row", GIVES_UP);
+        buf_addf(out, "if %d of the first fail in a row", GIVES_UP);
     if (stop_at < 1)
         buf_addf(out,
                  canary > 0 ? ", or more than %g%% of the last %d"
-                            : "; stops if more than %g%% of the last %d fail",
+                            : "if more than %g%% of the last %d fail",
                  stop_at * 100, WINDOW);
     else if (canary == 0)
-        buf_adds(out, "; stops for no failures");
-    buf_addc(out, '.');
+        buf_adds(out, "for no failures");
 }
 
 static bool fails_now(const json_t *target)
@@ -242,7 +241,9 @@ static void put_plan(struct buf *out, const json_t *a)
         buf_addf(out, "%g/s", rate);
     else
         buf_adds(out, canary > 0 ? "as fast as it goes" : "As fast as it goes");
-    put_rule(out, a);
+    buf_adds(out, "; stops ");
+    replay_rule(out, a);
+    buf_addc(out, '.');
     replay_preview_about(a, about);
     if (*about)
         buf_addf(out, " %c%s.", toupper((unsigned char)*about), about + 1);

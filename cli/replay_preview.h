@@ -22,6 +22,9 @@ struct sending {
 extern const struct sending sending_replay, sending_resend;
 
 const char *sending_noun(const struct sending *s, int64_t n);
+/* When it stops by itself: "if the first 5 fail, or more than 50% of the last 20". a: a preview or a
+ * job. */
+void replay_rule(struct buf *out, const json_t *a);
 /* a: the preview as answered. Where copies go; NULL: what is sent are the originals. */
 const char *replay_preview_to(const json_t *a);
 void replay_preview_print(struct cli *cli, const struct sending *s, FILE *to, const json_t *a);

@@ -1,17 +1,22 @@
 /* engine/api_dead.c: one dead letter with all that is known. (Lists, counts, groups: api_look.c. Purge,
  * restore, notes: api_purge.c. Replay: api_jobs.c. Export and import: api_transfer.c.) */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/dice.h"
 #include "base/text.h"
 #include "engine/api_impl.h"
-#include "engine/api_request.h"
+#include "engine/message.h"
 #include "policy/sign.h"
+
+enum { RENDERED_MAX_BYTES = 64 << 20 };
+#define MASKED "MASKED" /* a token must look like one */
 
 /* ---- one letter ---- */
 
 /* By whom, when, and how it comes back, as far as that is known. */
-static enum err_code purged(struct api_call *c, const struct delivery *d)
+static enum err_code purged(struct api_call *c, const char *ref, const struct delivery *d)
 {
     char id[ID_TEXT_MAX], job[ID_TEXT_MAX], at[TEXT_TIME_MAX], until[TEXT_TIME_MAX];
     const struct deed *last = NULL;
@@ -27,7 +32,7 @@ static enum err_code purged(struct api_call *c, const struct delivery *d)
     id_text(id, "dlv", d->num);
     if (!last)
         return api_refuse(c, 404, "not_found", NULL,
-                          "no dead letter '%.140s': delivery %s is discarded", c->ref, id);
+                          "no dead letter '%.140s': delivery %s is discarded", ref, id);
     text_time(at, last->at_ms);
     if (last->job)
         rc = c->ops->job_get(c->b, last->job, c->mem, &j, c->err);
@@ -35,24 +40,24 @@ static enum err_code purged(struct api_call *c, const struct delivery *d)
         return rc;
     if (!last->job || rc == ERR_NOT_FOUND)
         return api_refuse(c, 404, "not_found", NULL,
-                          "no dead letter '%.140s': delivery %s was purged %s by %s", c->ref, id,
-                          at, last->actor ? last->actor : "a job that is forgotten");
+                          "no dead letter '%.140s': delivery %s was purged %s by %s", ref, id, at,
+                          last->actor ? last->actor : "a job that is forgotten");
     id_text(job, "job", j.num);
     if (j.until_ms <= c->now_ms)
         return api_refuse(c, 404, "not_found", NULL,
                           "no dead letter '%.140s': delivery %s was purged %s by %s and is erased",
-                          c->ref, id, at, job);
+                          ref, id, at, job);
     return api_refuse(
         c, 404, "not_found", NULL,
         "no dead letter '%.140s': delivery %s was purged %s by %s; until %s all that it "
         "purged comes back with: webhookctl dlq restore %s",
-        c->ref, id, at, job, text_time(until, j.until_ms), job);
+        ref, id, at, job, text_time(until, j.until_ms), job);
 }
 
 /* Whoever looks for a letter that was replayed wants to know what became of it. */
-static enum err_code not_dead(struct api_call *c, int64_t num)
+enum err_code letter_not_dead(struct api_call *c, const char *ref, int64_t num)
 {
-    struct filter f = {.event_ids = &c->ref, .event_ids_n = 1, .limit = 1};
+    struct filter f = {.event_ids = &ref, .event_ids_n = 1, .limit = 1};
     struct delivery *rows = NULL, d;
     char id[ID_TEXT_MAX];
     size_t n = 0;
@@ -64,11 +69,14 @@ static enum err_code not_dead(struct api_call *c, int64_t num)
         d = rows[0];
     if (rc == ERR_NOT_FOUND || (num == 0 && n == 0))
         return api_refuse(c, 404, "not_found", NULL, "%s",
-                          api_nobody(c->b, API_KIND_LETTER, c->ref, c->mem));
+                          api_nobody(c->b, API_KIND_LETTER, ref, c->mem));
     if (d.state == DELIVERY_DISCARDED)
-        return purged(c, &d);
-    return api_refuse(c, 404, "not_found", NULL, "no dead letter '%.140s': delivery %s is %s",
-                      c->ref, id_text(id, "dlv", d.num), delivery_state_name(d.state));
+        return purged(c, ref, &d);
+    id_text(id, "dlv", d.num);
+    return api_refuse(
+        c, 404, "not_found", NULL,
+        "no dead letter '%.140s': delivery %s is %s; look: webhookctl delivery show %s", ref, id,
+        delivery_state_name(d.state), id);
 }
 
 enum err_code letter_of_ref(struct api_call *c, struct dead_letter *l)
@@ -101,7 +109,100 @@ enum err_code letter_of_ref(struct api_call *c, struct dead_letter *l)
         num = n ? rows[0].delivery.num : 0;
     }
     enum err_code rc = num ? c->ops->dead_get(c->b, num, c->mem, l, c->err) : ERR_NOT_FOUND;
-    return rc == ERR_NOT_FOUND || rc == ERR_STALE ? not_dead(c, num) : rc;
+    return rc == ERR_NOT_FOUND || rc == ERR_STALE ? letter_not_dead(c, c->ref, num) : rc;
+}
+
+static void put_headers(struct buf *b, const struct buf *lines)
+{
+    const char *at = lines->data ? lines->data : "";
+    put_open(b, "headers", '[');
+    while (*at) {
+        size_t n = strcspn(at, "\n"), name_n = 0;
+        char name[256], value[8192];
+        while (name_n < n && at[name_n] != ':')
+            name_n++;
+        const char *v = at + name_n + (name_n < n);
+        v += *v == ' ';
+        size_t value_n = (size_t)(at + n - v);
+        put_open(b, NULL, '[');
+        put_str(b, NULL, text_copy(name, name_n < sizeof name ? name_n + 1 : sizeof name, at));
+        put_str(b, NULL, text_copy(value, value_n < sizeof value ? value_n + 1 : sizeof value, v));
+        buf_addc(b, ']');
+        at += n + (at[n] == '\n');
+    }
+    buf_addc(b, ']');
+}
+
+/* false: it cannot be rendered any more. */
+static bool render(const struct dead_letter *l, const struct subscription *s,
+                   const struct message_attempt *attempt, struct buf *body, struct buf *headers)
+{
+    const struct profile *p = profile_find(s->profile);
+
+    return p && l->event.payload &&
+           message_render(p, &l->event, s, attempt, body, headers, NULL) == OK;
+}
+
+static void put_request(struct api_call *c, const char *name, const char *url,
+                        const struct dead_letter *l, const struct subscription *s,
+                        const struct message_attempt *attempt)
+{
+    struct buf *b = &c->resp->body;
+    struct buf body, headers;
+    buf_init(&body, RENDERED_MAX_BYTES);
+    buf_init(&headers, 1 << 20);
+    if (s && render(l, s, attempt, &body, &headers)) {
+        put_open(b, name, '{');
+        put_str(b, "method", "POST");
+        put_str(b, "url", url);
+        put_headers(b, &headers);
+        put_bytes(b, "body", body.data ? body.data : "", body.len);
+        buf_addc(b, '}');
+    } else {
+        put_null(b, name);
+    }
+    buf_fini(&body);
+    buf_fini(&headers);
+}
+
+/* As the last attempt sent it, signatures masked. */
+static void put_request_sent(struct api_call *c, const struct dead_letter *l,
+                             const struct subscription *s, int64_t sent_ms)
+{
+    struct message_attempt attempt = {
+        .n = l->delivery.attempts > 0 ? l->delivery.attempts : 1, .sent_ms = sent_ms, .mask = true};
+    put_request(c, "request", l->sub_url, l, s, &attempt);
+}
+
+/* The names of custom headers; their values are secrets. */
+static const char *headers_masked(struct api_call *c, const char *headers)
+{
+    json_t *all = headers ? json_loads(headers, 0, NULL) : NULL, *value;
+    const char *name, *masked;
+    if (!all)
+        return NULL;
+    json_object_foreach(all, name, value) json_object_set_new(all, name, json_string(MASKED));
+    char *text = json_dumps(all, JSON_COMPACT);
+    masked = arena_copy(c->mem, text ? text : "{}");
+    free(text);
+    json_decref(all);
+    return masked;
+}
+
+/* As it would be sent now: signed anew. A signature is good for this one request; what is a secret
+ * by itself (a bearer token, custom headers) stays masked. */
+static void put_request_now(struct api_call *c, const struct dead_letter *l,
+                            const struct subscription *s)
+{
+    struct message_attempt attempt = {.n = l->delivery.attempts + 1, .sent_ms = c->now_ms};
+    struct subscription masked = {0};
+    dice_bytes(attempt.random, sizeof attempt.random);
+    if (s) {
+        masked = *s;
+        masked.bearer = s->bearer ? MASKED : NULL;
+        masked.headers = headers_masked(c, s->headers);
+    }
+    put_request(c, "request_now", masked.url, l, s ? &masked : NULL, &attempt);
 }
 
 static void put_sha256(struct buf *b, const struct event_rec *e)
@@ -140,11 +241,9 @@ enum err_code h_dead_get(struct api_call *c)
         render_payload(b, &l.event);
     buf_addc(b, '}');
     put_sha256(b, &l.event);
-    int last = l.delivery.attempts > 0 ? l.delivery.attempts : 1;
-    put_request_sent(c, &l.event, l.sub_url, known ? &s : NULL, last,
-                     n ? log[n - 1].started_ms : l.died_ms);
+    put_request_sent(c, &l, known ? &s : NULL, n ? log[n - 1].started_ms : l.died_ms);
     if (api_param_true(c, "curl"))
-        put_request_now(c, &l.event, known ? &s : NULL, l.delivery.attempts + 1);
+        put_request_now(c, &l, known ? &s : NULL);
     put_open(b, "attempt_log", '[');
     for (size_t i = 0; i < n; i++)
         render_attempt(b, &log[i]);

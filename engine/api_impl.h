@@ -177,6 +177,8 @@ bool letter_contains(const struct dead_letter *l, const char *text); /* text NUL
 
 /* ---- api_dead.c: of the {…} of the path, a delivery's id or an event's that has one letter ---- */
 enum err_code letter_of_ref(struct api_call *c, struct dead_letter *l); /* its refusals are said */
+/* Says why there is no such letter: 404. num: the delivery's; 0: ref is an event's id. */
+enum err_code letter_not_dead(struct api_call *c, const char *ref, int64_t num);
 
 /* ---- api_near.c ---- */
 /* "; did you mean 'acme'?" in the arena, or "" */

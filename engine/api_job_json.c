@@ -7,7 +7,13 @@
 #include "engine/egress_pause.h"
 #include "engine/job.h"
 
-enum { PARTS_SHOWN = 100, ERRORS_SHOWN = 10 };
+enum { PARTS_SHOWN = 100, ERRORS_SHOWN = 10, RESTORES_SOUGHT = 256 };
+
+struct parts {
+    struct job_part *rows;
+    size_t n;
+    bool egress_paused;
+};
 
 static int64_t over(const struct job_counts *n)
 {
@@ -96,6 +102,8 @@ static enum err_code put_part(struct api_call *c, const struct job *j, const str
     put_str(b, "url", p->sub_url);
     put_str(b, "state", job_state_name(p->state));
     put_str(b, "reason", job_reason_name(p->reason));
+    put_str(b, "subscription_state", sub_state_name(p->sub_state));
+    put_str(b, "subscription_cause", p->sub_cause);
     put_str(b, "waits_for", waits_for(p, egress_paused));
     enum err_code rc = put_failure(c, p, waits_for(p, egress_paused));
     put_open(b, "canary", '{');
@@ -108,21 +116,15 @@ static enum err_code put_part(struct api_call *c, const struct job *j, const str
     return rc;
 }
 
-static enum err_code put_parts(struct api_call *c, const struct job *j)
+static enum err_code put_parts(struct api_call *c, const struct job *j, const struct parts *p)
 {
     struct buf *b = &c->resp->body;
-    struct job_part *parts = NULL;
-    struct egress_pause egress;
-    size_t n = 0;
-    enum err_code rc = egress_pause_read(c->b, &egress, c->err);
-    if (rc == OK)
-        rc =
-            c->ops->part_list(c->b, j->num, false, -1, PARTS_SHOWN + 1, c->mem, &parts, &n, c->err);
+    enum err_code rc = OK;
     put_open(b, "subscriptions", '[');
-    for (size_t i = 0; rc == OK && i < n && i < PARTS_SHOWN; i++)
-        rc = put_part(c, j, &parts[i], egress.paused);
+    for (size_t i = 0; rc == OK && i < p->n && i < PARTS_SHOWN; i++)
+        rc = put_part(c, j, &p->rows[i], p->egress_paused);
     buf_addc(b, ']');
-    put_bool(b, "subscriptions_truncated", n > PARTS_SHOWN);
+    put_bool(b, "subscriptions_truncated", p->n > PARTS_SHOWN);
     return rc;
 }
 
@@ -172,18 +174,83 @@ static enum err_code put_errors(struct api_call *c, const struct job *j, const s
 }
 
 /* Why it stopped: as its first stopped part says. */
-static enum err_code put_reason(struct api_call *c, const struct job *j)
+static const char *stopped_by(const struct job *j, const struct parts *p)
 {
-    struct job_part *parts = NULL;
-    size_t n = 0;
-    const char *reason = NULL;
+    for (size_t i = 0; i < p->n && j->state == JOB_STOPPED; i++)
+        if (p->rows[i].state == JOB_STOPPED)
+            return job_reason_name(p->rows[i].reason);
+    return NULL;
+}
+
+/* What all that is active of it waits for: as the first one does. */
+static const char *all_wait_for(const struct job *j, const struct parts *p)
+{
+    const char *first = NULL;
+    for (size_t i = 0; i < p->n && j->state == JOB_ACTIVE; i++) {
+        const char *what = waits_for(&p->rows[i], p->egress_paused);
+        if (p->rows[i].state == JOB_ACTIVE && !what)
+            return NULL;
+        first = first ? first : what;
+    }
+    return first;
+}
+
+/* The newest job that took back what the purge took. Restores are few, and younger than it. */
+static enum err_code restore_of(struct api_call *c, const struct job *purge, int64_t *out)
+{
+    char id[ID_TEXT_MAX];
+    int64_t after = 0;
+    size_t n = RESTORES_SOUGHT;
     enum err_code rc = OK;
-    if (j->state == JOB_STOPPED)
-        rc = c->ops->part_list(c->b, j->num, false, -1, API_PAGE_MAX, c->mem, &parts, &n, c->err);
-    for (size_t i = 0; rc == OK && i < n && !reason; i++)
-        if (parts[i].state == JOB_STOPPED)
-            reason = job_reason_name(parts[i].reason);
-    put_str(&c->resp->body, "reason", reason);
+    id_text(id, "job", purge->num);
+    for (*out = 0; rc == OK && n == RESTORES_SOUGHT && *out == 0;) {
+        struct job *rows = NULL;
+        rc = c->ops->job_list(c->b, false, after, RESTORES_SOUGHT, c->mem, &rows, &n, c->err);
+        for (size_t i = 0; rc == OK && i < n && *out == 0; i++) {
+            after = rows[i].num;
+            if (after <= purge->num)
+                return OK;
+            if (rows[i].kind == JOB_RESTORE && rows[i].filter && strstr(rows[i].filter, id))
+                *out = after;
+        }
+    }
+    return rc;
+}
+
+/* A purge: how many come back with dlq restore, and what did bring some back. */
+static enum err_code put_restoring(struct api_call *c, const struct job *j, bool whole)
+{
+    struct buf *b = &c->resp->body;
+    int64_t left = 0, bytes, by = 0;
+    bool over = whole && j->kind == JOB_PURGE && job_over(j);
+    enum err_code rc = OK;
+    if (over && j->until_ms > c->now_ms)
+        rc = c->ops->purged_count(c->b, j->num, c->now_ms, &left, &bytes, c->err);
+    if (rc == OK && over)
+        rc = restore_of(c, j, &by);
+    put_time(b, "recoverable_until", j->until_ms);
+    if (over)
+        put_int(b, "restorable", left);
+    else
+        put_null(b, "restorable");
+    put_id(b, "restored_by", "job", by);
+    return rc;
+}
+
+/* Not asked for where nobody wants to know: a list is long, and most of it over. */
+static enum err_code parts_read(struct api_call *c, const struct job *j, bool whole,
+                                struct parts *out)
+{
+    struct egress_pause egress = {0};
+    enum err_code rc = OK;
+    *out = (struct parts){0};
+    if (!whole && j->state != JOB_ACTIVE && j->state != JOB_STOPPED)
+        return OK;
+    rc = egress_pause_read(c->b, &egress, c->err);
+    if (rc == OK)
+        rc = c->ops->part_list(c->b, j->num, false, -1, API_PAGE_MAX, c->mem, &out->rows, &out->n,
+                               c->err);
+    out->egress_paused = egress.paused;
     return rc;
 }
 
@@ -191,8 +258,11 @@ enum err_code render_job(struct api_call *c, const struct job *j, bool whole)
 {
     struct buf *b = &c->resp->body;
     struct job_counts sums;
+    struct parts parts;
     int64_t end = j->finished_ms ? j->finished_ms : c->now_ms;
     enum err_code rc = c->ops->part_sums(c->b, j->num, &sums, c->err);
+    if (rc == OK)
+        rc = parts_read(c, j, whole, &parts);
     if (rc != OK)
         return rc;
     sums.selected += j->selected;
@@ -201,7 +271,8 @@ enum err_code render_job(struct api_call *c, const struct job *j, bool whole)
     put_id(b, "id", "job", j->num);
     put_str(b, "kind", job_kind_name(j->kind));
     put_str(b, "state", job_state_name(j->state));
-    rc = put_reason(c, j);
+    put_str(b, "reason", stopped_by(j, &parts));
+    put_str(b, "waits_for", all_wait_for(j, &parts));
     put_bool(b, "delivers", job_work(j->kind)->delivers);
     put_str(b, "actor", j->actor);
     put_str(b, "note", j->note);
@@ -211,14 +282,14 @@ enum err_code render_job(struct api_call *c, const struct job *j, bool whole)
     if (!whole) { /* an item of a list tells less */
         put_null(b, "subscriptions");
         put_null(b, "errors");
-    } else if (rc == OK) {
-        rc = put_parts(c, j);
+    } else {
+        rc = put_parts(c, j, &parts);
         rc = rc == OK ? put_errors(c, j, &sums) : rc;
     }
     put_time(b, "created_at", j->created_ms);
     put_time(b, "started_at", j->started_ms);
     put_time(b, "finished_at", j->finished_ms);
-    put_time(b, "recoverable_until", j->until_ms);
+    rc = rc == OK ? put_restoring(c, j, whole) : rc;
     put_seconds(b, "elapsed_seconds",
                 j->started_ms && end > j->started_ms ? (end - j->started_ms) * 1000 : 0);
     buf_addc(b, '}');

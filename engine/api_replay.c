@@ -256,7 +256,7 @@ static const struct delivery *named_copy(struct api_call *c, const struct replay
     return NULL;
 }
 
-static enum err_code nobodys_ids(struct api_call *c, const struct replay *r)
+static enum err_code nobodys_ids(struct api_call *c, const json_t *filter, const struct replay *r)
 {
     const struct delivery *copy = named_copy(c, r);
     char id[ID_TEXT_MAX], of[ID_TEXT_MAX], job[ID_TEXT_MAX];
@@ -267,6 +267,11 @@ static enum err_code nobodys_ids(struct api_call *c, const struct replay *r)
                           id_text(id, "dlv", copy->num), id_text(job, "job", copy->job),
                           id_text(of, "dlv", copy->original));
     const char *other = api_other_asked(c, is_resend(r) ? API_KIND_DELIVERIES : API_KIND_LETTERS);
+    const json_t *ids = json_object_get(filter, "id");
+    const char *one = json_string_value(json_array_size(ids) == 1 ? json_array_get(ids, 0) : ids);
+    int64_t num = 0;
+    if (!other && !is_resend(r) && one)
+        return letter_not_dead(c, one, id_parse(one, "dlv", &num) ? num : 0);
     return api_refuse(c, 404, "not_found", "id", "%s",
                       other ? other
                       : is_resend(r)
@@ -289,7 +294,7 @@ static enum err_code replay_plan(struct api_call *c, enum job_kind kind, const j
     if (rc == OK)
         rc = targets_count(c, r, only_look);
     if (rc == OK && r->f.ids && r->n == 0)
-        rc = nobodys_ids(c, r);
+        rc = nobodys_ids(c, filter, r);
     if (rc == OK && r->job.to_url && r->n > JOB_COPIES_MAX)
         rc = api_refuse(c, 422, "invalid_filter", "to",
                         "to: these are of %zu subscriptions, of %d at most copies can be sent in "

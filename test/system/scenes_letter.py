@@ -38,7 +38,9 @@ def tame(stage):
         m.dead(300)
         acme.answer = 200
         stage.mask(r"^canary .*\n", "")  # it may be over before somebody presses ^C
-        stage.mask(r"^((?:Queued|Not sent|On their way|Done|Delivered|Dead again) +|.* active +300 +)\d+", r"\1N")
+        stage.mask(r"^(.* active +300 +)\d+", r"\1N")
+        stage.mask(r", \d+ on their way \(they go on\)", "")
+        stage.mask(r"\d+(?= delivered\b| not sent)", "N")
         stage.age()
         yield
         yield

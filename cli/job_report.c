@@ -1,0 +1,247 @@
+/* cli/job_report.c: see job_report.h.
+ *
+ *   counts on one line ─▶ why a subscription's part ended, and what to do there ─▶ a few of what failed
+ *   ─▶ what was not sent, what died again, where each of them is: each with its command */
+#include "cli/job_report.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cli/object.h"
+
+enum { ERRORS_SHOWN = 3 };
+
+static bool is(const json_t *object, const char *path, const char *word)
+{
+    const char *text = out_string(object, path);
+
+    return text != NULL && strcmp(text, word) == 0;
+}
+
+static int64_t count(const json_t *job, const char *name)
+{
+    return out_integer(json_object_get(job, "counts"), name);
+}
+
+/* Where its copies go; NULL: what it sends are the originals. */
+static const char *copies_to(const json_t *job)
+{
+    return out_string(job, "options.to");
+}
+
+static int job_exit(const json_t *job)
+{
+    int64_t done = json_is_true(json_object_get(job, "delivers")) ? count(job, "delivered")
+                                                                  : count(job, "done");
+
+    if (done >= count(job, "selected"))
+        return CLI_OK;
+    return done > 0 ? CLI_PARTIAL : CLI_NO;
+}
+
+static void put_count(struct buf *out, const json_t *job, const char *name, const char *word,
+                      bool always)
+{
+    if (always || count(job, name) > 0)
+        buf_addf(out, "%s%lld %s", out->len > 0 ? ", " : "", (long long)count(job, name), word);
+}
+
+static void report_line(const char *id, const json_t *job)
+{
+    struct buf text;
+
+    buf_init(&text, 512);
+    if (json_is_true(json_object_get(job, "delivers"))) {
+        put_count(&text, job, "delivered", "delivered", true);
+        put_count(&text, job, "retrying", "retrying", false);
+        put_count(&text, job, "waiting", "on their way", false);
+        if (copies_to(job) != NULL)
+            put_count(&text, job, "discarded", "failed (discarded)", true);
+        else
+            put_count(&text, job, "dead_again", is(job, "kind", "resend") ? "dead" : "dead again",
+                      true);
+        if (copies_to(job) == NULL)
+            put_count(&text, job, "discarded", "discarded", false);
+        put_count(&text, job, "not_sent", "not sent", false);
+        put_count(&text, job, "excluded", "left out", false);
+    } else {
+        put_count(&text, job, "done", "done", true);
+    }
+    printf("%s %s: ", id, out_string(job, "state"));
+    if (copies_to(job) != NULL)
+        printf("sent to %s: ", copies_to(job));
+    printf("%s, in %.1f s\n", text.data,
+           json_number_value(json_object_get(job, "elapsed_seconds")));
+    buf_fini(&text);
+}
+
+/* Why no more copies of a subscription's were sent. */
+static void report_copies(const json_t *part)
+{
+    const char *name = out_string(part, "subscription"), *reason = out_string(part, "reason");
+
+    if (reason == NULL)
+        return;
+    if (strcmp(reason, "subscription_deleted") == 0)
+        out_note(
+            "A subscription that is not known here any more: no copies of its %lld can be signed.",
+            (long long)count(part, "excluded"));
+    else
+        out_note("Copies of %s's stopped: %s; %lld were not sent.", name,
+                 strcmp(reason, "canary_failed") == 0 ? "the first ones failed, one after the other"
+                                                      : "too many of the last ones failed",
+                 (long long)count(part, "not_sent"));
+}
+
+/* What was copied is where it was. */
+static void report_originals(const char *id, const json_t *job)
+{
+    const json_t *parts = json_object_get(job, "subscriptions");
+    const char *one =
+        json_array_size(parts) == 1 ? out_string(json_array_get(parts, 0), "subscription") : NULL;
+
+    if (count(job, "queued") > 0)
+        out_note("What the endpoint said to each: webhookctl delivery list --job %s", id);
+    if (is(job, "kind", "replay"))
+        out_note("The letters themselves are still dead. To send them: the same again without --to "
+                 "(webhookctl dlq replay%s%s …)",
+                 one ? " -s " : "", one ? one : "");
+}
+
+/* Is there somebody to send to? */
+static bool sends(const json_t *part)
+{
+    return !is(part, "subscription_state", "disabled") &&
+           !is(part, "subscription_state", "deleted");
+}
+
+/* Over the subscriptions that can be sent to. */
+static int64_t count_sendable(const json_t *job, const char *name)
+{
+    const json_t *parts = json_object_get(job, "subscriptions"), *part;
+    int64_t n = 0;
+    size_t i;
+
+    if (json_is_true(json_object_get(job, "subscriptions_truncated")))
+        return count(job, name);
+    json_array_foreach(parts, i, part) n += sends(part) ? count(part, name) : 0;
+    return n;
+}
+
+/* Who said of itself that it is gone is asked before it is enabled. */
+static void put_next(const json_t *part, const char *verb, char *out, size_t room)
+{
+    const char *name = out_string(part, "subscription");
+
+    if (name == NULL || verb == NULL)
+        return;
+    if (is(part, "subscription_cause", "gone"))
+        snprintf(
+            out, room,
+            " It answered that it is gone for good. Does it still? webhookctl sub test %s, and "
+            "where it accepts that: webhookctl sub enable %s",
+            name, name);
+    else
+        snprintf(out, room, "   Next: webhookctl %s %s", verb, name);
+}
+
+/* Why a subscription's letters were left out, or stopped, and what to do about it. */
+static void report_part(const json_t *job, const json_t *part)
+{
+    static const struct {
+        const char *reason, *text, *next;
+    } rows[] = {
+        {"canary_failed", "stopped: its first letters failed, one after the other", "sub show"},
+        {"too_many_failures", "stopped: too many of the last letters failed", "sub show"},
+        {"subscription_paused", "is paused: nothing was sent", "sub resume"},
+        {"subscription_disabled", "is disabled: nothing more is sent", "sub enable"},
+        {"subscription_deleted", "is deleted: nothing can be sent", NULL},
+    };
+    const char *name = out_string(part, "subscription"), *reason = out_string(part, "reason");
+    int64_t again = count(part, "dead_again");
+    int64_t unsent = count(part, "not_sent") + count(part, "excluded");
+    char next[512] = "", dead[64] = "";
+
+    bool resend = is(job, "kind", "resend");
+
+    if (again > 0)
+        snprintf(dead, sizeof dead, resend ? ", %lld are dead" : " (%lld died again)",
+                 (long long)again);
+    for (size_t i = 0; reason != NULL && i < sizeof rows / sizeof rows[0]; i++) {
+        if (strcmp(reason, rows[i].reason) != 0)
+            continue;
+        put_next(part, rows[i].next, next, sizeof next);
+        if (resend)
+            out_note("%s %s; %lld were not sent%s.%s", name ? name : "A deleted subscription",
+                     rows[i].text, (long long)unsent, dead, next);
+        else
+            out_note("%s %s; %lld of its letters are dead%s.%s",
+                     name ? name : "A deleted subscription", rows[i].text,
+                     (long long)(unsent + again), dead, next);
+    }
+}
+
+static void report_errors(const json_t *job)
+{
+    const json_t *errors = json_object_get(job, "errors"), *row;
+    size_t i;
+
+    json_array_foreach(errors, i, row)
+    {
+        char status[24] = "";
+
+        if (i == ERRORS_SHOWN) {
+            out_note("  … and others");
+            break;
+        }
+        if (out_integer(row, "status") > 0)
+            snprintf(status, sizeof status, " %lld", (long long)out_integer(row, "status"));
+        out_note("  %s %s %s%s", out_string(row, "delivery"), out_string(row, "state"),
+                 out_string(row, "outcome") ? out_string(row, "outcome") : out_string(row, "cause"),
+                 status);
+    }
+}
+
+static void report_notes(const char *id, const json_t *job)
+{
+    const json_t *parts = json_object_get(job, "subscriptions"), *part;
+    bool sent = count(job, "delivered") + count(job, "dead_again") + count(job, "retrying") > 0;
+    size_t i;
+
+    if (copies_to(job) != NULL)
+        json_array_foreach(parts, i, part) report_copies(part);
+    else
+        json_array_foreach(parts, i, part) report_part(job, part);
+    report_errors(job);
+    if (count(job, "gone") > 0)
+        out_note("%lld were gone when it was their turn: purged, replayed by somebody else, or "
+                 "expired.",
+                 (long long)count(job, "gone"));
+    if (count(job, "retrying") + count(job, "waiting") > 0)
+        out_note("What is retrying or on its way goes on by itself. Look: webhookctl delivery list "
+                 "--job %s --state retrying",
+                 id);
+    if (copies_to(job) != NULL)
+        report_originals(id, job);
+    if (is(job, "state", "stopped") && count_sendable(job, "not_sent") > 0)
+        out_note("When it is mended, the %lld that were not sent: webhookctl job resume %s",
+                 (long long)count_sendable(job, "not_sent"), id);
+    if (copies_to(job) != NULL)
+        return;
+    if (count_sendable(job, "dead_again") > 0)
+        out_note("The %lld that died again: webhookctl dlq replay --job %s",
+                 (long long)count_sendable(job, "dead_again"), id);
+    if (sent)
+        out_note("Each of them: webhookctl delivery list --job %s%s", id,
+                 count(job, "dead_again") > 0 ? "   What is dead now: webhookctl dlq summary" : "");
+}
+
+int job_report(struct cli *cli, const char *id, const struct answer *a)
+{
+    if (!object_plain(cli, a, id))
+        report_line(id, a->json);
+    if (json_is_true(json_object_get(a->json, "delivers")))
+        report_notes(id, a->json);
+    return job_exit(a->json);
+}

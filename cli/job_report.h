@@ -1,0 +1,11 @@
+/* cli/job_report.h: what became of a job that is over, and what to do next. */
+#ifndef CLI_JOB_REPORT_H
+#define CLI_JOB_REPORT_H
+
+#include "cli/cli.h"
+#include "cli/client.h"
+
+/* a: the job as answered. The exit code: 0, 3 or 1 by what was done of what was selected. */
+int job_report(struct cli *cli, const char *id, const struct answer *a);
+
+#endif

@@ -1,0 +1,94 @@
+/* cli/job_words.c: see job_words.h. */
+#include "cli/job_words.h"
+
+#include <string.h>
+
+#include "cli/out.h"
+
+#define WORDS_MAX 256
+
+struct words {
+    const char *word, *text;
+};
+
+static const char *words_of(const struct words *rows, size_t n, const char *word)
+{
+    for (size_t i = 0; word != NULL && i < n; i++)
+        if (strcmp(rows[i].word, word) == 0)
+            return rows[i].text;
+    return word;
+}
+
+const char *job_reason_words(const char *reason)
+{
+    static const struct words rows[] = {
+        {"canary_failed", "the first 5 failed"},
+        {"too_many_failures", "too many of the last 20 failed"},
+        {"subscription_paused", "subscription paused"},
+        {"subscription_disabled", "subscription disabled"},
+        {"subscription_deleted", "subscription deleted"},
+    };
+
+    return words_of(rows, sizeof rows / sizeof *rows, reason);
+}
+
+static const char *wait_words(const char *what)
+{
+    static const struct words rows[] = {{"endpoint_down", "endpoint down"},
+                                        {"egress_paused", "egress paused"}};
+
+    return job_reason_words(words_of(rows, sizeof rows / sizeof *rows, what));
+}
+
+static void put_state(struct buf *out, const char *state, const json_t *what, bool delivers)
+{
+    const char *waits = out_string(what, "waits_for");
+    bool active = state != NULL && strcmp(state, "active") == 0;
+    bool done = state != NULL && strcmp(state, "done") == 0;
+
+    if (active && waits != NULL)
+        buf_addf(out, "waiting: %s", wait_words(waits));
+    else
+        buf_adds(out, state ? state : "-");
+    if (done && delivers && out_integer(what, "counts.selected") > 0 &&
+        out_integer(what, "counts.delivered") == 0)
+        buf_adds(out, ", none delivered");
+}
+
+void job_state_words(struct buf *out, const json_t *job)
+{
+    put_state(out, out_string(job, "state"), job, json_is_true(json_object_get(job, "delivers")));
+}
+
+/* A part stays active while its job is paused: nobody else may begin there. */
+void job_part_words(struct buf *out, const json_t *job, const json_t *part)
+{
+    const char *whole = out_string(job, "state"), *state = out_string(part, "state");
+    bool held = whole != NULL && strcmp(whole, "paused") == 0 && state != NULL &&
+                strcmp(state, "active") == 0;
+
+    put_state(out, held ? whole : state, part, true);
+}
+
+void job_rate_words(struct buf *out, const json_t *job)
+{
+    double rate = json_number_value(out_member(job, "options.rate_per_second"));
+
+    if (rate > 0)
+        buf_addf(out, "%g/s", rate);
+    else
+        buf_adds(out, "no limit");
+}
+
+json_t *job_with_words(const struct cli *cli, const json_t *job)
+{
+    json_t *shown = json_copy((json_t *)(uintptr_t)job);
+    struct buf words;
+
+    (void)cli;
+    buf_init(&words, WORDS_MAX);
+    job_state_words(&words, job);
+    json_object_set_new(shown, "state_words", json_string(words.data ? words.data : "-"));
+    buf_fini(&words);
+    return shown;
+}

@@ -1,0 +1,20 @@
+/* cli/job_words.h: what a job is doing, in words, the same in every table and screen. */
+#ifndef CLI_JOB_WORDS_H
+#define CLI_JOB_WORDS_H
+
+#include <jansson.h>
+
+#include "base/buf.h"
+#include "cli/cli.h"
+
+/* "active", "waiting: endpoint down", "done, none delivered". */
+void job_state_words(struct buf *out, const json_t *job);
+/* The same of what it does about one subscription. */
+void job_part_words(struct buf *out, const json_t *job, const json_t *part);
+const char *job_reason_words(const char *reason); /* NULL: NULL */
+/* "5/s", "no limit" */
+void job_rate_words(struct buf *out, const json_t *job);
+/* *job with the member "state_words" for tables; a new reference. */
+json_t *job_with_words(const struct cli *cli, const json_t *job);
+
+#endif

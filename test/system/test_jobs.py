@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""What jobs look like: list, show and status say what they wait for and what came of them; the taps answer in a line; what is
+said at the end leads on."""
+import re
+import unittest
+
+from harness import wait_for
+from test_replay import Letters, QUICK, dead, job_of, over
+
+DOWN = QUICK + "breaker: {min_failures: 5, min_period: 1ms, probe_interval: 10m}\n"
+
+
+class Look(unittest.TestCase):
+    def test_what_it_waits_for(self):
+        with Letters(3, conf=DOWN) as (d, r):
+            r.answer = 503
+            d.insert(*[dict(type="s.x") for _ in range(20)])
+            wait_for(lambda: d.json("sub", "show", "s")["broken_since"], what="it is taken for down")
+            job = job_of(d, "--all", "--limit", "3", "--rate", "5/s")
+            wait_for(lambda: d.json("job", "show", job)["waits_for"] == "endpoint_down", what="it waits")
+            self.assertEqual(d.json("job", "list")["items"][0]["waits_for"], "endpoint_down")
+            self.assertRegex(d.ctl("job", "list"), rf"{job} +replay +waiting: endpoint down +3 ")
+            shown = d.ctl("job", "show", job)
+            self.assertRegex(shown, r"(?m)^State +waiting: endpoint down$")
+            self.assertRegex(shown, r"(?m)^Rate +5/s$")
+            self.assertRegex(shown, r"(?m)^Stops +if the first 5 fail, or more than 50% of the last 20$")
+            self.assertRegex(shown, r"(?m)^s +waiting: endpoint down ")
+            self.assertIn(f"job {job}: replay waiting: endpoint down, 0 of 3", d.ctl("status"))
+            d.ctl("job", "pause", job)
+            shown = d.ctl("job", "show", job)  # the subscription's row agrees with the job's
+            self.assertRegex(shown, r"(?m)^State +paused$")
+            self.assertRegex(shown, r"(?m)^s +paused ")
+            self.assertIsNone(d.json("job", "show", job)["waits_for"])
+
+    def test_done_and_nothing_came(self):
+        with Letters(2) as (d, r):
+            d.ctl("dlq", "replay", "--all", "--yes", check=1)
+            self.assertRegex(d.ctl("job", "list"), r"replay +done, none delivered +2 +0 +2 ")
+            status, shown = d.terminal("job", "list", columns=120)
+            self.assertIn("\033[31mdone, none delivered", shown)
+            self.assertRegex(d.ctl("job", "show", d.ctl("-o", "id", "job", "list").strip()), r"(?m)^s +done, none delivered ")
+            r.answer = 200
+            d.ctl("dlq", "replay", "--all", "--yes")
+            self.assertRegex(d.ctl("job", "list"), r"replay +done +2 +2 +0 ")
+
+    def test_what_was_given_up_on_its_way(self):
+        with Letters(3) as (d, r):
+            r.answer = 200
+            d.ctl("sub", "set", "s", "--rate", "0.01/s")  # one goes, the next one waits for minutes
+            d.emit("s.x", event_id="live")
+            job = job_of(d, "--all", "--canary", "0")
+            wait_for(lambda: d.json("job", "show", job)["counts"]["waiting"] == 3, what="they are on their way")
+            d.ctl("delivery", "discard", "--job", job, "--yes")
+            done = over(d, job)
+            self.assertEqual((done["state"], done["counts"]["discarded"], done["counts"]["dead_again"], done["counts"]["delivered"]), ("done", 3, 0, 0))
+            self.assertIn("0 delivered, 0 dead again, 3 discarded", d.ctl("job", "watch", job, check=1))
+            self.assertRegex(d.ctl("job", "show", job), r"(?m)^Discarded +3$")
+
+    def test_a_purge_and_how_it_comes_back(self):
+        with Letters(3) as (d, r):
+            d.ctl("dlq", "purge", "s-0", "s-1", "--confirm=2")
+            purge = d.ctl("-o", "id", "job", "list").strip()
+            job = d.json("job", "show", purge)
+            self.assertEqual((job["restorable"], job["restored_by"]), (2, None))
+            self.assertIn(f"2 until {job['recoverable_until']}, by webhookctl dlq restore {purge}", d.ctl("job", "show", purge))
+            for args in (["dlq", "show", "s-0"], ["dlq", "replay", "s-0", "--yes"], ["dlq", "replay", "s-1", "--dry-run"]):
+                said = d.ctl(*args, check=4, raw=True).stderr
+                self.assertIn(f"by {purge}; until {job['recoverable_until']}", said)
+                self.assertIn(f"webhookctl dlq restore {purge}", said)
+            self.assertIn("webhookctl delivery show", d.ctl("dlq", "replay", "s-0", "s-1", "--yes", check=4, raw=True).stderr)
+            d.ctl("dlq", "restore", purge)
+            job, restore = d.json("job", "show", purge), d.json("job", "list")["items"][0]
+            self.assertEqual((job["restorable"], job["restored_by"], restore["kind"]), (0, restore["id"], "restore"))
+            self.assertIn(f"Restored by    {restore['id']}", d.ctl("job", "show", purge))
+            self.assertNotIn("Rate", d.ctl("job", "show", purge))
+            self.assertIsNone(restore["restorable"])
+
+
+class Taps(unittest.TestCase):
+    def test_one_line_each(self):
+        with Letters(40) as (d, r):
+            r.answer = 200
+            job = job_of(d, "--all", "--rate", "5/s")
+            wait_for(lambda: r.requests, what="it has begun")
+            for args, line in ((["set-rate", job, "20/s"], rf"{job}: 5/s -> 20/s\. Watch: webhookctl job watch {job}"),
+                               (["pause", job], rf"{job} is paused: \d+ delivered,( \d+ on their way \(they go on\),)? \d+ not sent\. Go on: webhookctl job resume {job}"),
+                               (["set-rate", job, "none"], rf"{job}: 20/s -> no limit\. "),
+                               (["set-rate", job, "2/s"], rf"{job}: no limit -> 2/s\. "),
+                               (["resume", job], rf"{job} goes on: .* not sent\. Watch: webhookctl job watch {job}"),
+                               (["cancel", job], rf"{job} is cancelled: .* not sent \(they stay dead\)\. Next: webhookctl dlq summary")):
+                said = d.ctl("job", *args, raw=True)
+                self.assertEqual((said.stdout, said.stderr.count("\n")), ("", 1), said)
+                self.assertRegex(said.stderr, "^" + line)
+            self.assertEqual(d.json("job", "cancel", job)["id"], job)
+            d.ctl("sub", "pause", "s")
+            letter = d.json("dlq", "list", "--limit", "1")["items"][0]["id"]
+            self.assertEqual(d.ctl("dlq", "note", letter, "called them", raw=True).stdout, "")
+            self.assertEqual(d.json("dlq", "note", letter, "called them")["note"], "called them")
+
+    def test_resumed_it_says_what_it_leaves(self):
+        with Letters(20) as (d, r):
+            d.ctl("dlq", "replay", "--all", "--yes", check=1)
+            job = d.ctl("-o", "id", "job", "list").strip()
+            d.ctl("sub", "disable", "s")
+            said = d.ctl("job", "resume", job, raw=True).stderr
+            self.assertIn(f"The 5 that died again are not among them; afterwards: webhookctl dlq replay --job {job}", said)
+            self.assertIn("Nothing goes to s before webhookctl sub enable s", said)
+
+    def test_nothing_is_offered_that_cannot_help(self):
+        with Letters(3) as (d, r):
+            r.answer = 410
+            done = d.ctl("dlq", "replay", "--all", "--yes", check=1, raw=True)
+            self.assertRegex(done.stderr, r"s is disabled: nothing more is sent; 3 of its letters are dead \(1 died again\)\. It answered that it is gone for good\. "
+                                          r"Does it still\? webhookctl sub test s, and where it accepts that: webhookctl sub enable s")
+            self.assertNotIn("job resume", done.stderr)
+            self.assertNotIn("--job job_", done.stderr.split("Each of them")[0])
+
+
+class Progress(unittest.TestCase):
+    def test_what_is_seen_last_is_the_end(self):
+        with Letters(6) as (d, r):
+            r.answer = 200
+            status, shown = d.terminal("dlq", "replay", "--all", "--rate", "5/s", "--yes", columns=100, env={"NO_COLOR": "1"})
+            self.assertEqual(status, 0)
+            self.assertEqual(re.findall(r"(\d+)/6  \d+%", shown)[-1], "6")
+            status, shown = d.terminal("sub", "test", "s", columns=100)
+            self.assertNotRegex(shown, r"\r {40}")
+
+
+if __name__ == "__main__":
+    unittest.main()
