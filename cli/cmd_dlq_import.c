@@ -15,8 +15,8 @@
 #include "cli/out.h"
 #include "cli/progress.h"
 
-/* Each letter is sealed anew: a chunk keeps the daemon's writer for some 10 ms. */
-#define CHUNK_LINES 64
+/* What the daemon takes in one request; it writes them slice by slice. */
+#define CHUNK_LINES 1000
 #define CHUNK_BYTES ((size_t)1 << 20)
 #define LINE_MAX_BYTES ((size_t)32 << 20)
 #define ERRORS_SHOWN 20

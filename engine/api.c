@@ -17,7 +17,8 @@ enum {
     ROUTE_INGESTS = 4,
     ROUTE_DELIVERIES = 8,
     ROUTE_LIVE = 16,
-    ROUTE_PLANS = 32 /* the handler looks, and says who writes (api_call's then) */
+    ROUTE_PLANS = 32, /* the handler looks, and says who writes (api_call's then) */
+    ROUTE_PATIENT = 64
 };
 
 struct api_route {
@@ -63,7 +64,7 @@ static const struct api_route ROUTES[] = {
     {"GET" V1 "/dead-letters/count", ROUTE_READS, h_dead_count},
     {"GET" V1 "/dead-letters/summary", ROUTE_READS, h_dead_summary},
     {"GET" V1 "/dead-letters/export", ROUTE_READS, h_dead_export},
-    {"POST" V1 "/dead-letters/import", ROUTE_WRITES, h_dead_import},
+    {"POST" V1 "/dead-letters/import", ROUTE_WRITES | ROUTE_PLANS | ROUTE_PATIENT, h_dead_import},
     {"POST" V1 "/dead-letters/purge", PLANS_JSON, h_dead_purge},
     {"POST" V1 "/dead-letters/restore", PLANS_JSON, h_dead_restore},
     {"GET" V1 "/dead-letters/{id}", ROUTE_READS, h_dead_get},
@@ -144,6 +145,11 @@ bool api_route_writes(const struct api_route *r)
 bool api_route_plans(const struct api_route *r)
 {
     return (r->flags & ROUTE_PLANS) != 0;
+}
+
+bool api_route_is_patient(const struct api_route *r)
+{
+    return (r->flags & ROUTE_PATIENT) != 0;
 }
 
 bool api_route_ingests(const struct api_route *r)
@@ -269,6 +275,11 @@ struct api_plan {
     void *found;
 };
 
+bool api_plan_goes_on(const struct api_plan *p)
+{
+    return p->then;
+}
+
 void api_plan_free(struct api_plan *p)
 {
     if (!p)
@@ -343,6 +354,7 @@ enum err_code api_plan_write(const struct api *api, const struct api_route *rout
     enum err_code rc = intake_prime(api->intake, b, &err);
     if (rc == OK)
         rc = plan->then(&c);
+    plan->then = rc == OK ? c.then : NULL;
     return writer_end(&c, rc);
 }
 
@@ -352,7 +364,7 @@ static enum err_code plan_and_write(const struct api *api, const struct api_rout
 {
     struct api_plan *plan;
     enum err_code rc = api_plan_make(api, route, b, req, resp, &plan);
-    if (rc == OK && plan)
+    while (rc == OK && plan && plan->then)
         rc = api_plan_write(api, route, b, req, plan, resp);
     api_plan_free(plan);
     return rc;

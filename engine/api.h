@@ -183,6 +183,7 @@ struct api {
     const struct conf *conf;
     struct intake *intake;       /* the writing thread's; handlers that only read do not touch it */
     const struct api_live *live; /* NULL: no daemon */
+    int64_t slice_us;            /* what writes in slices works so long at a time; 0: to its end */
 };
 
 struct api_route;
@@ -190,6 +191,7 @@ struct api_route;
 const struct api_route *api_route_find(const char *method, const char *path, bool *allowed);
 bool api_route_writes(const struct api_route *r);
 bool api_route_ingests(const struct api_route *r);          /* it brings events */
+bool api_route_is_patient(const struct api_route *r);       /* it writes much: STORE_PATIENT */
 bool api_route_shows_deliveries(const struct api_route *r); /* wants api_live's sending */
 bool api_route_shows_lanes(const struct api_route *r); /* wants api_live's lanes and outboxes */
 const char *api_route_name(const struct api_route *r); /* "POST /api/v1/events": for logs */
@@ -204,7 +206,8 @@ enum err_code api_handle(const struct api *api, const struct api_route *route, s
                          const struct api_request *req, struct api_response *resp);
 /* The same in two halves: the first, for the list reader, counts what may be a million letters; the
  * second, for the writer, judges again what may have changed meanwhile and writes. A plan is what the
- * first one found: plain data that goes from thread to thread. api_handle runs both in one go. */
+ * first one found: plain data that goes from thread to thread. The second may write a slice and want to
+ * be called again, in a transaction of its own. api_handle runs all in one go. */
 struct api_plan;
 bool api_route_plans(const struct api_route *r);
 /* OK with *out NULL: resp is the answer already (a dry run). */
@@ -214,6 +217,7 @@ enum err_code api_plan_make(const struct api *api, const struct api_route *route
 enum err_code api_plan_write(const struct api *api, const struct api_route *route,
                              struct backend *b, const struct api_request *req,
                              struct api_plan *plan, struct api_response *resp);
+bool api_plan_goes_on(const struct api_plan *p); /* after a write: there is more, and no answer */
 void api_plan_free(struct api_plan *p);
 /* Fills resp with the error object. */
 void api_fail(struct api_response *resp, int status, const char *code, const char *target,

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "engine/api_impl.h"
 #include "engine/job_copies.h"
+#include "engine/job_run.h"
 
 enum { STEP_US = 200000 };
 
@@ -75,10 +76,13 @@ enum err_code h_jobs_step(struct api_call *c)
     struct job j;
     struct job_slice slice = {.b = c->b,
                               .dead_retention_ms = c->api->conf->dead_retention_ms,
+                              .turn_us = STEP_US,
+                              .runs = job_runs_new(),
                               .changes = &c->resp->changes,
                               .ids = intake_ids(c->api->intake)};
     int64_t until_us = clock_mono_us() + STEP_US;
-    enum err_code rc = job_of_ref(c, &j);
+    enum err_code rc =
+        slice.runs ? job_of_ref(c, &j) : fail(c->err, ERR_NOMEM, "no memory for a job");
     if (rc == OK && !c->api->live && !job_work(j.kind)->delivers) {
         do {
             slice.now_ms = clock_store_ms();
@@ -86,6 +90,7 @@ enum err_code h_jobs_step(struct api_call *c)
             rc = job_step(&slice, &j, c->err);
         } while (rc == OK && j.state == JOB_ACTIVE && clock_mono_us() < until_us);
     }
+    job_runs_free(slice.runs);
     if (rc != OK)
         return rc;
     return job_answer(c, &j, 200);

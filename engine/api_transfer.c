@@ -9,9 +9,10 @@
  * its number and does not keep the others out. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "engine/api_import.h"
 
-enum { LINES_MAX = 256, PAGE_BYTES = 4 << 20, ERRORS_MAX = 50 };
+enum { LINES_MAX = 1024, PAGE_LINES = 256, PAGE_BYTES = 4 << 20, ERRORS_MAX = 50 };
 
 /* ---- out ---- */
 
@@ -86,8 +87,8 @@ enum err_code h_dead_export(struct api_call *c)
     struct dead_letter *rows = NULL;
     size_t n = 0, done = 0;
     enum err_code rc = api_filter_of_call(c, c->query, API_FILTER_LOOK, &f);
-    if (rc == OK && f.f.limit > LINES_MAX)
-        f.f.limit = LINES_MAX;
+    if (rc == OK && f.f.limit > PAGE_LINES)
+        f.f.limit = PAGE_LINES;
     if (rc == OK)
         rc = c->ops->dead_list(c->b, &f.f, c->mem, &rows, &n, c->err);
     while (rc == OK && done < n && c->resp->body.len < PAGE_BYTES)
@@ -103,89 +104,104 @@ enum err_code h_dead_export(struct api_call *c)
 
 /* ---- in ---- */
 
+/* One line: what was read of it, then what became of it. */
+struct import_line {
+    int64_t number;
+    struct dead_letter letter;
+    struct attempt *attempts;
+    size_t attempts_n;
+    bool unbound;    /* no subscription of that id or name is here */
+    const char *why; /* it is refused; NULL: it is not */
+};
 struct import {
     bool dry_run;
-    int64_t line, imported, skipped;
-    int64_t unbound;   /* of the imported: no subscription of that id or name is here */
-    struct buf errors; /* the items of "errors" */
-    int errors_n;
+    struct import_line *lines;
+    size_t n, at; /* at: the next one that is put */
+    int64_t imported, skipped, unbound, refused;
+    struct subscription sub; /* that the line before was for */
+    const char *sub_name;
+    int64_t sub_num;
+    bool sub_known;
 };
 
-static void import_error(struct import *im, const char *why)
+static enum err_code no_memory(struct api_call *c)
 {
-    if (im->errors_n++ >= ERRORS_MAX)
-        return;
-    if (im->errors.len > 0)
-        buf_addc(&im->errors, ',');
-    buf_addf(&im->errors, "{\"line\":%lld,\"message\":", (long long)im->line);
-    buf_add_json(&im->errors, why);
-    buf_addc(&im->errors, '}');
+    return fail(c->err, ERR_NOMEM, "no memory for an import");
 }
 
-/* The subscription by its id, where it is known here; else the store binds it by name. */
-static enum err_code bind(struct api_call *c, struct arena *mem, struct dead_letter *l,
-                          bool *unbound)
+static enum err_code refuse(struct api_call *c, struct import *im, struct import_line *l,
+                            const char *why)
 {
-    struct subscription s = {0};
+    im->refused++;
+    l->why = arena_copy(c->mem, why);
+    return l->why ? OK : no_memory(c);
+}
+
+static bool same(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* The subscription by its id, where it is known here; else the store binds it by name. Most lines are
+ * for the same one as the line before. */
+static enum err_code sub_find(struct api_call *c, struct import *im, const struct dead_letter *l)
+{
     enum err_code rc = ERR_NOT_FOUND;
+    if (im->sub_known && im->sub_num == l->sub_num && same(im->sub_name, l->sub_name))
+        return OK;
+    im->sub = (struct subscription){.state = SUB_DELETED};
+    im->sub_num = l->sub_num;
+    im->sub_name = l->sub_name;
     if (l->sub_num)
-        rc = c->ops->sub_get_num(c->b, l->sub_num, mem, &s, c->err);
-    if (rc != ERR_NOT_FOUND)
-        return rc;
-    l->sub_num = l->delivery.sub = 0;
-    if (l->sub_name)
-        rc = c->ops->sub_get(c->b, l->sub_name, mem, &s, c->err);
-    *unbound = rc == ERR_NOT_FOUND || s.state == SUB_DELETED;
-    return rc == ERR_NOT_FOUND ? OK : rc;
+        rc = c->ops->sub_get_num(c->b, l->sub_num, c->mem, &im->sub, c->err);
+    if (rc == ERR_NOT_FOUND && l->sub_name)
+        rc = c->ops->sub_get(c->b, l->sub_name, c->mem, &im->sub, c->err);
+    im->sub_known = rc == OK || rc == ERR_NOT_FOUND;
+    return im->sub_known ? OK : rc;
+}
+
+static enum err_code bind(struct api_call *c, struct import *im, struct import_line *l)
+{
+    struct dead_letter *letter = &l->letter;
+    enum err_code rc = sub_find(c, im, letter);
+    bool by_id = im->sub.num && im->sub.num == letter->sub_num;
+    l->unbound = !by_id && im->sub.state == SUB_DELETED;
+    if (!by_id)
+        letter->sub_num = letter->delivery.sub = 0;
+    return rc;
 }
 
 /* What dead_import would say, as far as one can see without doing it. */
-static enum err_code import_look(struct api_call *c, struct arena *mem, const struct dead_letter *l,
-                                 struct err *why)
+static enum err_code import_look(struct api_call *c, const struct dead_letter *l, struct err *why)
 {
     struct delivery d;
-    enum err_code rc = c->ops->delivery_get(c->b, l->delivery.num, mem, &d, why);
+    enum err_code rc = c->ops->delivery_get(c->b, l->delivery.num, c->mem, &d, why);
     if (rc != OK)
         return rc == ERR_NOT_FOUND ? OK : rc;
-    bool same = !strcmp(d.event_id, l->event.id);
-    if (d.state == DELIVERY_DEAD && same)
+    bool same_event = !strcmp(d.event_id, l->event.id);
+    if (d.state == DELIVERY_DEAD && same_event)
         return d.sub ? fail(why, ERR_EXISTS, "it is here already") : OK;
-    if (d.state == DELIVERY_DISCARDED && same)
+    if (d.state == DELIVERY_DISCARDED && same_event)
         return OK;
     return fail(why, ERR_INVALID, "its number is that of another delivery, which is %s",
                 delivery_state_name(d.state));
 }
 
-static enum err_code import_line(struct api_call *c, struct import *im, const char *line, size_t n)
+static enum err_code import_one(struct api_call *c, struct import *im, struct import_line *l)
 {
-    struct arena mem;
-    struct dead_letter l;
-    struct attempt *attempts = NULL;
-    size_t attempts_n = 0;
-    bool unbound = false;
     struct err why = {0};
-    arena_init(&mem);
-    enum err_code rc = import_parse(line, n, c->now_ms, &mem, &l, &attempts, &attempts_n, &why);
-    if (rc == OK) {
-        l.expires_ms = c->now_ms + c->api->conf->dead_retention_ms;
-        rc = bind(c, &mem, &l, &unbound);
-        if (rc == OK)
-            rc = im->dry_run ? import_look(c, &mem, &l, &why)
-                             : c->ops->dead_import(c->b, &l, attempts, attempts_n, &why);
-        if (rc == OK && !im->dry_run)
-            rc = api_deed(c, l.delivery.num, DEED_IMPORTED);
-    }
-    arena_fini(&mem);
-    if (rc == OK) {
-        im->imported++;
-        im->unbound += unbound;
-    } else if (rc == ERR_EXISTS) {
-        im->skipped++;
-    } else if (rc == ERR_INVALID) {
-        import_error(im, why.text);
-    } else {
+    enum err_code rc =
+        im->dry_run ? import_look(c, &l->letter, &why)
+                    : c->ops->dead_import(c->b, &l->letter, l->attempts, l->attempts_n, &why);
+    if (rc == OK && !im->dry_run)
+        rc = api_deed(c, l->letter.delivery.num, DEED_IMPORTED);
+    if (rc == ERR_INVALID)
+        return refuse(c, im, l, why.text);
+    if (rc != OK && rc != ERR_EXISTS)
         return why.code ? fail(c->err, rc, "%s", why.text) : rc;
-    }
+    im->imported += rc == OK;
+    im->skipped += rc == ERR_EXISTS;
+    im->unbound += rc == OK && l->unbound;
     return OK;
 }
 
@@ -198,7 +214,7 @@ static enum err_code import_audit(struct api_call *c, const struct import *im)
     put_open(&detail, NULL, '{');
     put_int(&detail, "imported", im->imported);
     put_int(&detail, "skipped", im->skipped);
-    put_int(&detail, "refused", im->errors_n);
+    put_int(&detail, "refused", im->refused);
     buf_addc(&detail, '}');
     enum err_code rc = detail.failed ? fail(c->err, ERR_NOMEM, "no memory for the audit log")
                                      : api_audit(c, "dead_letter.import", NULL, detail.data);
@@ -206,45 +222,106 @@ static enum err_code import_audit(struct api_call *c, const struct import *im)
     return rc;
 }
 
-static enum err_code import_lines(struct api_call *c, struct import *im)
+static enum err_code import_answer(struct api_call *c, const struct import *im)
+{
+    struct buf *b = &c->resp->body;
+    int shown = 0;
+    put_open(b, NULL, '{');
+    put_int(b, "imported", im->imported);
+    put_int(b, "skipped", im->skipped);
+    put_int(b, "unbound", im->unbound);
+    put_int(b, "refused", im->refused);
+    put_open(b, "errors", '[');
+    for (size_t i = 0; i < im->n && shown < ERRORS_MAX; i++) {
+        if (!im->lines[i].why)
+            continue;
+        put_open(b, NULL, '{');
+        put_int(b, "line", im->lines[i].number);
+        put_str(b, "message", im->lines[i].why);
+        buf_addc(b, '}');
+        shown++;
+    }
+    buf_adds(b, "]}");
+    c->resp->status = 200;
+    return OK;
+}
+
+/* As many as a turn is long enough for; the rest in the next one. */
+static enum err_code import_some(struct api_call *c)
+{
+    struct import *im = c->found;
+    int64_t until_us = clock_mono_us() + c->api->slice_us;
+    bool bounded = c->api->slice_us > 0;
+    enum err_code rc = OK;
+    while (rc == OK && im->at < im->n && !(bounded && clock_mono_us() > until_us)) {
+        struct import_line *l = &im->lines[im->at++];
+        if (!l->why)
+            rc = import_one(c, im, l);
+    }
+    if (rc == OK && im->at < im->n) {
+        c->then = import_some;
+        return OK;
+    }
+    if (rc == OK)
+        rc = import_audit(c, im);
+    return rc == OK ? import_answer(c, im) : rc;
+}
+
+/* ---- read, on the list reader ---- */
+
+static enum err_code line_read(struct api_call *c, struct import *im, const char *line, size_t n)
+{
+    struct import_line *l = &im->lines[im->n++];
+    struct err why = {0};
+    enum err_code rc =
+        import_parse(line, n, c->now_ms, c->mem, &l->letter, &l->attempts, &l->attempts_n, &why);
+    if (rc == ERR_INVALID)
+        return refuse(c, im, l, why.text);
+    if (rc != OK)
+        return fail(c->err, rc, "%s", why.text);
+    l->letter.expires_ms = c->now_ms + c->api->conf->dead_retention_ms;
+    return bind(c, im, l);
+}
+
+static enum err_code lines_read(struct api_call *c, struct import *im)
 {
     const char *at = c->req->body, *end = at ? at + c->req->body_bytes : at;
+    int64_t number = 0;
     enum err_code rc = OK;
     while (rc == OK && at && at < end) {
         const char *next = memchr(at, '\n', (size_t)(end - at));
         size_t n = (size_t)((next ? next : end) - at);
         if (n > 0 && at[n - 1] == '\r')
             n--;
-        im->line++;
-        if (im->line > LINES_MAX)
+        if (++number > LINES_MAX)
             return api_refuse(c, 413, "too_many", NULL, "more than %d lines: send them in parts",
                               LINES_MAX);
+        im->lines[im->n].number = number;
         if (n > 0)
-            rc = import_line(c, im, at, n);
+            rc = line_read(c, im, at, n);
         at = next ? next + 1 : end;
     }
     return rc;
 }
 
+/* Two halves: all lines are read and judged first, off the writer, which then only writes. */
 enum err_code h_dead_import(struct api_call *c)
 {
-    struct import im = {.dry_run = api_param_true(c, "dry_run")};
-    struct buf *b = &c->resp->body;
-    buf_init(&im.errors, 1 << 20);
-    enum err_code rc = import_lines(c, &im);
-    if (rc == OK)
-        rc = import_audit(c, &im);
-    if (rc == OK) {
-        put_open(b, NULL, '{');
-        put_int(b, "imported", im.imported);
-        put_int(b, "skipped", im.skipped);
-        put_int(b, "unbound", im.unbound);
-        put_int(b, "refused", im.errors_n);
-        put_open(b, "errors", '[');
-        buf_adds(b, im.errors.data ? im.errors.data : "");
-        buf_adds(b, "]}");
-        c->resp->status = 200;
+    struct import *im = arena_alloc(c->mem, sizeof *im);
+    struct import_line *lines = arena_alloc(c->mem, (LINES_MAX + 1) * sizeof *lines);
+    if (!im || !lines)
+        return no_memory(c);
+    memset(lines, 0, (LINES_MAX + 1) * sizeof *lines);
+    *im = (struct import){.dry_run = api_param_true(c, "dry_run"), .lines = lines};
+    c->found = im;
+    enum err_code rc = lines_read(c, im);
+    if (rc == OK && im->dry_run) {
+        while (rc == OK && im->at < im->n) {
+            struct import_line *l = &lines[im->at++];
+            rc = l->why ? OK : import_one(c, im, l);
+        }
+        return rc == OK ? import_answer(c, im) : rc;
     }
-    buf_fini(&im.errors);
+    c->then = import_some;
     return rc;
 }

@@ -188,6 +188,8 @@ static bool held_copy(struct held *h, struct evhttp_request *req, const char *me
     return true;
 }
 
+static void plan_done(void *arg, const struct err *err, int64_t generation);
+
 static enum err_code request_work(struct backend *b, void *arg, struct err *err)
 {
     struct held *h = arg;
@@ -219,6 +221,11 @@ static void request_done(void *arg, const struct err *err, int64_t generation)
     if (err->code == OK && http != NULL && api_route_writes(h->route)) {
         h->response.changes.by_cli = h->by_cli;
         http->hooks.changed(http->hooks.arg, &h->response.changes);
+    }
+    if (err->code == OK && h->plan != NULL && api_plan_goes_on(h->plan)) {
+        changes_clear(&h->response.changes);
+        plan_done(h, err, generation); /* the next slice */
+        return;
     }
     if (err->code != OK &&
         h->response.status < 400) { /* the handler was content, the commit was not */
@@ -272,8 +279,12 @@ static void plan_done(void *arg, const struct err *err, int64_t generation)
 {
     struct held *h = arg;
 
-    if (err->code != OK || h->plan == NULL || h->http == NULL) {
+    if (err->code != OK || h->plan == NULL) {
         request_done(arg, err, generation);
+        return;
+    }
+    if (h->http == NULL) { /* nobody waits any more */
+        held_free(h);
         return;
     }
     if (h->http->draining) {
@@ -300,8 +311,10 @@ static void request_submit(void *arg)
     bool plan = api_route_plans(h->route) && h->plan == NULL;
     enum store_thread thread = api_route_writes(h->route) && !plan ? STORE_WRITE : STORE_LIST;
     unsigned flags = (thread == STORE_WRITE ? STORE_GUARDED : 0) |
-                     (api_route_ingests(h->route) ? STORE_INGEST : 0);
+                     (api_route_ingests(h->route) ? STORE_INGEST : 0) |
+                     (thread == STORE_WRITE && api_route_is_patient(h->route) ? STORE_PATIENT : 0);
 
+    h->api.slice_us = store_slice_us(http->store);
     if (api_route_shows_lanes(h->route))
         http->hooks.lanes(http->hooks.arg, &h->live);
     if (!store_has_room(http->store, thread) ||

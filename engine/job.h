@@ -14,11 +14,11 @@
 /* A letter is sealed or opened in about 0.1 ms: a slice keeps the writer for some 5 ms. */
 enum { JOB_SLICE = 64, JOB_TICK_MS = 200, JOB_HELD_MAX = CHANGES_HELD_MAX };
 
-struct job_runs; /* what the runner remembers of replays between two slices (engine/job_run.h) */
+struct job_runs; /* what the runner remembers of jobs between two slices (engine/job_run.h) */
 /* Deliveries that the lanes have been told not to start, from the slice that chose them to the one
- * that ends them: so nothing starts that is over, or about to be. One job's at a time. */
+ * that ends them: so nothing starts that is over, or about to be. One job's at a time, turn about. */
 struct job_held {
-    int64_t job;
+    int64_t job, waiting; /* waiting: another one that wants the next turn; 0: none */
     size_t n;
     struct delivery_key keys[JOB_HELD_MAX];
 };
@@ -26,12 +26,13 @@ struct job_slice {
     struct backend *b;
     int64_t now_ms; /* store clock */
     int64_t dead_retention_ms;
+    int64_t turn_us;         /* how long a step of what delivers nothing may take */
     int sub_in_flight;       /* of a subscription without a limit of its own */
     struct changes *changes; /* for the loop */
-    struct job_runs *runs;   /* NULL: nobody sends */
-    struct job_held *held;   /* likewise */
-    struct id_source *ids;   /* of the writer's thread */
-    bool busy;               /* out: there is more to do at once */
+    struct job_runs *runs;
+    struct job_held *held; /* NULL: nobody sends */
+    struct id_source *ids; /* of the writer's thread */
+    bool busy;             /* out: there is more to do at once */
 };
 /* Does a slice of *j, counts in it what it did, and sets its state where nothing is left. The
  * row is written by job_step(), in the same transaction. */

@@ -11,14 +11,15 @@
 
 #include "base/clock.h"
 #include "engine/api_filter.h"
-#include "engine/job.h"
+#include "engine/job_run.h"
 
-/* Nothing is sealed or opened here: more rows fit into a turn than of a replay. */
-enum { ROWS_MAX = 256, TURN_US = 5000, LOOKS = 4096 };
+/* Nothing is sealed or opened here: a row takes some 20 us. LOOKS: letters or deliveries that are looked
+ * at for those that match. */
+enum { ROWS_MAX = 256, LOOKS = 1024 };
 
-static bool turn_over(int64_t from_us)
+static bool turn_over(const struct job_slice *s, int64_t from_us)
 {
-    return clock_mono_us() - from_us > TURN_US;
+    return clock_mono_us() - from_us > s->turn_us;
 }
 
 static enum err_code deed(struct job_slice *s, const struct job *j, int64_t num,
@@ -28,26 +29,26 @@ static enum err_code deed(struct job_slice *s, const struct job *j, int64_t num,
     return s->b->ops->deed_put(s->b, &d, err);
 }
 
-static enum err_code purge_one(struct job_slice *s, struct job *j, const struct dead_letter *l,
+static enum err_code purge_one(struct job_slice *s, struct job *j, const struct dead_key *l,
                                struct err *err)
 {
     struct settled out = {0};
     enum err_code rc =
-        s->b->ops->dead_purge(s->b, l->delivery.num, j->num, j->until_ms, s->now_ms, &out, err);
+        s->b->ops->dead_purge(s->b, l->num, j->num, j->until_ms, s->now_ms, &out, err);
     j->mark_ms = l->died_ms;
-    j->mark_num = l->delivery.num;
+    j->mark_num = l->num;
     if (rc == ERR_STALE || rc == ERR_NOT_FOUND) {
         j->excluded++;
         return OK;
     }
     if (rc == OK)
-        rc = deed(s, j, l->delivery.num, DEED_PURGED, err);
+        rc = deed(s, j, l->num, DEED_PURGED, err);
     if (rc != OK)
         return rc;
     j->done++;
     s->changes->discarded++;
     if (out.next_due_ms != 0)
-        changes_wake(s->changes, l->sub_num, out.next_due_ms);
+        changes_wake(s->changes, l->sub, out.next_due_ms);
     return OK;
 }
 
@@ -68,28 +69,44 @@ static void job_end(struct job *j)
     j->state = JOB_DONE;
 }
 
+/* The next ones behind the mark. *end: where the walk goes on from when they are gone; its num 0:
+ * behind them there are no more. */
+static enum err_code letters_next(struct job_slice *s, const struct job *j, struct arena *a,
+                                  struct dead_key **keys, size_t *n, struct dead_key *end,
+                                  struct err *err)
+{
+    struct job_run *run;
+    enum err_code rc = job_run_of(s->runs, s->b, j, s->now_ms, &run, err);
+    *n = 0;
+    *end = (struct dead_key){0};
+    if (rc != OK || run->lost)
+        return rc;
+    if (run->named)
+        return job_run_named(run, j->mark_ms, j->mark_num, ROWS_MAX, keys, n, end), OK;
+    struct filter f = run->filter;
+    f.limit = ROWS_MAX;
+    f.after_ms = j->mark_ms;
+    f.after_num = j->mark_num;
+    return s->b->ops->dead_walk(s->b, &f, LOOKS, a, keys, n, end, err);
+}
+
 enum err_code job_purge_step(struct job_slice *s, struct job *j, struct err *err)
 {
     int64_t from_us = clock_mono_us();
     struct arena arena;
-    struct filter f;
-    struct dead_letter *rows = NULL;
+    struct dead_key *keys = NULL, end;
     size_t n = 0, i = 0;
-    bool named;
     arena_init(&arena);
-    enum err_code rc = filter_of(s, j, api_filter_json, &arena, &f, &named, err);
-    if (rc == OK && named) {
-        f.limit = ROWS_MAX;
-        f.newest_first = false;
-        f.with_expired = true;
-        f.after_ms = j->mark_ms;
-        f.after_num = j->mark_num;
-        rc = s->b->ops->dead_list(s->b, &f, &arena, &rows, &n, err);
-    }
-    while (rc == OK && i < n && !turn_over(from_us))
-        rc = purge_one(s, j, &rows[i++], err);
-    if (rc == OK && i == n && n < ROWS_MAX)
+    enum err_code rc = letters_next(s, j, &arena, &keys, &n, &end, err);
+    while (rc == OK && i < n && !turn_over(s, from_us))
+        rc = purge_one(s, j, &keys[i++], err);
+    if (rc == OK && i == n && end.num == 0) {
         job_end(j);
+        job_run_forget(s->runs, j->num);
+    } else if (rc == OK && i == n) {
+        j->mark_ms = end.died_ms;
+        j->mark_num = end.num;
+    }
     s->busy = s->busy || j->state == JOB_ACTIVE;
     arena_fini(&arena);
     return rc;
@@ -122,7 +139,7 @@ enum err_code job_restore_step(struct job_slice *s, struct job *j, struct err *e
     if (rc == OK && named)
         rc = s->b->ops->purged_list(s->b, f.job, s->now_ms, j->mark_num, ROWS_MAX, &arena, &rows,
                                     &n, err);
-    while (rc == OK && i < n && !turn_over(from_us))
+    while (rc == OK && i < n && !turn_over(s, from_us))
         rc = restore_one(s, j, rows[i++].num, err);
     if (rc == OK && i == n && n < ROWS_MAX)
         job_end(j);
@@ -199,7 +216,7 @@ static enum err_code discard_all(struct job_slice *s, struct job *j, int64_t fro
                                  struct err *err)
 {
     enum err_code rc = OK;
-    for (*i = 0; rc == OK && *i < n && !turn_over(from_us); ++*i)
+    for (*i = 0; rc == OK && *i < n && !turn_over(s, from_us); ++*i)
         rc = discard_one(s, j, &keys[*i], err);
     return rc;
 }
@@ -230,13 +247,19 @@ static enum err_code discard_held(struct job_slice *s, struct job *j, int64_t fr
     struct delivery_key *keys;
     size_t n, i;
     int64_t end;
-    if (h->n > 0 && h->job != j->num) /* another one's turn */
+    if (h->n > 0 && h->job != j->num) { /* another one's turn */
+        h->waiting = j->num;
         return OK;
+    }
     enum err_code rc = discard_all(s, j, from_us, h->keys, h->n, &i, err);
     h->n -= i;
     memmove(h->keys, h->keys + i, h->n * sizeof *h->keys);
     if (rc != OK || h->n > 0)
         return rc;
+    if (h->waiting != 0 && h->waiting != j->num) { /* one after the other */
+        h->waiting = 0;
+        return OK;
+    }
     rc = open_next(s, j, JOB_HELD_MAX, a, &keys, &n, &end, err);
     if (rc != OK)
         return rc;

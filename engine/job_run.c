@@ -123,6 +123,19 @@ enum err_code job_run_of(struct job_runs *runs, struct backend *b, const struct 
     return OK;
 }
 
+void job_run_named(const struct job_run *run, int64_t after_ms, int64_t after_num, size_t most,
+                   struct dead_key **out, size_t *n, struct dead_key *end)
+{
+    size_t from = 0;
+    while (from < run->keys_n &&
+           (run->keys[from].died_ms < after_ms ||
+            (run->keys[from].died_ms == after_ms && run->keys[from].num <= after_num)))
+        from++;
+    *out = run->keys + from;
+    *n = run->keys_n - from < most ? run->keys_n - from : most;
+    *end = from + *n < run->keys_n ? run->keys[from + *n - 1] : (struct dead_key){0};
+}
+
 /* ---- the rate ---- */
 size_t job_run_allows(struct job_run *run, const struct job *j, int64_t now_ms, size_t most)
 {

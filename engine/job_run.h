@@ -1,4 +1,4 @@
-/* engine/job_run.h: what the runner remembers of a replay between two slices: its filter as read, the
+/* engine/job_run.h: what the runner remembers of a replay or a purge between two slices: its filter as read, the
  * keys of letters that were named one by one, and how far its rate has come. All of it can be made
  * anew from the job's row: after a restart, or where there are too many. Belongs to the store thread. */
 #ifndef ENGINE_JOB_RUN_H
@@ -29,6 +29,11 @@ void job_runs_free(struct job_runs *runs);
 enum err_code job_run_of(struct job_runs *runs, struct backend *b, const struct job *j,
                          int64_t now_ms, struct job_run **out, struct err *err);
 void job_run_forget(struct job_runs *runs, int64_t job);
+
+/* Of letters that were named: those behind the key, oldest first, up to most. *end: the last of them,
+ * num 0 where there are no more behind. */
+void job_run_named(const struct job_run *run, int64_t after_ms, int64_t after_num, size_t most,
+                   struct dead_key **out, size_t *n, struct dead_key *end);
 
 /* How many letters may be queued now, up to most: those that are due before the next tick. */
 size_t job_run_allows(struct job_run *run, const struct job *j, int64_t now_ms, size_t most);

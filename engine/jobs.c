@@ -1,5 +1,8 @@
 /* engine/jobs.c: the job runner. A slice of each active job runs on the store thread; a timer on the
- * loop asks for the next one. */
+ * loop asks for the next one.
+ *
+ * Two runners: what delivers is itself live traffic, a few letters at a time; what only changes the
+ * store, as fast as it goes, waits while others write (STORE_PATIENT). */
 #include "engine/jobs.h"
 
 #include <stdlib.h>
@@ -12,96 +15,135 @@
 /* Every outcome of a job kicks, at a load of thousands a second: one slice for all of a millisecond. */
 enum { TICK_MS = JOB_TICK_MS, KICK_MS = 1, LOOKS_MAX = 256 };
 
-struct jobs {
+struct runner {
+    struct jobs *jobs;
     struct loop_timer *timer;
-    struct store *store;
-    jobs_changes_fn *changed;
-    void *arg;
-    int64_t dead_retention_ms; /* as configured now */
-    int sub_in_flight;
-    bool running, kicked, stopped;
+    bool delivers; /* the kinds that it runs */
+    bool running, kicked;
     int active;
     /* While running, these belong to the store thread. */
     struct job_slice slice; /* with what was configured when it began */
     struct changes changes;
     struct job_runs *runs;
-    struct id_source *ids;
     struct job_held held, ahead; /* as the loop knows it; as it is after the slice */
     int found;
 };
+enum { RUNNERS = 2 };
 
-static enum err_code jobs_work(struct backend *b, void *arg, struct err *err)
+struct jobs {
+    struct store *store;
+    struct id_source *ids; /* the writer's thread's own */
+    jobs_changes_fn *changed;
+    void *arg;
+    int64_t dead_retention_ms; /* as configured now */
+    int sub_in_flight;
+    bool stopped;
+    struct runner runners[RUNNERS];
+};
+
+static enum err_code runner_work(struct backend *b, void *arg, struct err *err)
 {
-    struct jobs *j = arg;
+    struct runner *r = arg;
     struct arena arena;
     struct job *rows = NULL;
     size_t n = 0;
     bool theirs = false;
 
     arena_init(&arena);
-    j->found = 0;
-    j->slice.b = b;
-    j->slice.now_ms = clock_store_ms();
+    r->found = 0;
+    r->slice.b = b;
+    r->slice.now_ms = clock_store_ms();
     enum err_code rc = b->ops->job_list(b, true, 0, LOOKS_MAX, &arena, &rows, &n, err);
-    j->ahead = j->held;
+    r->ahead = r->held;
     for (size_t i = 0; rc == OK && i < n; i++) {
-        if (rows[i].state != JOB_ACTIVE)
+        if (rows[i].state != JOB_ACTIVE || job_work(rows[i].kind)->delivers != r->delivers)
             continue;
-        j->found++;
-        theirs = theirs || rows[i].num == j->held.job;
-        rc = job_step(&j->slice, &rows[i], err);
+        r->found++;
+        theirs = theirs || rows[i].num == r->held.job;
+        rc = job_step(&r->slice, &rows[i], err);
     }
-    if (!theirs && j->ahead.job == j->held.job) /* paused or cancelled: they may go */
-        j->ahead.n = 0;
+    if (!theirs && r->ahead.job == r->held.job) /* paused or cancelled: they may go */
+        r->ahead.n = 0;
     arena_fini(&arena);
     return rc;
 }
 
-static void jobs_done(void *arg, const struct err *err, int64_t generation)
+static void runner_done(void *arg, const struct err *err, int64_t generation)
 {
-    struct jobs *j = arg;
+    struct runner *r = arg;
+    struct jobs *j = r->jobs;
 
     (void)generation;
-    j->running = false;
-    j->active = j->found;
+    r->running = false;
+    r->active = r->found;
     if (err->code != OK)
         log_error("store_error", "op=jobs code=%s error=%s", err_code_name(err->code), err->text);
     else {
-        j->held = j->ahead;
-        j->changes.held = (struct change_held){true, j->held.keys, j->held.n};
-        j->changed(j->arg, &j->changes);
+        r->held = r->ahead;
+        if (!r->delivers)
+            r->changes.held = (struct change_held){true, r->held.keys, r->held.n};
+        j->changed(j->arg, &r->changes);
     }
-    changes_clear(&j->changes);
+    changes_clear(&r->changes);
     if (j->stopped)
         return;
     if (err->code != OK)
-        loop_timer_at(j->timer, clock_mono_ms() + 1000);
-    else if (j->slice.busy || j->kicked)
-        loop_timer_at(j->timer, clock_mono_ms() + KICK_MS);
-    else if (j->active > 0)
-        loop_timer_at(j->timer, clock_mono_ms() + TICK_MS);
+        loop_timer_at(r->timer, clock_mono_ms() + 1000);
+    else if (r->slice.busy || r->kicked)
+        loop_timer_at(r->timer, clock_mono_ms() + KICK_MS);
+    else if (r->active > 0)
+        loop_timer_at(r->timer, clock_mono_ms() + TICK_MS);
 }
 
-static void jobs_tick(void *arg)
+static void runner_tick(void *arg)
 {
-    struct jobs *j = arg;
+    struct runner *r = arg;
+    struct jobs *j = r->jobs;
+    unsigned flags = STORE_GUARDED | (r->delivers ? 0 : STORE_PATIENT);
 
-    if (j->running || j->stopped)
+    if (r->running || j->stopped)
         return;
-    j->kicked = false;
-    j->slice = (struct job_slice){.dead_retention_ms = j->dead_retention_ms,
+    r->kicked = false;
+    r->slice = (struct job_slice){.dead_retention_ms = j->dead_retention_ms,
                                   .sub_in_flight = j->sub_in_flight,
-                                  .changes = &j->changes,
-                                  .runs = j->runs,
-                                  .held = &j->ahead,
+                                  .turn_us = store_slice_us(j->store),
+                                  .changes = &r->changes,
+                                  .runs = r->runs,
+                                  .held = &r->ahead,
                                   .ids = j->ids};
     /* Live traffic first: a slice waits while the writer is behind. */
     if (!store_has_room(j->store, STORE_WRITE) ||
-        store_submit(j->store, STORE_WRITE, STORE_GUARDED, jobs_work, jobs_done, j) != OK) {
-        loop_timer_at(j->timer, clock_mono_ms() + TICK_MS);
+        store_submit(j->store, STORE_WRITE, flags, runner_work, runner_done, r) != OK) {
+        loop_timer_at(r->timer, clock_mono_ms() + TICK_MS);
         return;
     }
-    j->running = true;
+    r->running = true;
+}
+
+static bool runner_init(struct runner *r, struct jobs *j, struct loop *l, bool delivers)
+{
+    r->jobs = j;
+    r->delivers = delivers;
+    changes_init(&r->changes);
+    r->timer = loop_timer_new(l, runner_tick, r);
+    r->runs = job_runs_new();
+    return r->timer != NULL && r->runs != NULL;
+}
+
+static void runner_kick(struct runner *r)
+{
+    if (!r->kicked && !r->running && !r->jobs->stopped)
+        loop_timer_at(r->timer, clock_mono_ms() + KICK_MS);
+    r->kicked = true;
+}
+
+static void runner_fini(struct runner *r)
+{
+    if (r->jobs == NULL)
+        return;
+    loop_timer_free(r->timer);
+    job_runs_free(r->runs);
+    changes_fini(&r->changes);
 }
 
 struct jobs *jobs_new(struct loop *l, struct store *store, const struct conf *conf,
@@ -116,13 +158,11 @@ struct jobs *jobs_new(struct loop *l, struct store *store, const struct conf *co
     jobs_configure(j, conf);
     j->changed = changed;
     j->arg = arg;
-    changes_init(&j->changes);
-    j->timer = loop_timer_new(l, jobs_tick, j);
-    j->runs = job_runs_new();
-    if (j->timer == NULL || j->runs == NULL) {
-        jobs_free(j);
-        return NULL;
-    }
+    for (int i = 0; i < RUNNERS; i++)
+        if (!runner_init(&j->runners[i], j, l, i == 0)) {
+            jobs_free(j);
+            return NULL;
+        }
     return j;
 }
 
@@ -134,28 +174,25 @@ void jobs_configure(struct jobs *j, const struct conf *conf)
 
 void jobs_kick(struct jobs *j)
 {
-    if (!j->kicked && !j->running && !j->stopped)
-        loop_timer_at(j->timer, clock_mono_ms() + KICK_MS);
-    j->kicked = true;
+    for (int i = 0; i < RUNNERS; i++)
+        runner_kick(&j->runners[i]);
 }
 
 void jobs_stop(struct jobs *j)
 {
     j->stopped = true;
-    loop_timer_stop(j->timer);
+    for (int i = 0; i < RUNNERS; i++)
+        loop_timer_stop(j->runners[i].timer);
 }
 
 void jobs_free(struct jobs *j)
 {
-    if (j == NULL)
-        return;
-    loop_timer_free(j->timer);
-    job_runs_free(j->runs);
-    changes_fini(&j->changes);
+    for (int i = 0; j != NULL && i < RUNNERS; i++)
+        runner_fini(&j->runners[i]);
     free(j);
 }
 
 int jobs_active(const struct jobs *j)
 {
-    return j->active;
+    return j->runners[0].active + j->runners[1].active;
 }

@@ -320,8 +320,8 @@ static void sweep_tick(void *arg)
     for (int what = 0; what < RETAINS; what++)
         w->retain_ms[what] = retention ? retention_before(c, (enum retain_what)what) : -1;
     if (!store_has_room(w->store, STORE_WRITE) ||
-        store_submit(w->store, STORE_WRITE, STORE_GUARDED | STORE_PRUNE, sweep_work, sweep_done,
-                     w) != OK) {
+        store_submit(w->store, STORE_WRITE, STORE_GUARDED | STORE_PRUNE | STORE_PATIENT, sweep_work,
+                     sweep_done, w) != OK) {
         loop_timer_at(w->timer, clock_mono_ms() + EVERY_MS);
         return;
     }

@@ -15,7 +15,8 @@ struct request {
     store_done_fn *done;
     void *arg;
     int64_t generation;
-    int64_t us; /* how long it worked; -1: not at all */
+    int64_t since_us; /* when it was submitted */
+    int64_t us;       /* how long it worked; -1: not at all */
     struct err err;
 };
 

@@ -30,6 +30,12 @@ enum {
     LINGER_STEPS = 3,
     LINGER_STEP_NS = 500 * 1000,
     LOCK_STEP_MS = 20,
+    BUSY_US = 100 * 1000,    /* others wrote so long ago at most: somebody may be waiting */
+    PATIENCE_US = 50 * 1000, /* a patient one has waited long enough */
+    REST_TIMES = 2, /* while others write, so many times as long as the last patient one took */
+    REST_MAX_US = 50 * 1000,
+    SLICE_US = 5000, /* of a patient one */
+    SLICE_BUSY_US = 2000,
     LOG_STEP_BYTES = 4 * 1024 * 1024,  /* about 1000 pages: time for a checkpoint */
     LOG_HIGH_BYTES = 64 * 1024 * 1024, /* the writer itself checkpoints, so that the log is reset */
     LOG_HIGH_STEP_BYTES = 16 * 1024 * 1024
@@ -43,8 +49,10 @@ struct worker {
     bool running;
     pthread_cond_t wake;
     struct batch queue;
-    bool checkpoint;    /* STORE_LIST: the writer asks for one */
-    size_t outstanding; /* submitted, callback not run yet */
+    struct batch patient;         /* STORE_WRITE: those that wait while others write */
+    int64_t others_us, rested_us; /* others wrote last; the next patient one may begin */
+    bool checkpoint;              /* STORE_LIST: the writer asks for one */
+    size_t outstanding;           /* submitted, callback not run yet */
 };
 
 struct store {
@@ -97,8 +105,10 @@ static void fail_store(struct store *s, const struct err *why)
         s->failed = true;
         s->failure = *why;
     }
-    for (int i = 0; i < STORE_THREADS; i++)
+    for (int i = 0; i < STORE_THREADS; i++) {
         batch_join(&queued, &s->workers[i].queue);
+        batch_join(&queued, &s->workers[i].patient);
+    }
     pthread_mutex_unlock(&s->mutex);
     batch_fail(&queued, why);
     if (queued.n > 0)
@@ -221,22 +231,76 @@ static void read_once(struct store *s, struct backend *b, struct batch *todo, si
     complete(s, &ran, false);
 }
 
+/* ---- patience ---- */
+/* When the first patient one may be taken: now (0) or later. A live event waits for two commits on its
+ * way (taken, settled); what stands before it in the writer is this much at most. */
+static int64_t patient_wait_us(const struct worker *w, int64_t now_us)
+{
+    const struct request *r = w->patient.first;
+    if (w->store->stopping || now_us - r->since_us >= PATIENCE_US)
+        return 0;
+    if (w->queue.first != NULL)
+        return PATIENCE_US;
+    return w->rested_us > now_us ? w->rested_us - now_us : 0;
+}
+
+static bool others_write(const struct worker *w)
+{
+    return clock_mono_us() - __atomic_load_n(&w->others_us, __ATOMIC_RELAXED) <= BUSY_US;
+}
+
+static void patient_done(struct worker *w, int64_t from_us)
+{
+    int64_t now_us = clock_mono_us(), rest_us = (now_us - from_us) * REST_TIMES;
+    if (!others_write(w))
+        rest_us = 0;
+    w->rested_us = now_us + (rest_us < REST_MAX_US ? rest_us : REST_MAX_US);
+}
+
+static void wait_us(struct worker *w, int64_t us)
+{
+    struct timespec at;
+    int64_t ns;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    ns = at.tv_nsec + us * 1000;
+    at.tv_sec += ns / 1000000000;
+    at.tv_nsec = ns % 1000000000;
+    (void)pthread_cond_timedwait(&w->wake, &w->store->mutex, &at);
+}
+
 /* ---- the threads ---- */
-/* Waits for work, or (the list reader) for a checkpoint, and takes what has arrived; false:
- * stopping, and nothing is left. */
+/* Nothing to take yet: waits for it. */
+static void worker_wait(struct worker *w)
+{
+    struct store *s = w->store;
+    while (w->queue.first == NULL && !s->stopping && !w->checkpoint) {
+        int64_t us = w->patient.first != NULL ? patient_wait_us(w, clock_mono_us()) : -1;
+        if (us == 0)
+            return;
+        if (us < 0)
+            pthread_cond_wait(&w->wake, &s->mutex);
+        else
+            wait_us(w, us);
+    }
+}
+
+/* Waits for work, or (the list reader) for a checkpoint, and takes what has arrived, or one patient
+ * request; false: stopping, and nothing is left. */
 static bool worker_take(struct worker *w, struct batch *todo, bool *checkpoint)
 {
     struct store *s = w->store;
     *checkpoint = false;
     pthread_mutex_lock(&s->mutex);
-    while (w->queue.first == NULL && !s->stopping && !w->checkpoint)
-        pthread_cond_wait(&w->wake, &s->mutex);
+    worker_wait(w);
     *checkpoint = w->checkpoint;
     w->checkpoint = false;
     size_t max = w->which == STORE_WRITE ? BATCH_MAX : CLAIM_BATCH_MAX;
     struct request *r;
-    while (todo->n < max && (r = batch_take(&w->queue)) != NULL)
-        batch_put(todo, r);
+    if (w->patient.first != NULL && patient_wait_us(w, clock_mono_us()) == 0)
+        batch_put(todo, batch_take(&w->patient));
+    else
+        while (todo->n < max && (r = batch_take(&w->queue)) != NULL)
+            batch_put(todo, r);
     bool go_on = todo->n > 0 || *checkpoint || !s->stopping;
     pthread_mutex_unlock(&s->mutex);
     return go_on;
@@ -261,6 +325,17 @@ static void linger(struct worker *w)
     }
 }
 
+static void write_turn(struct worker *w, struct batch *todo)
+{
+    bool patient = (todo->first->flags & STORE_PATIENT) != 0;
+    int64_t from_us = clock_mono_us();
+    write_once(w->store, w->backend, todo);
+    if (patient)
+        patient_done(w, from_us);
+    else
+        __atomic_store_n(&w->others_us, clock_mono_us(), __ATOMIC_RELAXED);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
@@ -278,7 +353,7 @@ static void *worker_main(void *arg)
                 batch_fail(&todo, &why);
                 complete(s, &todo, false);
             } else if (w->which == STORE_WRITE) {
-                write_once(s, w->backend, &todo);
+                write_turn(w, &todo);
             } else {
                 read_once(s, w->backend, &todo, w->which == STORE_CLAIM ? CLAIM_BATCH_MAX : 1);
             }
@@ -368,18 +443,24 @@ enum err_code store_open(struct store **out, const char *url, const struct keyri
     if (ops == NULL)
         return fail(err, ERR_INVALID, "store.url %s: only sqlite:///PATH is known", url);
     struct store *s = calloc(1, sizeof(*s));
+    pthread_condattr_t monotonic;
     if (s == NULL)
         return fail(err, ERR_NOMEM, "no memory for the store");
     s->ops = ops;
     s->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&s->mutex, NULL);
     batch_init(&s->done);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     for (int i = 0; i < STORE_THREADS; i++) {
         s->workers[i].store = s;
         s->workers[i].which = (enum store_thread)i;
-        pthread_cond_init(&s->workers[i].wake, NULL);
+        pthread_cond_init(&s->workers[i].wake, &monotonic);
         batch_init(&s->workers[i].queue);
+        batch_init(&s->workers[i].patient);
+        s->workers[i].others_us = -BUSY_US;
     }
+    pthread_condattr_destroy(&monotonic);
     enum err_code code = start(s, url, keys, lock_wait_ms, err);
     if (code != OK) {
         stop_threads(s);
@@ -416,9 +497,11 @@ enum err_code store_submit(struct store *s, enum store_thread thread, unsigned f
     } else if (w->outstanding >= QUEUE_MAX) {
         code = ERR_BUSY;
     } else {
+        struct batch *queue = (flags & STORE_PATIENT) != 0 ? &w->patient : &w->queue;
         w->outstanding++;
-        batch_put(&w->queue, r);
-        first = w->queue.n == 1;
+        r->since_us = clock_mono_us();
+        batch_put(queue, r);
+        first = queue->n == 1;
     }
     pthread_mutex_unlock(&s->mutex);
     if (first) /* not under the mutex: whom it wakes would only wait for that */
@@ -484,11 +567,16 @@ bool store_has_room(const struct store *s, enum store_thread thread)
     return room;
 }
 
+int64_t store_slice_us(const struct store *s)
+{
+    return others_write(&s->workers[STORE_WRITE]) ? SLICE_BUSY_US : SLICE_US;
+}
+
 void store_stats(const struct store *s, struct store_stats *out)
 {
     pthread_mutex_lock(mutex_of(s));
     *out = s->stats;
     for (int i = 0; i < STORE_THREADS; i++)
-        out->queued[i] = s->workers[i].queue.n;
+        out->queued[i] = s->workers[i].queue.n + s->workers[i].patient.n;
     pthread_mutex_unlock(mutex_of(s));
 }

@@ -30,9 +30,10 @@
 
 struct store;
 enum store_thread { STORE_WRITE, STORE_CLAIM, STORE_LIST, STORE_THREADS };
-/* Flags. GUARDED: wrap the work in a savepoint. The others say what kind of write it is, for the
- * statistics. */
-enum { STORE_GUARDED = 1, STORE_INGEST = 2, STORE_RECORD = 4, STORE_PRUNE = 8 };
+/* Flags. GUARDED: wrap the work in a savepoint. PATIENT: a slice of something large, which waits while
+ * others write (but not for ever), shares no transaction with them, and leaves them most of the
+ * writer's time. The others say what kind of write it is, for the statistics. */
+enum { STORE_GUARDED = 1, STORE_INGEST = 2, STORE_RECORD = 4, STORE_PRUNE = 8, STORE_PATIENT = 16 };
 
 /* On the thread that was asked for, within a transaction. */
 typedef enum err_code store_work_fn(struct backend *b, void *arg, struct err *err);
@@ -57,6 +58,9 @@ bool store_failed(const struct store *s, struct err *why);
 /* True while the thread's queue has room for ordinary work (the last eighth is kept for settlements).
  */
 bool store_has_room(const struct store *s, enum store_thread thread);
+
+/* How long a patient slice should work before it lets go: less while others write. */
+int64_t store_slice_us(const struct store *s);
 
 struct store_stats {
     int64_t commits, requests; /* since start */
