@@ -21,6 +21,7 @@
 #include "cli/progress.h"
 
 #define PAGE_LINES 256
+#define BEHIND_BYTES ((off_t)1 << 20)
 
 struct sink {
     struct cli *cli;
@@ -28,6 +29,7 @@ struct sink {
     char temp[PATH_MAX]; /* "": the file is written itself (a device, a pipe) */
     FILE *to;
     struct progress bar;
+    off_t behind;     /* bytes of the file that are on their way to the disk */
     int64_t n, whole; /* letters that are out of our hands; that there are */
     size_t left;      /* letters that --limit still allows */
 };
@@ -130,6 +132,18 @@ static int sink_close(struct sink *s, int rc)
 
 /* ---- the letters ---- */
 
+/* The disk is webhookd's too, and a large file that is synced at its end keeps its commits waiting: it
+ * goes there bit by bit. */
+static void sink_write_behind(struct sink *s)
+{
+    off_t at = s->temp[0] ? lseek(fileno(s->to), 0, SEEK_CUR) : 0;
+
+    if (at - s->behind < BEHIND_BYTES)
+        return;
+    (void)sync_file_range(fileno(s->to), s->behind, at - s->behind, SYNC_FILE_RANGE_WRITE);
+    s->behind = at;
+}
+
 /* Writes up to `left` lines of a page, and out of our hands: what is counted is written. */
 static int sink_page(struct sink *s, const struct buf *page)
 {
@@ -153,6 +167,7 @@ static int sink_page(struct sink *s, const struct buf *page)
     if (fflush(s->to) != 0 || ferror(s->to) != 0)
         return sink_failed(s, errno ? errno : EIO);
     s->n += n;
+    sink_write_behind(s);
     progress_show(&s->bar, s->n, s->whole, "exported");
     return 0;
 }

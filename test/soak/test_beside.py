@@ -17,6 +17,7 @@ from harness import BUILD, WEBHOOKCTL, Daemon, Receiver, wait_for
 from letters import Letters
 
 LETTERS, RATE, SECONDS, ROUNDS = (int(os.environ.get(k, v)) for k, v in (("LETTERS", 20000), ("RATE", 100), ("SECONDS", 5), ("ROUNDS", 3)))
+JOBS = os.environ.get("JOBS", "export,look,purge,restore,purge again,import,discard").split(",")
 CONF = "retry: {default: {max_retries: 0}}\nbreaker: {min_failures: 1000000}\n"
 
 
@@ -33,7 +34,7 @@ class Beside(unittest.TestCase):
 
     def jobs(self, file):
         n, job = f"--confirm={LETTERS}", []
-        yield "export", lambda: self.ctl("dlq", "export", "-f", f"{self.d.dir}/out", "--force")
+        yield "export", lambda: self.ctl("dlq", "export", "-f", os.environ.get("OUT", f"{self.d.dir}/out"), "--force")
         yield "look", lambda: self.ctl("dlq", "purge", "--all", "--dry-run")
         yield "purge", lambda: job.append(self.ctl("dlq", "purge", "--all", n).split("dlq restore ")[1].split()[0])
         yield "restore", lambda: self.ctl("dlq", "restore", job[0])
@@ -47,11 +48,14 @@ class Beside(unittest.TestCase):
     def rounds(self, file):
         for _ in range(ROUNDS):
             for name, do in self.jobs(file):
+                if name not in JOBS:
+                    continue
                 self.phase("alone", lambda: time.sleep(SECONDS))
                 self.phase(name, do)
-            self.held()
-            self.phase("alone", lambda: time.sleep(SECONDS))
-            self.phase("discard", self.discard)
+            if "discard" in JOBS:
+                self.held()
+                self.phase("alone", lambda: time.sleep(SECONDS))
+                self.phase("discard", self.discard)
 
     def held(self):
         first = self.made

@@ -273,6 +273,65 @@ static bool full_disk_story(struct fixture *f, char key)
     return true;
 }
 
+/* It was there first, and goes last, by itself. false: the machine was so busy that it had waited long
+ * enough. */
+static bool patient_story(struct fixture *f)
+{
+    int order = 0;
+    struct ask patient = {.order = &order}, one = {.order = &order}, two = {.order = &order}, first;
+    sem_t hold;
+    hold_writer(f->store, &first, &hold);
+    assert_int_equal(store_submit(f->store, STORE_WRITE, STORE_PATIENT, set_work, done, &patient),
+                     OK);
+    assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &one), OK);
+    assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &two), OK);
+    sem_post(&hold);
+    drain(f->store, 4);
+    sem_destroy(&hold);
+    assert_int_not_equal(patient.generation, one.generation);
+    assert_int_not_equal(patient.generation, two.generation);
+    return patient.at == 3;
+}
+
+static void a_patient_one_waits_for_the_others(void **state)
+{
+    int tries = 0;
+    while (!patient_story(*state))
+        assert_true(++tries < TRIES);
+}
+
+/* Others keep on writing: each that is over asks for the next one. */
+struct flow {
+    struct ask ask;
+    struct fixture *f;
+    const struct ask *until;
+};
+static void flows(void *arg, const struct err *err, int64_t generation)
+{
+    struct flow *w = arg;
+    done(&w->ask, err, generation);
+    if (w->until->got != OK)
+        assert_int_equal(store_submit(w->f->store, STORE_WRITE, 0, set_work, flows, w), OK);
+}
+
+static void but_not_for_ever(void **state)
+{
+    struct fixture *f = *state;
+    struct ask patient = {.got = ERR_BUSY};
+    struct flow flow[16];
+    for (size_t i = 0; i < 16; i++) {
+        flow[i] = (struct flow){.f = f, .until = &patient};
+        assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, flows, &flow[i]), OK);
+    }
+    assert_int_equal(store_submit(f->store, STORE_WRITE, STORE_PATIENT, set_work, done, &patient),
+                     OK);
+    while (patient.got != OK) {
+        struct pollfd p = {.fd = store_fd(f->store), .events = POLLIN};
+        assert_int_equal(poll(&p, 1, 20000), 1);
+        (void)store_drain(f->store);
+    }
+}
+
 static void a_full_disk_takes_the_batch_back_and_the_store_lives(void **state)
 {
     char key = 'A'; /* another one each time: it must not be there */
@@ -515,6 +574,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_commit_is_on_the_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(the_log_stays_small, setup, teardown),
         cmocka_unit_test_setup_teardown(a_guarded_answer_undoes_its_own_work_only, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_patient_one_waits_for_the_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(but_not_for_ever, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_takes_the_batch_back_and_the_store_lives, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(corruption_fails_the_store_for_good, setup, teardown),
