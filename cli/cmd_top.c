@@ -108,11 +108,21 @@ static void look(struct top *t)
 }
 
 /* ---- acting ---- */
-static bool selected_sends(const struct top *t)
+static bool selected_is(const struct top *t, const char *wanted)
 {
     const char *state = out_string(json_array_get(t->shown, top_selected(t)), "state");
 
-    return state != NULL && strcmp(state, "active") == 0;
+    return state != NULL && strcmp(state, wanted) == 0;
+}
+
+static bool selected_sends(const struct top *t)
+{
+    return selected_is(t, "active");
+}
+
+static bool selected_is_disabled(const struct top *t)
+{
+    return selected_is(t, "disabled");
 }
 
 static void pause_ask(struct top *t)
@@ -122,15 +132,14 @@ static void pause_ask(struct top *t)
     t->line = LINE_CONFIRM;
     snprintf(t->message, sizeof t->message,
              selected_sends(t) ? "Pause %s? Its deliveries are held until it is resumed. [y/N] "
-                               : "Resume %s? What it holds is sent. [y/N] ",
+             : selected_is_disabled(t) ? "Enable %s? What it holds is sent. [y/N] "
+                                       : "Resume %s? What it holds is sent. [y/N] ",
              t->selected);
 }
 
 static void pause_do(struct top *t)
 {
-    const char *state = out_string(json_array_get(t->shown, top_selected(t)), "state");
-    bool disabled = state != NULL && strcmp(state, "disabled") == 0;
-    const char *verb = selected_sends(t) ? "pause" : disabled ? "enable" : "resume";
+    const char *verb = selected_sends(t) ? "pause" : selected_is_disabled(t) ? "enable" : "resume";
     char name[sizeof t->selected], why[sizeof t->message];
     json_t *answer = NULL;
     struct buf path;

@@ -304,7 +304,14 @@ const struct command commands_table[] = {
      "webhookctl monitor --interval 5s", "0 1 64 69 70 74 75 77 78 130", cmd_monitor},
     {"top", F(SUBSCRIPTION) | F(SORT), "", 0, 0,
      "subscriptions on a whole screen, every second (without a terminal: monitor)",
-     "webhookctl top --sort backlog", "0 1 4 64 69 70 74 75 77 78 130", cmd_top},
+     "webhookctl top --sort backlog", "0 1 4 64 69 70 74 75 77 78 130", cmd_top,
+     "Keys: q quits; s sorts by backlog, fail, p95, dead, name in turn; / shows those with a text "
+     "in "
+     "their name; p pauses the selected subscription or lets it go on, and asks first; Enter shows "
+     "it "
+     "in detail; arrows, PageUp, PageDown, Home and End select; h is help. While webhookd is away "
+     "it "
+     "waits for it."},
     {"status", 0, "", 0, 0, "the daemon at a glance", "webhookctl status",
      "0 1 64 69 70 74 75 77 78", cmd_status},
     {"config check", 0, "[FILE]", 0, 1, "is the configuration valid?",

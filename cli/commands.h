@@ -130,6 +130,7 @@ struct command {
     const char *help, *example;
     const char *exits; /* "0 1 64": rows of cli_exits */
     command_fn *run;
+    const char *more; /* a paragraph of its own help; NULL: none */
 };
 extern const struct command commands_table[];
 extern const size_t commands_n;

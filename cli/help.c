@@ -251,6 +251,10 @@ static void command_print(FILE *to, const struct command *c)
             *c->args ? " " : "", c->args);
     wrapped(to, 0, 0, c->help);
     alias_print(to, c->words);
+    if (c->more != NULL) {
+        fputc('\n', to);
+        wrapped(to, 0, 0, c->more);
+    }
     flag_mask filters = c->flags & HELP_FILTERS;
 
     /* a few stand among the other flags; as many as choose a set have a paragraph of their own */

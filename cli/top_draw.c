@@ -104,7 +104,8 @@ static void head_draw(const struct top *t)
     struct buf b;
 
     buf_init(&b, CELL_MAX_BYTES);
-    text_time_local(now, clock_wall_ms());
+    /* of the numbers: while webhookd is away they are as they were */
+    text_time_local(now, clock_wall_ms() - ago_ms(json_object_get(s, "as_of")));
     now[strlen("2026-11-22T05:07:41")] = '\0';
     buf_addf(&b, "webhookd %s", now + strlen("2026-11-22T"));
     buf_addf(&b, "  due %s", text_count(n, sizeof n, out_integer(s, "due")));
@@ -319,7 +320,7 @@ static void help_draw(void)
         "q            quit (in details: back)",
         "s            sort: backlog, fail, p95, dead, name in turn",
         "/            show those whose name has a text in it; empty: all",
-        "p            pause the selected subscription, or resume it; asks first",
+        "p            pause the selected subscription, resume or enable it; asks first",
         "Enter        the selected one in detail, and its last failures",
         "Up Down      select; PageUp, PageDown, Home and End too",
         "h ?          this help",

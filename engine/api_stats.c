@@ -218,25 +218,21 @@ struct listing {
     struct stats_window window;
     struct traffic *rows;
     size_t rows_n;
-    const json_t *named; /* of these subscriptions only; NULL: any */
-    bool all;            /* also those without anything */
+    const int64_t *named; /* of these subscriptions only; NULL: any */
+    size_t named_n;
+    bool all; /* also those without anything */
     size_t limit, n;
     int64_t last;
     bool more;
     struct stats_now now;
 };
 
-static bool is_named(const json_t *named, const struct subscription *s)
+static bool is_named(const struct listing *l, int64_t sub)
 {
-    char id[ID_TEXT_MAX];
-    id_text(id, "sub", s->num);
-    for (size_t i = 0; json_is_array(named) && i < json_array_size(named); i++) {
-        const char *ref = json_string_value(json_array_get(named, i));
-        if (ref && (!strcmp(ref, s->name) || !strcmp(ref, id)))
+    for (size_t i = 0; i < l->named_n; i++)
+        if (l->named[i] == sub)
             return true;
-    }
-    const char *one = json_string_value(named);
-    return one && (!strcmp(one, s->name) || !strcmp(one, id));
+    return l->named == NULL;
 }
 
 static enum err_code list_sub(struct api_call *c, const struct subscription *s, void *arg,
@@ -246,7 +242,7 @@ static enum err_code list_sub(struct api_call *c, const struct subscription *s, 
     struct buf *b = &c->resp->body;
     struct sub_stats x;
     const struct traffic *t = stats_find(l->rows, l->rows_n, s->num);
-    if (l->named && !is_named(l->named, s))
+    if (!is_named(l, s->num))
         return OK;
     if (l->n == l->limit) {
         l->more = true;
@@ -267,28 +263,30 @@ static enum err_code list_sub(struct api_call *c, const struct subscription *s, 
     return OK;
 }
 
-/* A name that nobody has is a mistake of the caller's, not an empty list. */
-static enum err_code named_exist(struct api_call *c, const json_t *named)
+/* By name, by id, or many by 'acme*', as in every filter. One that nobody has is a mistake of the
+ * caller's, not an empty list. */
+static enum err_code named_read(struct api_call *c, struct listing *l)
 {
-    size_t n = json_is_array(named) ? json_array_size(named) : named ? 1 : 0;
-    for (size_t i = 0; i < n; i++) {
-        const json_t *one = json_is_array(named) ? json_array_get(named, i) : named;
-        const char *ref = json_string_value(one);
-        struct subscription s;
-        enum err_code rc = c->ops->sub_get(c->b, ref ? ref : "", c->mem, &s, c->err);
-        if (rc == ERR_NOT_FOUND || (rc == OK && s.state == SUB_DELETED))
-            return api_refuse(c, 404, "not_found", "subscription", "%s",
-                              api_nobody(c->b, API_KIND_SUBSCRIPTION, ref ? ref : "", c->mem));
-        if (rc != OK)
-            return rc;
+    json_t *asked = json_object_get(c->query, "subscription");
+    json_t *filter = asked ? json_pack("{s:O}", "subscription", asked) : NULL;
+    struct api_filter f;
+    if (!asked)
+        return OK;
+    enum err_code rc = filter ? api_filter_of_call(c, filter, API_FILTER_DELIVERIES, &f)
+                              : fail(c->err, ERR_NOMEM, "no memory for a filter");
+    json_decref(filter);
+    if (rc == OK && f.deleted)
+        rc = api_refuse(c, 404, "not_found", "subscription", "that subscription is deleted");
+    if (rc == OK) {
+        l->named = f.f.subs;
+        l->named_n = f.f.subs_n;
     }
-    return OK;
+    return rc;
 }
 
 enum err_code h_stats(struct api_call *c)
 {
-    struct listing l = {.named = json_object_get(c->query, "subscription"),
-                        .all = api_param_true(c, "all")};
+    struct listing l = {.all = api_param_true(c, "all")};
     struct buf *b = &c->resp->body;
     struct api_page page;
     struct traffic total = {0};
@@ -296,7 +294,7 @@ enum err_code h_stats(struct api_call *c)
     if (rc == OK)
         rc = stats_window(c, "5m", &l.window);
     if (rc == OK)
-        rc = named_exist(c, l.named);
+        rc = named_read(c, &l);
     if (rc == OK)
         rc = stats_now_read(c, STATS_DUE_MAX, &l.now);
     if (rc == OK)
@@ -305,7 +303,8 @@ enum err_code h_stats(struct api_call *c)
         return rc;
     l.limit = page.limit;
     for (size_t i = 0; i < l.rows_n; i++)
-        traffic_add(&total, &l.rows[i]);
+        if (is_named(&l, l.rows[i].sub))
+            traffic_add(&total, &l.rows[i]);
     put_open(b, NULL, '{');
     put_window(c, &l.window);
     put_open(b, "total", '{');

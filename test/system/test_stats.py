@@ -124,7 +124,7 @@ class Numbers(unittest.TestCase):
     def test_wrong_words(self):
         with Daemon(QUICK) as d:
             for args, status, word in ((["stats", "--window", "2h"], 64, "1m to 1h"), (["stats", "--window", "soon"], 64, "soon"),
-                                       (["stats", "-s", "nobody"], 4, "nobody"), (["subscription", "stats", "nobody"], 4, "nobody"),
+                                       (["stats", "-s", "nobody"], 4, "nobody"), (["stats", "-s", "nobody*"], 4, "begins with 'nobody"), (["subscription", "stats", "nobody"], 4, "nobody"),
                                        (["stats", "--watch", "1ms"], 64, "100ms"), (["monitor", "--count", "0"], 64, "--count"),
                                        (["subscription", "list", "--state", "failed"], 64, "failing"),
                                        (["subscription", "list", "--partner", "nobody"], 4, "nobody")):

@@ -156,6 +156,12 @@ class Top(unittest.TestCase):
             self.assertEqual(line["dead"], 5)
             p.send_signal(signal.SIGINT)
             self.assertEqual(p.wait(20), 130)
+        with self.top("-s", "g*,acme") as t:  # as in every filter
+            t.wait(lambda t: row(t, "globex") and row(t, "acme"))
+            self.assertIsNone(row(t, "initech"))
+            t.type("q")
+            self.assertEqual(t.end(), 0)
+        self.assertIn("p pauses the selected subscription", self.d.ctl("top", "--help"))
         with self.top("-s", "nobody") as t:
             self.assertEqual(t.end(), 4)
             self.assertFalse(t.screen.alternate)
