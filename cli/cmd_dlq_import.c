@@ -55,9 +55,8 @@ static void import_show(struct import *im)
 {
     char text[96];
 
-    snprintf(text, sizeof text, "%s %lld%s%lld here already%s%lld errors",
-             im->dry ? "would import" : "imported", im->imported, ", ", im->skipped, ", ",
-             im->errors);
+    snprintf(text, sizeof text, "%s %lld, %lld here already, %lld errors",
+             im->dry ? "would import" : "imported", im->imported, im->skipped, im->errors);
     progress_show(&im->bar, im->whole > 0 ? im->bytes * 1000 / im->whole : im->first - 1,
                   im->whole > 0 ? 1000 : 0, text);
 }
@@ -137,6 +136,10 @@ static void import_report(const struct import *im, bool whole)
     else
         out_note("imported %lld, skipped %lld that were here already, %lld errors.%s", im->imported,
                  im->skipped, im->errors, whole ? " Next: webhookctl dlq summary" : "");
+    if (im->errors > 0)
+        out_note(
+            "What is wrong is said line by line above: correct those lines and import the same "
+            "file again; what is here already is skipped");
     if (im->unbound > 0)
         out_note("%lld of them are for subscriptions that are not here: add those, then import the "
                  "same file again to bind them",
@@ -170,6 +173,7 @@ int cmd_dlq_import(struct cli *cli)
         return rc;
     buf_init(&im.chunk, LINE_MAX_BYTES);
     progress_begin(&im.bar, cli);
+    im.bar.share = im.whole > 0;
     rc = import_lines(&im, from);
     progress_end(&im.bar);
     if (from != stdin)

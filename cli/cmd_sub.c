@@ -153,13 +153,29 @@ int cmd_sub_disable(struct cli *cli)
                     "is disabled; its deliveries are held. Next: webhookctl sub enable");
 }
 
+/* By an id its name may be said as well. */
+static bool is_name_of(struct cli *cli, const char *typed, const char *ref)
+{
+    struct answer a;
+
+    if (strcmp(typed, ref) == 0)
+        return true;
+    if (object_get(cli, "subscriptions", ref, NULL, &a) != 0)
+        return false;
+    const char *name = out_string(a.json, "name"), *id = out_string(a.json, "id");
+    bool is = (name != NULL && strcmp(typed, name) == 0) || (id != NULL && strcmp(typed, id) == 0);
+
+    answer_fini(&a);
+    return is;
+}
+
 int cmd_sub_delete(struct cli *cli)
 {
     const char *ref = cli->args->words[0], *typed = cli_flag(cli, FLAG_CONFIRM_NAME);
     static const struct out_column none[] = {OUT_COLUMNS_END};
     char question[256];
 
-    if (typed != NULL && strcmp(typed, ref) != 0)
+    if (typed != NULL && !is_name_of(cli, typed, ref))
         return out_fail(cli, CLI_USAGE, "usage", "--confirm=%s is not %s; nothing was changed",
                         typed, ref);
     snprintf(question, sizeof question,

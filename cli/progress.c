@@ -104,14 +104,17 @@ static void put_bar(struct buf *out, int64_t done, int64_t whole, int room)
     buf_adds(out, "] ");
 }
 
-/* "221/371  59%  TEXT  ETA 7s", or the plain line's "221 of 371 (59%)  TEXT". */
+/* "221/371  59%  TEXT  ETA 7s", or the plain line's "221 of 371 (59%)  TEXT"; of a share "59%  TEXT". */
 static void put_words(const struct progress *p, struct buf *out, int64_t done, int64_t whole,
                       const char *text, bool draws)
 {
     char eta[32] = "";
 
-    buf_addf(out, "%lld", (long long)done);
-    if (whole > 0)
+    if (whole > 0 && p->share)
+        buf_addf(out, "%lld%%", (long long)(done * 100 / whole));
+    else
+        buf_addf(out, "%lld", (long long)done);
+    if (whole > 0 && !p->share)
         buf_addf(out, draws ? "/%lld  %lld%%" : " of %lld (%lld%%)", (long long)whole,
                  (long long)(done * 100 / whole));
     if (whole > 0 && draws)

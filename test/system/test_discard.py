@@ -83,6 +83,25 @@ class Discard(unittest.TestCase):
             self.assertTrue(all(x.at <= ended for x in r.requests))
             self.assertEqual(len(set(r.ids())), len(r.ids()))
 
+    def test_two_at_once_take_turns(self):
+        with Daemon(CONF) as d, Receiver() as r:
+            for name in ("one", "two"):
+                d.subscribe(r.url, "--name", name)
+                d.ctl("subscription", "pause", name)
+            fill(d, 4000)
+            wait_for(lambda: d.counts()["held"] == 8000, 60)
+            jobs = [d.json("delivery", "discard", "-s", name, "--yes", "--detach")["job"] for name in ("one", "two")]
+            seen = []
+
+            def over():
+                now = [d.json("job", "show", job) for job in jobs]
+                seen.append(tuple(x["counts"]["done"] for x in now))
+                return all(x["state"] == "done" for x in now)
+            wait_for(over, 60)
+            self.assertEqual(seen[-1], (4000, 4000))
+            self.assertEqual(d.counts()["discarded"], 8000)
+            self.assertTrue(any(0 < one < 4000 and two > 0 for one, two in seen) or len(seen) < 5, seen)
+
     def test_the_next_of_a_key_goes_on(self):
         with Daemon(CONF) as d, Receiver(lambda request, n: 503 if request.id == "E-0" else 200) as r:
             d.subscribe(r.url, "--name", "acme", "--ordering", "key")

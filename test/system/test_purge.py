@@ -224,6 +224,7 @@ class Files(unittest.TestCase):
             got = json.loads(done.stdout)
             self.assertEqual((got["imported"], got["skipped"], got["errors"]), (300, 199, 1))
             self.assertIn("line 101: ", done.stderr)
+            self.assertIn("import the same file again", done.stderr.replace("\n", " "))
             with open(path) as f:
                 self.assertEqual(d.ctl("dlq", "export"), f.read())
 

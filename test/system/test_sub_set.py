@@ -85,9 +85,13 @@ class SubscriptionSet(unittest.TestCase):
             status, shown = d.terminal("sub", "delete", "acme", keys="n\n")
             self.assertEqual(status, 64, shown)
             d.ctl("sub", "delete", "acme", "--confirm=other", check=64)
+            d.ctl("sub", "delete", d.json("sub", "show", "acme")["id"], "--confirm=other", check=64)
             status, shown = d.terminal("sub", "delete", "acme", keys="y\n")
             self.assertEqual(status, 0, shown)
             d.ctl("sub", "show", "acme", check=4)
+            made = d.subscribe("https://hooks.example/", "--name", "globex")
+            d.ctl("sub", "delete", made["id"], "--confirm=globex")
+            d.ctl("sub", "show", "globex", check=4)
 
 
 if __name__ == "__main__":
