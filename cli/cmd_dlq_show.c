@@ -235,30 +235,115 @@ static int raw_check(struct cli *cli, int64_t wanted)
 }
 
 /* ---- the screen ---- */
-static int screen_print(struct cli *cli, const struct answer *a, int64_t wanted)
+
+/* member: "dlv_…, dead: retries_exhausted" and the like; text is taken over and freed. */
+static void head_put(json_t *head, const char *member, struct buf *text)
 {
-    static const struct out_column fields[] = {{"Delivery", "id", OUT_TEXT},
-                                               {"Event", "event_id", OUT_TEXT},
-                                               {"Type", "type", OUT_TEXT},
+    if (text->len > 0)
+        json_object_set_new(head, member, json_stringn(text->data, text->len));
+    buf_fini(text);
+}
+
+static const char *word_of(const json_t *letter, const char *member)
+{
+    const char *word = out_string(letter, member);
+
+    return word != NULL ? word : "-";
+}
+
+/* Numbers, words and dates stand as they are: a partner's text is escaped when it is printed. */
+static void head_identity(json_t *head, const json_t *letter)
+{
+    const char *key = out_string(letter, "ordering_key");
+    const char *correlation = out_string(letter, "event.correlation_id");
+    const char *outcome = out_string(letter, "last_outcome");
+    int64_t status = out_integer(letter, "last_status");
+    struct buf text;
+
+    buf_init(&text, 4096);
+    buf_addf(&text, "%s  dead (%s)", word_of(letter, "id"), word_of(letter, "cause"));
+    if (status > 0)
+        buf_addf(&text, ", last answer %lld", (long long)status);
+    else if (outcome != NULL)
+        buf_addf(&text, ", last attempt %s", outcome);
+    head_put(head, "delivery", &text);
+    buf_init(&text, 4096);
+    buf_addf(&text, "%s  %s", word_of(letter, "event_id"), word_of(letter, "type"));
+    if (key != NULL)
+        buf_addf(&text, "  key %s", key);
+    if (correlation != NULL)
+        buf_addf(&text, "  correlation %s", correlation);
+    head_put(head, "event", &text);
+    buf_init(&text, 16384);
+    buf_adds(&text, word_of(letter, "subscription"));
+    if (out_string(letter, "url") != NULL)
+        buf_addf(&text, "  POST %s", out_string(letter, "url"));
+    head_put(head, "subscription", &text);
+}
+
+/* From one time to another, in seconds; negative: one of them is not known. */
+static double seconds_between(const char *from, const char *to)
+{
+    int64_t a, b;
+
+    return from != NULL && to != NULL && text_parse_time(from, &a) && text_parse_time(to, &b)
+               ? (double)(b - a) / 1000
+               : -1;
+}
+
+static void head_times(struct cli *cli, json_t *head, const json_t *letter)
+{
+    const json_t *first = json_array_get(json_object_get(letter, "attempt_log"), 0);
+    const char *committed = out_string(letter, "created_at");
+    double wait = seconds_between(committed, out_string(first, "started_at"));
+    double life = seconds_between(out_string(first, "started_at"), out_string(letter, "died_at"));
+    int64_t n = out_integer(letter, "attempts");
+    struct buf text;
+
+    buf_init(&text, 256);
+    out_value(cli, json_object_get(letter, "created_at"), OUT_TIME, &text);
+    if (wait >= 0 && out_integer(first, "n") == 1)
+        buf_addf(&text, ", first attempt +%.3fs", wait);
+    head_put(head, "committed", &text);
+    buf_init(&text, 256);
+    out_value(cli, json_object_get(letter, "died_at"), OUT_TIME, &text);
+    buf_addf(&text, ", after %lld attempt%s", (long long)n, n == 1 ? "" : "s");
+    if (life >= 0 && n > 1)
+        buf_addf(&text, " in %.1fs", life);
+    head_put(head, "died", &text);
+}
+
+static void head_print(struct cli *cli, const json_t *letter)
+{
+    static const struct out_column fields[] = {{"Delivery", "delivery", OUT_TEXT},
+                                               {"Event", "event", OUT_TEXT},
                                                {"Subscription", "subscription", OUT_TEXT},
-                                               {"URL", "url", OUT_LONG},
-                                               {"Cause", "cause", OUT_TEXT},
-                                               {"Attempts", "attempts", OUT_TEXT},
-                                               {"Last status", "last_status", OUT_TEXT},
-                                               {"Last outcome", "last_outcome", OUT_TEXT},
-                                               {"Committed", "created_at", OUT_TIME},
-                                               {"Died", "died_at", OUT_TIME},
+                                               {"Committed", "committed", OUT_TEXT},
+                                               {"Died", "died", OUT_TEXT},
                                                {"Kept until", "expires_at", OUT_TIME},
                                                {"Payload", "payload_bytes", OUT_BYTES},
                                                {"SHA-256", "payload_sha256", OUT_TEXT},
                                                {"Note", "note", OUT_TEXT},
                                                OUT_COLUMNS_END};
+    static const char *const same[] = {"expires_at", "payload_bytes", "payload_sha256", "note"};
+    json_t *head = json_object();
+
+    head_identity(head, letter);
+    head_times(cli, head, letter);
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        json_object_set(head, same[i], json_object_get(letter, same[i]));
+    out_fields(cli, head, fields);
+    json_decref(head);
+}
+
+static int screen_print(struct cli *cli, const struct answer *a, int64_t wanted)
+{
     const json_t *attempts = json_object_get(a->json, "attempt_log");
     const char *id = out_string(a->json, "id"), *event = out_string(a->json, "event_id");
     bool body = cli_flag(cli, FLAG_BODY) != NULL;
     struct buf word;
 
-    out_fields(cli, a->json, fields);
+    head_print(cli, a->json);
     putchar('\n');
     show_attempts(cli, attempts);
     show_request(a->json);

@@ -48,6 +48,21 @@ class Show(unittest.TestCase):
                         self.assertIn("v1," + want, got.headers["webhook-signature"])
             self.assertEqual(len(r.requests), before + 2 * len(payloads))
 
+    def test_what_stands_at_the_top(self):
+        with Daemon(QUICK) as d, Receiver(500) as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.insert(dict(type="a.b", event_id="E-1", payload='{"n":1}', ordering_key="K", correlation_id="C-1"))
+            letters(d, 1)
+            letter = d.json("dlq", "show", "E-1")
+            top = d.ctl("dlq", "show", "E-1").split("\n\n")[0].splitlines()
+            self.assertEqual(top[:3], [f"Delivery       {letter['id']}  dead (retries_exhausted), last answer 500", "Event          E-1  a.b  key K  correlation C-1",
+                                       f"Subscription   acme  POST {r.url}"])
+            self.assertRegex(top[3], r"^Committed      2\S+Z, first attempt \+\d+\.\d{3}s$")
+            self.assertRegex(top[4], r"^Died           2\S+Z, after 2 attempts in \d\.\ds$")
+            with d.screen("dlq", "show", "E-1", columns=80) as t:
+                t.end()
+                self.assertRegex(t.shown, r"\nDied           (just now|\S+ ago), after 2 attempts in \d\.\ds\n")
+
     def test_secrets_stay_masked(self):
         with Daemon(QUICK) as d, Receiver(500) as r:
             for name, text in (("bearer", "tok-123456"), ("headers", "X-Key: key-123456")):
