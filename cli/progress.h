@@ -14,9 +14,9 @@ struct progress {
     int64_t first; /* how much was done when it began; -1: not known yet */
     int64_t shown; /* and when a line was written last */
     bool drawn;    /* something stands on the terminal's line */
-    bool share;    /* how much is done is no number that anybody wants: only the percentage is told */
-    bool seen;     /* something was shown */
-    bool last;     /* what is shown now is the end of it */
+    bool share; /* how much is done is no number that anybody wants: only the percentage is told */
+    bool seen;  /* something was shown */
+    bool last;  /* what is shown now is the end of it */
     struct sigaction interrupt, terminate;
 };
 /* From here to progress_end() SIGINT and SIGTERM are only noted. */
