@@ -101,8 +101,10 @@ static int nothing_to_send(struct cli *cli, const struct sending *s, const struc
     }
     buf_init(&why, 4096);
     replay_preview_excluded(&why, a);
-    rc = out_fail(cli, CLI_NO, "not_replayable", "none of the %lld %s that match can be sent: %s",
-                  (long long)excluded, s->many, why.data ? why.data : "");
+    rc = out_fail(cli, CLI_NO, "not_replayable",
+                  excluded == 1 ? "the %lld %s that matches cannot be sent: %s"
+                                : "none of the %lld %s that match can be sent: %s",
+                  (long long)excluded, sending_noun(s, excluded), why.data ? why.data : "");
     buf_fini(&why);
     replay_preview_obstacles(cli, stderr, a);
     return rc;

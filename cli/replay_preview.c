@@ -343,7 +343,7 @@ static void put_disabled(const struct cli *cli, struct buf *out, const json_t *r
                  "and where it accepts that: webhookctl sub enable %s",
                  name, name);
     else
-        buf_addf(out, ": its letters stay where they are until webhookctl sub enable %s", name);
+        buf_addf(out, ": nothing is sent there until webhookctl sub enable %s", name);
 }
 
 static void put_other_job(struct buf *out, const json_t *row)
@@ -373,7 +373,7 @@ static void put_state(const struct cli *cli, struct buf *out, const json_t *row)
     } else if (is(row, "state", "paused")) {
         buf_addf(out, "%s is ", name);
         sub_state_words(cli, out, row);
-        buf_addf(out, ": its letters stay where they are until webhookctl sub resume %s", name);
+        buf_addf(out, ": nothing is sent there until webhookctl sub resume %s", name);
     }
 }
 

@@ -81,8 +81,9 @@
  *                              their subscriptions are in; 422 where a subscription's URL would be.
  *                              "dry_run":true: as
  *   POST /replays/preview      the same -> 200 {"count","payload_bytes","excluded","excluded_by":[],
- *                              "types":[],"targets":[],"oldest_died_at","newest_died_at",
- *                              "about_seconds","options":{}}; on the list reader
+ *                              "types":[],"oldest_died_at","newest_died_at","about_seconds",
+ *                              "options":{},"until","targets":[]}; on the list reader. until: the end
+ *                              of the set. A target: its subscription as it is now, its backlog
  *   POST /dead-letters/{dlv_… or event id}/replay           the same without "filter"
  *   GET  /jobs                 GET /jobs/{id}   POST /jobs/{id}/cancel|pause|resume
  *   POST /jobs/{id}/rate       {"rate_per_second"}: from now on; 0: no limit

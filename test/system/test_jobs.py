@@ -23,6 +23,7 @@ class Look(unittest.TestCase):
             shown = d.ctl("job", "show", job)
             self.assertRegex(shown, r"(?m)^State +waiting: endpoint down$")
             self.assertRegex(shown, r"(?m)^Rate +5/s$")
+            self.assertRegex(shown, r"(?m)^Filter +id dlv_\w+,dlv_\w+,dlv_\w+, until \d{4}-\S+Z$")
             self.assertRegex(shown, r"(?m)^Stops +if the first 5 fail, or more than 50% of the last 20$")
             self.assertRegex(shown, r"(?m)^s +waiting: endpoint down ")
             self.assertIn(f"job {job}: replay waiting: endpoint down, 0 of 3", d.ctl("status"))
@@ -34,11 +35,13 @@ class Look(unittest.TestCase):
 
     def test_done_and_nothing_came(self):
         with Letters(2) as (d, r):
-            d.ctl("dlq", "replay", "--all", "--yes", check=1)
+            d.ctl("dlq", "replay", "-s", "s", "--type", "s.x", "--yes", check=1)
             self.assertRegex(d.ctl("job", "list"), r"replay +done, none delivered +2 +0 +2 ")
             status, shown = d.terminal("job", "list", columns=120)
             self.assertIn("\033[31mdone, none delivered", shown)
-            self.assertRegex(d.ctl("job", "show", d.ctl("-o", "id", "job", "list").strip()), r"(?m)^s +done, none delivered ")
+            shown = d.ctl("job", "show", d.ctl("-o", "id", "job", "list").strip())
+            self.assertRegex(shown, r"(?m)^s +done, none delivered ")
+            self.assertRegex(shown, r"(?m)^Filter +subscription s, type s\.x, until ")
             r.answer = 200
             d.ctl("dlq", "replay", "--all", "--yes")
             self.assertRegex(d.ctl("job", "list"), r"replay +done +2 +2 +0 ")

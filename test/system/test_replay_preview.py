@@ -96,7 +96,7 @@ class Preview(unittest.TestCase):
             self.assertIn("and where it accepts that: webhookctl sub enable gone", text)
             d.ctl("sub", "enable", "gone")
             d.ctl("sub", "disable", "gone")
-            self.assertIn("its letters stay where they are until webhookctl sub enable gone", d.ctl("dlq", "replay", "--all", "--dry-run"))
+            self.assertIn("nothing is sent there until webhookctl sub enable gone", d.ctl("dlq", "replay", "--all", "--dry-run"))
             a.answer = 200
             job = job_of(d, "-s", "a", "--rate", "1/s", "--canary", "0")
             p, text = d.json("dlq", "replay", "-s", "a", "--dry-run"), d.ctl("dlq", "replay", "-s", "a", "--dry-run")
