@@ -1,5 +1,6 @@
 /* cli/cmd_config.c: the configuration: checked, shown, explained. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/list.h"
@@ -24,11 +25,63 @@ int cmd_config_check(struct cli *cli)
     return CLI_OK;
 }
 
+/* ---- show ---- */
+struct origins {
+    const struct cli *cli;
+    json_t *items;
+};
+
+static void origin_row(void *arg, const char *key, const char *value, int line)
+{
+    struct origins *o = arg;
+    json_t *row =
+        json_pack("{s:s,s:s,s:s,s:s?,s:o}", "key", key, "value", value, "origin",
+                  line > 0 ? "file" : "default", "file", line > 0 ? o->cli->config_file : NULL,
+                  "line", line > 0 ? json_integer(line) : json_null());
+    struct buf words;
+
+    if (o->cli->format == OUT_TABLE) {
+        const char *slash = strrchr(o->cli->config_file, '/');
+
+        buf_init(&words, 8192);
+        buf_adds(&words, line <= 0 ? "default" : slash ? slash + 1 : o->cli->config_file);
+        if (line > 0)
+            buf_addf(&words, ":%d", line);
+        json_object_set_new(row, "from", json_string(words.data ? words.data : "?"));
+        buf_fini(&words);
+    }
+    json_array_append_new(o->items, row);
+}
+
+/* Nothing but the file sets a value; which file, somebody or something has said. */
+static int origins_print(struct cli *cli)
+{
+    static const struct out_column columns[] = {{"KEY", "key", OUT_TEXT},
+                                                {"VALUE", "value", OUT_WRAP},
+                                                {"FROM", "from", OUT_TEXT},
+                                                OUT_COLUMNS_END};
+    struct origins o = {.cli = cli, .items = json_array()};
+
+    conf_origins(cli->conf, origin_row, &o);
+    int rc = list_array(cli, o.items, "key", columns, "No keys.");
+
+    json_decref(o.items);
+    if (rc == 0 && cli->format == OUT_TABLE)
+        out_note("%s: %s", cli->config_file,
+                 cli_flag(cli, FLAG_CONFIG) != NULL ? "named by -c"
+                 : getenv("WEBHOOKD_CONFIG") != NULL && *getenv("WEBHOOKD_CONFIG")
+                     ? "named by WEBHOOKD_CONFIG in the environment"
+                     : "the standard place; -c and WEBHOOKD_CONFIG name others");
+    return rc;
+}
+
 int cmd_config_show(struct cli *cli)
 {
     struct buf text;
     int rc = cli_conf(cli);
 
+    if (rc == 0 && cli_flag(cli, FLAG_ORIGIN) != NULL)
+        return origins_print(cli);
     if (rc != 0)
         return rc;
     buf_init(&text, (size_t)1 << 20);

@@ -109,6 +109,10 @@ static int config_diff(struct cli *cli, const char *named, size_t *n)
     int rc = ask(cli, "/api/v1/config", NULL, &a);
 
     if (rc != 0) {
+        if (rc == CLI_UNREACHABLE)
+            out_note(
+                "Nothing runs that a file could be compared with. What a file sets, and what is "
+                "left as it is: webhookctl config show --origin");
         json_decref(rows);
         return rc;
     }

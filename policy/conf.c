@@ -73,6 +73,7 @@ void conf_free(struct conf *c)
     free(c->profile);
     free(c->source_address);
     free(c->ca_file);
+    free(c->origins);
     free(c);
 }
 

@@ -52,10 +52,12 @@ struct conf {
     char *source_address;
     int64_t dead_retention_ms, purge_grace_ms;
     int64_t retain_delivered_ms, retain_attempts_ms, retain_audit_ms, retain_dedupe_ms;
-    int log_format, log_level; /* enum log_format, enum log_level */
-    int64_t max_payload_bytes; /* api.max_payload_bytes: events over HTTP and CLI */
-    int64_t low_disk_bytes;    /* store.low_disk: intake stops below it */
-    char *ca_file;             /* delivery.ca_file: NULL: the system's */
+    int log_format, log_level;   /* enum log_format, enum log_level */
+    int64_t max_payload_bytes;   /* api.max_payload_bytes: events over HTTP and CLI */
+    int64_t low_disk_bytes;      /* store.low_disk: intake stops below it */
+    char *ca_file;               /* delivery.ca_file: NULL: the system's */
+    struct conf_origin *origins; /* of what the file says: conf_origins() */
+    size_t origins_n, origins_room;
 };
 
 /* text: the whole file (YAML or JSON). Every mistake is appended to problems as one line
@@ -72,6 +74,11 @@ void conf_free(struct conf *c);
 typedef void conf_diff_fn(void *arg, const char *key, const char *now, const char *next,
                           bool reloadable);
 size_t conf_diff(const struct conf *now, const struct conf *next, conf_diff_fn *fn, void *arg);
+
+/* Calls fn for each key there is, in the order of the table, with its value as conf_show() writes it
+ * and the line of the file that says so; 0: none does, it is the default. */
+typedef void conf_origin_fn(void *arg, const char *key, const char *value, int line);
+void conf_origins(const struct conf *c, conf_origin_fn *fn, void *arg);
 
 /* A new configuration may only differ in reloadable keys: each other that changed is a line in
  * problems. */

@@ -188,6 +188,9 @@ static void set_value(struct bind *b, const struct section *s, const struct conf
 {
     if (k->type == CONF_RESERVED)
         return;
+    if (!conf_origin_set(b->c, s->shown, conf_key_leaf(k), node->line))
+        conf_problem(b->p, node->line, node->col, "no memory for '%s.%s'", s->shown,
+                     conf_key_leaf(k));
     if (node->kind == CONF_NODE_SCALAR && node->null) {
         if (k->none)
             conf_value_clear(k, s->object);

@@ -98,6 +98,9 @@ void conf_tree_free(struct conf_tree *t);
 void conf_tree_child(const struct conf_tree *t, const struct conf_node *parent, size_t i,
                      struct conf_node *key, struct conf_node *value);
 
+/* conf_origin.c: that key's value stands there. False: no memory. */
+bool conf_origin_set(struct conf *c, const char *section, const char *leaf, int line);
+
 /* conf_bind.c: fills c by the table. root NULL: an empty file. Problems are counted in p. */
 void conf_bind(struct conf *c, const struct conf_tree *t, const struct conf_node *root,
                struct conf_problems *p);

@@ -43,6 +43,7 @@ COMMANDS = {
     "subscription resume": ["{fresh-sub}"],
     "subscription rotate-secret": ["{fresh-sub}"],
     "event emit": ["--type nobody.wants --data {payload}", "--type trade.1 --dry-run"],
+    "config show": ["", "--origin"],
     "event show": ["{event}", "{event} --body"],
     "event trace": ["{event}", "{letter}"],
     "delivery show": ["{letter}", "{letter} --body"],

@@ -30,6 +30,22 @@ class Config(unittest.TestCase):
             done = subprocess.run([WEBHOOKD, "-t", "-c", f"{d.dir}/none"], capture_output=True, text=True)
             self.assertEqual(done.returncode, 78)
 
+    def test_where_a_value_comes_from(self):
+        with Daemon(start=False) as d:
+            d.write_conf("delivery:\n  timeout: 3s\n\n  threads: 1\noutbox:\n- url: sqlite:///tmp/x/t.db\n  name: trading\n"
+                         "retry:\n  slow:\n    max_delay: ~\n    jitter: 0.2\n")
+            rows = {x["key"]: x for x in d.json("config", "show", "--origin")["items"]}
+            for key, value, line in (("delivery.timeout", "3s", 2), ("delivery.threads", "1", 4), ("outbox[0].name", "trading", 7),
+                                     ("retry.slow.max_delay", "5m", 10), ("retry.slow.jitter", "0.2", 11)):
+                self.assertEqual(rows[key], {"key": key, "value": value, "origin": "file", "file": d.conf, "line": line})
+            for key in ("delivery.grace", "outbox[0].table", "retry.default.jitter", "store.url"):
+                self.assertEqual((rows[key]["origin"], rows[key]["file"], rows[key]["line"]), ("default", None, None), key)
+            done = d.ctl("config", "show", "--origin", raw=True)
+            self.assertRegex(done.stdout, r"delivery\.timeout +3s +webhookd\.conf:2\n")
+            self.assertIn(f"{d.conf}: named by -c", done.stderr)
+            keys = d.ctl("config", "show", "--origin", "-o", "id").split()
+            self.assertEqual(keys, list(rows))
+
     def test_json_and_quoted_scalars(self):
         with Daemon(start=False) as d:
             d.conf = f"{d.dir}/c.json"

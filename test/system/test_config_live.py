@@ -82,6 +82,7 @@ class ConfigLive(unittest.TestCase):
 
     def test_without_a_daemon(self):
         with Daemon(start=False) as d:
+            self.assertIn("webhookctl config show --origin", d.ctl("config", "diff", check=69, raw=True).stderr)
             for args in (("config", "diff"), ("config", "reload"), ("log", "level"), ("log", "level", "debug")):
                 done = d.ctl(*args, check=69, raw=True)
                 self.assertIn("no webhookd listens", done.stderr)
