@@ -87,7 +87,7 @@ const struct flag flags_table[FLAGS] = {
     [FLAG_CURL] = {"curl", 0, NULL, false, NULL,
                    "print a curl command that sends it as it would be sent now"},
     [FLAG_BY] = {"by", 0, "WHAT[,WHAT]", true, "subscription cause status type",
-                 "group by subscription, cause, status, type"},
+                 "group by these"},
     [FLAG_ACTOR] = {"actor", 0, "TEXT", false, NULL, "by this one: a part of the actor will do"},
     [FLAG_ACTION] = {"action", 0, "ACTION", false, NULL, "this action, or 'job.*'"},
     [FLAG_TARGET] = {"target", 0, "NAME|ID", false, NULL, "what it was done to"},

@@ -222,20 +222,26 @@ static json_t *rows_commands(void)
 
     for (size_t i = 0; i < commands_n; i++) {
         const struct command *c = &commands_table[i];
-        json_t *flags = json_array(), *exits = json_array();
+        json_t *flags = json_array(), *values = json_object(), *exits = json_array();
         char code[8];
 
         for (size_t k = 0; k < FLAGS; k++) {
-            if (c->flags & FLAG_BIT(k))
-                json_array_append_new(flags, json_string(flags_table[k].name));
+            const char *value = flags_table[k].value;
+
+            if (!(c->flags & FLAG_BIT(k)))
+                continue;
+            json_array_append_new(flags, json_string(flags_table[k].name));
+            json_object_set_new(values, flags_table[k].name,
+                                value != NULL ? json_string(value) : json_null());
         }
         for (size_t n = 0; args_word(c->exits, n, code, sizeof code); n++)
             json_array_append_new(exits, json_integer(strtol(code, NULL, 10)));
         json_array_append_new(
-            out, json_pack("{s:s,s:s,s:i,s:o,s:o,s:o,s:s,s:s}", "command", c->words, "args",
+            out, json_pack("{s:s,s:s,s:i,s:o,s:o,s:o,s:o,s:s,s:s}", "command", c->words, "args",
                            c->args, "args_min", c->args_min, "args_max",
                            c->args_max == COMMAND_ANY ? json_null() : json_integer(c->args_max),
-                           "flags", flags, "exits", exits, "help", c->help, "example", c->example));
+                           "flags", flags, "values", values, "exits", exits, "help", c->help,
+                           "example", c->example));
     }
     return out;
 }

@@ -31,7 +31,7 @@ def word(s):
 
 def sentence(s):
     s = text(s[0].upper() + s[1:])
-    return s if s.endswith(".") else s + "."
+    return s if s[-1] in ".?!" else s + "."
 
 
 def flag_list(flags):
@@ -55,7 +55,7 @@ def own_flags():
 
 
 def commands():
-    rows, flags = ask("help", "commands"), {f["flag"]: f for f in ask("help", "flags")}
+    rows = ask("help", "commands")
     noun = None
     for row in rows:
         first = row["command"].split()[0]
@@ -70,14 +70,17 @@ def commands():
         yield sentence(row["help"])
         own = row["flags"]
         filters = set(next(r["flags"] for r in rows if r["command"] == "dlq count")) - {"limit"}
-        if filters <= set(own):
+        missing = sorted(filters - set(own))
+        if len(missing) < len(filters) / 2:
             yield "Takes the filters (see"
-            yield ".Sx FILTERS ) ."
+            yield ".Sx FILTERS )" + ("\nbut" if missing else " .")
+            for n, name in enumerate(missing):
+                yield f".Fl -{name}" + (" ." if n + 1 == len(missing) else " ,")
             own = [name for name in own if name not in filters]
         if own:
             yield "Flags:"
             for n, name in enumerate(own):
-                value = flags[name]["value"]
+                value = row["values"][name]
                 end = " ," if n + 1 < len(own) else " ."
                 yield f".Fl -{name}" + (f" Ar {word(value)}" if value else "") + end
         yield "Exit status: " + ", ".join(map(str, row["exits"])) + "."
