@@ -25,7 +25,7 @@ int cmd_partner_add(struct cli *cli)
 
     if (!object_plain(cli, &a, "-"))
         printf("created %s  %s\n", id ? id : "-", name);
-    out_note("Next: webhookctl subscription add --partner %s --url URL --events PATTERN", name);
+    out_note("Next: webhookctl sub add --partner %s --url URL --events PATTERN", name);
     answer_fini(&a);
     return CLI_OK;
 }

@@ -280,7 +280,7 @@ static void warn_failing(struct out_parts *s, const json_t *j)
         buf_fini(&b);
         buf_fini(&command);
     }
-    warn_count(s, more, "more fails", "webhookctl subscription list --state failing", "more fail");
+    warn_count(s, more, "more fails", "webhookctl sub list --state failing", "more fail");
 }
 
 static bool is_among(const json_t *failing, const char *name)
@@ -312,7 +312,7 @@ static void warn_late(struct out_parts *s, const json_t *j)
     buf_init(&command, 1024);
     buf_addf(&b, "%s: a delivery is due for ", name);
     span_words(&b, ago_ms(json_object_get(j, "oldest_due_at")));
-    buf_addf(&command, "webhookctl subscription show %s", name);
+    buf_addf(&command, "webhookctl sub show %s", name);
     warn(s, b.data, command.data);
     buf_fini(&b);
     buf_fini(&command);
@@ -341,9 +341,9 @@ static void warnings_print(struct out_parts *s, const json_t *j)
     warn_failing(s, j);
     warn_late(s, j);
     warn_count(s, out_integer(j, "subscriptions.disabled"), "subscription is disabled",
-               "webhookctl subscription list --state disabled", "subscriptions are disabled");
+               "webhookctl sub list --state disabled", "subscriptions are disabled");
     warn_count(s, out_integer(j, "subscriptions.paused"), "subscription is paused",
-               "webhookctl subscription list --state paused", "subscriptions are paused");
+               "webhookctl sub list --state paused", "subscriptions are paused");
     warn_count(s, out_integer(j, "deliveries.dead"), "dead letter", "webhookctl dlq summary",
                "dead letters");
     warn_count(s, out_integer(j, "rejects"), "row of an outbox was refused",

@@ -29,7 +29,7 @@ int cmd_sub_list(struct cli *cli)
 
     return list_shaped(cli, "/api/v1/subscriptions", columns, sub_with_words,
                        any ? "No subscriptions match."
-                           : "No subscriptions. Next: webhookctl subscription add --url URL "
+                           : "No subscriptions. Next: webhookctl sub add --url URL "
                              "--events PATTERN");
 }
 
@@ -191,10 +191,10 @@ static void next_print(const json_t *sub)
     if (sub_is_failing(sub))
         out_note("Next: webhookctl attempt list -s %s --limit 5", name);
     else if (strcmp(state, "paused") == 0)
-        out_note("Next: webhookctl subscription resume %s", name);
+        out_note("Next: webhookctl sub resume %s", name);
     else if (strcmp(state, "disabled") == 0)
-        out_note("Next: webhookctl subscription test %s, and where it accepts that: webhookctl "
-                 "subscription enable %s",
+        out_note("Next: webhookctl sub test %s, and where it accepts that: webhookctl "
+                 "sub enable %s",
                  name, name);
     else if (out_integer(sub, "dead") > 0)
         out_note("Next: webhookctl dlq summary -s %s", name);

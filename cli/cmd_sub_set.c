@@ -76,7 +76,7 @@ static int set_body(struct cli *cli, json_t *body)
     if (rc == 0 && json_object_size(body) == 0)
         rc = out_fail(cli, CLI_USAGE, "usage",
                       "nothing to set: name keys and values, as in rate=20/s or rate=none; see "
-                      "webhookctl subscription set --help");
+                      "webhookctl sub set --help");
     return rc;
 }
 

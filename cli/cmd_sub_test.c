@@ -115,9 +115,8 @@ static void held_note(struct cli *cli, const char *ref, const char *name, bool d
     bool paused = state != NULL && strcmp(state, "paused") == 0;
 
     if (paused || (state != NULL && strcmp(state, "disabled") == 0)) {
-        out_note("It is %s, and nothing but the test was sent. %s: webhookctl subscription %s %s",
-                 state, delivered ? "Next" : "Once it is mended", paused ? "resume" : "enable",
-                 name);
+        out_note("It is %s, and nothing but the test was sent. %s: webhookctl sub %s %s", state,
+                 delivered ? "Next" : "Once it is mended", paused ? "resume" : "enable", name);
     }
     answer_fini(&sub);
 }

@@ -77,13 +77,6 @@ static void ago_of(const json_t *sub, const char *member, char out[40])
     buf_fini(&words);
 }
 
-/* "failing 1m, last 503" */
-static void failing_words(struct buf *out, const json_t *sub, const char *since)
-{
-    buf_addf(out, "failing %s, last ", since);
-    sub_failure_words(out, sub);
-}
-
 static void state_find(const struct cli *cli, struct finding *f, const json_t *sub)
 {
     const char *name = out_string(sub, "name"), *state = out_string(sub, "state");
@@ -109,7 +102,7 @@ static void state_find(const struct cli *cli, struct finding *f, const json_t *s
     } else if (since[0] != '\0') {
         snprintf(fix, sizeof fix, "webhookctl attempt list -s %s --limit 5", name);
         buf_init(&words, 256);
-        failing_words(&words, sub, since);
+        sub_state_words(cli, &words, sub);
         add(f, DOCTOR_FAIL, fix, "%s", words.data);
         buf_fini(&words);
     } else {

@@ -232,7 +232,7 @@ static int key_unknown(struct cli *cli, const char *key)
 
     if (strcmp(key, "secret") == 0 || strcmp(key, "secret-file") == 0)
         return out_fail(cli, CLI_USAGE, "usage",
-                        "a secret is rotated: webhookctl subscription rotate-secret NAME "
+                        "a secret is rotated: webhookctl sub rotate-secret NAME "
                         "--secret-file F");
     if (strcmp(key, "bearer") == 0 || strcmp(key, "headers") == 0)
         return out_fail(cli, CLI_USAGE, "usage",

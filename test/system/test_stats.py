@@ -157,7 +157,7 @@ class Screens(unittest.TestCase):
             status, shown = d.terminal("status", columns=80, env={"NO_COLOR": "1"})
             self.assertEqual(status, 0)
             for line in (r"! globex failing \d+s \(401\), 4 dead", r"webhookctl attempt list -s globex --limit 5", r"! 4 dead letters  webhookctl dlq summary",
-                         r"! 1 subscription is paused  webhookctl subscription list --state paused", r"! 1 row of an outbox was refused",
+                         r"! 1 subscription is paused  webhookctl sub list --state paused", r"! 1 row of an outbox was refused",
                          r"! a reload was refused"):
                 self.assertRegex(shown, line)
             self.assertTrue(all(len(line) <= 80 for line in shown.splitlines()), shown)

@@ -47,7 +47,7 @@ class Trial(unittest.TestCase):
                 wait_for(lambda: d.json("subscription", "show", "acme")["backlog"] == 3)
                 before = len(r.requests)
                 done = d.ctl("subscription", "test", "acme", raw=True)
-                self.assertIn(f"Next: webhookctl subscription {back} acme", done.stderr)
+                self.assertIn(f"Next: webhookctl sub {back} acme", done.stderr)
                 r.answer = 500
                 self.assertIn("Once it is mended", d.ctl("subscription", "test", "acme", check=1, raw=True).stderr)
                 self.assertEqual([q.json["event"] for q in r.requests[before:]], ["webhookd.test"] * 2)
