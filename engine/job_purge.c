@@ -90,9 +90,11 @@ static enum err_code letters_next(struct job_slice *s, const struct job *j, stru
     return s->b->ops->dead_walk(s->b, &f, LOOKS, a, keys, n, end, err);
 }
 
-enum err_code job_purge_step(struct job_slice *s, struct job *j, struct err *err)
+/* The next ones, as many as the turn is long enough for; or, where few match, the looks at those that
+ * do not. */
+static enum err_code purge_some(struct job_slice *s, struct job *j, int64_t from_us,
+                                struct err *err)
 {
-    int64_t from_us = clock_mono_us();
     struct arena arena;
     struct dead_key *keys = NULL, end;
     size_t n = 0, i = 0;
@@ -107,8 +109,18 @@ enum err_code job_purge_step(struct job_slice *s, struct job *j, struct err *err
         j->mark_ms = end.died_ms;
         j->mark_num = end.num;
     }
-    s->busy = s->busy || j->state == JOB_ACTIVE;
     arena_fini(&arena);
+    return rc;
+}
+
+enum err_code job_purge_step(struct job_slice *s, struct job *j, struct err *err)
+{
+    int64_t from_us = clock_mono_us();
+    enum err_code rc = OK;
+    do {
+        rc = purge_some(s, j, from_us, err);
+    } while (rc == OK && j->state == JOB_ACTIVE && !turn_over(s, from_us));
+    s->busy = s->busy || j->state == JOB_ACTIVE;
     return rc;
 }
 

@@ -10,7 +10,17 @@
 #include "base/log.h"
 #include "engine/egress_pause.h"
 
-enum { SLICE = 256, EVERY_MS = 5000, RETENTION_EVERY_MS = 60000, SUBS_PAGE = 256, TURN_US = 5000 };
+enum {
+    SLICE = 256,       /* rows that are only read, or moved */
+    KILL_SLICE = 64,   /* letters, which are sealed */
+    RETAIN_SLICE = 32, /* rows with all that hangs on them */
+    RETAIN_CALLS = 4,  /* that find less, of each kind, and its round is over */
+    EVERY_MS = 5000,
+    AGAIN_MS = 5,
+    RETENTION_EVERY_MS = 60000,
+    SUBS_PAGE = 256,
+    TURN_US = 5000
+};
 /* Twice the longest delay of any policy: no retry is planned later than that. */
 #define FAR_MS (INT64_C(60) * 86400 * 1000)
 
@@ -29,6 +39,9 @@ struct sweep {
     struct egress_pause egress;
     bool quiet;                 /* nothing is in flight */
     int64_t retain_ms[RETAINS]; /* how long; -1: not this time */
+    int retain_calls[RETAINS];  /* left of this round */
+    int retain_from;            /* whose turn it is */
+    bool retaining;             /* the round is not over */
     struct changes changes;
     int64_t after_sub; /* where the walk over subscriptions stands; 0: at the start */
     bool more;
@@ -54,12 +67,12 @@ static enum err_code kill_held(struct sweep *w, struct backend *b, const struct 
         held_since = w->egress.since_ms;
     if (held_since + age_ms > now_ms)
         return OK;
-    enum err_code rc = b->ops->kill(b, row->num, now_ms - age_ms, cause, SLICE, now_ms,
+    enum err_code rc = b->ops->kill(b, row->num, now_ms - age_ms, cause, KILL_SLICE, now_ms,
                                     now_ms + w->dead_retention_ms, &n, err);
     if (rc != OK)
         return rc;
     w->changes.dead[cause] += (int64_t)n;
-    w->more = w->more || n == SLICE;
+    w->more = w->more || n == KILL_SLICE;
     if (n > 0) /* what stood behind them in a key's line is ready now */
         changes_wake(&w->changes, row->num, now_ms);
     return OK;
@@ -214,10 +227,51 @@ static enum err_code sweep_egress(struct sweep *w, struct backend *b, int64_t no
     return egress_pause_write(b, p, err);
 }
 
+/* One call: up to RETAIN_SLICE rows of a kind. */
+static enum err_code retain_some(struct sweep *w, struct backend *b, int what, int64_t now_ms,
+                                 struct err *err)
+{
+    size_t n = 0;
+    enum err_code rc = b->ops->retain(b, (enum retain_what)what, now_ms - w->retain_ms[what],
+                                      RETAIN_SLICE, &n, err);
+
+    if (rc != OK)
+        return rc;
+    if (what == RETAIN_DEAD && n > 0) {
+        w->changes.discarded += (int64_t)n;
+        w->changes.freed = true;
+    }
+    w->retain_calls[what] -= n < RETAIN_SLICE;
+    return OK;
+}
+
+/* As much of this round as the turn is long enough for, each kind in its turn. */
+static enum err_code sweep_retain(struct sweep *w, struct backend *b, int64_t now_ms,
+                                  int64_t from_us, struct err *err)
+{
+    enum err_code rc = OK;
+    bool late = false;
+
+    for (int i = 0; rc == OK && !late && i < RETAINS; i++) {
+        int what = w->retain_from;
+
+        while (rc == OK && !late && w->retain_ms[what] >= 0 && w->retain_calls[what] > 0) {
+            rc = retain_some(w, b, what, now_ms, err);
+            late = clock_mono_us() - from_us > TURN_US;
+        }
+        w->retain_from = (what + 1) % RETAINS;
+    }
+    w->retaining = false;
+    for (int what = 0; what < RETAINS; what++)
+        w->retaining = w->retaining || (w->retain_ms[what] >= 0 && w->retain_calls[what] > 0);
+    w->more = w->more || w->retaining;
+    return rc;
+}
+
 static enum err_code sweep_work(struct backend *b, void *arg, struct err *err)
 {
     struct sweep *w = arg;
-    int64_t now_ms = clock_store_ms();
+    int64_t now_ms = clock_store_ms(), from_us = clock_mono_us();
     size_t n = 0;
 
     w->more = false;
@@ -227,29 +281,19 @@ static enum err_code sweep_work(struct backend *b, void *arg, struct err *err)
     if (rc == OK)
         rc = sweep_subs(w, b, now_ms, err);
     if (rc == OK)
-        rc = b->ops->kill_expired(b, w->egress.paused && w->quiet, SLICE, now_ms,
+        rc = b->ops->kill_expired(b, w->egress.paused && w->quiet, KILL_SLICE, now_ms,
                                   now_ms + w->dead_retention_ms, &n, err);
     if (rc == OK) {
         w->changes.dead[CAUSE_EXPIRED] += (int64_t)n;
         w->changes.freed = w->changes.freed || n > 0;
-        w->more = w->more || n == SLICE;
+        w->more = w->more || n == KILL_SLICE;
     }
-    for (int what = 0; rc == OK && what < RETAINS; what++) {
-        if (w->retain_ms[what] < 0)
-            continue;
-        rc = b->ops->retain(b, (enum retain_what)what, now_ms - w->retain_ms[what], SLICE, &n, err);
-        if (rc == OK && what == RETAIN_DEAD && n > 0) {
-            w->changes.discarded += (int64_t)n;
-            w->changes.freed = true;
-        }
-        w->more = w->more || n >= SLICE;
-    }
-    return rc;
+    return rc == OK ? sweep_retain(w, b, now_ms, from_us, err) : rc;
 }
 
 static void plan(struct sweep *w)
 {
-    int64_t in_ms = w->again ? 20 : EVERY_MS;
+    int64_t in_ms = w->again ? AGAIN_MS : EVERY_MS;
 
     if (w->wake_ms != 0 && w->wake_ms - clock_store_ms() < in_ms)
         in_ms = w->wake_ms > clock_store_ms() ? w->wake_ms - clock_store_ms() : 0;
@@ -319,6 +363,8 @@ static void sweep_tick(void *arg)
     w->max_hold_ms = c->breaker_max_hold_ms;
     for (int what = 0; what < RETAINS; what++)
         w->retain_ms[what] = retention ? retention_before(c, (enum retain_what)what) : -1;
+    for (int what = 0; retention && !w->retaining && what < RETAINS; what++)
+        w->retain_calls[what] = RETAIN_CALLS;
     if (!store_has_room(w->store, STORE_WRITE) ||
         store_submit(w->store, STORE_WRITE, STORE_GUARDED | STORE_PRUNE | STORE_PATIENT, sweep_work,
                      sweep_done, w) != OK) {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCAN_MAX = 4096 };
+enum { SCAN_MAX = 1024 };
 
 /* ---- a walk ---- */
 struct walk {
