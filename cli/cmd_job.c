@@ -20,7 +20,7 @@ static bool delivers(const json_t *job)
 }
 
 /* "12 delivered, 5 on their way, 46 not sent" */
-static void put_stand(struct buf *out, const json_t *job)
+static void put_stand(struct buf *out, const json_t *job, const char *underway_too)
 {
     int64_t underway = count(job, "waiting") + count(job, "retrying");
 
@@ -33,7 +33,7 @@ static void put_stand(struct buf *out, const json_t *job)
     if (count(job, "dead_again") > 0)
         buf_addf(out, ", %lld dead again", (long long)count(job, "dead_again"));
     if (underway > 0)
-        buf_addf(out, ", %lld on their way (they go on)", (long long)underway);
+        buf_addf(out, ", %lld on their way%s", (long long)underway, underway_too);
     buf_addf(out, ", %lld not sent", (long long)count(job, "not_sent"));
 }
 
@@ -64,7 +64,7 @@ static void say_cancelled(struct buf *out, const char *id, const json_t *job)
     const char *kind = out_string(job, "kind");
 
     buf_addf(out, "%s is cancelled: ", id);
-    put_stand(out, job);
+    put_stand(out, job, " (they go on)");
     if (kind != NULL && strcmp(kind, "replay") == 0 && count(job, "not_sent") > 0)
         buf_adds(out, " (they stay dead)");
     buf_adds(out, ". Next: webhookctl dlq summary");
@@ -73,7 +73,7 @@ static void say_cancelled(struct buf *out, const char *id, const json_t *job)
 static void say_paused(struct buf *out, const char *id, const json_t *job)
 {
     buf_addf(out, "%s is paused: ", id);
-    put_stand(out, job);
+    put_stand(out, job, " (they go on)");
     buf_addf(out, ". Go on: webhookctl job resume %s", id);
 }
 
@@ -101,7 +101,7 @@ static void put_hindrance(struct buf *out, const json_t *job)
 static void say_resumed(struct buf *out, const char *id, const json_t *job)
 {
     buf_addf(out, "%s goes on: ", id);
-    put_stand(out, job);
+    put_stand(out, job, "");
     buf_addf(out, ". Watch: webhookctl job watch %s", id);
     put_hindrance(out, job);
     if (count(job, "dead_again") > 0)
