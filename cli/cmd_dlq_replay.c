@@ -153,6 +153,15 @@ static void dry_run_print(struct cli *cli, const struct sending *s, const struct
     buf_fini(&line);
 }
 
+/* What was shown is what is sent: whatever dies until somebody says yes is not in it. */
+static void fix_set(json_t *body, const json_t *a)
+{
+    json_t *filter = json_object_get(body, "filter");
+
+    if (json_object_get(filter, "until") == NULL)
+        json_object_set(filter, "until", json_object_get(a, "until"));
+}
+
 /* 0: go on with *go; else it is over. */
 static int replay_preview(struct cli *cli, const struct sending *s, const struct filter_flags *f,
                           json_t *body, bool *go)
@@ -180,6 +189,7 @@ static int replay_preview(struct cli *cli, const struct sending *s, const struct
         replay_preview_print(cli, s, stderr, a.json);
     if (dry)
         out_note("Nothing was changed.");
+    fix_set(body, a.json);
     question_text(s, question, sizeof question, a.json);
     answer_fini(&a);
     if (rc == 0 && !dry && count > 0) {

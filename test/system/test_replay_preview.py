@@ -107,6 +107,21 @@ class Preview(unittest.TestCase):
             self.assertIn(f"{job} is paused on a, which takes one job at a time: let it go on (webhookctl job resume {job}), or cancel it", text)
 
 
+class Question(unittest.TestCase):
+    def test_what_was_shown_is_what_is_sent(self):
+        with Letters(3) as (d, r):
+            with d.screen("dlq", "replay", "-s", "s") as t:
+                t.wait("[y/N]")
+                d.insert(dict(type="s.x", event_id="late"))
+                dead(d, 4)
+                r.requests.clear()
+                r.answer = 200
+                t.type("y\n")
+                self.assertEqual(t.end(), 0)
+            self.assertEqual(sorted(r.ids()), ["s-0", "s-1", "s-2"])
+            dead(d, 1)
+
+
 class Command(unittest.TestCase):
     """The command that a dry run prints, run as it stands (--yes is added, for there is no terminal): the same set, whatever died since."""
 
