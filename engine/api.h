@@ -16,7 +16,7 @@
  *                              JSON, its bytes are kept; times: RFC 3339 or ms. The outbox's
  *                              "payload" and "event_id" are as good as data and id. ?dry_run=1:
  *                              judged only -> 200 {"id","id_known","matched","subscriptions"}
- *   GET  /events               ?type= since= until= limit= cursor=
+ *   GET  /events               ?type= since= until= contains= limit= cursor=
  *   GET  /events/{id}          ?payload=1; with its "deliveries"
  *   GET  /events/{id}/trace    its life over all deliveries: "entries" in order of time, what waits
  *                              last. {id}: of the event or of one of its deliveries

@@ -1,4 +1,4 @@
-/* engine/api_events.c: events come in (POST) and are looked at; partners, whose they are.
+/* engine/api_events.c: events come in (POST); partners, whose they are. (Looks: api_event_look.c.)
  *
  * An array is one request: all of its events are accepted, or none. */
 #include <stdio.h>
@@ -7,8 +7,6 @@
 #include "base/text.h"
 #include "engine/api_impl.h"
 
-enum { DELIVERIES_SHOWN_MAX = 1000, TYPES_LOOKED_MAX = 20000 };
-enum { EVENT_ID_DERIVED_CHARS = 30 }; /* "evt_" and 26 */
 /* The outbox's names for data and id are as good. */
 static const char *const EVENT_MEMBERS[] = {"type",       "data",          "payload",
                                             "id",         "event_id",      "partner",
@@ -244,146 +242,6 @@ enum err_code h_events_post(struct api_call *c)
     for (int i = 0; i < API_SLICE; i++)
         buf_fini(&list[i].rest);
     return rc;
-}
-
-/* ---- GET /events ---- */
-
-static enum err_code states_of(struct api_call *c, const struct event_rec *rows, size_t n,
-                               int64_t (**out)[DELIVERY_STATES])
-{
-    int64_t *nums = arena_alloc(c->mem, (n + 1) * sizeof *nums);
-    *out = arena_alloc(c->mem, (n + 1) * sizeof **out);
-    if (!nums || !*out)
-        return fail(c->err, ERR_NOMEM, "no memory for events");
-    for (size_t i = 0; i < n; i++)
-        nums[i] = rows[i].num;
-    return c->ops->event_states(c->b, nums, n, *out, c->err);
-}
-
-/* How many deliveries are in which state; "matched": of them all. */
-static void put_states(struct buf *b, const int64_t states[DELIVERY_STATES])
-{
-    int64_t all = 0;
-    for (int i = 0; i < DELIVERY_STATES; i++)
-        all += states[i];
-    put_int(b, "matched", all);
-    put_open(b, "states", '{');
-    for (int i = 0; i < DELIVERY_STATES; i++)
-        if (i != DELIVERY_IN_FLIGHT)
-            put_int(b, delivery_state_name((enum delivery_state)i), states[i]);
-    buf_addc(b, '}');
-}
-
-enum err_code h_events_list(struct api_call *c)
-{
-    int64_t(*states)[DELIVERY_STATES] = NULL;
-    struct api_filter f;
-    struct event_rec *rows = NULL;
-    size_t n = 0;
-    enum err_code rc = api_filter_of_call(c, c->query, API_FILTER_EVENTS, &f);
-    if (rc == OK && (f.ids || f.f.subs_n))
-        rc = api_refuse(c, 422, "invalid_filter", f.ids ? "id" : "subscription",
-                        "events are filtered by type, since, until and event_id");
-    if (rc == OK)
-        rc = c->ops->event_list(c->b, &f.f, c->mem, &rows, &n, c->err);
-    if (rc == OK)
-        rc = states_of(c, rows, n, &states);
-    if (rc != OK)
-        return rc;
-    put_list_begin(c);
-    for (size_t i = 0; i < n; i++) {
-        render_event(&c->resp->body, NULL, &rows[i]);
-        put_states(&c->resp->body, states[i]);
-        buf_addc(&c->resp->body, '}');
-    }
-    return put_list_end(c, n == f.f.limit, 0, n ? rows[n - 1].num : 0);
-}
-
-enum err_code h_event_types(struct api_call *c)
-{
-    struct type_count *rows = NULL;
-    struct buf *b = &c->resp->body;
-    size_t n = 0;
-    enum err_code rc = c->ops->event_types(c->b, TYPES_LOOKED_MAX, c->mem, &rows, &n, c->err);
-    if (rc != OK)
-        return rc;
-    put_list_begin(c);
-    for (size_t i = 0; i < n && i < API_PAGE_MAX; i++) {
-        put_open(b, NULL, '{');
-        put_str(b, "type", rows[i].type);
-        put_int(b, "count", rows[i].n);
-        put_time(b, "first_at", rows[i].first_ms);
-        put_time(b, "last_at", rows[i].last_ms);
-        buf_addc(b, '}');
-    }
-    return put_list_end(c, false, 0, 0);
-}
-
-/* An event by its own id, or else by a delivery's. */
-enum err_code event_of_ref(struct api_call *c, bool payload, struct event_rec *e)
-{
-    struct delivery d;
-    int64_t num;
-    enum err_code rc = c->ops->event_get(c->b, c->ref, payload, c->mem, e, c->err);
-    if (rc == ERR_NOT_FOUND && id_parse(c->ref, "dlv", &num)) {
-        rc = c->ops->delivery_get(c->b, num, c->mem, &d, c->err);
-        if (rc == OK)
-            rc = c->ops->event_get(c->b, d.event_id, payload, c->mem, e, c->err);
-    }
-    if (rc != ERR_NOT_FOUND)
-        return rc;
-    bool is_short = strncmp(c->ref, "evt_", 4) == 0 && strlen(c->ref) < EVENT_ID_DERIVED_CHARS;
-    return api_refuse(
-        c, 404, "not_found", NULL, "%s%s", api_nobody(c->b, API_KIND_EVENT, c->ref, c->mem),
-        is_short ? "; ids of events cannot be shortened, as those of deliveries can" : "");
-}
-
-/* Once no delivery is open an event gives up its payload; each dead letter has it, sealed. */
-static enum err_code payload_of_letter(struct api_call *c, const struct delivery *rows, size_t n,
-                                       struct event_rec *e)
-{
-    struct dead_letter l;
-    enum err_code rc = OK;
-    for (size_t i = 0; i < n && rc == OK && !e->payload; i++) {
-        if (rows[i].state != DELIVERY_DEAD)
-            continue;
-        rc = c->ops->dead_get(c->b, rows[i].num, c->mem, &l, c->err);
-        if (rc == OK) {
-            e->payload = l.event.payload;
-            e->payload_bytes = l.event.payload_bytes;
-        }
-    }
-    return rc;
-}
-
-enum err_code h_events_get(struct api_call *c)
-{
-    struct event_rec e = {0};
-    struct delivery *rows = NULL;
-    size_t n = 0;
-    bool payload = api_param_true(c, "payload");
-    struct filter f = {.limit = DELIVERIES_SHOWN_MAX};
-    enum err_code rc = event_of_ref(c, payload, &e);
-    f.event_ids = &e.id;
-    f.event_ids_n = 1;
-    if (rc == OK)
-        rc = c->ops->delivery_list(c->b, &f, c->mem, &rows, &n, c->err);
-    if (rc == OK && payload)
-        rc = payload_of_letter(c, rows, n, &e);
-    if (rc != OK)
-        return rc;
-    struct buf *b = &c->resp->body;
-    render_event(b, NULL, &e);
-    if (payload)
-        render_payload(b, &e);
-    put_open(b, "deliveries", '[');
-    for (size_t i = 0; i < n; i++) {
-        delivery_see(c, &rows[i]);
-        render_delivery_item(b, &rows[i]);
-    }
-    buf_adds(b, "]}");
-    c->resp->status = 200;
-    return OK;
 }
 
 /* ---- partners ---- */

@@ -90,7 +90,8 @@ struct api_filter {
     bool deleted;  /* of the named subscriptions one at least is deleted */
     int64_t *live; /* the named subscriptions that are not deleted */
     size_t live_n;
-    const char *contains; /* bytes of the payload; the store knows nothing of it (api_look.c) */
+    const char *contains; /* bytes of the payload; the store knows nothing of it (api_look.c,
+                           * api_event_look.c) */
 };
 /* object: of strings (a query) or of JSON's own types (a body). *target: the member at fault. */
 enum err_code api_filter_read(struct backend *b, const json_t *object, enum api_filter_of of,

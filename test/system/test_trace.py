@@ -132,6 +132,23 @@ class Followed(unittest.TestCase):
 
 
 class Events(unittest.TestCase):
+    def test_list_by_what_is_in_the_payload(self):
+        with Daemon(QUICK) as d, Receiver() as good, Receiver(400) as bad:
+            d.subscribe(good.url, "--name", "audit-log", events="a.*")
+            d.subscribe(bad.url, "--name", "acme", events="b.*")
+            d.insert(*[dict(type="a.b" if n % 2 else "b.c", event_id=f"E-{n}", payload={"trade_id": f"T-{n}", "n": n}) for n in range(300)])
+            wait_for(lambda: d.unsettled() == 0)
+            def look(*args):
+                return [x["id"] for x in d.json("event", "list", *args)["items"]]
+            self.assertEqual(look("--contains", '"T-41"'), ["E-41"])  # delivered
+            self.assertEqual(look("--contains", '"T-42"'), ["E-42"])  # dead: only its letter has the payload
+            self.assertEqual(sorted(look("--contains", "T-29", "--type", "a.*")), ["E-29", "E-291", "E-293", "E-295", "E-297", "E-299"])
+            self.assertEqual(look("--contains", "T-1", "--limit", "2"), ["E-199", "E-198"])
+            self.assertEqual(look("--contains", "T-999"), [])
+            self.assertIn("contains", d.ctl("delivery", "list", "--contains", "x", check=64, raw=True).stderr)
+            d.stop()
+            self.assertEqual(look("--contains", '"T-42"'), ["E-42"])
+
     def test_list_and_types(self):
         with Daemon("retry:\n  default: {max_retries: 0}\n") as d, Receiver() as good, Receiver(400) as bad:
             d.subscribe(good.url, "--name", "audit-log", events="a.*")
