@@ -85,7 +85,7 @@ class Case(unittest.TestCase):
 class Streams(Case):
     def test_a_full_disk(self):
         with open("/dev/full", "wb", buffering=0) as full:
-            for row, run in self.world.runs():
+            for row, run in self.runs():
                 with self.subTest(run=str(run)):
                     ok, out, err = self.run_with(run, env={"COLUMNS": "40", "TERM": "xterm"})  # which is no terminal
                     self.assertNotIn("…\n", out)
@@ -126,22 +126,17 @@ class Streams(Case):
                 self.assertIn(int(done.stdout), row["exits"] + [124, 130, 141])
                 self.assertNotRegex(done.stderr, "(?i)broken pipe|standard output|sigpipe")
 
-    def test_terminals_without_colours(self):
+    def test_a_dumb_terminal(self):
+        """(NO_COLOR: test_hostile_text looks for any escape in what it shows.)"""
         for row, run in self.runs():
-            for term, env in (("dumb", {}), ("xterm", {"NO_COLOR": "1"})):
-                with self.subTest(run=str(run), term=term), self.world.d.screen(*run.argv(), columns=60, rows=60, env=env, term=term) as t:
-                    if run.follows:
-                        end = time.monotonic() + 0.6
-                        while time.monotonic() < end:
-                            t.read(0.05)
-                        t.type("\x03")
-                    self.assertIn(t.end(60), row["exits"])
-                    if row["command"] != "top" or term == "dumb":
-                        shown = t.bytes.decode(errors="replace")
-                        self.assertNotRegex(shown, "\x1b\\[[0-9;]*m")
-                        self.assertNotIn("\x1b", re.sub("\r\x1b\\[K", "", shown))
-                    for line in t.screen.history + t.screen.lines():
-                        self.assertLessEqual(len(line), 60)
+            with self.subTest(run=str(run)), self.world.d.screen(*run.argv(), columns=60, rows=60, term="dumb") as t:
+                if run.follows:
+                    end = time.monotonic() + 0.6
+                    while time.monotonic() < end:
+                        t.read(0.05)
+                    t.type("\x03")
+                self.assertIn(t.end(60), row["exits"])
+                self.assertNotIn(b"\x1b", t.bytes)
 
 
 class Nonsense(Case):
