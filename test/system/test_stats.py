@@ -117,6 +117,10 @@ class Numbers(unittest.TestCase):
             self.assertIn("6: 5 due, 1 later", d.ctl("subscription", "show", "slow"))
             gate.set()
             wait_for(lambda: d.unsettled() == 1)
+            d.ctl("subscription", "pause", "slow")
+            d.insert(dict(type="a.b"))
+            wait_for(lambda: item(d, "slow")["held"] == 2)
+            wait_for(lambda: "\nwebhookd_oldest_due_timestamp_seconds 0\n" in d.metrics())  # no alert for what somebody holds
             d.ctl("delivery", "discard", "-s", "slow", "--yes")
             wait_for(lambda: d.unsettled() == 0)
             self.assertEqual((item(d, "slow")["backlog"], item(d, "slow")["oldest_due_at"]), (0, None))
