@@ -43,7 +43,8 @@ static const struct out_column one_columns[] = {{"#", "n", OUT_TEXT},
 
 /* ---- list ---- */
 struct same {
-    json_t *first; /* the newest one */
+    bool oldest_first;
+    json_t *newest;
     size_t n;
     bool same; /* all have failed, and all like it */
 };
@@ -58,13 +59,15 @@ static void same_see(void *arg, const json_t *item)
     struct same *s = arg;
     const char *outcome = out_string(item, "outcome");
 
-    if (s->n++ == 0) {
-        s->first = json_deep_copy(item);
+    if (s->n++ == 0)
         s->same = outcome != NULL && strcmp(outcome, "success") != 0;
-    } else {
-        s->same = s->same && member_equal(s->first, item, "subscription_id") &&
-                  member_equal(s->first, item, "outcome") &&
-                  member_equal(s->first, item, "status") && member_equal(s->first, item, "error");
+    else
+        s->same = s->same && member_equal(s->newest, item, "subscription_id") &&
+                  member_equal(s->newest, item, "outcome") &&
+                  member_equal(s->newest, item, "status") && member_equal(s->newest, item, "error");
+    if (s->newest == NULL || s->oldest_first) {
+        json_decref(s->newest);
+        s->newest = json_deep_copy(item);
     }
 }
 
@@ -86,15 +89,15 @@ static void result_text(const struct cli *cli, const json_t *item, struct buf *o
  * say more? */
 static void same_say(const struct cli *cli, const struct same *s)
 {
-    const char *delivery = out_string(s->first, "delivery");
+    const char *delivery = out_string(s->newest, "delivery");
     struct buf text;
 
     if (!s->same || s->n < SAME_MIN || cli->format != OUT_TABLE || delivery == NULL)
         return;
     buf_init(&text, 65536);
-    result_text(cli, s->first, &text);
+    result_text(cli, s->newest, &text);
     out_note("All %zu failed the same way: %s. The newest answer: webhookctl attempt show %s/%lld",
-             s->n, text.data ? text.data : "?", delivery, (long long)out_integer(s->first, "n"));
+             s->n, text.data ? text.data : "?", delivery, (long long)out_integer(s->newest, "n"));
     buf_fini(&text);
 }
 
@@ -113,7 +116,8 @@ int cmd_attempt_list(struct cli *cli)
                      .seen_arg = &same};
 
     if (rc == 0)
-        rc = filter_limit(cli, f.by_ids ? SIZE_MAX : 50, &l.limit);
+        rc = f.by_ids ? filter_limit(cli, SIZE_MAX, &l.limit) : list_limit(cli, &l.limit);
+    same.oldest_first = f.by_ids;
     if (rc == 0 && f.by_ids)
         client_query(&f.query, "order", "oldest");
     if (rc == 0)
@@ -122,7 +126,7 @@ int cmd_attempt_list(struct cli *cli)
         list_more(cli, shown, -1);
     if (rc == 0)
         same_say(cli, &same);
-    json_decref(same.first);
+    json_decref(same.newest);
     filter_flags_fini(&f);
     return rc;
 }

@@ -102,7 +102,7 @@ int cmd_audit_list(struct cli *cli)
             client_query(&f.query, flags_table[own[i]].name, cli_flag(cli, own[i]));
     }
     if (rc == 0)
-        rc = filter_limit(cli, 50, &l.limit);
+        rc = list_limit(cli, &l.limit);
     if (rc == 0)
         rc = list_print(cli, &l, &shown, &more);
     if (rc == 0 && more)

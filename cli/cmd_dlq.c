@@ -116,13 +116,12 @@ int cmd_dlq_list(struct cli *cli)
     int rc = filter_flags_read(cli, &f);
 
     if (rc == 0)
-        rc = filter_limit(cli, 50, &l.limit);
+        rc = list_limit(cli, &l.limit);
     if (rc == 0)
         rc = list_print(cli, &l, &shown, &more);
-    if (rc == 0 && more && f.contains) /* a count would read all payloads */
-        list_more(cli, shown, -1);
-    else if (rc == 0 && more && cli->format == OUT_TABLE &&
-             dlq_count(cli, &f, &count, &bytes) == 0 && count > (int64_t)shown)
+    if (rc == 0 && more && (f.contains || cli->format != OUT_TABLE))
+        list_more(cli, shown, -1); /* a count would read all payloads, or again */
+    else if (rc == 0 && more && dlq_count(cli, &f, &count, &bytes) == 0 && count > (int64_t)shown)
         list_more(cli, shown, count);
     if (rc == 0)
         rc = filter_unmatched(&f, API_KIND_LETTERS);

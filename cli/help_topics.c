@@ -69,6 +69,7 @@ static const char text_ids[] =
     "  webhookctl dlq replay --ids-from ids\n";
 static const char text_json[] =
     "-o json   one JSON document; a list is {\"items\":[...],\"next_cursor\":null|\"...\"}\n"
+    "          of 50, or as --limit and --all say; next_cursor null: that was the whole\n"
     "-o jsonl  one item a line, as many as there are, in constant memory\n"
     "-o id     one id a line, for xargs and --ids-from -\n"
     "\n"

@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "cli/client.h"
 
-#define PAGE_MAX 1000
+enum { PAGE_MAX = 1000, PEOPLE_READ = 50 };
 
 struct walk {
     struct cli *cli;
@@ -223,11 +223,21 @@ int list_print(struct cli *cli, const struct list *l, size_t *shown, bool *more)
     return rc;
 }
 
+int list_limit(struct cli *cli, size_t *out)
+{
+    bool by_line = cli->format == OUT_JSONL || cli->format == OUT_ID;
+
+    return filter_limit(cli, by_line ? SIZE_MAX : PEOPLE_READ, out);
+}
+
 void list_more(const struct cli *cli, size_t shown, int64_t total)
 {
     char some[32], all[32];
+    /* whoever says how many, or reads next_cursor, knows */
+    bool told =
+        cli->format == OUT_TABLE || (cli->format == OUT_JSON && cli_flag(cli, FLAG_LIMIT) == NULL);
 
-    if (cli->format != OUT_TABLE)
+    if (!told)
         return;
     text_count(some, sizeof some, (int64_t)shown);
     if (total >= 0)
@@ -254,7 +264,7 @@ int list_shaped(struct cli *cli, const char *path, const struct out_column *colu
     int rc = filter_flags_read(cli, &f);
 
     if (rc == 0)
-        rc = filter_limit(cli, 50, &l.limit);
+        rc = list_limit(cli, &l.limit);
     if (rc == 0)
         rc = list_print(cli, &l, &shown, &more);
     if (rc == 0 && more)

@@ -42,6 +42,9 @@ int list_shaped(struct cli *cli, const char *path, const struct out_column *colu
                 json_t *(*shape)(const struct cli *cli, const json_t *item), const char *empty);
 /* A word on stderr about the rest of a list: total items (-1: nobody counted them). */
 void list_more(const struct cli *cli, size_t shown, int64_t total);
+/* --limit and --all; without them people get 50, and what reads line by line gets all. 0, or an exit
+ * status with the reason said. */
+int list_limit(struct cli *cli, size_t *out);
 int list_command(struct cli *cli, const char *path, const struct out_column *columns,
                  const char *empty);
 

@@ -5,6 +5,14 @@ enum {
     KEYS_MAX = 8
 }; /* an overlap has two; a partner that rotates every hour has its newest here */
 
+/* What is shown of the past was not signed with what came later. (Not asked where it is sent: a clock
+ * may have been set back since.) */
+static bool signs(const struct secret *k, const struct message_attempt *attempt)
+{
+    bool later = attempt->mask && k->created_ms > attempt->sent_ms;
+    return !later && (k->expires_ms == 0 || k->expires_ms > attempt->sent_ms);
+}
+
 enum err_code message_render(const struct profile *p, const struct event_rec *e,
                              const struct subscription *s, const struct message_attempt *attempt,
                              struct buf *body, struct buf *headers, struct err *err)
@@ -22,7 +30,7 @@ enum err_code message_render(const struct profile *p, const struct event_rec *e,
     size_t n = 0;
 
     for (size_t i = 0; i < s->secrets_n && n < KEYS_MAX; i++)
-        if (s->secrets[i].expires_ms == 0 || s->secrets[i].expires_ms > attempt->sent_ms)
+        if (signs(&s->secrets[i], attempt))
             keys[n++].value = s->secrets[i].value;
     struct profile_input in = {.event = &event,
                                .keys = keys,

@@ -91,6 +91,7 @@ class Lists(unittest.TestCase):
             acme = next(x for x in d.json("delivery", "list", "-s", "acme")["items"])["id"]
             rows = lines(d.ctl("attempt", "list", acme))
             self.assertEqual([row.split()[0] for row in rows], ["#", "1", "2", "3"])
+            self.assertIn(f"The newest answer: webhookctl attempt show {acme}/3", d.ctl("attempt", "list", acme, raw=True).stderr)
             self.assertEqual(len(lines(d.ctl("attempt", "list", "T-1"))), 5)
             self.assertEqual([x["n"] for x in d.json("attempt", "list", acme)["items"]], [1, 2, 3])
             self.assertIn("no delivery or event 'T-none'", d.ctl("attempt", "list", "T-none", check=4, raw=True).stderr)

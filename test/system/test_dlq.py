@@ -42,6 +42,24 @@ class Looking(unittest.TestCase):
             self.assertEqual(d.ctl("-o", "id", "dlq", "list").split(), [letter["id"]])
             self.assertIn("acme", d.ctl("dlq", "summary"))
 
+    def test_programs_that_read_lines_get_all(self):
+        with Daemon("retry: {default: {max_retries: 0}}\n") as d, Receiver(404) as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.insert(*[dict(type="trade.settled", event_id=f"e-{n}") for n in range(60)])
+            dead(d, 60)
+            run = lambda *words: d.ctl(*words, raw=True)
+            lines = lambda *words: len(run(*words).stdout.splitlines())
+            for noun in ("dlq", "delivery", "event", "attempt"):
+                self.assertEqual(lines("-o", "id", noun, "list"), 60, noun)
+                self.assertEqual(lines("-o", "jsonl", noun, "list"), 60, noun)
+                self.assertEqual((lines("-o", "id", noun, "list", "--limit", "7"), run("-o", "id", noun, "list", "--limit", "7").stderr), (7, ""), noun)
+                some = run("-o", "json", noun, "list")
+                self.assertEqual(len(json.loads(some.stdout)["items"]), 50, noun)
+                self.assertIn("50 shown, there are more; --limit N or --all for them", some.stderr)
+                self.assertEqual(run("-o", "json", noun, "list", "--limit", "50").stderr, "")
+                whole = json.loads(run("-o", "json", noun, "list", "--all").stdout)
+                self.assertEqual((len(whole["items"]), whole["next_cursor"]), (60, None), noun)
+
     def test_filters(self):
         with Daemon(QUICK) as d, Receiver(lambda r, n: 500 if "a" in r.path.rsplit("/", 1)[1] else 404) as r:
             d.subscribe(r.url + "/a", "--name", "a")

@@ -72,12 +72,23 @@ static void masked(void **state)
     assert_non_null(strstr(headers.data, "webhook-signature: ***"));
 }
 
+/* What went out before a secret was rotated is not shown with the new one. */
+static void the_past_is_shown_as_it_was(void **state)
+{
+    (void)state;
+    assert_int_equal(render("bondx", 2, 1999, true), OK);
+    assert_non_null(strstr(headers.data, "X-BondX-Signature-Next: sha256=***"));
+    assert_int_equal(render("bondx", 2, 999, true), OK);
+    assert_null(strstr(headers.data, "X-BondX-Signature-Next"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(valid_secrets_sign),
         cmocka_unit_test(nothing_to_sign_with_is_invalid),
         cmocka_unit_test(masked),
+        cmocka_unit_test(the_past_is_shown_as_it_was),
     };
 
     buf_init(&body, 1 << 20);
