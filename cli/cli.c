@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,19 +96,34 @@ static void on_signal(int signum)
     ended = signum;
 }
 
-int cli_ask(const struct cli *cli, const char *question, char *out, size_t room)
+/* Asks for one line; NULL: there is none. The signal is let in only while nothing is read yet: between a look at `ended`
+ * and a read it would be lost. A terminal hands over whole lines. */
+static char *line_read(const char *question, char *out, size_t room)
 {
-    struct sigaction act = {.sa_handler = on_signal}, before; /* no SA_RESTART: reading ends */
+    struct sigaction act = {.sa_handler = on_signal}, before;
+    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+    sigset_t interrupt, outside;
 
     ended = 0;
     sigemptyset(&act.sa_mask);
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    sigprocmask(SIG_BLOCK, &interrupt, &outside);
     sigaction(SIGINT, &act, &before);
     fputs(question, stderr);
     fflush(stderr);
-    const char *line = ended ? NULL : fgets(out, (int)room, stdin);
+    while (!ended && ppoll(&in, 1, NULL, &outside) < 0 && errno == EINTR)
+        ;
+    char *line = ended ? NULL : fgets(out, (int)room, stdin);
 
     sigaction(SIGINT, &before, NULL);
-    if (line != NULL && !ended) {
+    sigprocmask(SIG_SETMASK, &outside, NULL);
+    return line;
+}
+
+int cli_ask(const struct cli *cli, const char *question, char *out, size_t room)
+{
+    if (line_read(question, out, room) != NULL) {
         out[strcspn(out, "\r\n")] = '\0';
         return 0;
     }

@@ -56,6 +56,29 @@ static bool is_laid_out(const char *line, size_t n)
     return n == 0 || line[0] == ' ' || memmem(line, n, "  ", 2) != NULL;
 }
 
+/* As it is where it fits; else the text of its last column goes on below itself. */
+static void laid_out_print(FILE *to, const char *line, size_t n)
+{
+    size_t gap = n;
+    struct buf left;
+
+    while (gap > 2 && !(line[gap - 1] == ' ' && line[gap - 2] == ' '))
+        gap--;
+    if (n <= width_of(to) || gap <= 2) {
+        fprintf(to, "%.*s\n", (int)n, line);
+        return;
+    }
+    buf_init(&left, 1024);
+    buf_add(&left, line, gap);
+    while (left.len > 0 && left.data[left.len - 1] == ' ')
+        left.data[--left.len] = '\0';
+    char *text = strndup(line + gap, n - gap);
+
+    help_entry(to, gap, left.data ? left.data : "", text ? text : "");
+    free(text);
+    buf_fini(&left);
+}
+
 void help_text(FILE *to, const char *text)
 {
     struct buf words;
@@ -66,7 +89,7 @@ void help_text(FILE *to, const char *text)
         bool laid_out = is_laid_out(text, n);
 
         if (laid_out)
-            fprintf(to, "%.*s\n", (int)n, text);
+            laid_out_print(to, text, n);
         else
             buf_addf(&words, "%s%.*s", words.len > 0 ? " " : "", (int)n, text);
         text += n + (text[n] == '\n');
@@ -362,9 +385,8 @@ static void topics_print(FILE *to)
 
 static void first_screen(FILE *to)
 {
-    fputs("webhookctl: look at the deliveries of webhookd, and send dead letters again.\n\n"
-          "Is something wrong? Type these, in this order; each says what to type next:\n",
-          to);
+    help_text(to, "webhookctl: look at the deliveries of webhookd, and send dead letters again.\n\n"
+                  "Is something wrong? Type these, in this order; each says what to type next:\n");
     for (size_t i = 0; i < sizeof firsts / sizeof *firsts; i++) {
         char left[96];
 
@@ -373,7 +395,7 @@ static void first_screen(FILE *to)
         snprintf(left, sizeof left, "  webhookctl %s%s", firsts[i].words, firsts[i].args);
         help_entry(to, 44, left, firsts[i].text);
     }
-    fputs("\nCommands: webhookctl NOUN VERB [flags] [arguments]; --help explains each\n", to);
+    help_text(to, "\nCommands: webhookctl NOUN VERB [flags] [arguments]; --help explains each\n");
     nouns_print(to);
     topics_print(to);
 }

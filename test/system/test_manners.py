@@ -121,6 +121,19 @@ class Manners(unittest.TestCase):
                     lines = [line for line in re.sub("\x1b\\[\\d*m", "", t.shown).split("\n") if "webhookctl" not in line and "dead letters in" not in line]
                     self.assertLessEqual(max(len(line) + sum(c in "日本" for c in line) for line in lines), width, (command, t.shown))
 
+    def test_messages_and_help_are_wrapped_on_a_terminal_alone(self):
+        d = self.d
+        for line in ("help replay", "help times", "help ids", "dlq replay --help", "dlq --help", "", "dlq list --type trade.setled.with.a.long.type", "dlq list --rate 5/s"):
+            whole = d.ctl(*line.split(), check=None, raw=True)
+            with d.screen(*line.split(), columns=48, rows=90) as t:
+                t.end()
+                for shown in t.shown.splitlines():
+                    self.assertTrue(len(shown) <= 48 or "webhookctl " in shown or "Z," in shown or len(shown.split()) == 1, (line, shown))
+            mark = lambda text: re.sub(r"\s+", "", text)
+            if "list" in line:
+                self.assertEqual(mark(whole.stdout + whole.stderr), mark(t.shown))
+                self.assertTrue(any(len(text) > 48 for text in whole.stderr.splitlines()))
+
     def test_what_is_left_out_is_said(self):
         with self.d.screen("dlq", "list", columns=40) as t:
             self.assertEqual(t.end(), 0)
