@@ -60,6 +60,7 @@ static const struct out_column show_fields[] = {{"Subscription", "id", OUT_TEXT}
                                                 {"Ordering", "ordering", OUT_TEXT},
                                                 {"On dead", "on_dead", OUT_TEXT},
                                                 {"Headers", "header_words", OUT_TEXT},
+                                                {"Made by", "job", OUT_TEXT},
                                                 {"Created", "created_at", OUT_TIME},
                                                 {"Updated", "updated_at", OUT_TIME},
                                                 OUT_COLUMNS_END};

@@ -56,6 +56,94 @@ static void test_replay(void **state)
     assert_int_equal(json_array_size(at(w, "filter.id")), 2);
 }
 
+/* The subscription that the job made: where its copies go. */
+static struct subscription copies_of(struct world *w, const char *job, struct arena *mem)
+{
+    struct subscription s;
+    struct job_part *parts;
+    struct err err = {0};
+    int64_t num;
+    size_t n;
+    assert_true(id_parse(job, "job", &num));
+    must(w->b->ops->begin(w->b, &err), &err);
+    must(w->b->ops->part_list(w->b, num, false, -1, 10, mem, &parts, &n, &err), &err);
+    assert_int_equal(n, 1);
+    assert_int_not_equal(parts[0].source, parts[0].sub);
+    must(w->b->ops->sub_get_num(w->b, parts[0].sub, mem, &s, &err), &err);
+    must(w->b->ops->commit(w->b, &err), &err);
+    return s;
+}
+
+static void test_replay_to_another_url(void **state)
+{
+    struct world *w = *state;
+    static const struct {
+        const char *url, *word;
+    } bad[] = {{"nonsense", "to: "},
+               {"http://", "to: "},
+               {"https://10.1.2.3/x", "private"},
+               {"https://[::ffff:169.254.169.254]/", "may not be dialled"},
+               {"https://u:p@test.example/", "to: "},
+               {"https://test.example:22/", "port"}};
+    char body[256], job[64], target[128], name[80];
+    struct arena mem;
+    three_letters(w);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        (void)snprintf(body, sizeof body, "{\"filter\":{\"all\":true},\"to\":\"%s\"}", bad[i].url);
+        EXPECT(422, "POST", V1 "/replays", body);
+        assert_string_equal(text(w, "error.code"), "invalid_url");
+        assert_string_equal(text(w, "error.target"), "to");
+        assert_non_null(strstr(text(w, "error.message"), bad[i].word));
+        EXPECT(422, "POST", V1 "/replays/preview", body);
+        EXPECT(422, "POST", V1 "/deliveries/resend", body);
+    }
+    EXPECT(422, "POST", V1 "/replays", "{\"filter\":{\"all\":true},\"to\":7}");
+    EXPECT(200, "POST", V1 "/subscriptions/acme/pause", NULL);
+    /* once, unless it is asked for more; a job that is active there and a pause are not in the way */
+    for (int full = 0; full < 2; full++) {
+        (void)snprintf(body, sizeof body,
+                       "{\"filter\":{\"subscription\":\"acme\"},\"to\":\"https://Test.example\"%s}",
+                       full ? ",\"attempts\":\"full\"" : "");
+        EXPECT(200, "POST", V1 "/replays/preview", body);
+        assert_int_equal(number(w, "count"), 2);
+        EXPECT(202, "POST", V1 "/replays", body);
+        assert_string_equal(text(w, "options.to"), "https://test.example/");
+        assert_string_equal(text(w, "options.attempts"), full ? "full" : "1");
+        assert_int_equal(number(w, "counts.selected"), 2);
+        assert_string_equal(text(w, "subscriptions.0.subscription"), "acme");
+        assert_string_equal(text(w, "subscriptions.0.url"), "https://test.example/");
+    }
+    (void)snprintf(job, sizeof job, "%s", text(w, "id"));
+    arena_init(&mem);
+    struct subscription s = copies_of(w, job, &mem);
+    assert_int_equal(s.state, SUB_ACTIVE);
+    assert_null(s.bearer);
+    assert_null(s.headers);
+    assert_int_equal(s.secrets_n, 1);
+    assert_string_equal(s.patterns, "");
+    (void)snprintf(name, sizeof name, "%s", s.name);
+    assert_int_equal(strncmp(name, "acme.to-", 8), 0);
+    EXPECT(200, "GET", V1 "/subscriptions", NULL);
+    assert_int_equal(items(w), 2);
+    static const char *const verbs[] = {"pause",  "resume", "disable",
+                                        "enable", "test",   "rotate-secret"};
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        (void)snprintf(target, sizeof target, V1 "/subscriptions/%s/%s", name, verbs[i]);
+        EXPECT(409, "POST", target, NULL);
+    }
+    (void)snprintf(target, sizeof target, V1 "/subscriptions/%s", name);
+    EXPECT(409, "DELETE", target, NULL);
+    EXPECT(409, "PATCH", target, "{\"rate_per_second\":1}");
+    EXPECT(202, "POST", V1 "/events", "{\"type\":\"order.x\",\"data\":1}"); /* not for it */
+    assert_int_equal(number(w, "matched"), 2);
+    (void)snprintf(target, sizeof target, V1 "/jobs/%s/cancel", job);
+    EXPECT(200, "POST", target, NULL);
+    assert_int_equal(copies_of(w, job, &mem).state, SUB_DELETED);
+    EXPECT(200, "GET", V1 "/dead-letters/count?subscription=acme", NULL);
+    assert_int_equal(number(w, "count"), 2);
+    arena_fini(&mem);
+}
+
 static void test_replay_leaves_out(void **state)
 {
     struct world *w = *state;
@@ -114,6 +202,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_replay),
+        TEST(test_replay_to_another_url),
         TEST(test_replay_leaves_out),
         TEST(test_two_replays_between_their_halves),
         TEST(test_replay_sees_what_changed_between_its_halves),
