@@ -1,5 +1,6 @@
 """Scenes of the runbook: dead letters, and what is done with them."""
 from console import Machine
+from harness import Receiver
 from scenes import QUICK, dead_trades, scene, trades
 
 
@@ -29,6 +30,21 @@ def exactly(stage):
         assert sorted(acme.ids()) == sorted(f"TRD-{n}" for n in range(1, 25))
         yield
         m.dead(3)
+
+
+@scene("Try the letters on another endpoint first")
+def elsewhere(stage):
+    with stage.machine(QUICK) as m, m.partner("acme", 503) as acme, Receiver(lambda request, n: 422 if request.id == "TRD-7" else 200) as staging:
+        m.address(staging.url, "https://staging.ours.example/settle")
+        dead_trades(m, 1, 12)
+        before = len(acme.requests)
+        stage.mask(r"(?<=acme\.to-)[0-9A-Z]+…?", "ID")
+        stage.age()
+        yield
+        assert sorted(staging.ids()) == sorted(f"TRD-{n}" for n in range(1, 13))
+        yield
+        assert len(acme.requests) == before
+        m.dead(12)
 
 
 @scene("A replay stopped by itself, or must be slowed, paused or cancelled")
