@@ -126,6 +126,8 @@ int cmd_attempt_list(struct cli *cli)
         list_more(cli, shown, -1);
     if (rc == 0)
         same_say(cli, &same);
+    if (rc == 0)
+        rc = filter_unmatched(&f, API_KIND_DELIVERIES);
     json_decref(same.newest);
     filter_flags_fini(&f);
     return rc;
@@ -213,13 +215,33 @@ static void screen_print(struct cli *cli, const json_t *delivery, const json_t *
                                             {"  tls", "tls_seconds", OUT_MS},
                                             {"  wait", "wait_seconds", OUT_MS},
                                             {"  transfer", "transfer_seconds", OUT_MS},
-                                            {"Next planned", "next_attempt_at", OUT_TEXT},
+                                            {"Next planned", "next_attempt_at", OUT_TIME},
                                             OUT_COLUMNS_END};
 
     out_fields(cli, delivery, whose);
     out_fields(cli, attempt, how);
     show_request(delivery);
     show_response(attempt);
+}
+
+/* The attempt as a list has it, and what was sent and answered. */
+static json_t *attempt_whole(const json_t *delivery, const json_t *attempt)
+{
+    static const char *const taken[] = {"event_id", "type", "subscription", "subscription_id",
+                                        "url"};
+    const char *delivery_id = out_string(delivery, "id");
+    json_t *whole = json_object();
+    char id[64];
+
+    snprintf(id, sizeof id, "%.32s/%lld", delivery_id ? delivery_id : "",
+             (long long)out_integer(attempt, "n"));
+    json_object_set_new(whole, "id", json_string(id));
+    json_object_set(whole, "delivery", json_object_get(delivery, "id"));
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        json_object_set(whole, taken[i], json_object_get(delivery, taken[i]));
+    json_object_update(whole, (json_t *)(uintptr_t)attempt);
+    json_object_set(whole, "request", json_object_get(delivery, "request"));
+    return whole;
 }
 
 static int attempt_print(struct cli *cli, const char *ref, const json_t *delivery,
@@ -246,9 +268,13 @@ static int attempt_print(struct cli *cli, const char *ref, const json_t *deliver
         screen_print(cli, delivery, attempt);
         break;
     case OUT_JSON:
-    case OUT_JSONL:
-        out_json(attempt, cli->format == OUT_JSONL);
+    case OUT_JSONL: {
+        json_t *whole = attempt_whole(delivery, attempt);
+
+        out_json(whole, cli->format == OUT_JSONL);
+        json_decref(whole);
         break;
+    }
     case OUT_ID:
         printf("%s/%lld\n", id ? id : ref, (long long)out_integer(attempt, "n"));
         break;
@@ -260,11 +286,14 @@ int cmd_attempt_show(struct cli *cli)
 {
     char ref[160];
     int64_t n;
+    char query[40] = "";
     struct answer a;
     int rc = attempt_ref(cli, ref, sizeof ref, &n);
 
+    if (n > 0)
+        snprintf(query, sizeof query, "attempt=%lld", (long long)n);
     if (rc == 0)
-        rc = object_get(cli, "deliveries", ref, NULL, &a);
+        rc = object_get(cli, "deliveries", ref, query[0] ? query : NULL, &a);
     if (rc != 0)
         return rc;
     const json_t *attempt = attempt_of(a.json, n);

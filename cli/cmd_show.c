@@ -314,6 +314,7 @@ int cmd_delivery_show(struct cli *cli)
         if (json_array_size(attempts) > 0)
             putchar('\n');
         show_attempts(cli, attempts);
+        show_request(a.json);
         response_print(attempts);
         if (body)
             rc = show_payload(cli, "deliveries", ref);

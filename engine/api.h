@@ -39,7 +39,8 @@
  *   POST /subscriptions/{ref}/rotate-secret                 {"overlap_seconds":86400,"secret"}
  *   GET  /subscriptions/{ref}/deliveries                    ?FILTER
  *   GET  /deliveries           ?FILTER   GET /deliveries/{id}: with "attempt_log",
- *                              "event", what it is "waiting" for, "deeds"; ?payload=1
+ *                              "event", the "request" (?attempt=N: as that one
+ *                              sent it), what it is "waiting" for, "deeds"; ?payload=1
  *   GET  /deliveries/{id}/attempts
  *   POST /deliveries/resend    what was delivered or discarded, as /replays sends dead letters; state:
  *                              without it delivered ones are meant (of ids, both). Types and

@@ -76,5 +76,11 @@ enum err_code h_attempts_list(struct api_call *c)
     put_open(b, "items", '[');
     for (size_t i = 0; i < page.n; i++)
         render_attempt_found(b, &page.rows[i]);
-    return put_list_end(c, page.more, 0, page.at);
+    buf_addc(b, ']');
+    put_cursor(c, page.more, 0, page.at);
+    if (f.f.after_num == 0) /* said once, with the first page */
+        rc = put_unmatched(c, &f, API_FILTER_DELIVERIES);
+    buf_addc(b, '}');
+    c->resp->status = 200;
+    return rc;
 }

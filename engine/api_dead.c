@@ -1,17 +1,12 @@
 /* engine/api_dead.c: one dead letter with all that is known. (Lists, counts, groups: api_look.c. Purge,
  * restore, notes: api_purge.c. Replay: api_jobs.c. Export and import: api_transfer.c.) */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/dice.h"
 #include "base/text.h"
 #include "engine/api_impl.h"
-#include "engine/message.h"
+#include "engine/api_request.h"
 #include "policy/sign.h"
-
-enum { RENDERED_MAX_BYTES = 64 << 20 };
-#define MASKED "MASKED" /* a token must look like one */
 
 /* ---- one letter ---- */
 
@@ -112,99 +107,6 @@ enum err_code letter_of_ref(struct api_call *c, struct dead_letter *l)
     return rc == ERR_NOT_FOUND || rc == ERR_STALE ? letter_not_dead(c, c->ref, num) : rc;
 }
 
-static void put_headers(struct buf *b, const struct buf *lines)
-{
-    const char *at = lines->data ? lines->data : "";
-    put_open(b, "headers", '[');
-    while (*at) {
-        size_t n = strcspn(at, "\n"), name_n = 0;
-        char name[256], value[8192];
-        while (name_n < n && at[name_n] != ':')
-            name_n++;
-        const char *v = at + name_n + (name_n < n);
-        v += *v == ' ';
-        size_t value_n = (size_t)(at + n - v);
-        put_open(b, NULL, '[');
-        put_str(b, NULL, text_copy(name, name_n < sizeof name ? name_n + 1 : sizeof name, at));
-        put_str(b, NULL, text_copy(value, value_n < sizeof value ? value_n + 1 : sizeof value, v));
-        buf_addc(b, ']');
-        at += n + (at[n] == '\n');
-    }
-    buf_addc(b, ']');
-}
-
-/* false: it cannot be rendered any more. */
-static bool render(const struct dead_letter *l, const struct subscription *s,
-                   const struct message_attempt *attempt, struct buf *body, struct buf *headers)
-{
-    const struct profile *p = profile_find(s->profile);
-
-    return p && l->event.payload &&
-           message_render(p, &l->event, s, attempt, body, headers, NULL) == OK;
-}
-
-static void put_request(struct api_call *c, const char *name, const char *url,
-                        const struct dead_letter *l, const struct subscription *s,
-                        const struct message_attempt *attempt)
-{
-    struct buf *b = &c->resp->body;
-    struct buf body, headers;
-    buf_init(&body, RENDERED_MAX_BYTES);
-    buf_init(&headers, 1 << 20);
-    if (s && render(l, s, attempt, &body, &headers)) {
-        put_open(b, name, '{');
-        put_str(b, "method", "POST");
-        put_str(b, "url", url);
-        put_headers(b, &headers);
-        put_bytes(b, "body", body.data ? body.data : "", body.len);
-        buf_addc(b, '}');
-    } else {
-        put_null(b, name);
-    }
-    buf_fini(&body);
-    buf_fini(&headers);
-}
-
-/* As the last attempt sent it, signatures masked. */
-static void put_request_sent(struct api_call *c, const struct dead_letter *l,
-                             const struct subscription *s, int64_t sent_ms)
-{
-    struct message_attempt attempt = {
-        .n = l->delivery.attempts > 0 ? l->delivery.attempts : 1, .sent_ms = sent_ms, .mask = true};
-    put_request(c, "request", l->sub_url, l, s, &attempt);
-}
-
-/* The names of custom headers; their values are secrets. */
-static const char *headers_masked(struct api_call *c, const char *headers)
-{
-    json_t *all = headers ? json_loads(headers, 0, NULL) : NULL, *value;
-    const char *name, *masked;
-    if (!all)
-        return NULL;
-    json_object_foreach(all, name, value) json_object_set_new(all, name, json_string(MASKED));
-    char *text = json_dumps(all, JSON_COMPACT);
-    masked = arena_copy(c->mem, text ? text : "{}");
-    free(text);
-    json_decref(all);
-    return masked;
-}
-
-/* As it would be sent now: signed anew. A signature is good for this one request; what is a secret
- * by itself (a bearer token, custom headers) stays masked. */
-static void put_request_now(struct api_call *c, const struct dead_letter *l,
-                            const struct subscription *s)
-{
-    struct message_attempt attempt = {.n = l->delivery.attempts + 1, .sent_ms = c->now_ms};
-    struct subscription masked = {0};
-    dice_bytes(attempt.random, sizeof attempt.random);
-    if (s) {
-        masked = *s;
-        masked.bearer = s->bearer ? MASKED : NULL;
-        masked.headers = headers_masked(c, s->headers);
-    }
-    put_request(c, "request_now", masked.url, l, s ? &masked : NULL, &attempt);
-}
-
 static void put_sha256(struct buf *b, const struct event_rec *e)
 {
     uint8_t digest[32];
@@ -241,9 +143,11 @@ enum err_code h_dead_get(struct api_call *c)
         render_payload(b, &l.event);
     buf_addc(b, '}');
     put_sha256(b, &l.event);
-    put_request_sent(c, &l, known ? &s : NULL, n ? log[n - 1].started_ms : l.died_ms);
+    int last = l.delivery.attempts > 0 ? l.delivery.attempts : 1;
+    put_request_sent(c, &l.event, l.sub_url, known ? &s : NULL, last,
+                     n ? log[n - 1].started_ms : l.died_ms);
     if (api_param_true(c, "curl"))
-        put_request_now(c, &l, known ? &s : NULL);
+        put_request_now(c, &l.event, known ? &s : NULL, l.delivery.attempts + 1);
     put_open(b, "attempt_log", '[');
     for (size_t i = 0; i < n; i++)
         render_attempt(b, &log[i]);

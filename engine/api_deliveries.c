@@ -1,7 +1,9 @@
 /* engine/api_deliveries.c: deliveries, looked at. */
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "engine/api_impl.h"
+#include "engine/api_request.h"
 #include "engine/egress_pause.h"
 
 /* ---- in flight: a fact of the loop's memory, laid over what the store says ---- */
@@ -189,31 +191,52 @@ static enum err_code put_deeds(struct api_call *c, const struct delivery *d)
     return rc;
 }
 
-static enum err_code put_event(struct api_call *c, const struct delivery *d)
+/* With its payload, also where only the letter has that. */
+static enum err_code event_whole(struct api_call *c, const struct delivery *d, struct event_rec *e)
 {
-    struct event_rec e;
-    bool payload = api_param_true(c, "payload");
-    enum err_code rc = c->ops->event_get(c->b, d->event_id, payload, c->mem, &e, c->err);
     struct dead_letter l;
-    if (rc == OK && payload && !e.payload && d->state == DELIVERY_DEAD) {
+    enum err_code rc = c->ops->event_get(c->b, d->event_id, true, c->mem, e, c->err);
+    if (rc == OK && !e->payload && d->state == DELIVERY_DEAD) {
         rc = c->ops->dead_get(c->b, d->num, c->mem, &l, c->err); /* its own, sealed */
         if (rc == OK) {
-            e.payload = l.event.payload;
-            e.payload_bytes = l.event.payload_bytes;
+            e->payload = l.event.payload;
+            e->payload_bytes = l.event.payload_bytes;
         }
     }
-    if (rc != OK)
-        return rc;
-    render_event(&c->resp->body, "event", &e);
-    if (payload)
-        render_payload(&c->resp->body, &e);
+    return rc;
+}
+
+static void put_event(struct api_call *c, const struct event_rec *e)
+{
+    render_event(&c->resp->body, "event", e);
+    if (api_param_true(c, "payload"))
+        render_payload(&c->resp->body, e);
     buf_addc(&c->resp->body, '}');
-    return OK;
+}
+
+/* Of ?attempt=N, else of the last one. The URL is the one that the subscription has now: attempts do not
+ * say theirs. */
+static void put_request(struct api_call *c, const struct event_rec *e, const struct subscription *s,
+                        const struct attempt *log, size_t n)
+{
+    const char *text = json_string_value(json_object_get(c->query, "attempt"));
+    const struct attempt *a = n > 0 ? &log[n - 1] : NULL;
+    int64_t wanted = 0;
+    if (text && text_digits(text, &wanted))
+        a = NULL;
+    for (size_t i = 0; i < n && !a; i++)
+        if (log[i].n == wanted)
+            a = &log[i];
+    if (a)
+        put_request_sent(c, e, s->url, s->url ? s : NULL, a->n, a->started_ms);
+    else
+        put_null(&c->resp->body, "request");
 }
 
 enum err_code h_deliveries_get(struct api_call *c)
 {
     struct delivery d;
+    struct event_rec e;
     struct attempt *log = NULL;
     struct buf *b = &c->resp->body;
     size_t n = 0;
@@ -224,14 +247,16 @@ enum err_code h_deliveries_get(struct api_call *c)
         return rc;
     struct subscription s = {0};
     rc = c->ops->sub_get_num(c->b, d.sub, c->mem, &s, c->err);
-    if (rc != OK && rc != ERR_NOT_FOUND)
+    if (rc == OK || rc == ERR_NOT_FOUND)
+        rc = event_whole(c, &d, &e);
+    if (rc != OK)
         return rc;
     delivery_see(c, &d);
     render_delivery(b, NULL, &d);
     put_str(b, "url", s.url);
-    rc = put_event(c, &d);
-    if (rc == OK)
-        rc = put_waiting(c, &d);
+    put_event(c, &e);
+    put_request(c, &e, &s, log, n);
+    rc = put_waiting(c, &d);
     if (rc == OK)
         rc = put_deeds(c, &d);
     if (rc != OK)

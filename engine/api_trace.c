@@ -7,6 +7,7 @@
  * somebody did to them (struct deed) with the jobs that did it. What waits is said last, with what
  * it waits for. Bounded: of an event with more than DELIVERIES_MAX deliveries or ENTRIES_MAX entries
  * the rest is left out, and "truncated" says so. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,7 @@ struct entry {
     const struct delivery *d;
     const struct attempt *attempt;
     const struct deed *deed;
+    enum cause cause; /* of the death that it was, or that it brought about */
 };
 
 struct trace {
@@ -93,22 +95,65 @@ static enum err_code take_attempts(struct trace *t)
     return rc;
 }
 
-static const struct attempt *last_attempt(const struct trace *t, const struct delivery *d)
+/* The last attempt of the delivery up to number n; NULL: none. */
+static struct entry *attempt_upto(struct trace *t, const struct delivery *d, int n)
 {
-    const struct attempt *last = NULL;
-    for (size_t i = 0; i < t->entries_n; i++)
-        if (t->entries[i].attempt && t->entries[i].d == d)
-            if (!last || t->entries[i].attempt->n > last->n)
-                last = t->entries[i].attempt;
+    struct entry *last = NULL;
+    for (size_t i = 0; i < t->entries_n; i++) {
+        struct entry *e = &t->entries[i];
+        if (e->attempt && e->d == d && e->attempt->n <= n &&
+            (!last || e->attempt->n > last->attempt->n))
+            last = e;
+    }
     return last;
 }
 
-/* A death shows in the attempt that it followed from; one by expiry, by max_hold or by a deleted
- * subscription followed from none. */
-static bool dies_alone(const struct trace *t, const struct delivery *d)
+static bool ended_it(const struct entry *e)
 {
-    const struct attempt *last = last_attempt(t, d);
-    return !last || last->next_ms != 0 || last->outcome == OUTCOME_SUCCESS;
+    return e && e->attempt->next_ms == 0 && e->attempt->outcome != OUTCOME_SUCCESS;
+}
+
+/* A death shows in the attempt that it followed from; one by expiry, by max_hold or by a deleted
+ * subscription followed from none, and stands for itself: at_ms 0: nobody knows when. */
+static void add_death(struct trace *t, const struct delivery *d, int upto_n, enum cause cause,
+                      int64_t at_ms)
+{
+    struct entry *last = attempt_upto(t, d, upto_n);
+    if (!ended_it(last))
+        last = NULL;
+    if (!last && at_ms != 0)
+        last = add(t, DEAD, at_ms);
+    if (last) {
+        last->d = d;
+        last->cause = cause;
+    }
+}
+
+/* The number of the last attempt before those of the job that a deed was done by, if that made any. */
+static int before_job(const struct trace *t, const struct delivery *d, const struct deed *deed)
+{
+    int n = INT_MAX;
+    for (size_t i = 0; i < t->entries_n; i++) {
+        const struct attempt *a = t->entries[i].attempt;
+        if (a && t->entries[i].d == d && deed->job && a->job == deed->job && a->n <= n)
+            n = a->n - 1;
+    }
+    return n;
+}
+
+/* Deaths that were taken back, the last one first: each was before all that was done later. */
+static void take_deaths(struct trace *t, const struct delivery *d, const struct deed *deeds,
+                        size_t n)
+{
+    int upto_n = INT_MAX;
+    if (d->cause != CAUSE_NONE)
+        add_death(t, d, upto_n, d->cause, d->state == DELIVERY_DEAD ? d->finished_ms : 0);
+    for (size_t i = n; i-- > 0;) {
+        int before = before_job(t, d, &deeds[i]);
+        upto_n = before < upto_n ? before : upto_n;
+        if (deeds[i].cause != CAUSE_NONE)
+            add_death(t, d, upto_n, deeds[i].cause, deeds[i].died_ms);
+    }
 }
 
 static enum err_code take_deeds(struct trace *t, const struct delivery *d)
@@ -128,12 +173,13 @@ static enum err_code take_deeds(struct trace *t, const struct delivery *d)
     }
     struct entry *end = NULL;
     /* a trial's failure shows in its attempt, as a death does */
-    if (rc == OK && d->state == DELIVERY_DISCARDED && !discarded && (!d->trial || dies_alone(t, d)))
+    if (rc == OK && d->state == DELIVERY_DISCARDED && !discarded &&
+        (!d->trial || !ended_it(attempt_upto(t, d, INT_MAX))))
         end = add(t, GONE, d->finished_ms);
-    if (rc == OK && d->state == DELIVERY_DEAD && dies_alone(t, d))
-        end = add(t, DEAD, d->finished_ms);
     if (end)
         end->d = d;
+    if (rc == OK)
+        take_deaths(t, d, deeds, n);
     return rc;
 }
 
@@ -234,21 +280,18 @@ static const char *kind_name(const struct entry *e)
     return "waiting";
 }
 
-/* What became of the delivery by this attempt. Of a death before a replay the cause is not known any
- * more. */
-static void put_result(struct buf *b, const struct trace *t, const struct entry *e)
+/* What became of the delivery by this attempt. */
+static void put_result(struct buf *b, const struct entry *e)
 {
     const struct attempt *a = e->attempt;
-    const char *result = NULL, *cause = NULL;
+    bool trial = e->d && e->d->trial; /* no dead letter is left of one */
+    const char *result = NULL;
     if (a && a->outcome == OUTCOME_SUCCESS)
         result = "delivered";
     else if (a)
-        result = a->next_ms ? "retry" : e->d->trial ? "discarded" : "dead";
-    if (e->kind == DEAD ||
-        (a && !a->next_ms && a->outcome != OUTCOME_SUCCESS && a == last_attempt(t, e->d)))
-        cause = cause_name(e->d->cause);
+        result = a->next_ms ? "retry" : trial ? "discarded" : "dead";
     put_str(b, "result", result);
-    put_str(b, "cause", cause);
+    put_str(b, "cause", cause_name(e->cause));
 }
 
 static void put_attempt(struct buf *b, const struct attempt *a)
@@ -287,7 +330,7 @@ static enum err_code put_entry(struct trace *t, const struct entry *e)
     put_id(b, "original", "dlv", e->d ? e->d->original : 0);
     put_str(b, "state", e->kind == WAITING ? delivery_state_name(e->d->state) : NULL);
     put_attempt(b, e->attempt);
-    put_result(b, t, e);
+    put_result(b, e);
     put_time(b, "next_attempt_at", next);
     put_deed(b, t, e);
     put_str(b, "reason", w.reason);

@@ -122,6 +122,10 @@ static enum err_code letter_send(struct job_slice *s, const struct job *job, str
     double due_before_ms = run->next_due_ms;
     r.due_ms = job_run_due(run, job, s->now_ms);
     struct deed deed = {.at_ms = s->now_ms, .kind = letter_deed(job), .job = job->num};
+    if (job->to_url == NULL && k->cause != CAUSE_NONE) { /* else it stays dead */
+        deed.cause = k->cause;
+        deed.died_ms = k->died_ms;
+    }
     enum err_code rc = letter_open(s, job, p, k, &r, &deed.delivery, err);
     if (rc == ERR_STALE || rc == ERR_INVALID || rc == ERR_NOT_FOUND) {
         p->counts.gone++; /* purged, replayed by another, or without its payload */

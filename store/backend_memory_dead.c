@@ -101,7 +101,7 @@ enum err_code mem_dead_walk(struct backend *b, const struct filter *f, size_t lo
         const struct dead_letter *l = ((void **)all)[f->newest_first ? all_n - 1 - i : i];
         const struct mem_delivery *d = mem_get(db, MEM_DELIVERY, mem_num(l->delivery.num));
         struct dead_key key = {d->d.num, l->sub_num, l->died_ms, l->event.expires_ms,
-                               d->d.job, false};
+                               d->d.job, d->d.cause, false};
         if (!behind(f, l->died_ms, d->d.num) || (f->subs_n == 1 && l->sub_num != f->subs[0]) ||
             (f->since_ms != 0 && l->died_ms < f->since_ms) ||
             (f->until_ms != 0 && l->died_ms >= f->until_ms))

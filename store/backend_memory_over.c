@@ -72,7 +72,8 @@ enum err_code mem_over_walk(struct backend *b, const struct filter *f, size_t lo
                               .sub = d->sub,
                               .expires_ms = e->expires_ms,
                               .job = d->job,
-                              .gone = is_gone(db, d)};
+                              .gone = is_gone(db, d),
+                              .cause = d->cause};
     }
     *out = keys;
     *n = keys_n;

@@ -259,9 +259,10 @@ enum err_code sq_attempt_find(struct backend *b, const struct filter *f, size_t 
 enum err_code sq_deed_put(struct backend *b, const struct deed *d, struct err *err)
 {
     return sq_run(sq_of(b), SQ_DEED_PUT, err,
-                  "INSERT OR REPLACE INTO deed(delivery, at_ms, kind, job, actor)"
-                  " VALUES(?1, ?2, ?3, ?4, ?5)",
-                  "llilt", d->delivery, d->at_ms, (int)d->kind, d->job, d->actor);
+                  "INSERT OR REPLACE INTO deed(delivery, at_ms, kind, job, actor, cause, died_ms)"
+                  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                  "lliltil", d->delivery, d->at_ms, (int)d->kind, d->job, d->actor, (int)d->cause,
+                  d->died_ms);
 }
 
 static void read_deed(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
@@ -273,6 +274,8 @@ static void read_deed(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
     d->kind = (enum deed_kind)sqlite3_column_int(st, 2);
     d->job = sqlite3_column_int64(st, 3);
     d->actor = sq_text(st, 4, a, bad);
+    d->cause = (enum cause)sqlite3_column_int(st, 5);
+    d->died_ms = sqlite3_column_int64(st, 6);
 }
 
 enum err_code sq_deed_list(struct backend *b, int64_t delivery, struct arena *a, struct deed **out,
@@ -281,10 +284,11 @@ enum err_code sq_deed_list(struct backend *b, int64_t delivery, struct arena *a,
     struct sq *q = sq_of(b);
     sqlite3_stmt *st;
     void *rows;
-    enum err_code code = sq_open(q, SQ_DEED_LIST, &st, err,
-                                 "SELECT delivery, at_ms, kind, job, actor FROM deed"
-                                 " WHERE delivery = ?1 ORDER BY at_ms, kind",
-                                 "l", delivery);
+    enum err_code code =
+        sq_open(q, SQ_DEED_LIST, &st, err,
+                "SELECT delivery, at_ms, kind, job, actor, cause, died_ms FROM deed"
+                " WHERE delivery = ?1 ORDER BY at_ms, kind",
+                "l", delivery);
     if (code == OK)
         code = sq_take_all(q, st, read_deed, sizeof(**out), a, &rows, n, err);
     if (code == OK)

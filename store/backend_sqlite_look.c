@@ -185,7 +185,8 @@ static void read_key(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
                                                 .sub = sqlite3_column_int64(st, 1),
                                                 .died_ms = sqlite3_column_int64(st, 2),
                                                 .expires_ms = sqlite3_column_int64(st, 3),
-                                                .job = sqlite3_column_int64(st, 4)};
+                                                .job = sqlite3_column_int64(st, 4),
+                                                .cause = (enum cause)sqlite3_column_int(st, 5)};
 }
 
 enum err_code sq_dead_walk(struct backend *b, const struct filter *f, size_t looks, struct arena *a,
@@ -198,7 +199,8 @@ enum err_code sq_dead_walk(struct backend *b, const struct filter *f, size_t loo
     const char *index = f->subs_n == 1 ? "dead_sub" : "dead_facts";
     const char *dir = f->newest_first ? "DESC" : "ASC";
     enum err_code code = OK;
-    sq_query_init(&s, "SELECT x.num, x.sub, x.died_ms, x.event_expires_ms, d.job FROM dead x");
+    sq_query_init(&s,
+                  "SELECT x.num, x.sub, x.died_ms, x.event_expires_ms, d.job, d.cause FROM dead x");
     struct filter rest = *f;
     rest.job = 0;
     if (f->ids_n == 0 && f->event_ids_n == 0) {

@@ -73,7 +73,8 @@ static void read_key(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
                                                 .sub = sqlite3_column_int64(st, 1),
                                                 .expires_ms = sqlite3_column_int64(st, 2),
                                                 .job = sqlite3_column_int64(st, 3),
-                                                .gone = sqlite3_column_int(st, 4) != 0};
+                                                .gone = sqlite3_column_int(st, 4) != 0,
+                                                .cause = (enum cause)sqlite3_column_int(st, 5)};
 }
 
 enum err_code sq_over_walk(struct backend *b, const struct filter *f, size_t looks, struct arena *a,
@@ -86,7 +87,7 @@ enum err_code sq_over_walk(struct backend *b, const struct filter *f, size_t loo
     enum err_code code = look_end(q, f, looks, &last.num, err);
     if (code != OK)
         return code;
-    over_from(&s, "SELECT d.num, d.sub, e.expires_ms, d.job, " GONE, f, last.num);
+    over_from(&s, "SELECT d.num, d.sub, e.expires_ms, d.job, " GONE ", d.cause", f, last.num);
     buf_addf(&s.sql, " ORDER BY d.num %s LIMIT %zu", f->newest_first ? "DESC" : "ASC", f->limit);
     code = sq_query_all(q, &s, read_key, sizeof(**out), a, &rows, n, err);
     if (code != OK)

@@ -286,6 +286,10 @@ struct deed {
     enum deed_kind kind;
     int64_t job;       /* that did it, 0: none */
     const char *actor; /* where no job did it */
+    /* Of the death that it took back, which stands nowhere else from then on: CAUSE_NONE: none; died_ms
+     * 0: not known. */
+    enum cause cause;
+    int64_t died_ms;
 };
 
 /* A dead letter that was purged and can be restored. */
@@ -300,6 +304,7 @@ struct dead_key {
     int64_t num, sub, died_ms;
     int64_t expires_ms; /* of its event; 0: none */
     int64_t job;        /* that last sent it again */
+    enum cause cause;   /* of its death; CAUSE_NONE: it was delivered, or discarded while open */
     bool gone;          /* a delivery's payload is not here any more */
 };
 

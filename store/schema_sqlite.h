@@ -218,12 +218,17 @@ static const char SCHEMA_3_ARRIVAL[] =
 static const char SCHEMA_3_DISCARDED[] =
     "ALTER TABLE job_part ADD COLUMN discarded INTEGER NOT NULL DEFAULT 0;";
 
+/* Why a delivery was dead that somebody sent again, and since when. */
+static const char SCHEMA_3_DEEDS[] =
+    "ALTER TABLE deed ADD COLUMN cause INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE deed ADD COLUMN died_ms INTEGER NOT NULL DEFAULT 0;";
+
 /* Each migration: its parts, NULL-terminated. */
 static const char *const MIGRATIONS[SCHEMA_VERSION][16] = {
     {SCHEMA_1_CONFIGURED, SCHEMA_1_HOT, SCHEMA_1_COLD, NULL},
     {SCHEMA_2_DELIVERY, SCHEMA_2_PURGED, SCHEMA_2_DEAD_FACTS, SCHEMA_2_TRAFFIC, SCHEMA_2_DEEDS,
      SCHEMA_2_JOB, SCHEMA_2_JOB_PART, NULL},
-    {SCHEMA_3_COPIES, SCHEMA_3_ARRIVAL, SCHEMA_3_DISCARDED, NULL},
+    {SCHEMA_3_COPIES, SCHEMA_3_ARRIVAL, SCHEMA_3_DISCARDED, SCHEMA_3_DEEDS, NULL},
 };
 
 #endif

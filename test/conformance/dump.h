@@ -96,8 +96,9 @@ static inline void dump_deeds(struct bed *bed, int64_t delivery, struct buf *out
     size_t n;
     OK_OR_DIE(bed, bed->ops->deed_list(bed->b, delivery, &bed->a, &list, &n, &bed->err));
     for (size_t i = 0; i < n; i++) {
-        buf_addf(out, "  deed d%" PRId64 " %" PRId64 " %s j%" PRId64, list[i].delivery,
-                 list[i].at_ms, deed_kind_name(list[i].kind), list[i].job);
+        buf_addf(out, "  deed d%" PRId64 " %" PRId64 " %s j%" PRId64 " c%d %" PRId64,
+                 list[i].delivery, list[i].at_ms, deed_kind_name(list[i].kind), list[i].job,
+                 (int)list[i].cause, list[i].died_ms);
         dump_text(out, "by", list[i].actor);
         buf_addc(out, '\n');
     }

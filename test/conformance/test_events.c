@@ -435,7 +435,7 @@ static void deeds_are_kept(void **state)
                                  {d, T0 + 20, DEED_REPLAYED, 77, NULL},
                                  {d + 1, T0 + 20, DEED_IMPORTED, 0, "uid:7 ana"},
                                  {d, T0 + 30, DEED_RESTORED, 78, NULL},
-                                 {d, T0 + 20, DEED_REPLAYED, 79, NULL}};
+                                 {d, T0 + 20, DEED_REPLAYED, 79, NULL, CAUSE_GONE, T0 + 19}};
     struct deed *list;
     size_t n;
     for (size_t i = 0; i < sizeof(deeds) / sizeof(deeds[0]); i++)
@@ -445,6 +445,9 @@ static void deeds_are_kept(void **state)
     assert_int_equal(list[0].kind, DEED_REPLAYED);
     assert_int_equal(list[0].job, 79);
     assert_null(list[0].actor);
+    assert_int_equal(list[0].cause, CAUSE_GONE);
+    assert_int_equal(list[0].died_ms, T0 + 19);
+    assert_int_equal(list[1].cause, CAUSE_NONE);
     assert_int_equal(list[1].kind, DEED_PURGED);
     assert_int_equal(list[1].at_ms, T0 + 30);
     assert_string_equal(list[1].actor, "uid:7 ana");

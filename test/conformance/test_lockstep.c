@@ -203,7 +203,13 @@ static void step_dead(struct walk *w)
                 bed->b, num, &(struct reopening){job, w->now + (int)what, w->now, (int)what % 3},
                 &bed->err);
     }
-    struct deed deed = {num, w->now, (enum deed_kind)what, job, what == 1 ? "ana" : NULL};
+    struct deed deed = {num,
+                        w->now,
+                        (enum deed_kind)what,
+                        job,
+                        what == 1 ? "ana" : NULL,
+                        (enum cause)(num % 3),
+                        num % 2 ? w->now - 1 : 0};
     for (int i = 0; i < PAIR; i++)
         OK_OR_DIE(&w->pair[i], w->pair[i].ops->deed_put(w->pair[i].b, &deed, &w->pair[i].err));
     if (agreed(w, "dead", code) && what == 0)

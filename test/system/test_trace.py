@@ -40,6 +40,9 @@ class Life(unittest.TestCase):
             text = d.ctl("event", "trace", "T-1")
             self.assertRegex(text, r"  replayed    acme       job_\w{13} by uid:\d+ \w+ \"INC-381 acme back\"\n")
             self.assertRegex(text, r"acme       #4 200 [\d.]+m?s  DELIVERED\n")
+            self.assertRegex(text, r"acme       #3 503 [\d.]+m?s  DEAD retries_exhausted\n")  # why it was dead is known still
+            self.assertEqual([(x["n"], x["cause"]) for x in entries(d.json("event", "trace", "T-1"), "attempt") if x["cause"]],
+                             [(3, "retries_exhausted")])
             trace = d.json("event", "trace", "T-1")
             replayed, last = entries(trace)[-2:]
             self.assertEqual((replayed["kind"], replayed["note"], last["kind"], last["job"]),
@@ -73,6 +76,22 @@ class Life(unittest.TestCase):
             d.ctl("event", "emit", "--type", "a.b", "--id", "E-2", "--expires-in", "300ms")
             wait_for(lambda: d.counts()["dead"] == 2)
             self.assertRegex(lines(d.ctl("event", "trace", "E-2"))[-1], r"  dead        acme  DEAD expired$")
+            d.ctl("subscription", "resume", "acme")
+            d.ctl("dlq", "replay", "E-2", "--ignore-expiry", "--yes", check=1)  # dies again, of another cause
+            rows = lines(d.ctl("event", "trace", "E-2"))[-3:]
+            for row, wanted in zip(rows, (r"dead        acme  DEAD expired$", r"replayed    acme  job_\w+ by ", r"acme  #1 400 .*  DEAD permanent_failure$")):
+                self.assertRegex(row, wanted)
+            bad.answer = 200
+            d.ctl("dlq", "replay", "E-2", "--ignore-expiry", "--yes")
+            d.ctl("delivery", "resend", "E-2", "--ignore-expiry", "--yes", "--note", "once more")
+            rows = lines(d.ctl("event", "trace", "E-2"))[-7:]
+            for row, wanted in zip(rows, ("DEAD expired$", "replayed", "#1 400 .*  DEAD permanent_failure$", "replayed", "#2 200 .* DELIVERED$",
+                                          r'resent      acme  job_\w+ by .* "once more"$', "#3 200 .* DELIVERED$")):
+                self.assertRegex(row, wanted)
+            bad.answer = 500
+            d.ctl("subscription", "test", "acme", check=1)
+            trial = d.json("event", "list", "--type", "webhookd.test")["items"][0]["id"]
+            self.assertRegex(lines(d.ctl("event", "trace", trial))[-1], "#1 500 .*  DISCARDED retries_exhausted")
 
     def test_what_it_waits_for(self):
         slow = "retry:\n  default: {max_retries: 5, initial_delay: 60s}\n"
@@ -216,8 +235,10 @@ class Deliveries(unittest.TestCase):
             d.ctl("dlq", "replay", dead, "--note", "again", "--yes")
             shown = d.ctl("delivery", "show", dead, "--body")
             for words in ("State          delivered", "replayed", "again", f"URL            {bad.url}", '{"n":1}', "Payload",
-                          f"Next: webhookctl event trace {dead}"):
+                          f"Next: webhookctl event trace {dead}", f"Request\n  POST {bad.url}", "webhook-attempt: 4", "X-BondX-Signature: sha256=***"):
                 self.assertIn(words, shown)
+            sent = d.json("delivery", "show", dead)["request"]
+            self.assertEqual((sent["url"], sent["body"].encode()), (bad.url, bad.requests[-1].body))
             self.assertEqual([x["kind"] for x in d.json("delivery", "show", dead)["deeds"]], ["replayed"])
             other = d.json("delivery", "list", "--state", "dead")["items"][0]["id"]
             self.assertIn(f"webhookctl dlq show {other}", d.ctl("delivery", "show", other))
@@ -225,6 +246,9 @@ class Deliveries(unittest.TestCase):
             d.ctl("event", "emit", "--type", "a.b", "--id", "E-9")
             held = d.json("delivery", "list", "--state", "held")["items"][0]["id"]
             self.assertIn("Waits          the subscription is paused; webhookctl sub resume acme", d.ctl("delivery", "show", held))
+            self.assertIsNone(d.json("delivery", "show", held)["request"])  # nothing was sent
+            row = next(x for x in lines(d.ctl("delivery", "list", "--state", "held")) if x.startswith(held))
+            self.assertEqual(row.split()[-1], "-")  # it does not go when it is due
 
 
 class Audit(unittest.TestCase):
