@@ -23,6 +23,9 @@ static bool delivers(const json_t *job)
 static void put_stand(struct buf *out, const json_t *job, const char *underway_too)
 {
     int64_t underway = count(job, "waiting") + count(job, "retrying");
+    const char *state = out_string(job, "state");
+    bool copies = out_string(job, "options.to") != NULL;
+    bool cancelled = state != NULL && strcmp(state, "cancelled") == 0;
 
     if (!delivers(job)) {
         buf_addf(out, "%lld of %lld done", (long long)count(job, "done"),
@@ -32,8 +35,11 @@ static void put_stand(struct buf *out, const json_t *job, const char *underway_t
     buf_addf(out, "%lld delivered", (long long)count(job, "delivered"));
     if (count(job, "dead_again") > 0)
         buf_addf(out, ", %lld dead again", (long long)count(job, "dead_again"));
+    if (copies && count(job, "discarded") > 0)
+        buf_addf(out, ", %lld failed", (long long)count(job, "discarded"));
     if (underway > 0)
-        buf_addf(out, ", %lld on their way%s", (long long)underway, underway_too);
+        buf_addf(out, ", %lld on their way%s", (long long)underway,
+                 copies && cancelled ? " (they are discarded)" : underway_too);
     buf_addf(out, ", %lld not sent", (long long)count(job, "not_sent"));
 }
 

@@ -49,7 +49,7 @@ static void put_count(struct buf *out, const json_t *job, const char *name, cons
 
 static void report_line(const char *id, const json_t *job)
 {
-    struct buf text;
+    struct buf text, where;
 
     buf_init(&text, 512);
     if (json_is_true(json_object_get(job, "delivers"))) {
@@ -68,11 +68,16 @@ static void report_line(const char *id, const json_t *job)
     } else {
         put_count(&text, job, "done", "done", true);
     }
-    printf("%s %s: ", id, out_string(job, "state"));
-    if (copies_to(job) != NULL)
-        printf("sent to %s: ", copies_to(job));
-    printf("%s, in %.1f s\n", text.data,
+    buf_init(&where, 8192);
+    if (copies_to(job) != NULL) {
+        buf_adds(&where, "sent to ");
+        text_escape_terminal(&where, copies_to(job), strlen(copies_to(job)), false);
+        buf_adds(&where, ": ");
+    }
+    printf("%s %s: %s%s, in %.1f s\n", id, out_string(job, "state"),
+           where.len > 0 ? where.data : "", text.data,
            json_number_value(json_object_get(job, "elapsed_seconds")));
+    buf_fini(&where);
     buf_fini(&text);
 }
 
@@ -123,7 +128,7 @@ static int64_t count_sendable(const json_t *job, const char *name)
     int64_t n = 0;
     size_t i;
 
-    if (json_is_true(json_object_get(job, "subscriptions_truncated")))
+    if (copies_to(job) != NULL || json_is_true(json_object_get(job, "subscriptions_truncated")))
         return count(job, name);
     json_array_foreach(parts, i, part) n += sends(part) ? count(part, name) : 0;
     return n;

@@ -190,7 +190,7 @@ class Copies(unittest.TestCase):
         with Letters(40) as (d, r), Receiver(lambda q, n: held.wait(30) and 200) as staging:
             job = job_of(d, "--all", "--to", staging.url, "--canary", "0")
             wait_for(lambda: len(staging.requests) > 3)
-            d.ctl("job", "cancel", job)
+            self.assertIn("on their way (they are discarded)", d.ctl("job", "cancel", job, raw=True).stderr)
             wait_for(lambda: all(x["state"] == "discarded" for x in copies(d, job)))
             held.set()
             wait_for(lambda: all(x["attempts"] == 1 for x in copies(d, job)[:3]))  # it took place all the same
