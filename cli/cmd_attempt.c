@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "cli/cmd_show.h"
+#include "cli/failure.h"
 #include "cli/follow.h"
 #include "cli/list.h"
 #include "cli/object.h"
@@ -43,10 +44,10 @@ static const struct out_column one_columns[] = {{"#", "n", OUT_TEXT},
 
 /* ---- list ---- */
 struct same {
-    bool oldest_first;
     json_t *newest;
     size_t n;
-    bool same; /* all have failed, and all like it */
+    bool oldest_first;
+    bool same; /* all have failed, and all in the same way */
 };
 
 static bool member_equal(const json_t *a, const json_t *b, const char *name)
@@ -65,7 +66,7 @@ static void same_see(void *arg, const json_t *item)
         s->same = s->same && member_equal(s->newest, item, "subscription_id") &&
                   member_equal(s->newest, item, "outcome") &&
                   member_equal(s->newest, item, "status") && member_equal(s->newest, item, "error");
-    if (s->newest == NULL || s->oldest_first) {
+    if (s->n == 1 || s->oldest_first) {
         json_decref(s->newest);
         s->newest = json_deep_copy(item);
     }
@@ -85,29 +86,35 @@ static void result_text(const struct cli *cli, const json_t *item, struct buf *o
     }
 }
 
-/* What somebody wants to know who asks why a partner fails: is it always the same, and where does it
- * say more? */
+/* What somebody wants to know who asks why a partner fails: is it always the same, what does that
+ * mean, and where does it say more? */
 static void same_say(const struct cli *cli, const struct same *s)
 {
     const char *delivery = out_string(s->newest, "delivery");
     struct buf text;
 
-    if (!s->same || s->n < SAME_MIN || cli->format != OUT_TABLE || delivery == NULL)
+    if (!s->same || cli->format != OUT_TABLE || delivery == NULL)
         return;
-    buf_init(&text, 65536);
-    result_text(cli, s->newest, &text);
-    out_note("All %zu failed the same way: %s. The newest answer: webhookctl attempt show %s/%lld",
-             s->n, text.data ? text.data : "?", delivery, (long long)out_integer(s->newest, "n"));
-    buf_fini(&text);
+    if (s->n >= SAME_MIN) {
+        buf_init(&text, 65536);
+        result_text(cli, s->newest, &text);
+        out_note("All %zu failed the same way: %s. The newest answer: webhookctl attempt show "
+                 "%s/%lld",
+                 s->n, text.data ? text.data : "?", delivery,
+                 (long long)out_integer(s->newest, "n"));
+        buf_fini(&text);
+    }
+    failure_say(stderr, out_integer(s->newest, "status"), out_string(s->newest, "outcome"),
+                out_string(s->newest, "subscription"));
 }
 
 int cmd_attempt_list(struct cli *cli)
 {
     struct filter_flags f;
-    struct same same = {0};
     bool more = false;
     size_t shown = 0;
     int rc = filter_flags_read(cli, &f);
+    struct same same = {.oldest_first = f.by_ids};
     struct list l = {.path = "/api/v1/attempts",
                      .filter = &f,
                      .columns = f.by_ids ? one_columns : all_columns,
@@ -117,7 +124,6 @@ int cmd_attempt_list(struct cli *cli)
 
     if (rc == 0)
         rc = f.by_ids ? filter_limit(cli, SIZE_MAX, &l.limit) : list_limit(cli, &l.limit);
-    same.oldest_first = f.by_ids;
     if (rc == 0 && f.by_ids)
         client_query(&f.query, "order", "oldest");
     if (rc == 0)
@@ -222,6 +228,9 @@ static void screen_print(struct cli *cli, const json_t *delivery, const json_t *
     out_fields(cli, attempt, how);
     show_request(delivery);
     show_response(attempt);
+    failure_say(stderr, out_integer(attempt, "status"), out_string(attempt, "outcome"),
+                out_string(delivery, "subscription"));
+    out_note("Next: webhookctl event trace %s", out_string(delivery, "id"));
 }
 
 /* The attempt as a list has it, and what was sent and answered. */

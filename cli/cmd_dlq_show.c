@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/cmd_dlq.h"
 #include "cli/cmd_show.h"
+#include "cli/failure.h"
 #include "cli/object.h"
 #include "cli/out.h"
 #include "cli/shell.h"
@@ -340,6 +341,9 @@ static int screen_print(struct cli *cli, const struct answer *a, int64_t wanted)
 {
     const json_t *attempts = json_object_get(a->json, "attempt_log");
     const char *id = out_string(a->json, "id"), *event = out_string(a->json, "event_id");
+    const char *outcome = out_string(a->json, "last_outcome");
+    int64_t status = out_integer(a->json, "last_status");
+    const struct failure *vain = failure_of(status, outcome);
     bool body = cli_flag(cli, FLAG_BODY) != NULL;
     struct buf word;
 
@@ -353,10 +357,13 @@ static int screen_print(struct cli *cli, const struct answer *a, int64_t wanted)
         rc = show_payload(cli, "dead-letters", id ? id : "");
     if (rc != 0)
         return rc;
+    putchar('\n');
+    failure_say(stdout, status, outcome, out_string(a->json, "subscription"));
     buf_init(&word, 4096);
     shell_word(&word, event ? event : "");
-    printf("\nNext: webhookctl dlq replay %s --dry-run\n      webhookctl event trace %s\n",
-           id ? id : "", word.data ? word.data : "");
+    printf("Next: webhookctl dlq replay %s --dry-run%s\n      webhookctl event trace %s\n",
+           id ? id : "", vain != NULL && vain->again_in_vain ? "  (once that is mended)" : "",
+           word.data ? word.data : "");
     if (!body)
         printf("      webhookctl dlq show %s --body\n", id ? id : "");
     buf_fini(&word);

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "cli/client.h"
 #include "cli/cmd_dlq.h"
+#include "cli/failure.h"
 #include "cli/out.h"
 #include "cli/shell.h"
 #include "cli/sub_words.h"
@@ -323,12 +324,17 @@ __attribute__((format(printf, 3, 4))) static void next_line(struct next *x, cons
 }
 
 /* What helps depends on what the subscription is doing now. Where it fails, nobody knows whether it
- * still does until something is sent: both are offered. Nothing can be sent to one that is gone. */
+ * still does until something is sent: both are offered, unless somebody has to do something first
+ * (a 401 stays one). Nothing can be sent to one that is gone. */
 static void next_of(struct next *x, const json_t *row)
 {
     const char *name = out_string(row, "subscription");
+    const json_t *now = json_object_get(row, "subscription_now");
+    int64_t status = out_integer(now, "last_failure_status");
+    const char *outcome = out_string(now, "last_failure_outcome");
+    const struct failure *why = failure_of(status, outcome);
 
-    switch (now_of(json_object_get(row, "subscription_now"))) {
+    switch (now_of(now)) {
     case NOW_UNKNOWN:
     case NOW_DELETED:
         break;
@@ -337,10 +343,13 @@ static void next_of(struct next *x, const json_t *row)
         break;
     case NOW_DISABLED:
         next_line(x, name, "sub show");
+        failure_say(stdout, status, outcome, name);
         break;
     case NOW_FAILING:
         next_line(x, name, "attempt list --limit 5 -s");
-        next_line(x, name, "dlq replay -s");
+        if (why == NULL || !why->again_in_vain)
+            next_line(x, name, "dlq replay -s");
+        failure_say(stdout, status, outcome, name);
         break;
     case NOW_FINE:
         next_line(x, name, "dlq replay -s");

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cli/failure.h"
 #include "cli/list.h"
 #include "cli/object.h"
 #include "cli/out_style.h"
@@ -189,6 +190,9 @@ static void next_print(const json_t *sub)
 
     if (name == NULL || state == NULL)
         return;
+    if (sub_is_failing(sub) || strcmp(state, "disabled") == 0)
+        failure_say(stderr, out_integer(sub, "last_failure_status"),
+                    out_string(sub, "last_failure_outcome"), name);
     if (sub_is_failing(sub))
         out_note("Next: webhookctl attempt list -s %s --limit 5", name);
     else if (strcmp(state, "paused") == 0)

@@ -9,6 +9,7 @@
 #include "cli/client.h"
 #include "cli/cmd_event.h"
 #include "cli/cmd_show.h"
+#include "cli/failure.h"
 #include "cli/filter.h"
 #include "cli/object.h"
 #include "cli/out.h"
@@ -143,6 +144,7 @@ static int test_report(struct cli *cli, const char *ref, const struct answer *a)
                      ? "%s accepts deliveries."
                      : "%s does not accept it. Nothing is retried, and no dead letter is left.",
                  name.data);
+    failure_say(stderr, out_integer(attempt, "status"), out_string(attempt, "outcome"), ref);
     if (attempt != NULL)
         held_note(cli, ref, name.data, delivered);
     buf_fini(&name);

@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from harness import Daemon, Receiver, WEBHOOKCTL, wait_for
+from harness import Daemon, Receiver, WEBHOOKCTL, free_port, wait_for
 
 QUICK = "retry:\n  default: {max_retries: 2, initial_delay: 10ms, multiplier: 1, jitter: 0}\n"
 HOSTILE = b"\x1b[31mred \x9b1m \xe2\x80\xae end\n"
@@ -38,6 +38,57 @@ class House:
 
     def idle(self):
         wait_for(lambda: self.d.unsettled() == 0, what="all is delivered or dead")
+
+
+class WhatToDo(unittest.TestCase):
+    """Whoever looks at why an endpoint fails reads what that usually means, and what to type."""
+
+    ANSWERS = {"http301": (301, "no redirect is followed", "sub set {} --url URL"),
+               "http401": (401, "they refuse our signature or token", "sub rotate-secret {}"),
+               "http404": (404, "nothing at this URL", "sub set {} --url URL"),
+               "http410": (410, "gone for good", "delivery discard -s {}"),
+               "http413": (413, "too large for them", "dlq list -s {} --status 413"),
+               "http429": (429, "faster than they take it", "sub set {} --rate N/s"),
+               "http503": (503, "down, or overloaded", "sub test {}")}
+
+    def test_every_screen_that_shows_why(self):
+        with contextlib.ExitStack() as stack:
+            d = stack.enter_context(Daemon(QUICK))
+            for name, (status, *_) in self.ANSWERS.items():
+                to = stack.enter_context(Receiver(lambda *_, s=status: (s, {}, b"")))
+                d.subscribe(to.url, "--name", name, events="trade.*")
+            for i in range(3):
+                d.ctl("event", "emit", "--type", "trade.settled", "--id", f"T-{i}")
+            wait_for(lambda: not [x for x in d.json("delivery", "list", "--all")["items"] if x["state"] not in ("dead", "held")], what="all is dead or held")
+            for name, (status, means, command) in self.ANSWERS.items():
+                letter = d.json("dlq", "list", "-s", name)["items"][0]["id"]
+                for words in (("attempt", "list", "-s", name), ("attempt", "list", letter), ("attempt", "show", letter), ("sub", "show", name),
+                              ("dlq", "show", letter), ("dlq", "summary", "-s", name)):
+                    done = d.ctl(*words, raw=True)
+                    said = done.stdout + done.stderr
+                    self.assertIn(f"{status}: ", said, words)
+                    self.assertIn(means, said, words)
+                    self.assertIn("      webhookctl " + command.format(name), said, words)
+                summary = d.ctl("dlq", "summary", "-s", name)
+                in_vain = status not in (429, 503)
+                self.assertEqual("dlq replay" in summary, not in_vain, summary)
+                self.assertEqual("once that is mended" in d.ctl("dlq", "show", letter), in_vain, name)
+            self.assertRegex(d.ctl("sub", "test", "http404", raw=True, check=1).stderr, "nothing at this URL")
+
+    def test_no_answer(self):
+        with Daemon(QUICK) as d:
+            for name, url, means in (("dns", "https://hooks.invalid/", "its name is not found"), ("connect", f"http://127.0.0.1:{free_port()}/", "nothing takes the connection")):
+                d.subscribe(url, "--name", name, events="trade.*")
+                done = d.ctl("sub", "test", name, raw=True, check=1)
+                self.assertIn(f"{name}: {means}", done.stderr)
+                self.assertIn(f"webhookctl doctor {name}", done.stderr)
+
+    def test_the_newest_of_one_delivery(self):
+        with House() as h:
+            h.emit("T-1")
+            h.idle()
+            letter = h.d.json("dlq", "list")["items"][0]["id"]
+            self.assertIn(f"webhookctl attempt show {letter}/3\n", h.d.ctl("attempt", "list", letter, raw=True).stderr)
 
 
 class Lists(unittest.TestCase):
