@@ -356,15 +356,16 @@ static enum err_code move(struct api_call *c, struct subscription *s, enum sub_s
         return rc;
     if (s->state == to && s->resume_at_ms == resume_at_ms)
         return changed(c, s->num, 200, NULL);
+    bool enabled = to == SUB_ACTIVE && s->state == SUB_DISABLED;
     if (s->state != to)
         s->state_since_ms = c->now_ms;
     s->state = to;
     s->state_cause = to == SUB_ACTIVE ? NULL : "operator";
     s->resume_at_ms = resume_at_ms;
-    if (to == SUB_ACTIVE) { /* whoever resumes it vouches for the endpoint: the past is past */
-        s->broken_since_ms = 0;
+    if (to == SUB_ACTIVE)
+        s->broken_since_ms = 0; /* it is tried at once */
+    if (enabled) /* who enables it vouches for the endpoint. A pause mends nothing: it goes on failing */
         rc = c->ops->health_clear(c->b, s->num, c->err);
-    }
     if (rc == OK)
         rc = store_sub(c, s);
     if (rc != OK)

@@ -82,6 +82,7 @@ enum lane_news lane_load(struct lane *l, const struct conf *conf, struct arena *
     bool first = l->row.url == NULL;
     bool moved = !first && strcmp(l->row.url, row->url) != 0;
     bool woken = !first && l->row.state != SUB_ACTIVE && row->state == SUB_ACTIVE;
+    bool enabled = woken && l->row.state == SUB_DISABLED;
 
     lane_wipe_secrets(&l->row);
     arena_fini(&l->arena);
@@ -93,12 +94,12 @@ enum lane_news lane_load(struct lane *l, const struct conf *conf, struct arena *
         breaker_restore(&l->breaker, &conf->breaker, row->broken_since_ms, now_ms);
     l->moves += moved;
     if (moved || woken) {
-        /* Another endpoint, or somebody resumed it by hand: what we knew is void. */
+        /* Another endpoint, or somebody resumed it: it is tried at once. */
         breaker_init(&l->breaker);
         l->probing = false;
         l->wait_until_ms = 0;
     }
-    return moved ? LANE_MOVED : woken ? LANE_WOKEN : LANE_SAME;
+    return moved ? LANE_MOVED : enabled ? LANE_ENABLED : LANE_SAME;
 }
 
 int64_t lane_open_ms(const struct lane *l, int64_t now_ms)

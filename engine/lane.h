@@ -76,8 +76,8 @@ void lane_free(struct lane *l); /* queued and busy tasks with it; secrets wiped 
  * where their settings did not change. */
 enum lane_news {
     LANE_SAME,
-    LANE_WOKEN, /* it sends again: what was known of its endpoint is void */
-    LANE_MOVED, /* so it is, and connections must be forgotten: another URL */
+    LANE_ENABLED, /* after it was disabled: what was known of its endpoint is void */
+    LANE_MOVED,   /* so it is, and connections must be forgotten: another URL */
 };
 enum lane_news lane_load(struct lane *l, const struct conf *conf, struct arena *arena,
                          const struct subscription *row, int64_t now_ms);

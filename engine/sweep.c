@@ -93,10 +93,8 @@ static enum err_code end_pause(struct sweep *w, struct backend *b, int64_t sub, 
         row.resume_at_ms = row.broken_since_ms = 0;
         changes_sub(&w->changes, sub);
         log_info("sub_resumed", "sub=%s cause=%s", row.name, "pause_over");
-        rc = b->ops->health_clear(b, sub, err);
-    }
-    if (rc == OK)
         rc = b->ops->sub_update(b, &row, err);
+    }
     arena_fini(&arena);
     return rc;
 }

@@ -87,6 +87,25 @@ class Numbers(unittest.TestCase):
             d.ctl("subscription", "set", "acme", f"url={good.url}")
             self.assertIsNone(item(d, "acme")["failing_since"])
 
+    def test_a_pause_mends_nothing(self):
+        """Failing since the first failure after the last success, whoever pauses and resumes meanwhile."""
+        with Daemon("retry: {default: {max_retries: 200, initial_delay: 20ms, multiplier: 1}}\n") as d, Receiver(503) as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.emit("a.b")
+            since = wait_for(lambda: item(d, "acme") and item(d, "acme")["failing_since"])
+            for pause in (["pause", "acme"], ["pause", "acme", "--for", "1s"]):
+                failed = item(d, "acme")["failed"]
+                d.ctl("sub", *pause)
+                if "--for" in pause:
+                    wait_for(lambda: d.json("sub", "show", "acme")["state"] == "active", what="the pause is over")
+                else:
+                    d.ctl("sub", "resume", "acme")
+                self.assertEqual(item(d, "acme")["failing_since"], since)
+                wait_for(lambda: item(d, "acme")["failed"] > failed + 3, what="it is tried again")
+                self.assertEqual(item(d, "acme")["failing_since"], since)
+            r.answer = 200
+            wait_for(lambda: item(d, "acme")["failing_since"] is None)
+
     def test_in_flight_and_what_waits(self):
         gate = threading.Event()
         with Daemon(QUICK) as d, Receiver(lambda r, n: gate.wait(20) and 200) as r:
