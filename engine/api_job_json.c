@@ -3,16 +3,24 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/api_impl.h"
+#include "engine/api_stats.h"
 #include "engine/egress_pause.h"
 #include "engine/job.h"
 
 enum { PARTS_SHOWN = 100, ERRORS_SHOWN = 10, RESTORES_SOUGHT = 256 };
+/* Live deliveries are counted one by one, up to that many for all parts together; who waits for them
+ * for less than that waits for nothing. */
+enum { AHEAD_MAX = 10000, AHEAD_LATE_MS = 1000 };
 
+struct part_wait {
+    const char *what;  /* NULL: nothing beside its turn */
+    int64_t ahead;     /* live deliveries that go before its first letter */
+    bool ahead_more;   /* at least so many */
+};
 struct parts {
     struct job_part *rows;
+    struct part_wait *waits; /* of each */
     size_t n;
-    bool egress_paused;
 };
 
 static int64_t over(const struct job_counts *n)
@@ -61,18 +69,42 @@ static void put_job_counts(struct buf *b, const struct job *j, const struct job_
     buf_addc(b, '}');
 }
 
-/* What an active part waits for beside its turn; NULL: nothing. */
-static const char *waits_for(const struct job_part *p, bool egress_paused)
+/* Letters of a part are ordinary deliveries, in the order in which they are due: what was due before
+ * the first of them goes first. What is in flight is not before it any more. */
+static enum err_code ahead_of(struct api_call *c, const struct job_part *p, int64_t *left,
+                              struct part_wait *w)
+{
+    int64_t busy = stats_in_flight(c->api->live, p->sub), most = *left + busy, n, due_ms;
+    if (!c->api->live || p->counts.queued <= p->counts.tried || *left <= 0)
+        return OK;
+    enum err_code rc =
+        c->ops->ready_before(c->b, p->sub, p->job, c->now_ms, most, &n, &due_ms, c->err);
+    *left -= n;
+    bool late = due_ms != 0 && due_ms <= c->now_ms - AHEAD_LATE_MS;
+    w->ahead_more = rc == OK && n == most;
+    if (rc == OK && n > busy && (late || w->ahead_more)) {
+        w->what = "live_backlog";
+        w->ahead = n - busy;
+    }
+    return rc;
+}
+
+static enum err_code wait_of(struct api_call *c, const struct job_part *p, bool egress_paused,
+                             int64_t *left, struct part_wait *w)
 {
     if (p->state != JOB_ACTIVE)
-        return NULL;
+        return OK;
     if (p->sub_state == SUB_PAUSED)
-        return job_reason_name(JOB_REASON_PAUSED);
-    if (p->sub_state == SUB_DISABLED)
-        return job_reason_name(JOB_REASON_DISABLED);
-    if (egress_paused)
-        return "egress_paused";
-    return p->sub_broken_since_ms != 0 ? "endpoint_down" : NULL;
+        w->what = job_reason_name(JOB_REASON_PAUSED);
+    else if (p->sub_state == SUB_DISABLED)
+        w->what = job_reason_name(JOB_REASON_DISABLED);
+    else if (egress_paused)
+        w->what = "egress_paused";
+    else if (p->sub_broken_since_ms != 0)
+        w->what = "endpoint_down";
+    else
+        return ahead_of(c, p, left, w);
+    return OK;
 }
 
 /* "503", "timeout": how the endpoint failed last that a part waits for. */
@@ -91,8 +123,15 @@ static enum err_code put_failure(struct api_call *c, const struct job_part *p, c
     return rc;
 }
 
+static void put_wait(struct buf *b, const struct part_wait *w)
+{
+    put_str(b, "waits_for", w->what);
+    put_int_or_null(b, "live_ahead", w->ahead);
+    put_bool(b, "live_ahead_truncated", w->ahead_more);
+}
+
 static enum err_code put_part(struct api_call *c, const struct job *j, const struct job_part *p,
-                              bool egress_paused)
+                              const struct part_wait *w)
 {
     struct buf *b = &c->resp->body;
     int64_t delivered = p->counts.tried - p->base_tried - (p->counts.failed - p->base_failed);
@@ -104,8 +143,10 @@ static enum err_code put_part(struct api_call *c, const struct job *j, const str
     put_str(b, "reason", job_reason_name(p->reason));
     put_str(b, "subscription_state", sub_state_name(p->sub_state));
     put_str(b, "subscription_cause", p->sub_cause);
-    put_str(b, "waits_for", waits_for(p, egress_paused));
-    enum err_code rc = put_failure(c, p, waits_for(p, egress_paused));
+    put_real(b, "subscription_rate_per_second", p->sub_rate_per_s);
+    put_int(b, "subscription_in_flight", stats_in_flight(c->api->live, p->sub));
+    put_wait(b, w);
+    enum err_code rc = put_failure(c, p, w->what);
     put_open(b, "canary", '{');
     put_int(b, "wanted", j->canary);
     put_int(b, "delivered", delivered < j->canary ? delivered : j->canary);
@@ -122,7 +163,7 @@ static enum err_code put_parts(struct api_call *c, const struct job *j, const st
     enum err_code rc = OK;
     put_open(b, "subscriptions", '[');
     for (size_t i = 0; rc == OK && i < p->n && i < PARTS_SHOWN; i++)
-        rc = put_part(c, j, &p->rows[i], p->egress_paused);
+        rc = put_part(c, j, &p->rows[i], &p->waits[i]);
     buf_addc(b, ']');
     put_bool(b, "subscriptions_truncated", p->n > PARTS_SHOWN);
     return rc;
@@ -182,36 +223,39 @@ static const char *stopped_by(const struct job *j, const struct parts *p)
     return NULL;
 }
 
-/* What all that is active of it waits for: as the first one does. */
-static const char *all_wait_for(const struct job *j, const struct parts *p)
+/* What all that is active of it waits for: as the first one does, and all live deliveries before it. */
+static struct part_wait all_wait(const struct job *j, const struct parts *p)
 {
-    const char *first = NULL;
+    struct part_wait all = {0};
     for (size_t i = 0; i < p->n && j->state == JOB_ACTIVE; i++) {
-        const char *what = waits_for(&p->rows[i], p->egress_paused);
-        if (p->rows[i].state == JOB_ACTIVE && !what)
-            return NULL;
-        first = first ? first : what;
+        if (p->rows[i].state != JOB_ACTIVE)
+            continue;
+        if (!p->waits[i].what)
+            return (struct part_wait){0};
+        all.what = all.what ? all.what : p->waits[i].what;
+        all.ahead += p->waits[i].ahead;
+        all.ahead_more = all.ahead_more || p->waits[i].ahead_more;
     }
-    return first;
+    return all;
 }
 
 /* The newest job that took back what the purge took. Restores are few, and younger than it. */
 static enum err_code restore_of(struct api_call *c, const struct job *purge, int64_t *out)
 {
+    struct job_filter f = {.kinds = FILTER_BIT(JOB_RESTORE), .limit = RESTORES_SOUGHT};
     char id[ID_TEXT_MAX];
-    int64_t after = 0;
     size_t n = RESTORES_SOUGHT;
     enum err_code rc = OK;
     id_text(id, "job", purge->num);
     for (*out = 0; rc == OK && n == RESTORES_SOUGHT && *out == 0;) {
         struct job *rows = NULL;
-        rc = c->ops->job_list(c->b, false, after, RESTORES_SOUGHT, c->mem, &rows, &n, c->err);
+        rc = c->ops->job_list(c->b, &f, c->mem, &rows, &n, c->err);
         for (size_t i = 0; rc == OK && i < n && *out == 0; i++) {
-            after = rows[i].num;
-            if (after <= purge->num)
+            f.after_num = rows[i].num;
+            if (rows[i].num <= purge->num)
                 return OK;
-            if (rows[i].kind == JOB_RESTORE && rows[i].filter && strstr(rows[i].filter, id))
-                *out = after;
+            if (rows[i].filter && strstr(rows[i].filter, id))
+                *out = rows[i].num;
         }
     }
     return rc;
@@ -242,6 +286,7 @@ static enum err_code parts_read(struct api_call *c, const struct job *j, bool wh
                                 struct parts *out)
 {
     struct egress_pause egress = {0};
+    int64_t left = AHEAD_MAX;
     enum err_code rc = OK;
     *out = (struct parts){0};
     if (!whole && j->state != JOB_ACTIVE && j->state != JOB_STOPPED)
@@ -250,7 +295,12 @@ static enum err_code parts_read(struct api_call *c, const struct job *j, bool wh
     if (rc == OK)
         rc = c->ops->part_list(c->b, j->num, false, -1, API_PAGE_MAX, c->mem, &out->rows, &out->n,
                                c->err);
-    out->egress_paused = egress.paused;
+    if (rc == OK && out->n > 0)
+        out->waits = arena_alloc(c->mem, out->n * sizeof *out->waits);
+    if (rc == OK && out->n > 0 && !out->waits)
+        rc = fail(c->err, ERR_NOMEM, "no memory for a job");
+    for (size_t i = 0; rc == OK && i < out->n; i++)
+        rc = wait_of(c, &out->rows[i], egress.paused, &left, &out->waits[i]);
     return rc;
 }
 
@@ -265,6 +315,7 @@ enum err_code render_job(struct api_call *c, const struct job *j, bool whole)
         rc = parts_read(c, j, whole, &parts);
     if (rc != OK)
         return rc;
+    struct part_wait wait = all_wait(j, &parts);
     sums.selected += j->selected;
     sums.excluded += j->excluded;
     put_open(b, NULL, '{');
@@ -272,7 +323,7 @@ enum err_code render_job(struct api_call *c, const struct job *j, bool whole)
     put_str(b, "kind", job_kind_name(j->kind));
     put_str(b, "state", job_state_name(j->state));
     put_str(b, "reason", stopped_by(j, &parts));
-    put_str(b, "waits_for", all_wait_for(j, &parts));
+    put_wait(b, &wait);
     put_bool(b, "delivers", job_work(j->kind)->delivers);
     put_str(b, "actor", j->actor);
     put_str(b, "note", j->note);

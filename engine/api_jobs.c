@@ -10,40 +10,61 @@
 
 enum { STEP_US = 200000 };
 
-/* ?state= once or several times: *out has a bit for each; 0: any. */
-static enum err_code read_states(struct api_call *c, unsigned *out)
+typedef bool parse_fn(const char *word, int *out);
+
+static bool state_of(const char *word, int *out)
 {
-    const json_t *v = json_object_get(c->query, "state");
-    size_t n = json_is_array(v) ? json_array_size(v) : v ? 1 : 0;
     enum job_state state;
+    bool ok = job_state_parse(word, &state);
+    *out = ok ? (int)state : 0;
+    return ok;
+}
+
+static bool kind_of(const char *word, int *out)
+{
+    enum job_kind kind;
+    bool ok = job_kind_parse(word, &kind);
+    *out = ok ? (int)kind : 0;
+    return ok;
+}
+
+/* A parameter once or several times: *out has a bit for each; 0: any. */
+static enum err_code read_mask(struct api_call *c, const char *name, parse_fn *parse,
+                               const char *words, unsigned *out)
+{
+    const json_t *v = json_object_get(c->query, name);
+    size_t n = json_is_array(v) ? json_array_size(v) : v ? 1 : 0;
+    int bit;
     *out = 0;
     for (size_t i = 0; i < n; i++) {
-        if (!job_state_parse(json_string_value(json_is_array(v) ? json_array_get(v, i) : v),
-                             &state))
-            return api_refuse(c, 422, "invalid_parameter", "state",
-                              "state: active, paused, stopped, done or cancelled");
-        *out |= 1u << state;
+        if (!parse(json_string_value(json_is_array(v) ? json_array_get(v, i) : v), &bit))
+            return api_refuse(c, 422, "invalid_parameter", name, "%s: %s", name, words);
+        *out |= FILTER_BIT(bit);
     }
     return OK;
 }
 
 enum err_code h_jobs_list(struct api_call *c)
 {
+    struct job_filter f = {0};
     struct api_page page;
     struct job *rows = NULL;
     size_t n = 0;
-    unsigned states;
     enum err_code rc = api_page_read(c, &page);
     if (rc == OK)
-        rc = read_states(c, &states);
+        rc = read_mask(c, "state", state_of, "active, paused, stopped, done or cancelled",
+                       &f.states);
+    if (rc == OK)
+        rc = read_mask(c, "kind", kind_of,
+                       "replay, resend, purge, restore, discard or subscription_delete", &f.kinds);
     if (rc != OK)
         return rc;
-    bool open = states != 0 && (states & ~(1u << JOB_ACTIVE | 1u << JOB_PAUSED)) == 0;
-    rc = c->ops->job_list(c->b, open, page.after_num, page.limit, c->mem, &rows, &n, c->err);
+    f.after_num = page.after_num;
+    f.limit = page.limit;
+    rc = c->ops->job_list(c->b, &f, c->mem, &rows, &n, c->err);
     put_list_begin(c);
     for (size_t i = 0; rc == OK && i < n; i++)
-        if (states == 0 || (states & 1u << rows[i].state) != 0)
-            rc = render_job(c, &rows[i], false);
+        rc = render_job(c, &rows[i], false);
     if (rc != OK)
         return rc;
     return put_list_end(c, n == page.limit, 0, n ? rows[n - 1].num : 0);

@@ -14,7 +14,7 @@ enum { PAGE = 256 };
 #define WINDOW_MAX_MS INT64_C(3600000)
 
 /* ---- one subscription ---- */
-static int in_flight_of(const struct api_live *live, int64_t sub)
+int stats_in_flight(const struct api_live *live, int64_t sub)
 {
     size_t low = 0, high = live ? live->lanes_n : 0;
     while (low < high) {
@@ -31,7 +31,7 @@ static int in_flight_of(const struct api_live *live, int64_t sub)
 int64_t stats_backlog(const struct api_call *c, const struct subscription *s)
 {
     int64_t open = s->counts[DELIVERY_PENDING] + s->counts[DELIVERY_RETRYING];
-    int64_t n = open + s->counts[DELIVERY_HELD] - in_flight_of(c->api->live, s->num);
+    int64_t n = open + s->counts[DELIVERY_HELD] - stats_in_flight(c->api->live, s->num);
     return n > 0 ? n : 0; /* the two were not read at one instant */
 }
 
@@ -69,7 +69,7 @@ enum err_code stats_of_sub(struct api_call *c, const struct subscription *s,
     static const struct traffic none;
     enum err_code rc = OK;
     *out = (struct sub_stats){.traffic = t ? t : &none,
-                              .in_flight = in_flight_of(c->api->live, s->num),
+                              .in_flight = stats_in_flight(c->api->live, s->num),
                               .dead = s->counts[DELIVERY_DEAD],
                               .failing_since_ms = sub_failing_since(s)};
     out->backlog = stats_backlog(c, s);

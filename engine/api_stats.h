@@ -31,6 +31,7 @@ struct sub_stats {
     int64_t dead;
     int64_t failing_since_ms;
 };
+int stats_in_flight(const struct api_live *live, int64_t sub);
 int64_t stats_backlog(const struct api_call *c, const struct subscription *s);
 /* What one look at many subscriptions shares. */
 struct stats_now {

@@ -53,7 +53,8 @@ static enum err_code runner_work(struct backend *b, void *arg, struct err *err)
     r->found = 0;
     r->slice.b = b;
     r->slice.now_ms = clock_store_ms();
-    enum err_code rc = b->ops->job_list(b, true, 0, LOOKS_MAX, &arena, &rows, &n, err);
+    enum err_code rc = b->ops->job_list(
+        b, &(struct job_filter){.states = JOBS_OPEN, .limit = LOOKS_MAX}, &arena, &rows, &n, err);
     r->ahead = r->held;
     for (size_t i = 0; rc == OK && i < n; i++) {
         if (rows[i].state != JOB_ACTIVE || job_work(rows[i].kind)->delivers != r->delivers)

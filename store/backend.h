@@ -240,6 +240,10 @@ struct backend_ops {
     /* Ready deliveries of sub with due <= now, those in flight included; counts up to max. */
     enum err_code (*due_count)(struct backend *, int64_t sub, int64_t now_ms, int64_t max,
                                int64_t *n, struct err *);
+    /* Of those the ones that go before the job's first one, counted up to max; *due_ms: when that
+     * one was due, 0: it is not among those that were looked at. */
+    enum err_code (*ready_before)(struct backend *, int64_t sub, int64_t job, int64_t now_ms,
+                                  int64_t max, int64_t *n, int64_t *due_ms, struct err *);
 
     /* ---- dead letters: their own table ---- */
     enum err_code (*dead_list)(struct backend *, const struct filter *, struct arena *,
@@ -328,9 +332,8 @@ struct backend_ops {
     enum err_code (*job_update)(struct backend *, const struct job *, struct err *);
     enum err_code (*job_get)(struct backend *, int64_t num, struct arena *, struct job *,
                              struct err *);
-    enum err_code (*job_list)(struct backend *, bool active_only, int64_t after_num, size_t limit,
-                              struct arena *, struct job **out, size_t *n,
-                              struct err *); /* newest first; after_num 0: newest */
+    enum err_code (*job_list)(struct backend *, const struct job_filter *, struct arena *,
+                              struct job **out, size_t *n, struct err *); /* newest first */
     enum err_code (*part_put)(struct backend *, const struct job_part *, struct err *);
     /* Everything but what settle counts: tried, failed, delivered, dead_again, discarded, recent. */
     enum err_code (*part_update)(struct backend *, const struct job_part *, struct err *);

@@ -202,6 +202,7 @@ const struct backend_ops backend_memory = {
     .traffic_minutes = mem_traffic_minutes,
     .health_clear = mem_health_clear,
     .due_count = mem_due_count,
+    .ready_before = mem_ready_before,
     .dead_list = mem_dead_list,
     .dead_count = mem_dead_count,
     .dead_walk = mem_dead_walk,

@@ -319,7 +319,7 @@ enum err_code mem_deed_list(struct backend *, int64_t, struct arena *, struct de
 enum err_code mem_job_put(struct backend *, const struct job *, struct err *);
 enum err_code mem_job_update(struct backend *, const struct job *, struct err *);
 enum err_code mem_job_get(struct backend *, int64_t, struct arena *, struct job *, struct err *);
-enum err_code mem_job_list(struct backend *, bool, int64_t, size_t, struct arena *, struct job **,
+enum err_code mem_job_list(struct backend *, const struct job_filter *, struct arena *, struct job **,
                            size_t *, struct err *);
 enum err_code mem_part_put(struct backend *, const struct job_part *, struct err *);
 enum err_code mem_part_update(struct backend *, const struct job_part *, struct err *);
@@ -361,5 +361,7 @@ enum err_code mem_traffic_minutes(struct backend *, int64_t, int64_t, int64_t, s
                                   struct traffic **, size_t *, struct err *);
 enum err_code mem_health_clear(struct backend *, int64_t, struct err *);
 enum err_code mem_due_count(struct backend *, int64_t, int64_t, int64_t, int64_t *, struct err *);
+enum err_code mem_ready_before(struct backend *, int64_t, int64_t, int64_t, int64_t, int64_t *,
+                               int64_t *, struct err *);
 
 #endif

@@ -32,20 +32,30 @@ enum err_code mem_job_get(struct backend *b, int64_t num, struct arena *a, struc
     return OK;
 }
 
-static bool job_active(const void *row)
+static bool in_mask(unsigned mask, int value)
 {
-    const struct job *j = row;
-    return j->state == JOB_ACTIVE || j->state == JOB_PAUSED;
+    return mask == 0 || (mask & FILTER_BIT(value)) != 0;
 }
 
-enum err_code mem_job_list(struct backend *b, bool active_only, int64_t after_num, size_t limit,
-                           struct arena *a, struct job **out, size_t *n, struct err *err)
+enum err_code mem_job_list(struct backend *b, const struct job_filter *f, struct arena *a,
+                           struct job **out, size_t *n, struct err *err)
 {
-    void *rows;
+    int64_t at = f->after_num;
+    void *rows = NULL;
+    size_t found = 0, one = 1;
     (void)err;
-    mem_list_down(mem_db(b), MEM_JOB, after_num, limit, active_only ? job_active : NULL, a, &rows,
-                  n);
+    while (one == 1 && found < f->limit) {
+        void *row;
+        mem_list_down(mem_db(b), MEM_JOB, at, 1, NULL, a, &row, &one);
+        const struct job *j = row;
+        if (one == 0)
+            break;
+        at = j->num;
+        if (in_mask(f->states, (int)j->state) && in_mask(f->kinds, (int)j->kind))
+            *(struct job *)mem_push(a, &rows, &found, sizeof(*j)) = *j;
+    }
     *out = rows;
+    *n = found;
     return OK;
 }
 
@@ -102,6 +112,7 @@ enum err_code mem_part_list(struct backend *b, int64_t job, bool active_only, in
         p->sub_cause = s != NULL ? arena_copy(a, s->state_cause) : NULL;
         p->sub_concurrency = s != NULL ? s->concurrency : 0;
         p->sub_broken_since_ms = s != NULL ? s->broken_since_ms : 0;
+        p->sub_rate_per_s = s != NULL ? s->rate_per_s : 0;
     }
     *out = rows;
     *n = rows_n;

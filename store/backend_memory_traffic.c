@@ -109,3 +109,21 @@ enum err_code mem_due_count(struct backend *b, int64_t sub, int64_t now_ms, int6
         ++*n;
     return OK;
 }
+
+enum err_code mem_ready_before(struct backend *b, int64_t sub, int64_t job, int64_t now_ms,
+                               int64_t max, int64_t *n, int64_t *due_ms, struct err *err)
+{
+    struct mem_db *db = mem_db(b);
+    (void)err;
+    *n = *due_ms = 0;
+    for (const struct mem_node *i = mem_index_from(
+             db, MEM_READY, (struct mem_key){.a = sub, .b = INT64_MIN, .c = INT64_MIN});
+         i != NULL && i->key.a == sub && i->key.b <= now_ms && *n < max; i = i->next[0], ++*n) {
+        const struct mem_delivery *r = mem_get(db, MEM_DELIVERY, mem_num(i->key.c));
+        if (r->d.job == job) {
+            *due_ms = i->key.b;
+            return OK;
+        }
+    }
+    return OK;
+}

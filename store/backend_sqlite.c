@@ -447,6 +447,7 @@ const struct backend_ops backend_sqlite = {
     .traffic_minutes = sq_traffic_minutes,
     .health_clear = sq_health_clear,
     .due_count = sq_due_count,
+    .ready_before = sq_ready_before,
     .dead_list = sq_dead_list,
     .dead_count = sq_dead_count,
     .dead_walk = sq_dead_walk,

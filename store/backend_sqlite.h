@@ -128,6 +128,7 @@ enum sq_slot {
     SQ_JOB_GET,
     SQ_JOB_LIST,
     SQ_JOB_LIST_ACTIVE,
+    SQ_JOB_LIST_STOPPED,
     SQ_PART_PUT,
     SQ_PART_UPDATE,
     SQ_PART_LIST,
@@ -175,6 +176,7 @@ enum sq_slot {
     SQ_HEALTH_ADD,
     SQ_HEALTH_CLEAR,
     SQ_DUE_COUNT,
+    SQ_READY_BEFORE,
     SQ_SLOTS
 };
 
@@ -454,7 +456,7 @@ enum err_code sq_deed_list(struct backend *, int64_t, struct arena *, struct dee
 enum err_code sq_job_put(struct backend *, const struct job *, struct err *);
 enum err_code sq_job_update(struct backend *, const struct job *, struct err *);
 enum err_code sq_job_get(struct backend *, int64_t, struct arena *, struct job *, struct err *);
-enum err_code sq_job_list(struct backend *, bool, int64_t, size_t, struct arena *, struct job **,
+enum err_code sq_job_list(struct backend *, const struct job_filter *, struct arena *, struct job **,
                           size_t *, struct err *);
 enum err_code sq_part_put(struct backend *, const struct job_part *, struct err *);
 enum err_code sq_part_update(struct backend *, const struct job_part *, struct err *);
@@ -495,5 +497,7 @@ enum err_code sq_traffic_minutes(struct backend *, int64_t, int64_t, int64_t, st
                                  struct traffic **, size_t *, struct err *);
 enum err_code sq_health_clear(struct backend *, int64_t, struct err *);
 enum err_code sq_due_count(struct backend *, int64_t, int64_t, int64_t, int64_t *, struct err *);
+enum err_code sq_ready_before(struct backend *, int64_t, int64_t, int64_t, int64_t, int64_t *,
+                              int64_t *, struct err *);
 
 #endif

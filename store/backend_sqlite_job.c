@@ -86,21 +86,26 @@ enum err_code sq_job_get(struct backend *b, int64_t num, struct arena *a, struct
     return code;
 }
 
-enum err_code sq_job_list(struct backend *b, bool active_only, int64_t after_num, size_t limit,
-                          struct arena *a, struct job **out, size_t *n, struct err *err)
+/* What runs, and what stopped, has an index of its own: jobs are many in the end, these are few. */
+enum err_code sq_job_list(struct backend *b, const struct job_filter *f, struct arena *a,
+                          struct job **out, size_t *n, struct err *err)
 {
+#define JOB_LIST(what)                                                                             \
+    JOB_COLS "WHERE " what "num < ?1 AND (?3 = 0 OR (?3 >> kind & 1) = 1) ORDER BY num DESC LIMIT ?2"
     struct sq *q = sq_of(b);
     sqlite3_stmt *st;
     void *rows;
-    int64_t below = after_num != 0 ? after_num : INT64_MAX;
+    int64_t below = f->after_num != 0 ? f->after_num : INT64_MAX, limit = (int64_t)f->limit;
+    int kinds = (int)f->kinds;
     enum err_code code =
-        active_only
-            ? sq_open(q, SQ_JOB_LIST_ACTIVE, &st, err,
-                      JOB_COLS "WHERE state IN (0, 1) AND num < ?1 ORDER BY num DESC LIMIT ?2",
-                      "ll", below, (int64_t)limit)
+        f->states == JOBS_OPEN ? sq_open(q, SQ_JOB_LIST_ACTIVE, &st, err,
+                                         JOB_LIST("state IN (0, 1) AND "), "lli", below, limit, kinds)
+        : f->states == FILTER_BIT(JOB_STOPPED)
+            ? sq_open(q, SQ_JOB_LIST_STOPPED, &st, err, JOB_LIST("state = 4 AND "), "lli", below,
+                      limit, kinds)
             : sq_open(q, SQ_JOB_LIST, &st, err,
-                      JOB_COLS "WHERE num < ?1 ORDER BY num DESC LIMIT ?2", "ll", below,
-                      (int64_t)limit);
+                      JOB_LIST("(?4 = 0 OR (?4 >> state & 1) = 1) AND "), "llii", below, limit,
+                      kinds, (int)f->states);
     if (code == OK)
         code = sq_take_all(q, st, read_job, sizeof(**out), a, &rows, n, err);
     if (code == OK)
@@ -174,13 +179,14 @@ static void read_part(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
     if (p->source == 0)
         p->source = p->sub;
     c->discarded = sqlite3_column_int64(st, 26);
+    p->sub_rate_per_s = sqlite3_column_double(st, 27);
 }
 
 #define PART_COLS                                                                                  \
     "SELECT p.job, p.sub, p.state, p.reason, p.mark_ms, p.mark_num, p.walked, p.base_tried,"       \
     " p.base_failed, p.canary_tried, p.selected, p.excluded, p.queued, p.gone, p.tried, p.failed," \
     " p.delivered, p.dead_again, p.recent, ifnull(o.name, s.name), s.url, s.state_cause, s.state," \
-    " s.concurrency, s.broken_since_ms, s.source, p.discarded FROM job_part p"                     \
+    " s.concurrency, s.broken_since_ms, s.source, p.discarded, s.rate_per_s FROM job_part p"       \
     " LEFT JOIN subscription s ON s.num = p.sub LEFT JOIN subscription o ON o.num = s.source"      \
     " WHERE p.job = ?1 AND p.sub > ?2 "
 

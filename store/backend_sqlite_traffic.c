@@ -143,3 +143,26 @@ enum err_code sq_due_count(struct backend *b, int64_t sub, int64_t now_ms, int64
     sq_done(st);
     return OK;
 }
+
+enum err_code sq_ready_before(struct backend *b, int64_t sub, int64_t job, int64_t now_ms,
+                              int64_t max, int64_t *n, int64_t *due_ms, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    sqlite3_stmt *st;
+    *n = *due_ms = 0;
+    enum err_code code = sq_open(q, SQ_READY_BEFORE, &st, err,
+                                 "SELECT r.due, d.job FROM ready r CROSS JOIN delivery d"
+                                 " ON d.num = r.num WHERE r.sub = ?1 AND r.due <= ?2"
+                                 " ORDER BY r.due, r.num LIMIT ?3",
+                                 "lll", sub, now_ms, max);
+    while (code == OK && (code = sq_next(q, st, err)) == OK) {
+        if (sqlite3_column_int64(st, 1) == job) {
+            *due_ms = sqlite3_column_int64(st, 0);
+            break;
+        }
+        ++*n;
+    }
+    if (code == OK)
+        sq_done(st);
+    return code == ERR_NOT_FOUND ? OK : code;
+}

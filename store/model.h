@@ -411,6 +411,13 @@ struct job {
     int64_t until_ms; /* purge: what it takes can be restored until then; 0: it is erased */
 };
 
+struct job_filter {         /* zero value: everything */
+    unsigned states, kinds; /* masks of FILTER_BIT */
+    int64_t after_num;      /* keyset cursor; 0: from the newest */
+    size_t limit;           /* required */
+};
+#define JOBS_OPEN (FILTER_BIT(JOB_ACTIVE) | FILTER_BIT(JOB_PAUSED))
+
 /* What a job does about one subscription. Its state is JOB_ACTIVE also while the job is paused; of a
  * subscription one part at most is active. Where the job sends copies somewhere else (to_url), that is
  * a subscription which it made for them. */
@@ -431,6 +438,7 @@ struct job_part {
     enum sub_state sub_state;
     int sub_concurrency;
     int64_t sub_broken_since_ms;
+    double sub_rate_per_s;
 };
 
 struct reject {

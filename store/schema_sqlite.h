@@ -223,12 +223,16 @@ static const char SCHEMA_3_DEEDS[] =
     "ALTER TABLE deed ADD COLUMN cause INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE deed ADD COLUMN died_ms INTEGER NOT NULL DEFAULT 0;";
 
+/* Jobs that stopped by themselves: status tells of them until somebody lets them go on or puts them away. */
+static const char SCHEMA_3_STOPPED[] = "CREATE INDEX job_stopped ON job(num) WHERE state = 4;";
+
 /* Each migration: its parts, NULL-terminated. */
 static const char *const MIGRATIONS[SCHEMA_VERSION][16] = {
     {SCHEMA_1_CONFIGURED, SCHEMA_1_HOT, SCHEMA_1_COLD, NULL},
     {SCHEMA_2_DELIVERY, SCHEMA_2_PURGED, SCHEMA_2_DEAD_FACTS, SCHEMA_2_TRAFFIC, SCHEMA_2_DEEDS,
      SCHEMA_2_JOB, SCHEMA_2_JOB_PART, NULL},
-    {SCHEMA_3_COPIES, SCHEMA_3_ARRIVAL, SCHEMA_3_DISCARDED, SCHEMA_3_DEEDS, NULL},
+    {SCHEMA_3_COPIES, SCHEMA_3_ARRIVAL, SCHEMA_3_DISCARDED, SCHEMA_3_DEEDS, SCHEMA_3_STOPPED,
+     NULL},
 };
 
 #endif

@@ -76,18 +76,33 @@ static void jobs(void **state)
             .num = bed_num(bed), .kind = JOB_REPLAY, .state = (enum job_state)i, .created_ms = T0};
         OK_OR_DIE(bed, bed->ops->job_put(bed->b, &more, &bed->err));
     }
-    OK_OR_DIE(bed, bed->ops->job_list(bed->b, false, 0, 3, &bed->a, &list, &n, &bed->err));
+    OK_OR_DIE(bed, bed->ops->job_list(bed->b, &(struct job_filter){.limit = 3}, &bed->a, &list, &n, &bed->err));
     assert_int_equal(n, 3);
     assert_int_equal(list[0].num, bed->last); /* newest first */
     assert_int_equal(list[2].num, bed->last - 2);
     OK_OR_DIE(bed,
-              bed->ops->job_list(bed->b, false, list[2].num, 9, &bed->a, &list, &n, &bed->err));
+              bed->ops->job_list(bed->b, &(struct job_filter){.after_num = list[2].num, .limit = 9}, &bed->a, &list, &n, &bed->err));
     assert_int_equal(n, 3);
     assert_int_equal(list[2].num, j.num);
-    OK_OR_DIE(bed, bed->ops->job_list(bed->b, true, 0, 9, &bed->a, &list, &n, &bed->err));
+    OK_OR_DIE(bed, bed->ops->job_list(bed->b, &(struct job_filter){.states = JOBS_OPEN, .limit = 9}, &bed->a, &list, &n, &bed->err));
     assert_int_equal(n, 2);
     assert_int_equal(list[0].state, JOB_PAUSED);
     assert_int_equal(list[1].state, JOB_ACTIVE);
+    struct job_filter stopped = {.states = FILTER_BIT(JOB_STOPPED), .limit = 9}, two = stopped;
+    OK_OR_DIE(bed, bed->ops->job_list(bed->b, &stopped, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 2);
+    assert_int_equal(list[0].num, bed->last);
+    stopped.kinds = FILTER_BIT(JOB_PURGE) | FILTER_BIT(JOB_RESEND);
+    OK_OR_DIE(bed, bed->ops->job_list(bed->b, &stopped, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 0);
+    two.states |= FILTER_BIT(JOB_DONE);
+    OK_OR_DIE(bed, bed->ops->job_list(bed->b, &two, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 3);
+    two.limit = 1;
+    two.after_num = list[0].num;
+    OK_OR_DIE(bed, bed->ops->job_list(bed->b, &two, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 1);
+    assert_int_equal(list[0].state, JOB_DONE);
 }
 
 /* ---- parts ---- */

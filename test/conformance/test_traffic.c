@@ -122,6 +122,32 @@ static void due(void **state)
     assert_int_equal(n, 0);
 }
 
+static void before(void **state)
+{
+    struct bed *bed = *state;
+    int64_t a = bed_sub(bed, "a", 0), job = bed_num(bed), n, due_ms;
+    int64_t dead = bed_emit(bed, a, "d", NULL, T0);
+    char id[8];
+    bed_settle(bed, dead, SETTLE_DEAD, T0 + 10);
+    for (int i = 0; i < 5; i++) {
+        snprintf(id, sizeof(id), "e%d", i);
+        bed_emit(bed, a, id, NULL, T0 + 1000 + i * 1000);
+    }
+    bed_replay(bed, dead, job, T0 + 3500); /* behind three, before two */
+    OK_OR_DIE(bed, bed->ops->ready_before(bed->b, a, job, T0 + 9000, 100, &n, &due_ms, &bed->err));
+    assert_int_equal(n, 3);
+    assert_int_equal(due_ms, T0 + 3500);
+    OK_OR_DIE(bed, bed->ops->ready_before(bed->b, a, job, T0 + 9000, 2, &n, &due_ms, &bed->err));
+    assert_int_equal(n, 2);
+    assert_int_equal(due_ms, 0);
+    OK_OR_DIE(bed, bed->ops->ready_before(bed->b, a, job, T0 + 2000, 100, &n, &due_ms, &bed->err));
+    assert_int_equal(n, 2);
+    assert_int_equal(due_ms, 0);
+    OK_OR_DIE(bed, bed->ops->ready_before(bed->b, a, 4242, T0 + 9000, 100, &n, &due_ms, &bed->err));
+    assert_int_equal(n, 6);
+    assert_int_equal(due_ms, 0);
+}
+
 static void retention(void **state)
 {
     struct bed *bed = *state;
@@ -149,7 +175,7 @@ static void retention(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ON_BOTH(minutes), ON_BOTH(health), ON_BOTH(undone), ON_BOTH(due), ON_BOTH(retention),
+        ON_BOTH(minutes), ON_BOTH(health), ON_BOTH(undone), ON_BOTH(due), ON_BOTH(before), ON_BOTH(retention),
     };
     return cmocka_run_group_tests_name("conformance: traffic", tests, NULL, NULL);
 }
