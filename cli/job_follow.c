@@ -12,13 +12,13 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/job_report.h"
+#include "cli/job_words.h"
 #include "cli/object.h"
 #include "cli/progress.h"
 
 #define POLL_NS 100000000L
 enum {
     SAID_MAX = 32,
-    LOOKS = 50,             /* the rate is that of some 5 s */
     STUCK_AFTER_MS = 30000, /* no outcome for so long, nobody before it: it goes on by itself */
 };
 
@@ -27,10 +27,7 @@ struct follow {
     const char *id;
     struct progress progress;
     int64_t start_ms;
-    struct {
-        int64_t at_ms, done;
-    } looks[LOOKS]; /* a ring of the last ones */
-    size_t looks_n;
+    double set_rate; /* an operator may change it */
     int64_t tried, moved_ms; /* outcomes, and when there was one last */
     char waits[160];         /* what everything that is active waits for; "": it does not */
     bool step;               /* nobody but us gets it on */
@@ -83,10 +80,10 @@ static bool say_once(struct follow *f, const char *what)
 /* "does not answer (503)" */
 static const char *wait_words(const json_t *part, char out[64])
 {
-    const char *word = out_string(part, "waits_for"), *how = out_string(part, "last_failure");
+    const char *how = out_string(part, "last_failure");
 
-    if (word == NULL || strcmp(word, "endpoint_down") != 0)
-        return word != NULL && strstr(word, "disabled") != NULL ? "is disabled" : "is paused";
+    if (!is(part, "waits_for", "endpoint_down"))
+        return is(part, "waits_for", "subscription_disabled") ? "is disabled" : "is paused";
     snprintf(out, 64, how ? "does not answer (%s)" : "does not answer", how);
     return out;
 }
@@ -112,28 +109,52 @@ static void say_waits(struct follow *f, const json_t *part)
             out_note("%s %s; %s %s", name, wait_words(part, how), rows[i].text, name);
 }
 
-/* Letters that are queued for those who wait: they are not in flight. */
+/* That moves, if slowly: nobody has to do anything. */
+static bool is_backlog(const json_t *job)
+{
+    return is(job, "waits_for", "live_backlog");
+}
+
+/* "acme does not answer (503)", "acme: 888 live deliveries go first (10/s)" */
+static void wait_text(const json_t *part, bool alone, char *out, size_t room)
+{
+    const char *name = out_string(part, "subscription");
+    char how[64];
+    struct buf words;
+
+    if (is(part, "waits_for", "live_backlog")) {
+        buf_init(&words, room);
+        job_ahead_words(&words, part);
+        snprintf(out, room, "%s%s%s", alone || name == NULL ? "" : name,
+                 alone || name == NULL ? "" : ": ", words.data ? words.data : "");
+        buf_fini(&words);
+    } else {
+        snprintf(out, room, "%s %s", is(part, "waits_for", "egress_paused") ? "egress" : name,
+                 wait_words(part, how));
+    }
+}
+
+/* Sets what all that is active waits for. Returns how many letters are on their way right now: those
+ * that are queued stand in line with all that goes to their subscription. */
 static int64_t look_at_waits(struct follow *f, const json_t *job)
 {
     const json_t *parts = json_object_get(job, "subscriptions"), *part;
-    int64_t held = 0, tried = count(job, "tried");
-    char how[64];
+    int64_t in_flight = 0, tried = count(job, "tried");
     size_t i, active = 0, waiting = 0;
 
     *f->waits = '\0';
     json_array_foreach(parts, i, part)
     {
+        int64_t busy = out_integer(part, "subscription_in_flight");
+        int64_t queued = count(part, "waiting");
+
+        if (out_string(part, "waits_for") == NULL)
+            in_flight += queued < busy ? queued : busy;
         if (!is(part, "state", "active"))
             continue;
         active++;
-        if (out_string(part, "waits_for") == NULL)
-            continue;
-        held += count(part, "waiting");
-        if (waiting++ == 0)
-            snprintf(f->waits, sizeof f->waits, "%s %s",
-                     is(part, "waits_for", "egress_paused") ? "egress"
-                                                            : out_string(part, "subscription"),
-                     wait_words(part, how));
+        if (out_string(part, "waits_for") != NULL && waiting++ == 0)
+            wait_text(part, json_array_size(parts) == 1, f->waits, sizeof f->waits);
     }
     size_t n = strlen(f->waits);
 
@@ -141,23 +162,10 @@ static int64_t look_at_waits(struct follow *f, const json_t *job)
         snprintf(f->waits + n, sizeof f->waits - n, " and %zu others wait", waiting - 1);
     if (waiting == 0 || waiting < active)
         *f->waits = '\0';
-    if (tried != f->tried || *f->waits == '\0')
+    if (tried != f->tried || *f->waits == '\0' || is_backlog(job))
         f->moved_ms = clock_mono_ms();
     f->tried = tried;
-    return held;
-}
-
-/* Outcomes a second, of the last seconds. */
-static double rate_now(struct follow *f, int64_t done)
-{
-    int64_t now_ms = clock_mono_ms();
-    size_t last = f->looks_n++ % LOOKS, first = f->looks_n > LOOKS ? f->looks_n % LOOKS : 0;
-
-    f->looks[last].at_ms = now_ms;
-    f->looks[last].done = done;
-    int64_t ms = now_ms - f->looks[first].at_ms;
-
-    return ms > 0 ? (double)(done - f->looks[first].done) * 1000 / (double)ms : 0;
+    return in_flight;
 }
 
 /* Said once, when it is through everywhere (or has nothing left to wait for). */
@@ -191,24 +199,32 @@ static void show(struct follow *f, const json_t *job)
     const json_t *parts = json_object_get(job, "subscriptions"), *part;
     bool delivers = json_is_true(json_object_get(job, "delivers"));
     int64_t done = count(job, "done");
-    char text[320] = "", pace[200];
+    char text[320] = "", pace[200], again[40] = "";
     size_t i;
 
     if (delivers) {
+        double set = json_number_value(out_member(job, "options.rate_per_second"));
+        int64_t retrying = count(job, "retrying");
+
         say_canary(f, job);
         json_array_foreach(parts, i, part) say_waits(f, part);
-        int64_t held = look_at_waits(f, job);
-        double rate = rate_now(f, done);
+        int64_t in_flight = look_at_waits(f, job);
+
+        if (set != f->set_rate)
+            progress_anew(&f->progress);
+        f->set_rate = set;
+        double rate = progress_rate(&f->progress, done);
 
         if (*f->waits)
             snprintf(pace, sizeof pace, "waiting: %s", f->waits);
         else
             snprintf(pace, sizeof pace, "%.1f/s", rate);
-        snprintf(text, sizeof text, "%s  delivered %lld  failed %lld  in flight %lld", pace,
+        if (retrying > 0)
+            snprintf(again, sizeof again, "  retrying %lld", (long long)retrying);
+        snprintf(text, sizeof text, "%s  delivered %lld  failed %lld%s  in flight %lld", pace,
                  (long long)count(job, "delivered"),
-                 (long long)(count(job, "dead_again") + count(job, "discarded") +
-                             count(job, "retrying")),
-                 (long long)(count(job, "waiting") - held));
+                 (long long)(count(job, "dead_again") + count(job, "discarded")), again,
+                 (long long)in_flight);
     }
     progress_show(&f->progress, done, count(job, "selected"), text);
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/text.h"
 #include "cli/out.h"
 
 #define WORDS_MAX 256
@@ -40,6 +41,19 @@ static const char *wait_words(const char *what)
     return job_reason_words(words_of(rows, sizeof rows / sizeof *rows, what));
 }
 
+void job_ahead_words(struct buf *out, const json_t *what)
+{
+    int64_t n = out_integer(what, "live_ahead");
+    double rate = json_number_value(json_object_get(what, "subscription_rate_per_second"));
+    bool more = json_is_true(json_object_get(what, "live_ahead_truncated"));
+    char count[32];
+
+    buf_addf(out, "%s%s live %s first", more ? "more than " : "",
+             text_count(count, sizeof count, n), n == 1 ? "delivery goes" : "deliveries go");
+    if (rate > 0)
+        buf_addf(out, " (%g/s)", rate);
+}
+
 static void put_state(struct buf *out, const char *state, const json_t *what, bool delivers)
 {
     const char *waits = out_string(what, "waits_for");
@@ -47,8 +61,10 @@ static void put_state(struct buf *out, const char *state, const json_t *what, bo
     bool done = state != NULL && strcmp(state, "done") == 0;
 
     if (active && waits != NULL)
-        buf_addf(out, "waiting: %s", wait_words(waits));
-    else
+        buf_addf(out, "waiting: %s", strcmp(waits, "live_backlog") == 0 ? "" : wait_words(waits));
+    if (active && waits != NULL && strcmp(waits, "live_backlog") == 0)
+        job_ahead_words(out, what);
+    else if (!active || waits == NULL)
         buf_adds(out, state ? state : "-");
     if (done && delivers && out_integer(what, "counts.selected") > 0 &&
         out_integer(what, "counts.delivered") == 0)

@@ -12,6 +12,8 @@ void job_state_words(struct buf *out, const json_t *job);
 /* The same of what it does about one subscription. */
 void job_part_words(struct buf *out, const json_t *job, const json_t *part);
 const char *job_reason_words(const char *reason); /* NULL: NULL */
+/* "888 live deliveries go first (10/s)" of a part or a job that waits for them. */
+void job_ahead_words(struct buf *out, const json_t *what);
 /* "5/s", "no limit" */
 void job_rate_words(struct buf *out, const json_t *job);
 /* *job with the member "state_words" for tables; a new reference. */

@@ -11,7 +11,8 @@
 #include "base/text.h"
 #include "cli/out.h"
 
-enum { BAR = 30, BAR_LEAST = 5, LINE_EVERY_MS = 10000, ETA_AFTER_MS = 1000, DRAWN_AFTER_MS = 300 };
+enum { BAR = 30, BAR_LEAST = 5, LINE_EVERY_MS = 10000, ETA_AFTER_MS = 1000, DRAWN_AFTER_MS = 300,
+       LOOK_EVERY_MS = 100 };
 
 static volatile sig_atomic_t interrupted;
 
@@ -26,7 +27,7 @@ void progress_begin(struct progress *p, const struct cli *cli)
     struct sigaction act = {.sa_handler = on_signal};
 
     sigemptyset(&act.sa_mask);
-    *p = (struct progress){.cli = cli, .start_ms = clock_mono_ms(), .first = -1};
+    *p = (struct progress){.cli = cli, .start_ms = clock_mono_ms()};
     p->line_ms = p->start_ms;
     interrupted = 0;
     sigaction(SIGINT, &act, &p->interrupt);
@@ -77,17 +78,51 @@ void progress_end(struct progress *p)
     sigaction(SIGTERM, &p->terminate, NULL);
 }
 
-/* "  ETA 7s", as fast as it went so far; nothing where that is not known. */
-static void eta_text(const struct progress *p, int64_t done, int64_t whole, char out[32])
+/* The oldest look of the ring that is kept, and the newest. */
+static size_t look_first(const struct progress *p)
 {
-    int64_t ms = clock_mono_ms() - p->start_ms, made = done - p->first;
+    return p->looks_n > PROGRESS_LOOKS ? p->looks_n % PROGRESS_LOOKS : 0;
+}
+
+static void look_add(struct progress *p, int64_t done)
+{
+    int64_t now_ms = clock_mono_ms();
+    size_t last = (p->looks_n + PROGRESS_LOOKS - 1) % PROGRESS_LOOKS;
+
+    if (p->looks_n > 0 && now_ms - p->looks[last].at_ms < LOOK_EVERY_MS)
+        return;
+    p->looks[p->looks_n % PROGRESS_LOOKS].at_ms = now_ms;
+    p->looks[p->looks_n++ % PROGRESS_LOOKS].done = done;
+}
+
+static int64_t look_span_ms(const struct progress *p)
+{
+    return p->looks_n == 0 ? 0 : clock_mono_ms() - p->looks[look_first(p)].at_ms;
+}
+
+double progress_rate(struct progress *p, int64_t done)
+{
+    look_add(p, done);
+    int64_t ms = look_span_ms(p);
+
+    return ms > 0 ? (double)(done - p->looks[look_first(p)].done) * 1000 / (double)ms : 0;
+}
+
+void progress_anew(struct progress *p)
+{
+    p->looks_n = 0;
+}
+
+/* "  ETA 7s", as fast as it went in the last seconds; nothing where that is not known. */
+static void eta_text(struct progress *p, int64_t done, int64_t whole, char out[32])
+{
+    double rate = progress_rate(p, done);
     char span[24];
 
     *out = '\0';
-    if (made <= 0 || done >= whole || ms < ETA_AFTER_MS)
+    if (rate <= 0 || done >= whole || look_span_ms(p) < ETA_AFTER_MS)
         return;
-    text_ago(span, sizeof span,
-             (int64_t)((double)ms / (double)made * (double)(whole - done)) + 999);
+    text_ago(span, sizeof span, (int64_t)((double)(whole - done) / rate * 1000) + 999);
     snprintf(out, 32, "  ETA %s", span);
 }
 
@@ -105,7 +140,7 @@ static void put_bar(struct buf *out, int64_t done, int64_t whole, int room)
 }
 
 /* "221/371  59%  TEXT  ETA 7s", or the plain line's "221 of 371 (59%)  TEXT"; of a share "59%  TEXT". */
-static void put_words(const struct progress *p, struct buf *out, int64_t done, int64_t whole,
+static void put_words(struct progress *p, struct buf *out, int64_t done, int64_t whole,
                       const char *text, bool draws)
 {
     char eta[32] = "";
@@ -134,8 +169,10 @@ void progress_show(struct progress *p, int64_t done, int64_t whole, const char *
     bool draws = redraws(p->cli);
     bool tenth = whole > 0 && (done - p->shown) * 10 >= whole;
 
-    if (p->first < 0)
-        p->first = p->shown = done;
+    if (!p->begun)
+        p->shown = done;
+    p->begun = true;
+    look_add(p, done);
     if (p->last && (!p->seen || done == p->shown))
         return;
     if (!p->last && !draws && !tenth && now_ms - p->line_ms < LINE_EVERY_MS)

@@ -8,10 +8,16 @@
 
 #include "cli/cli.h"
 
+enum { PROGRESS_LOOKS = 64 };
+
 struct progress {
     const struct cli *cli;
     int64_t start_ms, line_ms;
-    int64_t first; /* how much was done when it began; -1: not known yet */
+    struct {
+        int64_t at_ms, done;
+    } looks[PROGRESS_LOOKS]; /* a ring of the last ones, some 6 s */
+    size_t looks_n;
+    bool begun;
     int64_t shown; /* and when a line was written last */
     bool drawn;    /* something stands on the terminal's line */
     bool share; /* how much is done is no number that anybody wants: only the percentage is told */
@@ -23,6 +29,10 @@ struct progress {
 void progress_begin(struct progress *p, const struct cli *cli);
 void progress_end(struct progress *p); /* what is said next stands on a line of its own */
 bool progress_interrupted(void);
+/* How much is done a second, by the last seconds. */
+double progress_rate(struct progress *p, int64_t done);
+/* From now on it goes at another pace: what was before says nothing. */
+void progress_anew(struct progress *p);
 /* [=====>    ] 221/371  59%  TEXT  ETA 7s. whole 0: how much there is is not known. */
 void progress_show(struct progress *p, int64_t done, int64_t whole, const char *text);
 /* It is over: what is shown next is how it ended, at once, if anything was shown before. */
