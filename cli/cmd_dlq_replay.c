@@ -114,7 +114,7 @@ static void question_text(const struct sending *s, char *out, size_t room, const
 {
     double rate = json_number_value(out_member(a, "options.rate_per_second"));
     int64_t count = out_integer(a, "count");
-    char pace[32] = "", about[64], where[224] = "";
+    char pace[32] = "", about[PREVIEW_ABOUT_MAX], where[224] = "";
 
     if (rate > 0)
         snprintf(pace, sizeof pace, " at %g/s", rate);
@@ -162,15 +162,28 @@ static void fix_set(json_t *body, const json_t *a)
         json_object_set(filter, "until", json_object_get(a, "until"));
 }
 
-/* 0: go on with *go; else it is over. */
+/* Nobody is asked for what is refused after. */
+static int blocked(struct cli *cli, const json_t *a)
+{
+    struct buf why;
+    int rc = 0;
+
+    buf_init(&why, 4096);
+    if (replay_preview_blocked(a, &why))
+        rc = out_fail(cli, CLI_LATER, "job_active", "%s", why.data ? why.data : "");
+    buf_fini(&why);
+    return rc;
+}
+
+/* 0: go on where *agreed, how many were shown, is not 0; else it is over. */
 static int replay_preview(struct cli *cli, const struct sending *s, const struct filter_flags *f,
-                          json_t *body, bool *go)
+                          json_t *body, int64_t *agreed)
 {
     bool dry = cli_flag(cli, FLAG_DRY_RUN) != NULL;
     struct answer a;
-    char question[400];
+    char question[512];
 
-    *go = false;
+    *agreed = 0;
     if (no_ids(f))
         return nothing_to_send(cli, s, f, NULL);
     int rc = client_call_json(cli, "POST", s->preview, json_incref(body), &a);
@@ -185,6 +198,8 @@ static int replay_preview(struct cli *cli, const struct sending *s, const struct
         dry_run_print(cli, s, f, a.json);
     else if (count == 0)
         rc = nothing_to_send(cli, s, f, a.json);
+    else if (!dry && (rc = blocked(cli, a.json)) != 0)
+        ; /* said */
     else if (!dry && cli->in_tty && cli_flag(cli, FLAG_YES) == NULL)
         replay_preview_print(cli, s, stderr, a.json);
     if (dry)
@@ -194,12 +209,27 @@ static int replay_preview(struct cli *cli, const struct sending *s, const struct
     answer_fini(&a);
     if (rc == 0 && !dry && count > 0) {
         rc = cli_confirm(cli, question);
-        *go = rc == 0;
+        *agreed = rc == 0 ? count : 0;
     }
     return rc;
 }
 
-static int replay_start(struct cli *cli, const struct sending *s, json_t *body, int64_t wait_ms)
+/* "1 now, not 3: 2 were purged or replayed meanwhile": somebody else is at work, too. */
+static void say_other_number(const struct sending *s, const json_t *job, int64_t agreed)
+{
+    int64_t now = out_integer(job, "counts.selected");
+
+    if (now < agreed)
+        out_note("%lld now, not %lld: %lld %s meanwhile.", (long long)now, (long long)agreed,
+                 (long long)(agreed - now),
+                 s == &sending_replay ? "purged, replayed or expired" : "sent again or gone");
+    else if (now > agreed)
+        out_note("%lld now, not %lld: %lld came meanwhile.", (long long)now, (long long)agreed,
+                 (long long)(now - agreed));
+}
+
+static int replay_start(struct cli *cli, const struct sending *s, json_t *body, int64_t agreed,
+                        int64_t wait_ms)
 {
     struct answer a;
     char id[ID_TEXT_MAX + 8];
@@ -210,6 +240,7 @@ static int replay_start(struct cli *cli, const struct sending *s, json_t *body, 
     if (rc != 0)
         return rc;
     text_copy(id, sizeof id, out_string(a.json, "id") ? out_string(a.json, "id") : "");
+    say_other_number(s, a.json, agreed);
     bool detach = cli_flag(cli, FLAG_DETACH) != NULL, waits = a.in_process;
 
     if ((detach || waits) && !object_plain(cli, &a, id))
@@ -234,7 +265,7 @@ static int send_again(struct cli *cli, const struct sending *s)
     struct filter_flags f;
     json_t *body = json_object();
     int64_t wait_ms = -1;
-    bool go = false;
+    int64_t agreed = 0;
     int rc = filter_flags_read(cli, &f);
 
     if (rc == 0)
@@ -248,9 +279,9 @@ static int send_again(struct cli *cli, const struct sending *s)
     if (rc == 0)
         rc = replay_body(cli, &f, body);
     if (rc == 0)
-        rc = replay_preview(cli, s, &f, body, &go);
-    if (rc == 0 && go)
-        rc = replay_start(cli, s, body, wait_ms);
+        rc = replay_preview(cli, s, &f, body, &agreed);
+    if (rc == 0 && agreed > 0)
+        rc = replay_start(cli, s, body, agreed, wait_ms);
     json_decref(body);
     filter_flags_fini(&f);
     return rc;

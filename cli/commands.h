@@ -45,6 +45,7 @@ enum flag_id {
     FLAG_STATE, /* --state, like the two below: each has states of its own */
     FLAG_SUB_STATE,
     FLAG_JOB_STATE,
+    FLAG_JOB_KIND,
     FLAG_RATE,
     FLAG_NOTE,
     FLAG_WAIT,

@@ -86,6 +86,7 @@ static const struct {
     {FLAG_STATE, "state", NULL, NULL},
     {FLAG_SUB_STATE, "state", NULL, NULL},
     {FLAG_JOB_STATE, "state", NULL, NULL},
+    {FLAG_JOB_KIND, "kind", NULL, NULL},
     {FLAG_PARTNER, "partner", is_ref, "not a name or an id"},
 };
 

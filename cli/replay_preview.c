@@ -217,15 +217,51 @@ static bool in_the_way(const json_t *a)
     return json_is_true(json_object_get(a, "egress_paused"));
 }
 
-void replay_preview_about(const json_t *a, char out[64])
+/* Live ones that go first, over all subscriptions, and the rate of the one that has some. */
+static int64_t live_ahead(const json_t *a, double *rate)
 {
-    double seconds = json_number_value(json_object_get(a, "about_seconds"));
-    char span[32];
+    int64_t n = 0;
+    size_t i;
+    json_t *row;
+
+    *rate = 0;
+    json_array_foreach(json_object_get(a, "targets"), i, row)
+    {
+        int64_t here = out_integer(row, "count") > 0 ? out_integer(row, "live_ahead") : 0;
+
+        *rate = here == 0 ? *rate
+                : n == 0  ? json_number_value(json_object_get(row, "rate_per_second"))
+                          : 0; /* of several it is nobody's */
+        n += here;
+    }
+    return replay_preview_to(a) != NULL ? 0 : n;
+}
+
+void replay_preview_about(const json_t *a, char out[PREVIEW_ABOUT_MAX])
+{
+    double seconds = json_number_value(json_object_get(a, "about_seconds")), rate;
+    double first_s = json_number_value(json_object_get(a, "live_ahead_seconds"));
+    int64_t first = live_ahead(a, &rate);
+    char span[32], wait[32], count[32], own[32] = "";
 
     *out = '\0';
     text_ago(span, sizeof span, (int64_t)(seconds * 1000) + 999);
-    if (seconds > 0)
-        snprintf(out, 64, in_the_way(a) ? "%s once it gets through" : "about %s", span);
+    text_ago(wait, sizeof wait, (int64_t)(first_s * 1000) + 999);
+    text_count(count, sizeof count, first);
+    if (rate > 0)
+        snprintf(own, sizeof own, " at its own %g/s", rate);
+    if (seconds <= 0)
+        return;
+    if (in_the_way(a))
+        snprintf(out, PREVIEW_ABOUT_MAX, "%s once it gets through", span);
+    else if (first > 0 && first_s > 0)
+        snprintf(out, PREVIEW_ABOUT_MAX, "about %s once %s live %s through, about %s%s", span, count,
+                 first == 1 ? "one is" : "ones are", wait, own);
+    else if (first > 0)
+        snprintf(out, PREVIEW_ABOUT_MAX, "about %s once %s live %s through", span, count,
+                 first == 1 ? "one is" : "ones are");
+    else
+        snprintf(out, PREVIEW_ABOUT_MAX, "about %s", span);
 }
 
 /* "Canary 1, then 20/s; stops if the first 5 fail, or more than 50% of the last 20. About 19s. …" */
@@ -233,7 +269,7 @@ static void put_plan(struct buf *out, const json_t *a)
 {
     double rate = json_number_value(out_member(a, "options.rate_per_second"));
     int64_t canary = out_integer(a, "options.canary");
-    char about[64];
+    char about[PREVIEW_ABOUT_MAX];
 
     if (canary > 0)
         buf_addf(out, "Canary %lld, then ", (long long)canary);
@@ -312,7 +348,7 @@ static void put_failing(const struct cli *cli, struct buf *out, const json_t *a,
 
 static void put_backlog(struct buf *out, const json_t *row)
 {
-    int64_t n = out_integer(row, "backlog");
+    int64_t n = out_integer(row, "live_ahead");
     double rate = json_number_value(json_object_get(row, "rate_per_second"));
     char count[32];
 
@@ -322,12 +358,10 @@ static void put_backlog(struct buf *out, const json_t *row)
              text_count(count, sizeof count, n), n == 1 ? "delivery waits" : "deliveries wait",
              n == 1 ? "goes" : "go");
     if (rate > 0)
-        buf_addf(out, "at the subscription's own %g/s.", rate);
+        buf_addf(out, "at the subscription's own %g/s", rate);
     else
-        buf_addf(out,
-                 "as fast as it takes them: --rate slows this alone. To slow both: webhookctl "
-                 "sub set %s --rate N/s",
-                 out_string(row, "subscription"));
+        buf_adds(out, "as fast as it takes them");
+    buf_adds(out, "; what comes meanwhile goes in turn with this.");
 }
 
 /* Where an endpoint said itself that it is gone, enabling it is no matter of course. */
@@ -346,20 +380,40 @@ static void put_disabled(const struct cli *cli, struct buf *out, const json_t *r
         buf_addf(out, ": nothing is sent there until webhookctl sub enable %s", name);
 }
 
-static void put_other_job(struct buf *out, const json_t *row)
+/* "job_… (by uid:1000 ana, 12 of 80) is active on acme, which takes one job at a time: …" */
+static bool put_other_job(struct buf *out, const json_t *row)
 {
     const char *other = out_string(row, "blocked_by"), *name = out_string(row, "subscription");
+    const char *actor = out_string(row, "blocked_by_actor");
     bool paused = is(row, "blocked_by_state", "paused");
 
     if (other == NULL)
-        return;
-    buf_addf(out, "%s is %s on %s, which takes one job at a time: ", other,
-             paused ? "paused" : "active", name);
+        return false;
+    buf_addf(out, "%s (by %s, %lld of %lld) is %s on %s, which takes one job at a time: ", other,
+             actor ? actor : "somebody", (long long)out_integer(row, "blocked_by_done"),
+             (long long)out_integer(row, "blocked_by_selected"), paused ? "paused" : "active",
+             name);
     buf_addf(out,
              paused ? "let it go on (webhookctl job resume %s)"
                     : "wait for it (webhookctl job watch %s)",
              other);
     buf_addf(out, ", or cancel it (webhookctl job cancel %s).", other);
+    return true;
+}
+
+bool replay_preview_blocked(const json_t *a, struct buf *out)
+{
+    json_t *row;
+    size_t i;
+
+    if (replay_preview_to(a) != NULL)
+        return false;
+    json_array_foreach(json_object_get(a, "targets"), i, row)
+    {
+        if (put_other_job(out, row))
+            return true;
+    }
+    return false;
 }
 
 static void put_state(const struct cli *cli, struct buf *out, const json_t *row)
@@ -390,7 +444,7 @@ void replay_preview_obstacles(const struct cli *cli, FILE *to, const json_t *a)
             break; /* nothing of it is in the way of copies */
         put_state(cli, &text, row);
         say(to, &text);
-        put_other_job(&text, row);
+        (void)put_other_job(&text, row);
         say(to, &text);
         put_failing(cli, &text, a, row);
         say(to, &text);

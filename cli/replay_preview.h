@@ -32,8 +32,12 @@ void replay_preview_print(struct cli *cli, const struct sending *s, FILE *to, co
 void replay_preview_excluded(struct buf *out, const json_t *a);
 /* What would have to be done first, subscription by subscription. */
 void replay_preview_obstacles(const struct cli *cli, FILE *to, const json_t *a);
-/* "about 19s", or "19s once it gets through" where it may not; "": no rate, nobody can say. */
-void replay_preview_about(const json_t *a, char out[64]);
+/* "about 19s", "19s once it gets through" where it may not, "about 19s once 989 live ones are through,
+ * about 1m 39s at its own 10/s"; "": nobody can say. */
+enum { PREVIEW_ABOUT_MAX = 160 };
+void replay_preview_about(const json_t *a, char out[PREVIEW_ABOUT_MAX]);
+/* A job that is active there, so that nothing of this can begin, in words; false: none. */
+bool replay_preview_blocked(const json_t *a, struct buf *out);
 /* The command that replays this set: times are absolute, so that it is the same set later. */
 void replay_preview_command(const struct cli *cli, const struct sending *s,
                             const struct filter_flags *f, const json_t *a, struct buf *out);

@@ -82,11 +82,11 @@
  *                              their subscriptions are in; 422 where a subscription's URL would be.
  *                              "dry_run":true: as
  *   POST /replays/preview      the same -> 200 {"count","payload_bytes","excluded","excluded_by":[],
- *                              "types":[],"oldest_died_at","newest_died_at","about_seconds",
- *                              "options":{},"until","targets":[]}; on the list reader. until: the end
+ *                              "types":[],"oldest_died_at","newest_died_at","options":{},"until",
+ *                              "targets":[],"about_seconds","live_ahead_seconds"}; on the list reader. until: the end
  *                              of the set. A target: its subscription as it is now, its backlog
  *   POST /dead-letters/{dlv_… or event id}/replay           the same without "filter"
- *   GET  /jobs                 GET /jobs/{id}   POST /jobs/{id}/cancel|pause|resume
+ *   GET  /jobs                 ?state=&kind=; GET /jobs/{id}   POST /jobs/{id}/cancel|pause|resume
  *   POST /jobs/{id}/rate       {"rate_per_second"}: from now on; 0: no limit
  *   POST /jobs/{id}/step       without a daemon: runs a few slices of a job that does not "deliver"
  *                              (there it needs none); else the same as GET

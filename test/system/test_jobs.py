@@ -33,6 +33,43 @@ class Look(unittest.TestCase):
             self.assertRegex(shown, r"(?m)^s +paused ")
             self.assertIsNone(d.json("job", "show", job)["waits_for"])
 
+    def test_live_ones_go_first(self):
+        with Letters(6) as (d, r):
+            r.answer = 200
+            d.ctl("sub", "set", "s", "--rate", "2/s")
+            d.insert(*[dict(type="s.x", event_id=f"live-{i}") for i in range(60)])
+            wait_for(lambda: d.json("sub", "show", "s")["counts"]["pending"] > 50, what="they wait")
+            p = d.json("dlq", "replay", "-s", "s", "--rate", "3/s", "--dry-run")
+            ahead = p["targets"][0]["live_ahead"]
+            self.assertGreater(ahead, 40)
+            self.assertEqual((p["about_seconds"], p["live_ahead_seconds"]), (3, ahead / 2))  # not 2 s: its own rate is the slower one
+            text = d.ctl("dlq", "replay", "-s", "s", "--rate", "3/s", "--dry-run")
+            self.assertRegex(text, r"About 3s once \d+ live ones are through, about \d+s at its own 2/s\.")
+            self.assertRegex(text, r"s: \d+ live deliveries wait there too and go first, at the subscription's own 2/s; what comes meanwhile goes in turn with this\.")
+            job = job_of(d, "-s", "s", "--rate", "3/s")
+            wait_for(lambda: d.json("job", "show", job)["waits_for"] == "live_backlog", what="it says what it waits for")
+            shown = d.json("job", "show", job)
+            part = shown["subscriptions"][0]
+            self.assertEqual((part["waits_for"], part["live_ahead"], part["subscription_rate_per_second"]), ("live_backlog", shown["live_ahead"], 2))
+            self.assertGreater(shown["live_ahead"], 30)
+            words = r"waiting: \d+ live deliveries go first"
+            self.assertRegex(d.ctl("job", "list"), rf"{job} +replay +{words} ")
+            self.assertRegex(d.ctl("job", "show", job), rf"(?m)^s +{words} \(2/s\) ")
+            self.assertRegex(d.ctl("status"), rf"job {job}: replay {words}, 0 of 6")
+            status, bar = d.terminal("job", "watch", job, "--wait", "1s", columns=120, env={"NO_COLOR": "1"})
+            self.assertEqual(status, 75)
+            self.assertRegex(bar, rf"0/6  0%  {words} \(2/s\)  delivered 0  failed 0  in flight 0")
+            d.ctl("sub", "set", "s", "--rate", "none")
+            self.assertEqual(over(d, job)["counts"]["delivered"], 6)
+
+    def test_by_kind(self):
+        with Letters(2) as (d, r):
+            d.ctl("dlq", "purge", "s-0", "--confirm=1")
+            d.ctl("dlq", "replay", "--all", "--yes", check=1)
+            for kind in ("purge", "replay"):
+                self.assertEqual([x["kind"] for x in d.json("job", "list", "--kind", kind)["items"]], [kind])
+            self.assertIn("replay", d.ctl("job", "list", "--kind", "replya", check=64, raw=True).stderr)
+
     def test_done_and_nothing_came(self):
         with Letters(2) as (d, r):
             d.ctl("dlq", "replay", "-s", "s", "--type", "s.x", "--yes", check=1)

@@ -81,9 +81,9 @@ class Preview(unittest.TestCase):
             wait_for(lambda: d.json(*args)["targets"][0]["backlog"] == 3, what="three wait behind one")
             text = d.ctl(*args)
             self.assertRegex(text, r"s +2 +\S.* 3 +http")
-            self.assertIn("s: 3 live deliveries wait there too and go first, as fast as it takes them", text)
+            self.assertIn("s: 3 live deliveries wait there too and go first, as fast as it takes them; what comes meanwhile goes in turn with this.", text)
             d.ctl("sub", "set", "s", "--rate", "7/s")
-            self.assertIn("s: 3 live deliveries wait there too and go first, at the subscription's own 7/s.", d.ctl(*args))
+            self.assertIn("s: 3 live deliveries wait there too and go first, at the subscription's own 7/s; what comes", d.ctl(*args))
             go.set()
 
     def test_what_to_do_first(self):
@@ -101,10 +101,10 @@ class Preview(unittest.TestCase):
             job = job_of(d, "-s", "a", "--rate", "1/s", "--canary", "0")
             p, text = d.json("dlq", "replay", "-s", "a", "--dry-run"), d.ctl("dlq", "replay", "-s", "a", "--dry-run")
             self.assertEqual((p["targets"][0]["blocked_by"], p["targets"][0]["blocked_by_state"]), (job, "active"))
-            self.assertIn(f"{job} is active on a, which takes one job at a time: wait for it (webhookctl job watch {job}), or cancel it", text)
+            self.assertIn(f" of 20) is active on a, which takes one job at a time: wait for it (webhookctl job watch {job}), or cancel it", text)
             d.ctl("job", "pause", job)
             text = d.ctl("dlq", "replay", "-s", "a", "--dry-run")
-            self.assertIn(f"{job} is paused on a, which takes one job at a time: let it go on (webhookctl job resume {job}), or cancel it", text)
+            self.assertIn(f" of 20) is paused on a, which takes one job at a time: let it go on (webhookctl job resume {job}), or cancel it", text)
 
 
 class Question(unittest.TestCase):
