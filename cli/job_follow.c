@@ -27,7 +27,7 @@ struct follow {
     const char *id;
     struct progress progress;
     int64_t start_ms;
-    double set_rate; /* an operator may change it */
+    double set_rate;         /* an operator may change it */
     int64_t tried, moved_ms; /* outcomes, and when there was one last */
     char waits[160];         /* what everything that is active waits for; "": it does not */
     bool step;               /* nobody but us gets it on */

@@ -11,8 +11,14 @@
 #include "base/text.h"
 #include "cli/out.h"
 
-enum { BAR = 30, BAR_LEAST = 5, LINE_EVERY_MS = 10000, ETA_AFTER_MS = 1000, DRAWN_AFTER_MS = 300,
-       LOOK_EVERY_MS = 100 };
+enum {
+    BAR = 30,
+    BAR_LEAST = 5,
+    LINE_EVERY_MS = 10000,
+    ETA_AFTER_MS = 1000,
+    DRAWN_AFTER_MS = 300,
+    LOOK_EVERY_MS = 100
+};
 
 static volatile sig_atomic_t interrupted;
 

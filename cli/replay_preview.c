@@ -255,8 +255,8 @@ void replay_preview_about(const json_t *a, char out[PREVIEW_ABOUT_MAX])
     if (in_the_way(a))
         snprintf(out, PREVIEW_ABOUT_MAX, "%s once it gets through", span);
     else if (first > 0 && first_s > 0)
-        snprintf(out, PREVIEW_ABOUT_MAX, "about %s once %s live %s through, about %s%s", span, count,
-                 first == 1 ? "one is" : "ones are", wait, own);
+        snprintf(out, PREVIEW_ABOUT_MAX, "about %s once %s live %s through, about %s%s", span,
+                 count, first == 1 ? "one is" : "ones are", wait, own);
     else if (first > 0)
         snprintf(out, PREVIEW_ABOUT_MAX, "about %s once %s live %s through", span, count,
                  first == 1 ? "one is" : "ones are");
@@ -410,7 +410,10 @@ bool replay_preview_blocked(const json_t *a, struct buf *out)
         return false;
     json_array_foreach(json_object_get(a, "targets"), i, row)
     {
-        if (put_other_job(out, row))
+        bool ends = out_integer(row, "blocked_by_done") >= out_integer(row, "blocked_by_selected");
+
+        if (!ends &&
+            put_other_job(out, row)) /* what is at its end is over before anybody answers */
             return true;
     }
     return false;

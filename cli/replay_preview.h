@@ -34,7 +34,7 @@ void replay_preview_excluded(struct buf *out, const json_t *a);
 void replay_preview_obstacles(const struct cli *cli, FILE *to, const json_t *a);
 /* "about 19s", "19s once it gets through" where it may not, "about 19s once 989 live ones are through,
  * about 1m 39s at its own 10/s"; "": nobody can say. */
-enum { PREVIEW_ABOUT_MAX = 160 };
+enum { PREVIEW_ABOUT_MAX = 192 };
 void replay_preview_about(const json_t *a, char out[PREVIEW_ABOUT_MAX]);
 /* A job that is active there, so that nothing of this can begin, in words; false: none. */
 bool replay_preview_blocked(const json_t *a, struct buf *out);

@@ -13,9 +13,9 @@ enum { PARTS_SHOWN = 100, ERRORS_SHOWN = 10, RESTORES_SOUGHT = 256 };
 enum { AHEAD_MAX = 10000, AHEAD_LATE_MS = 1000 };
 
 struct part_wait {
-    const char *what;  /* NULL: nothing beside its turn */
-    int64_t ahead;     /* live deliveries that go before its first letter */
-    bool ahead_more;   /* at least so many */
+    const char *what; /* NULL: nothing beside its turn */
+    int64_t ahead;    /* live deliveries that go before its first letter */
+    bool ahead_more;  /* at least so many */
 };
 struct parts {
     struct job_part *rows;

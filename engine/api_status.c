@@ -253,8 +253,8 @@ enum err_code h_status(struct api_call *c)
     size_t jobs_n = 0;
     enum err_code rc = c->ops->counts(c->b, counts, &rejects, c->err);
     if (rc == OK)
-        rc = c->ops->job_list(c->b, &(struct job_filter){.states = JOBS_OPEN, .limit = 1000}, c->mem,
-                              &jobs, &jobs_n, c->err);
+        rc = c->ops->job_list(c->b, &(struct job_filter){.states = JOBS_OPEN, .limit = 1000},
+                              c->mem, &jobs, &jobs_n, c->err);
     if (rc == OK)
         rc = egress_pause_read(c->b, &egress, c->err);
     w.now = (struct stats_now){.egress_paused = egress.paused, .due_left = STATS_DUE_MAX};

@@ -319,8 +319,8 @@ enum err_code mem_deed_list(struct backend *, int64_t, struct arena *, struct de
 enum err_code mem_job_put(struct backend *, const struct job *, struct err *);
 enum err_code mem_job_update(struct backend *, const struct job *, struct err *);
 enum err_code mem_job_get(struct backend *, int64_t, struct arena *, struct job *, struct err *);
-enum err_code mem_job_list(struct backend *, const struct job_filter *, struct arena *, struct job **,
-                           size_t *, struct err *);
+enum err_code mem_job_list(struct backend *, const struct job_filter *, struct arena *,
+                           struct job **, size_t *, struct err *);
 enum err_code mem_part_put(struct backend *, const struct job_part *, struct err *);
 enum err_code mem_part_update(struct backend *, const struct job_part *, struct err *);
 enum err_code mem_part_list(struct backend *, int64_t, bool, int64_t, size_t, struct arena *,

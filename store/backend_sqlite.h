@@ -456,8 +456,8 @@ enum err_code sq_deed_list(struct backend *, int64_t, struct arena *, struct dee
 enum err_code sq_job_put(struct backend *, const struct job *, struct err *);
 enum err_code sq_job_update(struct backend *, const struct job *, struct err *);
 enum err_code sq_job_get(struct backend *, int64_t, struct arena *, struct job *, struct err *);
-enum err_code sq_job_list(struct backend *, const struct job_filter *, struct arena *, struct job **,
-                          size_t *, struct err *);
+enum err_code sq_job_list(struct backend *, const struct job_filter *, struct arena *,
+                          struct job **, size_t *, struct err *);
 enum err_code sq_part_put(struct backend *, const struct job_part *, struct err *);
 enum err_code sq_part_update(struct backend *, const struct job_part *, struct err *);
 enum err_code sq_part_list(struct backend *, int64_t, bool, int64_t, size_t, struct arena *,

@@ -91,21 +91,22 @@ enum err_code sq_job_list(struct backend *b, const struct job_filter *f, struct 
                           struct job **out, size_t *n, struct err *err)
 {
 #define JOB_LIST(what)                                                                             \
-    JOB_COLS "WHERE " what "num < ?1 AND (?3 = 0 OR (?3 >> kind & 1) = 1) ORDER BY num DESC LIMIT ?2"
+    JOB_COLS "WHERE " what                                                                         \
+             "num < ?1 AND (?3 = 0 OR (?3 >> kind & 1) = 1) ORDER BY num DESC LIMIT ?2"
     struct sq *q = sq_of(b);
     sqlite3_stmt *st;
     void *rows;
     int64_t below = f->after_num != 0 ? f->after_num : INT64_MAX, limit = (int64_t)f->limit;
     int kinds = (int)f->kinds;
     enum err_code code =
-        f->states == JOBS_OPEN ? sq_open(q, SQ_JOB_LIST_ACTIVE, &st, err,
-                                         JOB_LIST("state IN (0, 1) AND "), "lli", below, limit, kinds)
+        f->states == JOBS_OPEN
+            ? sq_open(q, SQ_JOB_LIST_ACTIVE, &st, err, JOB_LIST("state IN (0, 1) AND "), "lli",
+                      below, limit, kinds)
         : f->states == FILTER_BIT(JOB_STOPPED)
             ? sq_open(q, SQ_JOB_LIST_STOPPED, &st, err, JOB_LIST("state = 4 AND "), "lli", below,
                       limit, kinds)
-            : sq_open(q, SQ_JOB_LIST, &st, err,
-                      JOB_LIST("(?4 = 0 OR (?4 >> state & 1) = 1) AND "), "llii", below, limit,
-                      kinds, (int)f->states);
+            : sq_open(q, SQ_JOB_LIST, &st, err, JOB_LIST("(?4 = 0 OR (?4 >> state & 1) = 1) AND "),
+                      "llii", below, limit, kinds, (int)f->states);
     if (code == OK)
         code = sq_take_all(q, st, read_job, sizeof(**out), a, &rows, n, err);
     if (code == OK)

@@ -314,7 +314,8 @@ static inline void dump_rest(struct bed *bed, struct buf *out)
     struct taken *taken;
     size_t n;
     int64_t mark, max;
-    OK_OR_DIE(bed, bed->ops->job_list(bed->b, &(struct job_filter){.limit = 1000}, &bed->a, &jobs, &n, &bed->err));
+    OK_OR_DIE(bed, bed->ops->job_list(bed->b, &(struct job_filter){.limit = 1000}, &bed->a, &jobs,
+                                      &n, &bed->err));
     for (size_t i = 0; i < n; i++)
         buf_addf(out, "job %" PRId64 " state%d done%" PRId64 " %s\n", jobs[i].num,
                  (int)jobs[i].state, jobs[i].done, job_kind_name(jobs[i].kind));

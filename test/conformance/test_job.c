@@ -76,15 +76,18 @@ static void jobs(void **state)
             .num = bed_num(bed), .kind = JOB_REPLAY, .state = (enum job_state)i, .created_ms = T0};
         OK_OR_DIE(bed, bed->ops->job_put(bed->b, &more, &bed->err));
     }
-    OK_OR_DIE(bed, bed->ops->job_list(bed->b, &(struct job_filter){.limit = 3}, &bed->a, &list, &n, &bed->err));
+    OK_OR_DIE(bed, bed->ops->job_list(bed->b, &(struct job_filter){.limit = 3}, &bed->a, &list, &n,
+                                      &bed->err));
     assert_int_equal(n, 3);
     assert_int_equal(list[0].num, bed->last); /* newest first */
     assert_int_equal(list[2].num, bed->last - 2);
     OK_OR_DIE(bed,
-              bed->ops->job_list(bed->b, &(struct job_filter){.after_num = list[2].num, .limit = 9}, &bed->a, &list, &n, &bed->err));
+              bed->ops->job_list(bed->b, &(struct job_filter){.after_num = list[2].num, .limit = 9},
+                                 &bed->a, &list, &n, &bed->err));
     assert_int_equal(n, 3);
     assert_int_equal(list[2].num, j.num);
-    OK_OR_DIE(bed, bed->ops->job_list(bed->b, &(struct job_filter){.states = JOBS_OPEN, .limit = 9}, &bed->a, &list, &n, &bed->err));
+    OK_OR_DIE(bed, bed->ops->job_list(bed->b, &(struct job_filter){.states = JOBS_OPEN, .limit = 9},
+                                      &bed->a, &list, &n, &bed->err));
     assert_int_equal(n, 2);
     assert_int_equal(list[0].state, JOB_PAUSED);
     assert_int_equal(list[1].state, JOB_ACTIVE);

@@ -175,7 +175,8 @@ static void retention(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ON_BOTH(minutes), ON_BOTH(health), ON_BOTH(undone), ON_BOTH(due), ON_BOTH(before), ON_BOTH(retention),
+        ON_BOTH(minutes), ON_BOTH(health), ON_BOTH(undone),
+        ON_BOTH(due),     ON_BOTH(before), ON_BOTH(retention),
     };
     return cmocka_run_group_tests_name("conformance: traffic", tests, NULL, NULL);
 }
