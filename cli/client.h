@@ -42,6 +42,9 @@ int client_call_json(struct cli *cli, const char *method, const char *path, json
 int client_ask_daemon(struct cli *cli, const char *path, json_t *body, struct answer *out);
 /* Prints the error of an answer that is not 2xx; its exit code, 0 for 2xx. */
 int client_judge(struct cli *cli, const struct answer *a, int on_invalid);
+/* For the audit log, of what is done beside the api; takes the reference of body. That it could not be
+ * written is told, and keeps nobody from what he does. */
+void client_tell_audit(struct cli *cli, const char *path, json_t *body);
 void answer_fini(struct answer *a);
 /* 0, or 70 with a message where the answer is no JSON object; then *a is finished.
  */

@@ -1,4 +1,5 @@
 /* cli/cmd_audit.c: who changed what. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,8 +32,42 @@ static void list_words(struct buf *out, const char *name, const json_t *list)
     buf_fini(&words);
 }
 
-/* "selected 20, canary 1, order oldest": what an entry says besides its note, without what is null. The
- * whole of it has -o json. */
+/* What a value says that nobody would guess: the standards of a replay, and numbers that are 0, say
+ * nothing. */
+static bool is_standard(const char *name, const json_t *value)
+{
+    static const struct {
+        const char *name, *value;
+    } words[] = {{"attempts", "full"}, {"order", "oldest"}};
+
+    if (json_is_null(value) || json_is_false(value) || strcmp(name, "note") == 0 ||
+        strcmp(name, "subscription") == 0 || strcmp(name, "subscriptions") == 0 ||
+        strcmp(name, "arrived_before") == 0 || strcmp(name, "sha256") == 0)
+        return true;
+    if (strcmp(name, "excluded") == 0 || strcmp(name, "skipped") == 0 ||
+        strcmp(name, "refused") == 0)
+        return json_integer_value(value) == 0;
+    if (strcmp(name, "canary") == 0)
+        return json_integer_value(value) == 1;
+    if (strcmp(name, "stop_at_ratio") == 0)
+        return json_number_value(value) == 0.5;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(name, words[i].name) == 0 && json_is_string(value) &&
+            strcmp(json_string_value(value), words[i].value) == 0)
+            return true;
+    return false;
+}
+
+static void rate_words(struct buf *out, const json_t *value)
+{
+    char text[48];
+
+    snprintf(text, sizeof text, "%g/s", json_number_value(value));
+    word_add(out, "rate", json_number_value(value) > 0 ? text : "none");
+}
+
+/* "selected 20, canary 1, order oldest": what an entry says besides its note and the names, without what
+ * is null or standard. The whole of it has -o json. */
 static void detail_words(struct buf *out, const json_t *detail)
 {
     const char *name;
@@ -40,7 +75,7 @@ static void detail_words(struct buf *out, const json_t *detail)
 
     json_object_foreach((json_t *)(uintptr_t)detail, name, value)
     {
-        if (json_is_null(value) || strcmp(name, "note") == 0)
+        if (is_standard(name, value))
             continue;
         if (json_is_object(value)) {
             detail_words(out, value);
@@ -48,6 +83,10 @@ static void detail_words(struct buf *out, const json_t *detail)
             list_words(out, name, value);
         } else if (json_is_string(value)) {
             word_add(out, name, json_string_value(value));
+        } else if (strcmp(name, "rate_per_second") == 0) {
+            rate_words(out, value);
+        } else if (json_is_true(value)) {
+            buf_addf(out, "%s%s", out->len > 0 ? ", " : "", name);
         } else {
             char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
 
@@ -67,6 +106,7 @@ static json_t *entry_row(const struct cli *cli, const json_t *item)
     (void)cli;
     buf_init(&words, WORDS_MAX);
     buf_init(&all, 2 * WORDS_MAX);
+    list_words(&words, "of", json_object_get(item, "subscriptions"));
     detail_words(&words, detail);
     if (note != NULL)
         buf_addf(&all, "\"%s\"%s", note, words.len > 0 ? "; " : "");

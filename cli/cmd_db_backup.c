@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "base/url.h"
+#include "cli/client.h"
 #include "cli/cmd_db.h"
 #include "cli/out.h"
 #include "cli/progress.h"
@@ -253,5 +254,9 @@ int cmd_db_backup(struct cli *cli)
             (void)unlink(b.partial);
     }
     care_close(c);
+    if (rc == 0) /* a daemon or this process needs the store */
+        client_tell_audit(cli, "/api/v1/backups",
+                          json_pack("{s:s,s:I,s:s}", "path", b.file, "bytes", (json_int_t)b.bytes,
+                                    "sha256", b.sha256));
     return rc;
 }

@@ -227,6 +227,19 @@ static int export_all(struct sink *s, const struct filter_flags *f)
     return rc;
 }
 
+/* Of the file the name only: where it lies is nobody's business, and may change. */
+static void export_tell(const struct sink *s, const struct filter_flags *f)
+{
+    const char *slash = s->file ? strrchr(s->file, '/') : NULL;
+    const char *name = slash ? slash + 1 : s->file;
+
+    if (s->whole > 0)
+        client_tell_audit(s->cli, "/api/v1/dead-letters/export",
+                          json_pack("{s:O,s:I,s:s*,s:s*}", "filter", f->json, "selected",
+                                    (json_int_t)s->whole, "file", name, "note",
+                                    cli_flag(s->cli, FLAG_NOTE)));
+}
+
 int dlq_export(struct cli *cli, const struct filter_flags *f, const char *file, int64_t whole,
                int64_t *n)
 {
@@ -241,6 +254,7 @@ int dlq_export(struct cli *cli, const struct filter_flags *f, const char *file, 
         return rc;
     if (s.left < (size_t)whole)
         s.whole = (int64_t)s.left;
+    export_tell(&s, f);
     progress_begin(&s.bar, cli);
     rc = sink_close(&s, export_all(&s, f));
     progress_end(&s.bar);

@@ -64,6 +64,7 @@ static const struct api_route ROUTES[] = {
     {"GET" V1 "/dead-letters/count", ROUTE_READS, h_dead_count},
     {"GET" V1 "/dead-letters/summary", ROUTE_READS, h_dead_summary},
     {"GET" V1 "/dead-letters/export", ROUTE_READS, h_dead_export},
+    {"POST" V1 "/dead-letters/export", WRITES_JSON, h_export_begin},
     {"POST" V1 "/dead-letters/import", ROUTE_WRITES | ROUTE_PLANS | ROUTE_PATIENT, h_dead_import},
     {"POST" V1 "/dead-letters/purge", PLANS_JSON, h_dead_purge},
     {"POST" V1 "/dead-letters/restore", PLANS_JSON, h_dead_restore},
@@ -93,6 +94,7 @@ static const struct api_route ROUTES[] = {
     {"POST" V1 "/egress/pause", WRITES_JSON, h_egress_pause},
     {"POST" V1 "/egress/resume", WRITES_JSON, h_egress_resume},
     {"GET" V1 "/audit", ROUTE_READS, h_audit_list},
+    {"POST" V1 "/backups", WRITES_JSON, h_backup_told},
     {"GET" V1 "/status", ROUTE_LIVE, h_status},
     {"GET" V1 "/stats", ROUTE_LIVE, h_stats},
 };

@@ -61,6 +61,7 @@
  *                              "subscription_now"}],"next_cursor"}; limit: the largest so many
  *   GET  /dead-letters/export  ?FILTER&cursor= -> JSON Lines, one page; header X-Next-Cursor while
  *                              there is more
+ *   POST /dead-letters/export  {"filter","selected","file","note"}: for the audit log, before the first page
  *   POST /dead-letters/import  JSON Lines, a chunk -> {"imported","skipped","unbound","refused",
  *                              "errors":[{"line","message"}]}; ?dry_run=1: nothing is changed
  *   POST /dead-letters/purge   {"filter":{…},"confirm":N,"note"} -> 202, the job; 409 where the count
@@ -100,7 +101,9 @@
  *                              422 with every mistake in "details", 409 where a restart is needed
  *   GET  /log                  -> {"level","configured","until"}   POST /log {"level","for_seconds"}
  *   GET  /audit                ?actor= (a part of it) action= ("job.*") target= ({ref} or id) since=
- *                              until= limit= cursor=
+ *                              until= limit= cursor=. An item's "subscriptions": whose deliveries it
+ *                              is about; target= finds those too
+ *   POST /backups              {"path","bytes","sha256"}: for the audit log; the copy was made beside it
  *   GET  /status               the whole on one screen: readiness, store, deliveries by state, what
  *                              waits ("backlog" = "due" + "held" + "later"), who is "failing", "jobs",
  *                              "outboxes", "last_5m", "attempts" since the start

@@ -45,6 +45,13 @@ __attribute__((format(printf, 5, 6))) enum err_code api_refuse(struct api_call *
 /* An entry of the audit log; detail: a JSON object without secrets, or NULL. */
 enum err_code api_audit(struct api_call *c, const char *action, const char *target,
                         const char *detail);
+/* ---- api_audit.c: whose deliveries an entry is about, as the member "subscriptions" of its detail: by it
+ * `audit list --target` finds the entry, and the list tells their names ---- */
+/* n numbers; fewer than 0: any may be among them. */
+void put_touched(struct buf *b, const int64_t *subs, int n);
+/* Those of a filter as a job keeps it. */
+void put_touched_by(struct api_call *c, struct buf *b, const char *filter);
+
 /* api_fail() with the lines as its "details". */
 void api_fail_lines(struct api_response *resp, int status, const char *code, const char *message,
                     const struct buf *lines);
@@ -228,7 +235,8 @@ api_handler h_subs_pause, h_subs_resume, h_subs_enable, h_subs_disable, h_subs_r
 api_handler h_deliveries_list, h_deliveries_get, h_sub_deliveries;
 api_handler h_deliveries_discard, h_discard_preview;
 api_handler h_attempts_of, h_attempts_list;
-api_handler h_dead_list, h_dead_count, h_dead_summary, h_dead_get, h_dead_export, h_dead_import;
+api_handler h_dead_list, h_dead_count, h_dead_summary, h_dead_get, h_dead_export, h_export_begin, h_dead_import;
+api_handler h_backup_told;
 api_handler h_dead_purge, h_dead_restore, h_dead_delete, h_dead_patch;
 api_handler h_resend_post, h_resend_preview;
 api_handler h_replays_post, h_replays_preview, h_dead_replay_one, h_jobs_list, h_jobs_get;

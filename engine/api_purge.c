@@ -86,6 +86,7 @@ enum err_code api_job_make(struct api_call *c, struct job *j, const char *action
     put_open(&detail, NULL, '{');
     put_int(&detail, "selected", j->selected);
     put_str(&detail, "note", j->note);
+    put_touched_by(c, &detail, j->filter);
     put_raw(&detail, "filter", j->filter, strlen(j->filter));
     buf_addc(&detail, '}');
     rc = detail.failed ? fail(c->err, ERR_NOMEM, "no memory for the audit log")
@@ -322,6 +323,7 @@ enum err_code h_dead_patch(struct api_call *c)
     buf_init(&detail, 16384);
     put_open(&detail, NULL, '{');
     put_str(&detail, "note", note);
+    put_touched(&detail, &l.sub_num, 1);
     buf_addc(&detail, '}');
     rc = c->ops->dead_note(c->b, l.delivery.num, note, c->err);
     if (rc == OK)

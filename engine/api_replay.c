@@ -171,6 +171,15 @@ static enum err_code parts_put(struct api_call *c, const struct replay *r)
     return rc;
 }
 
+static void put_targets_touched(struct buf *b, const struct replay *r)
+{
+    put_open(b, "subscriptions", '[');
+    for (size_t i = 0; i < r->n; i++)
+        if (r->targets[i].all.sub)
+            put_id(b, NULL, "sub", r->targets[i].all.sub);
+    buf_addc(b, ']');
+}
+
 static enum err_code replay_audit(struct api_call *c, const struct replay *r)
 {
     char id[ID_TEXT_MAX];
@@ -179,6 +188,7 @@ static enum err_code replay_audit(struct api_call *c, const struct replay *r)
     put_open(&detail, NULL, '{');
     put_int(&detail, "selected", r->sum.selected);
     put_int(&detail, "excluded", r->sum.excluded);
+    put_targets_touched(&detail, r);
     render_job_options(&detail, &r->job);
     put_str(&detail, "note", r->job.note);
     put_raw(&detail, "filter", r->job.filter, strlen(r->job.filter));

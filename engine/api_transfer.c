@@ -12,7 +12,13 @@
 #include "base/clock.h"
 #include "engine/api_import.h"
 
-enum { LINES_MAX = 1024, PAGE_LINES = 256, PAGE_BYTES = 4 << 20, ERRORS_MAX = 50 };
+enum {
+    LINES_MAX = 1024,
+    PAGE_LINES = 256,
+    PAGE_BYTES = 4 << 20,
+    ERRORS_MAX = 50,
+    TOUCHED_MAX = 64
+};
 
 /* ---- out ---- */
 
@@ -102,6 +108,44 @@ enum err_code h_dead_export(struct api_call *c)
     return OK;
 }
 
+/* Whoever is about to export says so: the set is large, the pages are many, the entry is one. */
+enum err_code h_export_begin(struct api_call *c)
+{
+    static const char *const names[] = {"filter", "selected", "file", "note", NULL};
+    const char *file = NULL, *note = NULL;
+    struct api_filter f;
+    struct buf detail, filter;
+    double selected = 0;
+    enum err_code rc = api_members(c, c->body, names);
+    if (rc == OK)
+        rc = api_member_number(c, "selected", 0, 1e15, &selected);
+    if (rc == OK)
+        rc = api_member_text(c, "file", &file);
+    if (rc == OK)
+        rc = api_member_note(c, &note);
+    if (rc == OK)
+        rc = api_filter_of_call(c, json_object_get(c->body, "filter"), API_FILTER_LOOK, &f);
+    if (rc != OK)
+        return rc;
+    buf_init(&filter, 1 << 20);
+    buf_init(&detail, 1 << 21);
+    api_filter_write(&f, NULL, &filter);
+    put_open(&detail, NULL, '{');
+    put_int(&detail, "selected", (int64_t)selected);
+    put_str(&detail, "file", file);
+    put_str(&detail, "note", note);
+    put_touched_by(c, &detail, filter.data);
+    put_raw(&detail, "filter", filter.data, filter.len);
+    buf_addc(&detail, '}');
+    rc = filter.failed || detail.failed ? fail(c->err, ERR_NOMEM, "no memory for the audit log")
+                                        : api_audit(c, "dead_letter.export", NULL, detail.data);
+    buf_adds(&c->resp->body, "{}");
+    c->resp->status = 200;
+    buf_fini(&filter);
+    buf_fini(&detail);
+    return rc;
+}
+
 /* ---- in ---- */
 
 /* One line: what was read of it, then what became of it. */
@@ -110,7 +154,8 @@ struct import_line {
     struct dead_letter letter;
     struct attempt *attempts;
     size_t attempts_n;
-    bool unbound;    /* no subscription of that id or name is here */
+    int64_t bound;   /* the subscription of that id or name here */
+    bool unbound;    /* there is none */
     const char *why; /* it is refused; NULL: it is not */
 };
 struct import {
@@ -166,6 +211,7 @@ static enum err_code bind(struct api_call *c, struct import *im, struct import_l
     enum err_code rc = sub_find(c, im, letter);
     bool by_id = im->sub.num && im->sub.num == letter->sub_num;
     l->unbound = !by_id && im->sub.state == SUB_DELETED;
+    l->bound = l->unbound ? 0 : im->sub.num;
     if (!by_id)
         letter->sub_num = letter->delivery.sub = 0;
     return rc;
@@ -205,6 +251,25 @@ static enum err_code import_one(struct api_call *c, struct import *im, struct im
     return OK;
 }
 
+static void put_import_touched(struct buf *b, const struct import *im)
+{
+    int64_t subs[TOUCHED_MAX];
+    int n = 0;
+    for (size_t i = 0; i < im->n && n >= 0; i++) {
+        int64_t sub = im->lines[i].why ? 0 : im->lines[i].bound;
+        int at = 0;
+        while (at < n && subs[at] != sub)
+            at++;
+        if (sub == 0 || at < n)
+            continue;
+        if (n < TOUCHED_MAX)
+            subs[n++] = sub;
+        else
+            n = -1;
+    }
+    put_touched(b, subs, n);
+}
+
 static enum err_code import_audit(struct api_call *c, const struct import *im)
 {
     struct buf detail;
@@ -215,6 +280,7 @@ static enum err_code import_audit(struct api_call *c, const struct import *im)
     put_int(&detail, "imported", im->imported);
     put_int(&detail, "skipped", im->skipped);
     put_int(&detail, "refused", im->refused);
+    put_import_touched(&detail, im);
     buf_addc(&detail, '}');
     enum err_code rc = detail.failed ? fail(c->err, ERR_NOMEM, "no memory for the audit log")
                                      : api_audit(c, "dead_letter.import", NULL, detail.data);

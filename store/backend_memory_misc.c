@@ -131,6 +131,16 @@ enum err_code mem_audit_put(struct backend *b, const struct audit_entry *e, stru
     return OK;
 }
 
+static bool audit_is_about(const struct audit_filter *f, const struct audit_entry *e)
+{
+    if (f->target == NULL || (e->target != NULL && strcmp(e->target, f->target) == 0))
+        return true;
+    for (size_t i = 0; i < f->mentioned_n; i++)
+        if (e->detail != NULL && strstr(e->detail, f->mentioned[i]) != NULL)
+            return true;
+    return false;
+}
+
 static bool audit_wanted(const struct audit_filter *f, const struct audit_entry *e)
 {
     if (f->before_num != 0 && e->num >= f->before_num)
@@ -140,7 +150,7 @@ static bool audit_wanted(const struct audit_filter *f, const struct audit_entry 
         return false;
     if (f->actor != NULL && (e->actor == NULL || strstr(e->actor, f->actor) == NULL))
         return false;
-    if (f->target != NULL && (e->target == NULL || strcmp(e->target, f->target) != 0))
+    if (!audit_is_about(f, e))
         return false;
     return f->action == NULL || mem_type_matches(f->action, e->action != NULL ? e->action : "");
 }

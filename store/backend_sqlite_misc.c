@@ -185,8 +185,13 @@ enum err_code sq_audit_list(struct backend *b, const struct audit_filter *f, str
         sq_param(&s, f->actor);
     }
     if (f->target != NULL) {
-        sq_and(&s, "target = ?");
+        sq_and(&s, "(target = ?");
         sq_param(&s, f->target);
+        for (size_t i = 0; i < f->mentioned_n; i++) {
+            buf_adds(&s.sql, " OR instr(detail, ?) > 0");
+            sq_param(&s, f->mentioned[i]);
+        }
+        buf_addc(&s.sql, ')');
     }
     sq_and_types(&s, "action", &actions);
     buf_addf(&s.sql, " ORDER BY num DESC LIMIT %zu", f->limit);

@@ -460,6 +460,8 @@ struct audit_filter {   /* zero value: everything */
     const char *actor;  /* a part of it: "ana" finds "uid:1000 ana" */
     const char *action; /* "job.cancel", or "job.*" */
     const char *target;
+    const char *const *mentioned; /* with target: or where one of these texts is in the detail */
+    size_t mentioned_n;
     int64_t since_ms, until_ms; /* until is exclusive; 0: open */
     int64_t before_num;         /* keyset cursor; 0: from the newest */
     size_t limit;

@@ -101,10 +101,13 @@ static void audit(void **state)
                        &bed->a, &list, &n, &bed->err));
     assert_int_equal(n, 1);
     assert_null(list[0].target);
+    static const char *const words[] = {"nowhere", "\"n\":3"};
     const struct {
         struct audit_filter f;
         size_t n;
-    } table[] = {{{.limit = 9, .actor = "uid"}, 4},
+    } table[] = {{{.limit = 9, .target = "x", .mentioned = words, .mentioned_n = 1}, 0},
+                 {{.limit = 9, .target = "x", .mentioned = words, .mentioned_n = 2}, 4},
+                 {{.limit = 9, .actor = "uid"}, 4},
                  {{.limit = 9, .actor = "uid:1"}, 0},
                  {{.limit = 9, .action = "dlq.*"}, 4},
                  {{.limit = 9, .action = "dlq.purge"}, 4},

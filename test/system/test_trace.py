@@ -1,5 +1,6 @@
 """event trace: the life of one event, once and followed; event list, types; delivery show."""
 import json
+import os
 import unittest
 
 from harness import Daemon, Receiver, wait_for
@@ -267,6 +268,43 @@ class Audit(unittest.TestCase):
                                (("--limit", "2"), 2)):
                 self.assertEqual(len(d.json("audit", "list", *filters)["items"]), n, filters)
             self.assertIn("did you mean 'actor'", d.api("GET", "/audit?actr=x")[1]["error"]["message"])
+
+    def test_whose_deliveries_it_was_about(self):
+        """`--target NAME` finds what touched its deliveries too: the entry's own target is a job, or nothing."""
+        with Daemon("retry: {default: {max_retries: 0}}\n") as d, Receiver(503) as r:
+            for name in ("acme", "globex"):
+                d.subscribe(r.url, "--name", name)
+            for i in range(3):
+                d.ctl("event", "emit", "--type", "a.b", "--id", f"E-{i}")
+            wait_for(lambda: d.counts()["dead"] == 6)
+            r.answer = 200
+            letter = d.json("dlq", "list", "-s", "globex")["items"][0]["id"]
+            out = os.path.join(d.dir, "out.jsonl")
+            d.ctl("dlq", "export", "-s", "acme", "-f", out, "--note", "for INC-9")
+            d.ctl("dlq", "purge", "-s", "acme", "--confirm", "3")
+            d.ctl("dlq", "import", "-f", out)
+            d.ctl("dlq", "note", letter, "look at it")
+            d.ctl("dlq", "replay", "E-0", "--cause", "retries_exhausted", "--yes", "--note", "INC-9")
+            d.ctl("dlq", "replay", "-s", "globex", "--yes")
+            d.ctl("dlq", "export", "--all", "-f", os.path.join(d.dir, "all.jsonl"))
+            found = {name: [(x["action"].split(".")[1], x["subscriptions"]) for x in reversed(d.json("audit", "list", "--target", name, "--action", "dead_letter.*")["items"])]
+                     for name in ("acme", "globex")}
+            both, any_of = ["acme", "globex"], ("export", ["*"])
+            self.assertEqual(found["acme"], [("export", ["acme"]), ("purge", ["acme"]), ("import", ["acme"]), ("replay", both), any_of])
+            self.assertEqual(found["globex"], [("note", ["globex"]), ("replay", both), ("replay", ["globex"]), any_of])
+            entry = d.json("audit", "list", "--action", "dead_letter.export", "--target", "acme")["items"][-1]
+            self.assertEqual((entry["detail"]["selected"], entry["detail"]["file"], entry["detail"]["note"]), (3, "out.jsonl", "for INC-9"))
+            text = d.ctl("audit", "list", "--target", "acme")
+            self.assertIn("of acme,globex, selected 2", text)
+            self.assertNotRegex(text, "sub_|arrived_before|stop_at_ratio|canary|order oldest|full")
+            copy = os.path.join(d.dir, "copy.db")
+            d.ctl("db", "backup", copy)
+            entry = d.json("audit", "list")["items"][0]
+            self.assertEqual((entry["action"], entry["target"], entry["detail"]["bytes"]), ("store.backup", copy, os.path.getsize(copy)))
+            d.stop()
+            d.ctl("db", "backup", copy, "--force")
+            d.ctl("dlq", "export", "--all", "-f", out, "--force")
+            self.assertEqual([x["action"] for x in d.json("audit", "list")["items"][:2]], ["dead_letter.export", "store.backup"])
 
 
 if __name__ == "__main__":
