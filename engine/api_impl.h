@@ -235,7 +235,8 @@ api_handler h_subs_pause, h_subs_resume, h_subs_enable, h_subs_disable, h_subs_r
 api_handler h_deliveries_list, h_deliveries_get, h_sub_deliveries;
 api_handler h_deliveries_discard, h_discard_preview;
 api_handler h_attempts_of, h_attempts_list;
-api_handler h_dead_list, h_dead_count, h_dead_summary, h_dead_get, h_dead_export, h_export_begin, h_dead_import;
+api_handler h_dead_list, h_dead_count, h_dead_summary, h_dead_get, h_dead_export, h_export_begin,
+    h_dead_import;
 api_handler h_backup_told;
 api_handler h_dead_purge, h_dead_restore, h_dead_delete, h_dead_patch;
 api_handler h_resend_post, h_resend_preview;

@@ -78,7 +78,7 @@ class Narrow(unittest.TestCase):
         text = self.look("audit", "list", "--limit", "3")
         self.assertNotIn("…", text)
         self.assertNotRegex(text, r'[{}]|null')  # an entry is words; what is null says nothing
-        self.assertRegex(self.look("audit", "list", "--limit", "3", columns=200), '"INC-381 acme back"; of acme-settle, selected ')
+        self.assertRegex(self.look("audit", "list", "--limit", "3", columns=200), '"INC-381 acme back"; of acme-settle,globex-fills, selected ')
         self.assertIn('"INC-381 acme back"; of ', self.look("audit", "list", "--limit", "3", columns=200))
         self.assertIn("INC-381 acme back", self.look("audit", "list", "--limit", "3", columns=200))
         self.assertIn("failing", self.look_doctor())
