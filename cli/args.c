@@ -203,6 +203,14 @@ static int argument_left(const struct args *a, struct buf *why)
     return CLI_USAGE;
 }
 
+/* Where the ids are found that a command wants. */
+static const char *ids_from(const struct command *c)
+{
+    if (strcmp(c->words, "dlq restore") == 0)
+        return "; which: webhookctl job list --kind purge";
+    return strncmp(c->words, "job ", 4) == 0 ? "; which: webhookctl job list" : "";
+}
+
 static int command_check(const struct args *a, struct buf *why)
 {
     const struct command *c = a->command;
@@ -217,7 +225,8 @@ static int command_check(const struct args *a, struct buf *why)
     if (a->values[FLAG_HELP] != NULL)
         return 0;
     if (a->words_n < (size_t)c->args_min) {
-        buf_addf(why, "'%s' needs %s; see webhookctl %s --help", c->words, c->args, c->words);
+        buf_addf(why, "'%s' needs %s%s; see webhookctl %s --help", c->words, c->args, ids_from(c),
+                 c->words);
         return CLI_USAGE;
     }
     if (c->args_max != COMMAND_ANY && a->words_n > (size_t)c->args_max)

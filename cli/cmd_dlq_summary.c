@@ -14,6 +14,7 @@
 #include "cli/client.h"
 #include "cli/cmd_dlq.h"
 #include "cli/failure.h"
+#include "cli/job_report.h"
 #include "cli/out.h"
 #include "cli/shell.h"
 #include "cli/sub_words.h"
@@ -419,6 +420,7 @@ static void summary_print(struct cli *cli, const struct summary *s, json_t *rows
         next_print(cli, rows);
     else
         puts("Next: webhookctl dlq summary");
+    job_report_stopped(cli);
 }
 
 static void summary_out(struct cli *cli, const struct summary *s, json_t *rows)

@@ -10,12 +10,27 @@
 #define WORDS_MAX 4096
 enum { VALUES_SHOWN = 3 };
 
-/* Few jobs send copies: where to is said with the note. */
+/* always: a nought is told too. */
+static void set_count(json_t *shown, const char *member, const json_t *job, const char *path,
+                      bool always)
+{
+    int64_t n = out_integer(job, path);
+
+    if (n > 0 || always)
+        json_object_set_new(shown, member, json_integer(n));
+}
+
+/* A purge delivers nothing, and few jobs send copies: where to is said with the note. */
 static json_t *list_words(const struct cli *cli, const json_t *job)
 {
     json_t *row = job_with_words(cli, job);
     const char *to = out_string(job, "options.to"), *note = out_string(job, "note");
 
+    if (json_is_true(json_object_get(job, "delivers"))) {
+        set_count(row, "delivered", job, "counts.delivered", true);
+        set_count(row, "dead_again", job, "counts.dead_again", true);
+        set_count(row, "not_sent", job, "counts.not_sent", true);
+    }
     if (to != NULL)
         json_object_set_new(
             row, "note", json_sprintf("copies to %s%s%s", to, note ? ": " : "", note ? note : ""));
@@ -28,8 +43,9 @@ int cmd_job_list(struct cli *cli)
                                                 {"KIND", "kind", OUT_TEXT},
                                                 {"STATE", "state_words", OUT_STATE},
                                                 {"SELECTED", "counts.selected", OUT_TEXT},
-                                                {"DELIVERED", "counts.delivered", OUT_TEXT},
-                                                {"DEAD AGAIN", "counts.dead_again", OUT_TEXT, 1},
+                                                {"DELIVERED", "delivered", OUT_TEXT},
+                                                {"DEAD AGAIN", "dead_again", OUT_TEXT, 1},
+                                                {"NOT SENT", "not_sent", OUT_TEXT},
                                                 {"CREATED", "created_at", OUT_TIME, 2},
                                                 {"BY", "actor", OUT_LONG, 3},
                                                 {"NOTE", "note", OUT_LONG},
@@ -74,16 +90,6 @@ static void set_words(json_t *shown, const char *member, struct buf *words)
 {
     json_object_set_new(shown, member, json_string(words->data ? words->data : ""));
     buf_clear(words);
-}
-
-/* always: a nought is told too. */
-static void set_count(json_t *shown, const char *member, const json_t *job, const char *path,
-                      bool always)
-{
-    int64_t n = out_integer(job, path);
-
-    if (n > 0 || always)
-        json_object_set_new(shown, member, json_integer(n));
 }
 
 /* What only a job has that sends something. */

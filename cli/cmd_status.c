@@ -318,6 +318,26 @@ static void warn_late(struct out_parts *s, const json_t *j)
     buf_fini(&command);
 }
 
+/* What hangs half done is somebody's. */
+static void warn_stopped(struct out_parts *s, const json_t *j)
+{
+    const json_t *job;
+    size_t i;
+
+    json_array_foreach(json_object_get(j, "jobs_stopped"), i, job)
+    {
+        struct buf b, command;
+
+        buf_init(&b, 1024);
+        buf_init(&command, 1024);
+        buf_addf(&command, "webhookctl job show %s", out_string(job, "id"));
+        if (job_stopped_words(&b, job))
+            warn(s, b.data, command.data);
+        buf_fini(&b);
+        buf_fini(&command);
+    }
+}
+
 static void warn_config(struct out_parts *s, const json_t *j)
 {
     struct buf b;
@@ -346,6 +366,7 @@ static void warnings_print(struct out_parts *s, const json_t *j)
                "webhookctl sub list --state paused", "subscriptions are paused");
     warn_count(s, out_integer(j, "deliveries.dead"), "dead letter", "webhookctl dlq summary",
                "dead letters");
+    warn_stopped(s, j);
     warn_count(s, out_integer(j, "rejects"), "row of an outbox was refused",
                "webhookctl outbox rejects list", "rows of outboxes were refused");
     warn_config(s, j);

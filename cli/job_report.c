@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cli/client.h"
+#include "cli/job_words.h"
 #include "cli/object.h"
 
 enum { ERRORS_SHOWN = 3 };
@@ -208,6 +210,20 @@ static void report_errors(const json_t *job)
     }
 }
 
+/* What is still being tried may die, too: the command takes those as well. */
+static void report_dead_again(const char *id, const json_t *job)
+{
+    int64_t dead = count_sendable(job, "dead_again"), trying = count(job, "retrying");
+    char more[64] = "";
+
+    if (trying > 0)
+        snprintf(more, sizeof more, ", and those of the %lld retrying that will",
+                 (long long)trying);
+    if (dead > 0)
+        out_note("The %lld that died again%s: webhookctl dlq replay --job %s", (long long)dead,
+                 more, id);
+}
+
 static void report_notes(const char *id, const json_t *job)
 {
     const json_t *parts = json_object_get(job, "subscriptions"), *part;
@@ -234,9 +250,7 @@ static void report_notes(const char *id, const json_t *job)
                  (long long)count_sendable(job, "not_sent"), id);
     if (copies_to(job) != NULL)
         return;
-    if (count_sendable(job, "dead_again") > 0)
-        out_note("The %lld that died again: webhookctl dlq replay --job %s",
-                 (long long)count_sendable(job, "dead_again"), id);
+    report_dead_again(id, job);
     if (sent)
         out_note("Each of them: webhookctl delivery list --job %s%s", id,
                  count(job, "dead_again") > 0 ? "   What is dead now: webhookctl dlq summary" : "");
@@ -249,4 +263,26 @@ int job_report(struct cli *cli, const char *id, const struct answer *a)
     if (json_is_true(json_object_get(a->json, "delivers")))
         report_notes(id, a->json);
     return job_exit(a->json);
+}
+
+void job_report_stopped(struct cli *cli)
+{
+    const json_t *job;
+    struct answer a;
+    size_t i;
+
+    if (client_call(cli, "GET", "/api/v1/jobs", "state=stopped", NULL, &a) != 0)
+        return;
+    json_array_foreach(json_object_get(a.json, "items"), i, job)
+    {
+        struct buf line;
+
+        buf_init(&line, 1024);
+        if (job_stopped_words(&line, job)) {
+            buf_addf(&line, ": webhookctl job show %s", out_string(job, "id"));
+            out_line(stdout, line.data);
+        }
+        buf_fini(&line);
+    }
+    answer_fini(&a);
 }

@@ -8,4 +8,7 @@
 /* a: the job as answered. The exit code: 0, 3 or 1 by what was done of what was selected. */
 int job_report(struct cli *cli, const char *id, const struct answer *a);
 
+/* A line for each job that stopped by itself with something left to send. */
+void job_report_stopped(struct cli *cli);
+
 #endif

@@ -86,6 +86,20 @@ void job_part_words(struct buf *out, const json_t *job, const json_t *part)
     put_state(out, held ? whole : state, part, true);
 }
 
+bool job_stopped_words(struct buf *out, const json_t *job)
+{
+    int64_t left = out_integer(job, "counts.not_sent") - out_integer(job, "counts.gone");
+    int64_t again = out_integer(job, "counts.dead_again");
+    char n[32];
+
+    if (left <= 0)
+        return false;
+    buf_addf(out, "%s stopped: %s not sent", out_string(job, "id"), text_count(n, sizeof n, left));
+    if (again > 0)
+        buf_addf(out, ", %s died again", text_count(n, sizeof n, again));
+    return true;
+}
+
 void job_rate_words(struct buf *out, const json_t *job)
 {
     double rate = json_number_value(out_member(job, "options.rate_per_second"));

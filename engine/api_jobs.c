@@ -156,7 +156,9 @@ static enum err_code parts_move(struct api_call *c, struct job *j, enum job_stat
     enum job_state from = j->state;
     enum err_code rc = OK;
     j->state = to;
-    if (to == JOB_CANCELLED) {
+    if (to == JOB_CANCELLED && from == JOB_STOPPED) { /* put away: what it made is gone already */
+        rc = c->ops->part_move(c->b, j->num, JOB_STOPPED, JOB_CANCELLED, c->err);
+    } else if (to == JOB_CANCELLED) {
         j->finished_ms = c->now_ms;
         rc = c->ops->part_move(c->b, j->num, JOB_ACTIVE, JOB_CANCELLED, c->err);
         if (rc == OK && j->to_url)
@@ -172,7 +174,7 @@ static enum err_code parts_move(struct api_call *c, struct job *j, enum job_stat
     return rc;
 }
 
-/*   ACTIVE ⇄ PAUSED     both ─▶ CANCELLED     STOPPED ─▶ ACTIVE
+/*   ACTIVE ⇄ PAUSED     both ─▶ CANCELLED     STOPPED ─▶ ACTIVE, CANCELLED
  * The same again changes nothing. What a replay has queued goes on its way all the same: it is an
  * ordinary delivery by now. Copies that are cancelled on their way are discarded. */
 static enum err_code job_move(struct api_call *c, enum job_state to, const char *action)
@@ -185,7 +187,7 @@ static enum err_code job_move(struct api_call *c, enum job_state to, const char 
                         job_kind_name(j.kind));
     if (rc != OK || j.state == to)
         return rc == OK ? job_answer(c, &j, 200) : rc;
-    if (job_over(&j) && !(j.state == JOB_STOPPED && to == JOB_ACTIVE))
+    if (job_over(&j) && (j.state != JOB_STOPPED || to == JOB_PAUSED))
         return wrong_state(c, &j);
     rc = parts_move(c, &j, to);
     if (rc == OK)

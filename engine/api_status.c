@@ -9,7 +9,7 @@
 #include "engine/api_stats.h"
 #include "engine/egress_pause.h"
 
-enum { WORST = 5 };
+enum { WORST = 5, JOBS_SHOWN = 10, STOPPED_LOOKS = 100 };
 #define WINDOW_MS INT64_C(300000)
 
 struct worst {
@@ -220,9 +220,30 @@ static enum err_code put_jobs(struct api_call *c, const struct job *jobs, size_t
     enum err_code rc = OK;
     put_int(b, "jobs_active", (int64_t)n);
     put_open(b, "jobs", '[');
-    for (size_t i = 0; rc == OK && i < n && i < 10; i++)
+    for (size_t i = 0; rc == OK && i < n && i < JOBS_SHOWN; i++)
         rc = render_job(c, &jobs[i], false);
     buf_addc(b, ']');
+    return rc;
+}
+
+/* Those that stopped by themselves and have something left to send, until somebody lets them go on or
+ * cancels them. */
+static enum err_code put_stopped(struct api_call *c)
+{
+    struct job_filter f = {.states = FILTER_BIT(JOB_STOPPED), .limit = STOPPED_LOOKS};
+    struct job *jobs = NULL;
+    size_t n = 0, shown = 0;
+    enum err_code rc = c->ops->job_list(c->b, &f, c->mem, &jobs, &n, c->err);
+    put_open(&c->resp->body, "jobs_stopped", '[');
+    for (size_t i = 0; rc == OK && i < n && shown < JOBS_SHOWN; i++) {
+        struct job_counts sums;
+        rc = c->ops->part_sums(c->b, jobs[i].num, &sums, c->err);
+        if (rc != OK || sums.selected <= sums.queued + sums.gone)
+            continue;
+        rc = render_job(c, &jobs[i], false);
+        shown++;
+    }
+    buf_addc(&c->resp->body, ']');
     return rc;
 }
 
@@ -281,6 +302,7 @@ enum err_code h_status(struct api_call *c)
     render_egress(b, "egress", &egress, waiting);
     put_int(b, "rejects", rejects);
     rc = put_jobs(c, jobs, jobs_n);
+    rc = rc == OK ? put_stopped(c) : rc;
     put_subscriptions(b, &w);
     put_worst(b, &w);
     put_outboxes(c);

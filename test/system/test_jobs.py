@@ -62,6 +62,31 @@ class Look(unittest.TestCase):
             d.ctl("sub", "set", "s", "--rate", "none")
             self.assertEqual(over(d, job)["counts"]["delivered"], 6)
 
+    def test_a_stopped_one_is_not_forgotten(self):
+        with Letters(20) as (d, r):
+            d.ctl("dlq", "replay", "--all", "--yes", check=1)
+            job = d.ctl("-o", "id", "job", "list").strip()
+            words = f"{job} stopped: 15 not sent, 5 died again"
+            self.assertRegex(d.ctl("status"), rf"(?m)^! {words}\s+webhookctl job show {job}")
+            self.assertEqual([x["id"] for x in d.json("status")["jobs_stopped"]], [job])
+            self.assertIn(f"{words}: webhookctl job show {job}", d.ctl("dlq", "summary"))
+            self.assertRegex(d.ctl("job", "list"), rf"NOT SENT .*\n{job} +replay +stopped +20 +0 +5 +15 ")
+            self.assertEqual(d.ctl("job", "pause", job, check=1, raw=True).stdout, "")
+            finished = d.json("job", "show", job)["finished_at"]
+            said = d.ctl("job", "cancel", job, raw=True).stderr
+            self.assertIn(f"{job} is cancelled: 0 delivered, 5 dead again, 15 not sent (they stay dead).", said)
+            self.assertEqual(d.json("status")["jobs_stopped"], [])
+            self.assertNotIn(job, d.ctl("dlq", "summary"))
+            self.assertEqual((d.json("job", "show", job)["state"], d.json("job", "show", job)["finished_at"]), ("cancelled", finished))
+            d.ctl("job", "resume", job, check=1)
+            r.answer = 200
+            d.ctl("dlq", "replay", "--all", "--yes")
+
+    def test_which(self):
+        with Letters(1) as (d, r):
+            self.assertIn("needs ID; which: webhookctl job list; see", d.ctl("job", "watch", check=64, raw=True).stderr)
+            self.assertIn("which: webhookctl job list --kind purge", d.ctl("dlq", "restore", check=64, raw=True).stderr)
+
     def test_by_kind(self):
         with Letters(2) as (d, r):
             d.ctl("dlq", "purge", "s-0", "--confirm=1")
