@@ -55,6 +55,7 @@ def tame(stage):
         acme.answer = 200
         stage.mask(r"^canary .*\n", "")  # it may be over before somebody presses ^C
         stage.mask(r"^(.* active +300 +)\d+", r"\1N")
+        stage.mask(r"^(.* active +300 +\S+ +\d+ +)\d+", r"\1N")  # what is not sent yet
         stage.mask(r", \d+ on their way( \(they go on\))?", "")
         stage.mask(r"(Watch|Next|Go on):\n", r"\1: ")  # as long as there are some
         stage.mask(r"\d+(?= delivered\b| not sent)", "N")
