@@ -90,7 +90,22 @@ int cmd_egress_show(struct cli *cli)
 static int switch_throw(struct cli *cli, const char *path, json_t *body)
 {
     struct answer a;
-    int rc = client_call_json(cli, "POST", path, body, &a);
+    int rc;
+
+    if (strstr(path, "resume") != NULL && (rc = switch_get(cli, &a)) == 0) {
+        bool open = !json_is_true(json_object_get(a.json, "paused"));
+
+        if (open) {
+            switch_print(cli, &a);
+            out_note("It was not paused: nothing was changed.");
+        }
+        answer_fini(&a);
+        if (open) {
+            json_decref(body);
+            return CLI_OK;
+        }
+    }
+    rc = client_call_json(cli, "POST", path, body, &a);
 
     if (rc == 0)
         rc = client_readable(cli, &a);

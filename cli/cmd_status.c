@@ -205,6 +205,36 @@ static void warn_count(struct out_parts *s, int64_t n, const char *one, const ch
     buf_fini(&b);
 }
 
+/* "1 subscription is disabled: initech" */
+static void warn_stopped_subs(struct out_parts *s, const json_t *j, const char *state)
+{
+    const json_t *names = json_object_get(json_object_get(j, "subscriptions_stopped"), state),
+                 *name;
+    int64_t n = out_integer(json_object_get(j, "subscriptions"), state);
+    struct buf b, command;
+    char count[32];
+    size_t i;
+
+    if (n <= 0)
+        return;
+    buf_init(&b, 4096);
+    buf_init(&command, 4096);
+    buf_addf(&b, "%s subscription%s %s", text_count(count, sizeof count, n), n == 1 ? "" : "s",
+             n == 1 ? "is" : "are");
+    buf_addf(&b, " %s", state);
+    json_array_foreach(names, i, name)
+        buf_addf(&b, "%s %s", i == 0 ? ":" : ",", json_string_value(name));
+    if (n > (int64_t)json_array_size(names) && json_array_size(names) > 0)
+        buf_adds(&b, ", …");
+    if (n == 1 && json_array_size(names) == 1)
+        buf_addf(&command, "webhookctl sub show %s", json_string_value(json_array_get(names, 0)));
+    else
+        buf_addf(&command, "webhookctl sub list --state %s", state);
+    warn(s, b.data, command.data);
+    buf_fini(&b);
+    buf_fini(&command);
+}
+
 static void warn_egress(struct out_parts *s, const json_t *egress)
 {
     const char *note = out_string(egress, "note"), *actor = out_string(egress, "actor");
@@ -360,10 +390,8 @@ static void warnings_print(struct out_parts *s, const json_t *j)
     warn_outboxes(s, j);
     warn_failing(s, j);
     warn_late(s, j);
-    warn_count(s, out_integer(j, "subscriptions.disabled"), "subscription is disabled",
-               "webhookctl sub list --state disabled", "subscriptions are disabled");
-    warn_count(s, out_integer(j, "subscriptions.paused"), "subscription is paused",
-               "webhookctl sub list --state paused", "subscriptions are paused");
+    warn_stopped_subs(s, j, "disabled");
+    warn_stopped_subs(s, j, "paused");
     warn_count(s, out_integer(j, "deliveries.dead"), "dead letter", "webhookctl dlq summary",
                "dead letters");
     warn_stopped(s, j);

@@ -43,6 +43,8 @@ static const struct out_column show_fields[] = {{"Subscription", "id", OUT_TEXT}
                                                 {"Profile", "profile", OUT_TEXT},
                                                 {"State", "state_words", OUT_STATE},
                                                 {"Cause", "state_cause", OUT_TEXT},
+                                                {"By", "state_by.actor", OUT_TEXT},
+                                                {"Note", "state_by.note", OUT_LONG},
                                                 {"Active since", "active_since", OUT_TIME},
                                                 {"Paused since", "paused_since", OUT_TIME},
                                                 {"Disabled since", "disabled_since", OUT_TIME},

@@ -29,7 +29,7 @@
  *   GET  /subscriptions        ?state=active|paused|disabled|failing partner=; with "last_hour" and
  *                              what waits. "failing" is no state of its own: the active ones whose
  *                              "failing_since" is set
- *   GET|PATCH|DELETE /subscriptions/{ref}       GET: with its "retry_policy" too
+ *   GET|PATCH|DELETE /subscriptions/{ref}       GET: with its "retry_policy", "state_by" {"actor","note"}
  *                              PATCH takes what POST does but partner and secret; ?dry_run=1: as it
  *                              would be
  *   POST /subscriptions/{ref}/pause|resume|enable|disable   {"note","for_seconds"}

@@ -11,6 +11,7 @@
 
 enum { PAGE = 256 };
 #define WINDOW_MIN_MS INT64_C(60000)
+#define LIVED_MIN_MS INT64_C(1000)
 #define WINDOW_MAX_MS INT64_C(3600000)
 
 /* ---- one subscription ---- */
@@ -191,6 +192,31 @@ enum err_code stats_window(struct api_call *c, const char *standard, struct stat
     return OK;
 }
 
+/* A rate is over the time that was lived: one that is younger than the window has not had all of it. */
+static int64_t over_since(const struct api_call *c, const struct stats_window *w, int64_t born_ms)
+{
+    int64_t over_ms = c->now_ms - born_ms;
+    if (born_ms <= w->since_ms)
+        return w->over_ms;
+    return over_ms > LIVED_MIN_MS ? over_ms : LIVED_MIN_MS;
+}
+
+static void window_lived(const struct api_call *c, struct stats_window *w, int64_t born_ms)
+{
+    w->over_ms = over_since(c, w, born_ms);
+    if (born_ms > w->since_ms)
+        w->since_ms = born_ms;
+}
+
+static enum err_code first_born(struct api_call *c, const struct subscription *s, void *arg,
+                                bool *more)
+{
+    (void)c;
+    *(int64_t *)arg = s->created_ms;
+    *more = false;
+    return OK;
+}
+
 static void put_window(struct api_call *c, const struct stats_window *w)
 {
     struct buf *b = &c->resp->body;
@@ -256,7 +282,7 @@ static enum err_code list_sub(struct api_call *c, const struct subscription *s, 
     if (quiet && !l->all && !l->named)
         return OK;
     put_open(b, NULL, '{');
-    put_sub_stats(b, s, &x, l->window.over_ms);
+    put_sub_stats(b, s, &x, over_since(c, &l->window, s->created_ms));
     buf_addc(b, '}');
     l->last = s->num;
     l->n++;
@@ -290,6 +316,7 @@ enum err_code h_stats(struct api_call *c)
     struct buf *b = &c->resp->body;
     struct api_page page;
     struct traffic total = {0};
+    int64_t born_ms = 0;
     enum err_code rc = api_page_read(c, &page);
     if (rc == OK)
         rc = stats_window(c, "5m", &l.window);
@@ -302,6 +329,10 @@ enum err_code h_stats(struct api_call *c)
     if (rc != OK)
         return rc;
     l.limit = page.limit;
+    rc = stats_visit_subs(c, 0, false, first_born, &born_ms); /* the oldest is the first */
+    if (rc != OK)
+        return rc;
+    window_lived(c, &l.window, born_ms);
     for (size_t i = 0; i < l.rows_n; i++)
         if (is_named(&l, l.rows[i].sub))
             traffic_add(&total, &l.rows[i]);
@@ -340,6 +371,7 @@ enum err_code h_sub_stats(struct api_call *c)
         rc = stats_of_sub(c, &s, &sum, &now, &x);
     if (rc != OK)
         return rc;
+    window_lived(c, &w, s.created_ms);
     put_open(b, NULL, '{');
     put_sub_stats(b, &s, &x, w.over_ms);
     put_window(c, &w);

@@ -25,6 +25,7 @@ struct whole {
     const char *oldest_sub;
     struct worst worst[WORST]; /* failing longest first */
     size_t worst_n;
+    const char *stopped[SUB_STATES][WORST]; /* names of the first ones that are paused, disabled */
 };
 
 static bool keep(struct api_call *c, const char **text)
@@ -61,6 +62,8 @@ static enum err_code look_at_sub(struct api_call *c, const struct subscription *
     struct whole *w = arg;
     struct sub_stats x;
     (void)more;
+    if (s->state != SUB_ACTIVE && w->subs[s->state] < WORST)
+        w->stopped[s->state][w->subs[s->state]] = arena_copy(c->mem, s->name);
     w->subs[s->state]++;
     enum err_code rc = stats_of_sub(c, s, NULL, &w->now, &x);
     if (rc != OK)
@@ -103,6 +106,14 @@ static void put_reloads(struct buf *b, const struct api_live *live)
     else
         put_null(b, "config_last_reload_ok");
     put_time(b, "config_failed_at", live ? live->config_failed_ms : 0);
+}
+
+static void put_stopped_subs(struct buf *b, const struct whole *w, enum sub_state state)
+{
+    put_open(b, sub_state_name(state), '[');
+    for (int i = 0; i < WORST && w->stopped[state][i]; i++)
+        put_str(b, NULL, w->stopped[state][i]);
+    buf_addc(b, ']');
 }
 
 static void put_live(struct buf *b, const struct api_live *live)
@@ -160,6 +171,10 @@ static void put_subscriptions(struct buf *b, const struct whole *w)
     for (int i = SUB_ACTIVE; i < SUB_DELETED; i++)
         put_int(b, sub_state_name((enum sub_state)i), w->subs[i]);
     put_int(b, "failing", w->failing);
+    buf_addc(b, '}');
+    put_open(b, "subscriptions_stopped", '{');
+    put_stopped_subs(b, w, SUB_PAUSED);
+    put_stopped_subs(b, w, SUB_DISABLED);
     buf_addc(b, '}');
 }
 

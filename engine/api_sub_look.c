@@ -181,6 +181,36 @@ static void put_retry_policy(struct api_call *c, const struct subscription *s)
     buf_addc(b, '}');
 }
 
+/* Who paused or disabled it, and why: an operator, or webhookd at a 410. */
+static enum err_code put_state_by(struct api_call *c, const struct subscription *s)
+{
+    struct buf *b = &c->resp->body;
+    struct audit_entry *rows = NULL;
+    char id[ID_TEXT_MAX];
+    struct audit_filter f = {.action = s->state == SUB_PAUSED ? "subscription.pause"
+                                                              : "subscription.disable",
+                             .target = id_text(id, "sub", s->num),
+                             .since_ms = s->state_since_ms,
+                             .limit = 1};
+    size_t n = 0;
+    enum err_code rc = OK;
+    if (s->state == SUB_PAUSED || s->state == SUB_DISABLED)
+        rc = c->ops->audit_list(c->b, &f, c->mem, &rows, &n, c->err);
+    if (rc != OK)
+        return rc;
+    if (n == 0) {
+        put_null(b, "state_by");
+        return OK;
+    }
+    json_t *detail = rows->detail ? json_loads(rows->detail, 0, NULL) : NULL;
+    put_open(b, "state_by", '{');
+    put_str(b, "actor", rows->actor);
+    put_str(b, "note", json_string_value(json_object_get(detail, "note")));
+    buf_addc(b, '}');
+    json_decref(detail);
+    return OK;
+}
+
 enum err_code h_subs_get(struct api_call *c)
 {
     struct subscription s;
@@ -191,6 +221,8 @@ enum err_code h_subs_get(struct api_call *c)
         rc = hour_read(c, &l, 1);
     if (rc == OK)
         rc = render_looked(c, &s, &l);
+    if (rc == OK)
+        rc = put_state_by(c, &s);
     if (rc != OK)
         return rc;
     put_retry_policy(c, &s);

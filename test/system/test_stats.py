@@ -87,6 +87,37 @@ class Numbers(unittest.TestCase):
             d.ctl("subscription", "set", "acme", f"url={good.url}")
             self.assertIsNone(item(d, "acme")["failing_since"])
 
+    def test_who_stopped_it_and_why(self):
+        with Daemon(QUICK) as d, Receiver(410) as r:
+            for name in ("acme", "globex"):
+                d.subscribe(r.url, "--name", name, events=f"{name}.*")
+            d.ctl("sub", "pause", "acme", "--note", "INC-5: they asked")
+            d.ctl("event", "emit", "--type", "globex.x")
+            wait_for(lambda: d.json("sub", "show", "globex")["state"] == "disabled")
+            shown = d.json("sub", "show", "acme")["state_by"]
+            self.assertEqual((shown["note"], shown["actor"].split()[0]), ("INC-5: they asked", f"uid:{os.getuid()}"))
+            self.assertEqual(d.json("sub", "show", "globex")["state_by"], {"actor": "webhookd", "note": None})  # at a 410
+            self.assertRegex(d.ctl("sub", "show", "acme"), r"\nBy +uid:.*\nNote +INC-5: they asked\n")
+            self.assertEqual(d.json("status")["subscriptions_stopped"], {"paused": ["acme"], "disabled": ["globex"]})
+            text = d.ctl("status")
+            self.assertIn("! 1 subscription is disabled: globex  webhookctl sub show globex", text)
+            self.assertIn("! 1 subscription is paused: acme  webhookctl sub show acme", text)
+            d.ctl("sub", "resume", "acme")
+            self.assertIsNone(d.json("sub", "show", "acme")["state_by"])
+            self.assertIn("It was not paused: nothing was changed.", d.ctl("egress", "resume", raw=True).stderr)
+
+    def test_rates_are_of_the_time_that_was_lived(self):
+        with Daemon(QUICK) as d, Receiver(200) as r:
+            d.subscribe(r.url, "--name", "acme")
+            for i in range(5):
+                d.emit("a.b")
+            wait_for(lambda: (item(d, "acme") or {"ok": 0})["ok"] == 5)
+            born = d.json("sub", "show", "acme")["created_at"]
+            for stats in (d.json("stats", "--window", "1h"), d.json("sub", "stats", "acme", "--window", "1h")):
+                self.assertEqual(stats["since"], born)
+                rate = stats["total"]["ok_per_second"] if "total" in stats else stats["ok_per_second"]
+                self.assertGreater(rate, 5 / 60)  # 5/3600 else
+
     def test_a_pause_mends_nothing(self):
         """Failing since the first failure after the last success, whoever pauses and resumes meanwhile."""
         with Daemon("retry: {default: {max_retries: 200, initial_delay: 20ms, multiplier: 1}}\n") as d, Receiver(503) as r:
@@ -180,7 +211,7 @@ class Screens(unittest.TestCase):
             status, shown = d.terminal("status", columns=80, env={"NO_COLOR": "1"})
             self.assertEqual(status, 0)
             for line in (r"! globex failing \d+s \(401\), 4 dead", r"webhookctl attempt list -s globex --limit 5", r"! 4 dead letters  webhookctl dlq summary",
-                         r"! 1 subscription is paused  webhookctl sub list --state paused", r"! 1 row of an outbox was refused",
+                         r"! 1 subscription is paused: acme  webhookctl sub show acme", r"! 1 row of an outbox was refused",
                          r"! a reload was refused"):
                 self.assertRegex(shown, line)
             self.assertTrue(all(len(line) <= 80 for line in shown.splitlines()), shown)
