@@ -338,6 +338,34 @@ static json_t *delivery_row(const struct cli *cli, const json_t *item)
     return row;
 }
 
+/* Asked for all that one job sent, and nothing else narrows that. */
+static bool all_of_a_job(const struct cli *cli)
+{
+    const flag_mask other =
+        FLAGS_GLOBAL | FLAG_BIT(FLAG_JOB) | FLAG_BIT(FLAG_ALL) | FLAG_BIT(FLAG_ORDER);
+    bool all = cli->format == OUT_TABLE && cli_flag(cli, FLAG_JOB) != NULL;
+
+    for (size_t i = 0; all && i < cli->args->given_n; i++)
+        all = (other & FLAG_BIT(cli->args->given[i].flag)) != 0;
+    return all;
+}
+
+/* A delivery is listed with the job that sent it last. */
+static void say_taken(struct cli *cli, size_t shown)
+{
+    struct answer a;
+
+    if (object_get(cli, "jobs", cli_flag(cli, FLAG_JOB), NULL, &a) != 0)
+        return;
+    int64_t taken = out_integer(a.json, "counts.queued") - (int64_t)shown;
+
+    if (taken > 0 && json_is_true(json_object_get(a.json, "delivers")))
+        out_note("%lld more that it sent are not among these: a later job sent them again, or "
+                 "retention deleted them. Jobs: webhookctl job list",
+                 (long long)taken);
+    answer_fini(&a);
+}
+
 int cmd_delivery_list(struct cli *cli)
 {
     static const struct out_column columns[] = {{"DELIVERY", "id", OUT_TEXT},
@@ -352,5 +380,15 @@ int cmd_delivery_list(struct cli *cli)
                                                 {"NEXT", "next_attempt_at", OUT_TIME, 4},
                                                 OUT_COLUMNS_END};
 
-    return list_shaped(cli, "/api/v1/deliveries", columns, delivery_row, "No deliveries match.");
+    struct list l = {.path = "/api/v1/deliveries",
+                     .columns = columns,
+                     .shape = delivery_row,
+                     .empty = "No deliveries match."};
+    bool more;
+    size_t shown;
+    int rc = list_filtered(cli, &l, &shown, &more);
+
+    if (rc == 0 && !more && all_of_a_job(cli))
+        say_taken(cli, shown);
+    return rc;
 }

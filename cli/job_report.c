@@ -210,11 +210,29 @@ static void report_errors(const json_t *job)
     }
 }
 
+/* Somebody may have replayed or purged them since. */
+static int64_t still_dead(struct cli *cli, const char *id)
+{
+    struct answer a;
+    char query[64];
+
+    snprintf(query, sizeof query, "job=%.48s", id);
+    if (object_get(cli, "dead-letters", "count", query, &a) != 0)
+        return 0;
+    int64_t n = out_integer(a.json, "count");
+
+    answer_fini(&a);
+    return n;
+}
+
 /* What is still being tried may die, too: the command takes those as well. */
-static void report_dead_again(const char *id, const json_t *job)
+static void report_dead_again(struct cli *cli, const char *id, const json_t *job)
 {
     int64_t dead = count_sendable(job, "dead_again"), trying = count(job, "retrying");
+    int64_t still = dead > 0 ? still_dead(cli, out_string(job, "id")) : 0;
     char more[64] = "";
+
+    dead = dead < still ? dead : still;
 
     if (trying > 0)
         snprintf(more, sizeof more, ", and those of the %lld retrying that will",
@@ -224,7 +242,7 @@ static void report_dead_again(const char *id, const json_t *job)
                  more, id);
 }
 
-static void report_notes(const char *id, const json_t *job)
+static void report_notes(struct cli *cli, const char *id, const json_t *job)
 {
     const json_t *parts = json_object_get(job, "subscriptions"), *part;
     bool sent = count(job, "delivered") + count(job, "dead_again") + count(job, "retrying") > 0;
@@ -250,7 +268,7 @@ static void report_notes(const char *id, const json_t *job)
                  (long long)count_sendable(job, "not_sent"), id);
     if (copies_to(job) != NULL)
         return;
-    report_dead_again(id, job);
+    report_dead_again(cli, id, job);
     if (sent)
         out_note("Each of them: webhookctl delivery list --job %s%s", id,
                  count(job, "dead_again") > 0 ? "   What is dead now: webhookctl dlq summary" : "");
@@ -261,7 +279,7 @@ int job_report(struct cli *cli, const char *id, const struct answer *a)
     if (!object_plain(cli, a, id))
         report_line(id, a->json);
     if (json_is_true(json_object_get(a->json, "delivers")))
-        report_notes(id, a->json);
+        report_notes(cli, id, a->json);
     return job_exit(a->json);
 }
 

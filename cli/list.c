@@ -256,19 +256,27 @@ int list_command(struct cli *cli, const char *path, const struct out_column *col
 int list_shaped(struct cli *cli, const char *path, const struct out_column *columns,
                 json_t *(*shape)(const struct cli *cli, const json_t *item), const char *empty)
 {
+    struct list l = {.path = path, .columns = columns, .shape = shape, .empty = empty};
+    bool more;
+    size_t shown;
+
+    return list_filtered(cli, &l, &shown, &more);
+}
+
+int list_filtered(struct cli *cli, struct list *l, size_t *shown, bool *more)
+{
     struct filter_flags f;
-    struct list l = {
-        .path = path, .filter = &f, .columns = columns, .shape = shape, .empty = empty};
-    bool more = false;
-    size_t shown = 0;
     int rc = filter_flags_read(cli, &f);
 
+    *shown = 0;
+    *more = false;
+    l->filter = &f;
     if (rc == 0)
-        rc = list_limit(cli, &l.limit);
+        rc = list_limit(cli, &l->limit);
     if (rc == 0)
-        rc = list_print(cli, &l, &shown, &more);
-    if (rc == 0 && more)
-        list_more(cli, shown, -1);
+        rc = list_print(cli, l, shown, more);
+    if (rc == 0 && *more)
+        list_more(cli, *shown, -1);
     if (rc == 0)
         rc = filter_unmatched(&f, API_KIND_DELIVERIES); /* no other list has ids of its own */
     filter_flags_fini(&f);

@@ -40,6 +40,8 @@ int list_array(struct cli *cli, const json_t *items, const char *id,
 /* list_print() with the filter flags and --limit read, and a word about the rest. */
 int list_shaped(struct cli *cli, const char *path, const struct out_column *columns,
                 json_t *(*shape)(const struct cli *cli, const json_t *item), const char *empty);
+/* The same of a list whose filter and limit are not set yet. */
+int list_filtered(struct cli *cli, struct list *l, size_t *shown, bool *more);
 /* A word on stderr about the rest of a list: total items (-1: nobody counted them). */
 void list_more(const struct cli *cli, size_t shown, int64_t total);
 /* --limit and --all; without them people get 50, and what reads line by line gets all. 0, or an exit

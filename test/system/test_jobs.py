@@ -82,6 +82,17 @@ class Look(unittest.TestCase):
             r.answer = 200
             d.ctl("dlq", "replay", "--all", "--yes")
 
+    def test_what_a_later_job_took(self):
+        with Letters(3) as (d, r):
+            d.ctl("dlq", "replay", "--all", "--yes", check=1)
+            first = d.ctl("-o", "id", "job", "list").strip()
+            self.assertIn("The 3 that died again: webhookctl dlq replay --job", d.ctl("job", "watch", first, check=1, raw=True).stderr)
+            self.assertNotIn("not among these", d.ctl("delivery", "list", "--job", first, raw=True).stderr)
+            r.answer = 200
+            d.ctl("dlq", "replay", "--job", first, "--yes")
+            self.assertNotIn("that died again", d.ctl("job", "watch", first, check=1, raw=True).stderr)
+            self.assertIn("3 more that it sent are not among these: a later job sent them again", d.ctl("delivery", "list", "--job", first, raw=True).stderr)
+
     def test_which(self):
         with Letters(1) as (d, r):
             self.assertIn("needs ID; which: webhookctl job list; see", d.ctl("job", "watch", check=64, raw=True).stderr)

@@ -54,10 +54,15 @@ int object_get(struct cli *cli, const char *noun, const char *ref, const char *q
                struct answer *a)
 {
     (void)cli;
-    (void)query;
+    memset(a, 0, sizeof *a);
+    if (query != NULL) { /* who died again is dead still */
+        assert_string_equal(noun, "dead-letters");
+        assert_string_equal(query, "job=job_1");
+        a->json = json_pack("{s:i}", "count", 1000);
+        return 0;
+    }
     assert_string_equal(noun, "jobs");
     assert_string_equal(ref, "job_1");
-    memset(a, 0, sizeof *a);
     a->json = job_at(now_ms - START_MS);
     assert_non_null(a->json);
     return 0;
