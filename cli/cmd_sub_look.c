@@ -253,13 +253,14 @@ static void minutes_print(const struct cli *cli, const json_t *stats)
         {"DIED", "died", OUT_COUNT},       {"OK%", "success_ratio", OUT_RATIO},
         {"P50", "p50_seconds", OUT_BRIEF}, {"P95", "p95_seconds", OUT_BRIEF},
         {"P99", "p99_seconds", OUT_BRIEF}, OUT_COLUMNS_END};
-    struct out_table *t = out_table_new(cli, columns);
-    const json_t *item;
+    const json_t *minutes = json_object_get(stats, "minutes"), *item;
     size_t i;
 
-    if (json_array_size(json_object_get(stats, "minutes")) == 0)
+    if (json_array_size(minutes) == 0)
         return;
-    json_array_foreach(json_object_get(stats, "minutes"), i, item) out_table_row(t, item);
+    struct out_table *t = out_table_new(cli, columns);
+
+    json_array_foreach(minutes, i, item) out_table_row(t, item);
     putchar('\n');
     out_table_print(t);
 }

@@ -315,14 +315,22 @@ static void request_submit(void *arg)
                      (thread == STORE_WRITE && api_route_is_patient(h->route) ? STORE_PATIENT : 0);
 
     h->api.slice_us = store_slice_us(http->store);
-    if (api_route_shows_lanes(h->route))
-        http->hooks.lanes(http->hooks.arg, &h->live);
     if (!store_has_room(http->store, thread) ||
         store_submit(http->store, thread, flags, plan ? plan_work : request_work,
                      plan ? plan_done : request_done, h) != OK) {
         held_free(h);
         answer_fail(req, 503, "busy", "the store's queue is full: try again");
     }
+}
+
+/* What the lanes have counted is in the store: how they are now goes along with the request. */
+static void request_with_lanes(void *arg)
+{
+    struct held *h = arg;
+
+    if (h->http != NULL)
+        h->http->hooks.lanes(h->http->hooks.arg, &h->live);
+    request_submit(h);
 }
 
 static void unix_request(struct evhttp_request *req, void *arg)
@@ -353,7 +361,7 @@ static void unix_request(struct evhttp_request *req, void *arg)
         h->live.sending = h->sending = http->hooks.sending(http->hooks.arg, &h->live.sending_n);
     actor_fill(fd, h->actor, sizeof h->actor);
     if (api_route_shows_lanes(route))
-        http->hooks.flush(http->hooks.arg, request_submit, h);
+        http->hooks.flush(http->hooks.arg, request_with_lanes, h);
     else
         request_submit(h);
 }
