@@ -121,6 +121,25 @@ class Question(unittest.TestCase):
             self.assertEqual(sorted(r.ids()), ["s-0", "s-1", "s-2"])
             dead(d, 1)
 
+    def test_what_others_took_meanwhile_is_told(self):
+        with Letters(3) as (d, r):
+            r.answer = 200
+            with d.screen("dlq", "replay", "-s", "s") as t:
+                t.wait("[y/N]")
+                d.ctl("dlq", "purge", "s-0", "s-1", "--confirm=2")
+                t.type("y\n")
+                t.wait("1 now, not 3: 2 purged, replayed or expired meanwhile.")
+                self.assertEqual(t.end(), 0)
+
+    def test_nobody_is_asked_for_what_cannot_be(self):
+        with Letters(20) as (d, r):
+            r.answer = 200
+            job = job_of(d, "-s", "s", "--rate", "1/s")
+            with d.screen("dlq", "replay", "-s", "s") as t:
+                t.wait(f"{job} (by uid:")
+                self.assertEqual(t.end(), 75)
+            self.assertNotIn("[y/N]", t.shown)
+
 
 class Command(unittest.TestCase):
     """The command that a dry run prints, run as it stands (--yes is added, for there is no terminal): the same set, whatever died since."""
