@@ -218,6 +218,33 @@ bool text_parse_time(const char *text, int64_t *out_ms)
     return true;
 }
 
+/* "18:55", "18:55:07": the last time that it was so on a clock of the place, as screens show it. */
+static bool parse_wall_clock(const char *text, int64_t now_ms, int64_t *out_ms)
+{
+    time_t now = (time_t)(now_ms / 1000);
+    int hour, minute, second = 0, n = 0;
+    struct tm t;
+    if (sscanf(text, "%2d:%2d%n", &hour, &minute, &n) != 2 || n != 5)
+        return false;
+    if (text[n] == ':' && sscanf(text + n, ":%2d%n", &second, &n) == 1 && n == 3)
+        n = 8;
+    if (strspn(text, "0123456789:") != (size_t)n || text[n] || hour > 23 || minute > 59 ||
+        second > 59 || !localtime_r(&now, &t))
+        return false;
+    t.tm_hour = hour;
+    t.tm_min = minute;
+    t.tm_sec = second;
+    t.tm_isdst = -1;
+    time_t at = mktime(&t);
+    if (at > now) {
+        t.tm_mday--;
+        t.tm_isdst = -1;
+        at = mktime(&t);
+    }
+    *out_ms = (int64_t)at * 1000;
+    return at != (time_t)-1;
+}
+
 bool text_parse_when(const char *text, int64_t now_ms, int64_t *out_ms)
 {
     int64_t ago;
@@ -227,6 +254,10 @@ bool text_parse_when(const char *text, int64_t now_ms, int64_t *out_ms)
         *out_ms = now_ms;
     else if (strcmp(text, "today") == 0)
         *out_ms = now_ms - (now_ms % DAY_MS + DAY_MS) % DAY_MS;
+    else if (strcmp(text, "yesterday") == 0)
+        *out_ms = now_ms - (now_ms % DAY_MS + DAY_MS) % DAY_MS - DAY_MS;
+    else if (parse_wall_clock(text, now_ms, out_ms))
+        return true;
     else if (text_parse_duration(text, &ago))
         *out_ms = now_ms - ago;
     else if (parse_date(&p, &t) && !*p)

@@ -41,7 +41,8 @@ static const char text_replay[] =
 static const char text_times[] =
     "--since and --until take\n"
     "  2h  90s  3d        that long ago (units: ms s m h d)\n"
-    "  now  today         this moment; 00:00 UTC of this day\n"
+    "  now  today         this moment; 00:00 UTC of this day (yesterday: of the one before)\n"
+    "  18:55  18:55:07    the last time it was that on your clock (TZ)\n"
     "  2026-11-22         00:00 UTC of that day\n"
     "  2026-11-22T05:00:00Z, 2026-11-22T06:00:00.000+01:00    RFC 3339\n"
     "--since is inclusive, --until is not. For dead letters both look at the time of\n"

@@ -20,7 +20,8 @@ static enum err_code read_when(struct api_call *c, const char *name, int64_t *ou
     if (!v || (text && (api_time_of(v, out) || text_parse_when(text, c->now_ms, out))))
         return OK;
     return api_refuse(c, 422, "invalid_filter", name,
-                      "%s: not a time: RFC 3339, or 2h, 3d (ago), today, now", name);
+                      "%s: not a time: RFC 3339, 18:55, or 2h, 3d (ago), today, yesterday, now",
+                      name);
 }
 
 /* ---- whom it touched ---- */

@@ -67,7 +67,8 @@ enum err_code filter_read_when(struct filter_reading *r, const char *name, int64
             *out = 1; /* 0 would mean: open */
         return OK;
     }
-    return filter_bad(r, name, "not a time: RFC 3339, or 2h, 3d (ago), today, now");
+    return filter_bad(r, name,
+                      "not a time: RFC 3339, 18:55, or 2h, 3d (ago), today, yesterday, now");
 }
 
 enum err_code filter_read_texts(struct filter_reading *r, const char *name, size_t max,

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -163,6 +164,8 @@ static void times(void **state)
 static void whens(void **state)
 {
     (void)state;
+    setenv("TZ", "UTC", 1); /* of a time of day */
+    tzset();
     const int64_t now = 1795324061120; /* 2026-11-22T05:07:41.120Z */
     static const struct {
         const char *text;
@@ -170,13 +173,20 @@ static void whens(void **state)
     } rows[] = {
         {"now", 1795324061120},
         {"today", 1795305600000},
+        {"yesterday", 1795305600000 - 86400000},
+        {"00:00", 1795305600000},
+        {"00:00:01", 1795305601000},
+        {"0:00", -1},
+        {"24:00", -1},
+        {"00:60", -1},
+        {"00:00:0", -1},
+        {"00:00 ", -1},
         {"0", 1795324061120},
         {"2h", 1795324061120 - 7200000},
         {"3d", 1795324061120 - 259200000},
         {"500ms", 1795324061120 - 500},
         {"2026-11-22", 1795305600000},
         {"2026-11-22T00:00:00+01:00", 1795302000000},
-        {"yesterday", -1},
         {"2026-11-31", -1},
         {"2026-11", -1},
         {"Now", -1},
