@@ -45,7 +45,7 @@ class Narrow(unittest.TestCase):
                 (("dlq", "list"), "DELIVERY TYPE DIED LAST CAUSE"),
                 (("delivery", "list"), "DELIVERY TYPE STATE LAST TRIES"),
                 (("attempt", "list"), "TIME TYPE # RESULT ERROR"),
-                (("job", "list"), "JOB KIND STATE SELECTED DELIVERED NOTE"),
+                (("job", "list"), "JOB KIND STATE SELECTED DELIVERED NOT_SENT"),
                 (("stats",), "SUBSCRIPTION STATE BACKLOG DEAD"),
                 (("sub", "list"), "NAME STATE BACKLOG DEAD LAST_2XX"))
         for command, wanted in rows:
