@@ -62,7 +62,8 @@ static int file_read(const char *file, struct conf **out)
     return rc == OK ? 0 : CLI_CONFIG;
 }
 
-static void diff_print(struct cli *cli, const char *file, const json_t *rows)
+/* own: the file that webhookd would read itself. */
+static void diff_print(struct cli *cli, const char *file, const char *own, const json_t *rows)
 {
     static const struct out_column columns[] = {{"KEY", "key", OUT_TEXT},
                                                 {"RUNNING", "running", OUT_LONG},
@@ -97,8 +98,26 @@ static void diff_print(struct cli *cli, const char *file, const json_t *rows)
         out_note("%zu of %zu need a restart of webhookd, and until then nothing of it can be "
                  "reloaded",
                  restarts, n);
+    else if (own != NULL && strcmp(file, own) != 0)
+        out_note("webhookd reads %s: put it there, then webhookctl config reload", own);
     else
         out_note("Next: webhookctl config reload");
+}
+
+/* The one key that can be something else without a file. */
+static void level_print(struct cli *cli)
+{
+    struct answer a;
+
+    if (client_ask_daemon(cli, "/api/v1/log", NULL, &a) != 0)
+        return;
+    const char *now = out_string(a.json, "level"), *was = out_string(a.json, "configured");
+
+    if (now != NULL && was != NULL && strcmp(now, was) != 0)
+        out_note("log.level is %s for now, by webhookctl log level; configured is %s, which a "
+                 "reload or a restart brings back",
+                 now, was);
+    answer_fini(&a);
 }
 
 static int config_diff(struct cli *cli, const char *named, size_t *n)
@@ -127,7 +146,8 @@ static int config_diff(struct cli *cli, const char *named, size_t *n)
         rc = file_read(path, &file);
     if (rc == 0) {
         *n = conf_diff(running, file, diff_row, rows);
-        diff_print(cli, path, rows);
+        diff_print(cli, path, out_string(a.json, "file"), rows);
+        level_print(cli);
     }
     answer_fini(&a);
     json_decref(rows);

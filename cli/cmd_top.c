@@ -18,6 +18,7 @@
 #include "cli/screen.h"
 #include "cli/sub_words.h"
 #include "cli/top.h"
+#include "store/model.h"
 
 #define EVERY_MS 1000
 
@@ -56,6 +57,9 @@ static void detail_get(struct top *t)
 
     client_query(&query, "subscription", t->selected);
     client_query(&query, "limit", "50");
+    for (int o = 0; o < OUTCOMES; o++)
+        if (o != OUTCOME_SUCCESS)
+            client_query(&query, "outcome", outcome_name((enum outcome)o));
     if (rc == 0)
         (void)top_ask(t->cli, "/api/v1/attempts", query.data, NULL, &t->tries, t->message,
                       sizeof t->message);

@@ -256,10 +256,8 @@ static void detail_tries(const struct top *t, int row)
     buf_init(&b, CELL_MAX_BYTES);
     json_array_foreach(json_object_get(t->tries, "items"), i, a)
     {
-        const char *outcome = out_string(a, "outcome");
-
-        if (outcome == NULL || strcmp(outcome, "success") == 0 || row >= screen_rows() - 1)
-            continue;
+        if (row >= screen_rows() - 1)
+            break;
         buf_clear(&b);
         for (size_t k = 0; k < sizeof parts / sizeof *parts; k++) {
             buf_adds(&b, k > 0 ? "  " : "");
