@@ -55,7 +55,7 @@ static void head_print(struct out_parts *s, const json_t *j)
     text_size(size, sizeof size, out_integer(j, "store.file_bytes"));
     text_size(log, sizeof log, out_integer(j, "store.log_bytes"));
     buf_clear(&b);
-    buf_addf(&b, "%s (log %s)", size, log);
+    buf_addf(&b, "%s (log in use %s)", size, log);
     out_part(s, STYLE_PLAIN, b.data);
     out_parts_end(s);
     buf_fini(&b);

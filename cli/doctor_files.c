@@ -17,7 +17,12 @@
 #include "store/care.h"
 #include "store/seal.h"
 
-enum { LOG_LARGE_BYTES = 256 << 20, INODES_FEW = 1000, GROUPS_MAX = 64 };
+enum {
+    LOG_LARGE_BYTES = 256 << 20,
+    LOG_NOTED_BYTES = 16 << 20,
+    INODES_FEW = 1000,
+    GROUPS_MAX = 64
+};
 
 static bool in_group(uid_t user, gid_t group)
 {
@@ -163,7 +168,8 @@ static struct care *store_file(struct doctor *d, const char *path)
                    info.log_bytes > LOG_LARGE_BYTES
                        ? "end what reads the store for long (db check, db backup, sqlite3)"
                        : NULL,
-                   "%s", size);
+                   "%s%s", size,
+                   info.log_bytes > LOG_NOTED_BYTES ? "; it keeps the size it once had" : "");
     }
     return c;
 }
