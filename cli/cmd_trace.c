@@ -457,7 +457,7 @@ int cmd_event_trace(struct cli *cli)
 {
     struct trace t = {.cli = cli};
     const char *ref = cli->args->words[0];
-    char whole[ID_TEXT_MAX];
+    char whole[IDS_MAX];
     int rc = ids_whole(cli, "dlv", ref, whole);
 
     if (rc != 0)

@@ -134,7 +134,7 @@ static void filter_text(struct filter_flags *f, const char *member, const char *
 /* The values of one flag, each said or separated by commas. */
 static int values_read(struct cli *cli, struct filter_flags *f, size_t i)
 {
-    char value[160], whole[ID_TEXT_MAX];
+    char value[160], whole[IDS_MAX];
     size_t n = 0;
     int rc = 0;
 
@@ -156,8 +156,12 @@ static int values_read(struct cli *cli, struct filter_flags *f, size_t i)
                 return filter_bad_value(cli, value_flags[i].flag, value,
                                         "too many values: 64 at most");
             rc = value_check(cli, i, value);
-            if (rc == 0 && value_flags[i].flag == FLAG_SUBSCRIPTION) {
-                rc = ids_whole(cli, "sub", value, whole);
+            const char *prefix = value_flags[i].flag == FLAG_SUBSCRIPTION ? "sub"
+                                 : value_flags[i].flag == FLAG_EVENT      ? "dlv"
+                                                                          : NULL;
+
+            if (rc == 0 && prefix != NULL) {
+                rc = ids_whole(cli, prefix, value, whole);
                 if (rc == 0 && *whole)
                     text_copy(value, sizeof value, whole);
             }
@@ -338,7 +342,7 @@ int filter_flags_read(struct cli *cli, struct filter_flags *f)
     for (size_t i = 0; rc == 0 && i < sizeof value_flags / sizeof *value_flags; i++)
         rc = values_read(cli, f, i);
     if (rc == 0 && cli_flag(cli, FLAG_JOB) != NULL) {
-        char whole[ID_TEXT_MAX];
+        char whole[IDS_MAX];
 
         rc = ids_whole(cli, "job", cli_flag(cli, FLAG_JOB), whole);
         filter_text(f, "job", *whole ? whole : cli_flag(cli, FLAG_JOB));

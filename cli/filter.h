@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/id.h"
 #include "cli/cli.h"
+#include "cli/ids.h"
 #include "engine/api_kind.h"
 #include "store/model.h"
 
@@ -28,7 +29,7 @@ struct filter_flags {
     bool contains;       /* --contains is part of it: slow, and a page may be short */
     json_t *unmatched;   /* an object: ids that are nobody's, as the answers said */
     struct arena mem;    /* where ids live that were short, or found */
-    char whole[ID_TEXT_MAX];
+    char whole[IDS_MAX];
     bool any;                   /* something narrows the set, or --all was given */
     int64_t since_ms, until_ms; /* as they were meant; 0: not given */
 };

@@ -66,6 +66,9 @@ static const char text_ids[] =
     "a delivery is wanted, an event's id means all of its deliveries. The receiver\n"
     "knows the event's id: it is the webhook-id of every attempt and every replay.\n"
     "\n"
+    "At a terminal an id may be typed short, where only one begins like it: six\n"
+    "characters (behind the _) or more.\n"
+    "\n"
     "-q prints ids alone, one a line, and --ids-from - reads them:\n"
     "  webhookctl dlq list -q --status 503 > ids; vi ids\n"
     "  webhookctl dlq replay --ids-from ids\n";

@@ -74,10 +74,11 @@ static int range_ask(struct cli *cli, size_t kind, int64_t low, int64_t high, st
     return rc;
 }
 
-static int range_judge(struct cli *cli, size_t kind, const char *ref, const json_t *items,
-                       char out[ID_TEXT_MAX])
+/* Of these the one that begins like ref. */
+static int only_one(struct cli *cli, const char *noun, const char *ref, const json_t *items,
+                    char out[IDS_MAX])
 {
-    char some[SHOWN * ID_TEXT_MAX + 16] = "";
+    char some[SHOWN * IDS_MAX + 16] = "";
     size_t i, n = 0, used = 0;
     json_t *item;
 
@@ -88,23 +89,50 @@ static int range_judge(struct cli *cli, size_t kind, const char *ref, const json
         if (id == NULL || strncasecmp(id, ref, strlen(ref)) != 0)
             continue;
         if (n == 0)
-            text_copy(out, ID_TEXT_MAX, id);
+            text_copy(out, IDS_MAX, id);
         if (n < SHOWN)
             used += (size_t)snprintf(some + used, sizeof some - used, "%s%s", n ? ", " : "", id);
         n++;
     }
-    if (n == 0 && strcmp(kinds[kind].prefix, "sub") == 0)
+    if (n == 0 && strcmp(noun, "subscription") == 0) /* it may be a name */
         return 0;
     if (n == 0)
-        return out_fail(cli, CLI_NOT_FOUND, "not_found", "no %s whose id begins with '%s'",
-                        kinds[kind].noun, ref);
+        return out_fail(cli, CLI_NOT_FOUND, "not_found", "no %s whose id begins with '%s'", noun,
+                        ref);
     return n == 1
                ? 0
                : out_fail(cli, CLI_USAGE, "ambiguous", "'%s' is the beginning of several ids: %s%s",
                           ref, some, n > SHOWN ? ", …" : "");
 }
 
-int ids_whole(struct cli *cli, const char *prefix, const char *ref, char out[ID_TEXT_MAX])
+/* An event's id is the producer's own: any beginning of one that is long enough, and none where it is
+ * whole. */
+static int event_whole(struct cli *cli, const char *ref, char out[IDS_MAX])
+{
+    struct buf query;
+    struct answer a;
+    int64_t num;
+    bool here = cli->out_tty || cli->in_tty;
+
+    if (!here || strlen(ref) < SHORT_MIN || !id_is_event_id(ref) || id_parse(ref, "dlv", &num))
+        return 0;
+    buf_init(&query, 1024);
+    client_query(&query, "begin", ref);
+    int rc = client_call(cli, "GET", "/api/v1/event-ids", query.data, NULL, &a);
+
+    buf_fini(&query);
+    if (rc != 0)
+        return rc;
+    const json_t *ids = json_object_get(a.json, "items");
+    const char *first = out_string(json_array_get(ids, 0), "id");
+
+    if (first != NULL && strcmp(first, ref) != 0)
+        rc = only_one(cli, "event", ref, ids, out);
+    answer_fini(&a);
+    return rc;
+}
+
+int ids_whole(struct cli *cli, const char *prefix, const char *ref, char out[IDS_MAX])
 {
     size_t kind = kind_of(ref, prefix);
     bool named = strcmp(prefix, "sub") == 0; /* may be a name as well: that is not judged here */
@@ -112,6 +140,8 @@ int ids_whole(struct cli *cli, const char *prefix, const char *ref, char out[ID_
     struct answer a;
 
     *out = '\0';
+    if (kind == KINDS && strcmp(prefix, "dlv") == 0)
+        return event_whole(cli, ref, out);
     if (kind == KINDS || (named && !cli->out_tty && !cli->in_tty))
         return 0;
     if (!cli->out_tty && !cli->in_tty)
@@ -131,7 +161,7 @@ int ids_whole(struct cli *cli, const char *prefix, const char *ref, char out[ID_
 
     if (rc != 0)
         return rc;
-    rc = range_judge(cli, kind, ref, json_object_get(a.json, "items"), out);
+    rc = only_one(cli, kinds[kind].noun, ref, json_object_get(a.json, "items"), out);
     answer_fini(&a);
     return rc;
 }

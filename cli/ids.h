@@ -6,9 +6,10 @@
 #include "cli/cli.h"
 
 /* Where one delivery's id alone begins with "dlv_01N8D3": out is it whole; "" where ref is no short
- * id (whole already, a name, an event's id). At a terminal only; 0, or 4 or 64 with a message:
+ * id (whole already, a name). Where a delivery is meant an event's id may be short likewise. At a terminal only; 0, or 4 or 64 with a message:
  * nobody's, several's (some are named), or in a script. prefix: dlv, job, sub or rej, whichever is
  * meant here; from six characters behind the underscore on. */
-int ids_whole(struct cli *cli, const char *prefix, const char *ref, char out[ID_TEXT_MAX]);
+enum { IDS_MAX = 130 };
+int ids_whole(struct cli *cli, const char *prefix, const char *ref, char out[IDS_MAX]);
 
 #endif

@@ -8,15 +8,12 @@
 #include "cli/ids.h"
 
 /* ref, or what it is short for. */
-static int whole_ref(struct cli *cli, const char *noun, const char **ref, char whole[ID_TEXT_MAX])
+static int whole_ref(struct cli *cli, const char *noun, const char **ref, char whole[IDS_MAX])
 {
     static const struct {
         const char *noun, *prefix;
-    } kinds[] = {{"dead-letters", "dlv"},
-                 {"deliveries", "dlv"},
-                 {"jobs", "job"},
-                 {"subscriptions", "sub"},
-                 {"outbox-rejects", "rej"}};
+    } kinds[] = {{"dead-letters", "dlv"}, {"deliveries", "dlv"},    {"events", "dlv"},
+                 {"jobs", "job"},         {"subscriptions", "sub"}, {"outbox-rejects", "rej"}};
     int rc = 0;
 
     *whole = '\0';
@@ -33,7 +30,7 @@ int object_get(struct cli *cli, const char *noun, const char *ref, const char *q
                struct answer *a)
 {
     struct buf path;
-    char whole[ID_TEXT_MAX];
+    char whole[IDS_MAX];
     int rc = whole_ref(cli, noun, &ref, whole);
 
     if (rc != 0)
@@ -50,7 +47,7 @@ int object_change(struct cli *cli, const char *method, const char *noun, const c
                   const char *verb, json_t *body, struct answer *a)
 {
     struct buf path;
-    char whole[ID_TEXT_MAX];
+    char whole[IDS_MAX];
     int rc = whole_ref(cli, noun, &ref, whole);
 
     if (rc != 0) {

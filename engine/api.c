@@ -37,6 +37,7 @@ static const struct api_route ROUTES[] = {
     {"GET" V1 "/events/{id}", ROUTE_DELIVERIES, h_events_get},
     {"GET" V1 "/events/{id}/trace", ROUTE_DELIVERIES, h_events_trace},
     {"GET" V1 "/event-types", ROUTE_READS, h_event_types},
+    {"GET" V1 "/event-ids", ROUTE_READS, h_event_ids},
     {"POST" V1 "/partners", WRITES_JSON, h_partners_post},
     {"GET" V1 "/partners", ROUTE_READS, h_partners_list},
     {"POST" V1 "/subscriptions", WRITES_JSON, h_subs_post},

@@ -20,6 +20,7 @@
  *   GET  /events/{id}          ?payload=1; with its "deliveries"
  *   GET  /events/{id}/trace    its life over all deliveries: "entries" in order of time, what waits
  *                              last. {id}: of the event or of one of its deliveries
+ *   GET  /event-ids            ?begin=TEXT -> {"items":[{"id"}],…}, four at most, in order
  *   GET  /event-types          types of the last 20,000 events, the commonest first
  *   POST /partners             {"name"} -> 201              GET /partners
  *   POST /subscriptions        {"url","events":["order.*"],"name","partner","profile","secret",

@@ -9,7 +9,7 @@
 #include "engine/api_impl.h"
 
 enum { DELIVERIES_SHOWN_MAX = 1000, TYPES_LOOKED_MAX = 20000 };
-enum { EVENT_ID_DERIVED_CHARS = 30 }; /* "evt_" and 26 */
+enum { EVENT_ID_DERIVED_CHARS = 30, EVENT_IDS_SHOWN = 4 }; /* "evt_" and 26 */
 enum { OPENED_MAX = 4096, OPENING_MAX_US = 200 * 1000 };
 
 /* ---- one ---- */
@@ -30,7 +30,7 @@ enum err_code event_of_ref(struct api_call *c, bool payload, struct event_rec *e
     bool is_short = strncmp(c->ref, "evt_", 4) == 0 && strlen(c->ref) < EVENT_ID_DERIVED_CHARS;
     return api_refuse(
         c, 404, "not_found", NULL, "%s%s", api_nobody(c->b, API_KIND_EVENT, c->ref, c->mem),
-        is_short ? "; ids of events cannot be shortened, as those of deliveries can" : "");
+        is_short ? "; ids may be shortened at a terminal, where they are unambiguous" : "");
 }
 
 /* Once no delivery is open an event gives up its payload; each dead letter has it, sealed. */
@@ -215,6 +215,27 @@ enum err_code h_event_types(struct api_call *c)
         put_int(b, "count", rows[i].n);
         put_time(b, "first_at", rows[i].first_ms);
         put_time(b, "last_at", rows[i].last_ms);
+        buf_addc(b, '}');
+    }
+    return put_list_end(c, false, 0, 0);
+}
+
+/* Whoever typed an id short wants to know whose beginning it is. */
+enum err_code h_event_ids(struct api_call *c)
+{
+    const char *begin = json_string_value(json_object_get(c->query, "begin"));
+    struct buf *b = &c->resp->body;
+    const char **ids = NULL;
+    size_t n = 0;
+    if (!begin || !id_is_event_id(begin))
+        return api_refuse(c, 422, "invalid_member", "begin", "begin: the first letters of an id");
+    enum err_code rc = c->ops->event_ids(c->b, begin, EVENT_IDS_SHOWN, c->mem, &ids, &n, c->err);
+    if (rc != OK)
+        return rc;
+    put_list_begin(c);
+    for (size_t i = 0; i < n; i++) {
+        put_open(b, NULL, '{');
+        put_str(b, "id", ids[i]);
         buf_addc(b, '}');
     }
     return put_list_end(c, false, 0, 0);

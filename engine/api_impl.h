@@ -228,7 +228,7 @@ enum err_code delivery_waits(struct api_call *c, const struct egress_pause *egre
 enum err_code event_of_ref(struct api_call *c, bool payload, struct event_rec *e);
 
 /* ---- handlers ---- */
-api_handler h_events_post, h_events_list, h_events_get, h_events_trace, h_event_types;
+api_handler h_events_post, h_events_list, h_events_get, h_events_trace, h_event_types, h_event_ids;
 api_handler h_partners_post, h_partners_list;
 api_handler h_subs_post, h_subs_list, h_subs_get, h_subs_patch, h_subs_delete;
 api_handler h_subs_pause, h_subs_resume, h_subs_enable, h_subs_disable, h_subs_rotate, h_subs_test;

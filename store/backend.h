@@ -167,6 +167,9 @@ struct backend_ops {
     /* Types of the last `looks` events, the commonest first. */
     enum err_code (*event_types)(struct backend *, size_t looks, struct arena *,
                                  struct type_count **out, size_t *n, struct err *);
+    /* Ids of events that begin like that, in order, each once. */
+    enum err_code (*event_ids)(struct backend *, const char *begin, size_t limit, struct arena *,
+                               const char ***out, size_t *n, struct err *);
     /* *head: the first of the line that the delivery stands in (by its ordering key), perhaps
      * itself; 0: it stands in none. */
     enum err_code (*line_head)(struct backend *, int64_t num, int64_t *head, struct err *);

@@ -184,6 +184,7 @@ const struct backend_ops backend_memory = {
     .delivery_get = mem_delivery_get,
     .event_states = mem_event_states,
     .event_types = mem_event_types,
+    .event_ids = mem_event_ids,
     .delivery_walk = mem_delivery_walk,
     .line_head = mem_line_head,
     .attempt_list = mem_attempt_list,

@@ -259,6 +259,8 @@ enum err_code mem_delivery_get(struct backend *, int64_t, struct arena *, struct
                                struct err *);
 enum err_code mem_event_states(struct backend *, const int64_t *, size_t,
                                int64_t (*)[DELIVERY_STATES], struct err *);
+enum err_code mem_event_ids(struct backend *, const char *, size_t, struct arena *, const char ***,
+                            size_t *, struct err *);
 enum err_code mem_event_types(struct backend *, size_t, struct arena *, struct type_count **,
                               size_t *, struct err *);
 enum err_code mem_delivery_walk(struct backend *, const struct filter *, size_t, struct arena *,

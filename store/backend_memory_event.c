@@ -262,6 +262,27 @@ enum err_code mem_event_types(struct backend *b, size_t looks, struct arena *a,
     return OK;
 }
 
+enum err_code mem_event_ids(struct backend *b, const char *begin, size_t limit, struct arena *a,
+                            const char ***out, size_t *n, struct err *err)
+{
+    const struct mem_node *i =
+        mem_index_from(mem_db(b), MEM_EVENT_ID, (struct mem_key){.text = begin, .a = INT64_MIN});
+    void *rows = NULL;
+    const char *last = NULL;
+    (void)err;
+    *n = 0;
+    for (; i != NULL && *n < limit && strncmp(i->key.text, begin, strlen(begin)) == 0;
+         i = i->next[0]) {
+        if (last != NULL && strcmp(last, i->key.text) == 0)
+            continue;
+        last = i->key.text;
+        const char **id = mem_push(a, &rows, n, sizeof(*id));
+        *id = arena_copy(a, last);
+    }
+    *out = rows;
+    return OK;
+}
+
 enum err_code mem_line_head(struct backend *b, int64_t num, int64_t *head, struct err *err)
 {
     struct mem_db *db = mem_db(b);

@@ -429,6 +429,7 @@ const struct backend_ops backend_sqlite = {
     .delivery_get = sq_delivery_get,
     .event_states = sq_event_states,
     .event_types = sq_event_types,
+    .event_ids = sq_event_ids,
     .delivery_walk = sq_delivery_walk,
     .line_head = sq_line_head,
     .attempt_list = sq_attempt_list,

@@ -119,6 +119,7 @@ enum sq_slot {
     SQ_IMPORT_ATTEMPTS_DEL,
     SQ_EVENT_STATES,
     SQ_EVENT_TYPES,
+    SQ_EVENT_IDS,
     SQ_LINE_HEAD_OF,
     SQ_DEED_PUT,
     SQ_DEED_LIST,
@@ -396,6 +397,8 @@ enum err_code sq_delivery_get(struct backend *, int64_t, struct arena *, struct 
                               struct err *);
 enum err_code sq_event_states(struct backend *, const int64_t *, size_t,
                               int64_t (*)[DELIVERY_STATES], struct err *);
+enum err_code sq_event_ids(struct backend *, const char *, size_t, struct arena *, const char ***,
+                           size_t *, struct err *);
 enum err_code sq_event_types(struct backend *, size_t, struct arena *, struct type_count **,
                              size_t *, struct err *);
 enum err_code sq_delivery_walk(struct backend *, const struct filter *, size_t, struct arena *,

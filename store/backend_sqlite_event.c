@@ -247,6 +247,30 @@ enum err_code sq_event_types(struct backend *b, size_t looks, struct arena *a,
     return code;
 }
 
+static void read_id(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
+{
+    const char **id = row;
+    *id = sq_text(st, 0, a, bad);
+}
+
+/* A '~' stands behind every character that an id may have. */
+enum err_code sq_event_ids(struct backend *b, const char *begin, size_t limit, struct arena *a,
+                           const char ***out, size_t *n, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    sqlite3_stmt *st;
+    void *rows;
+    enum err_code code = sq_open(q, SQ_EVENT_IDS, &st, err,
+                                 "SELECT DISTINCT id FROM event WHERE id >= ?1 AND id < ?1 || '~'"
+                                 " ORDER BY id LIMIT ?2",
+                                 "tl", begin, (int64_t)limit);
+    if (code == OK)
+        code = sq_take_all(q, st, read_id, sizeof(**out), a, &rows, n, err);
+    if (code == OK)
+        *out = rows;
+    return code;
+}
+
 enum err_code sq_line_head(struct backend *b, int64_t num, int64_t *head, struct err *err)
 {
     sqlite3_stmt *st;

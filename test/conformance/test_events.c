@@ -485,6 +485,12 @@ static void states_and_types(void **state)
     assert_int_equal(types[0].last_ms, T0 + 5);
     assert_string_equal(types[1].type, "x.low");
     assert_string_equal(types[2].type, "order.executed");
+    const char **ids;
+    OK_OR_DIE(bed, bed->ops->event_ids(bed->b, "n", 4, &bed->a, &ids, &n, &bed->err));
+    assert_int_equal(n, 1);
+    assert_string_equal(ids[0], "none");
+    OK_OR_DIE(bed, bed->ops->event_ids(bed->b, "none-", 4, &bed->a, &ids, &n, &bed->err));
+    assert_int_equal(n, 0);
     OK_OR_DIE(bed, bed->ops->event_types(bed->b, 3, &bed->a, &types, &n, &bed->err));
     assert_int_equal(n, 2);
     assert_int_equal(types[0].n + types[1].n, 3);

@@ -124,6 +124,23 @@ class Ids(unittest.TestCase):
             self.assertIn("is the beginning of several ids: ", shown)
             self.assertIn(two[0], shown)
 
+    def test_an_events_id_is_short_too(self):
+        with Daemon(QUICK) as d, Receiver(500) as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.insert(*[dict(type="a.b", event_id=i) for i in ("TRD-0001", "TRD-0001-b", "TRD-0002-c")])
+            letters(d, 3)
+            for command in (["dlq", "show"], ["delivery", "show"], ["event", "show"], ["event", "trace"], ["attempt", "list"], ["dlq", "list"], ["dlq", "list", "--event"]):
+                status, shown = d.terminal(*command, "TRD-0002")
+                self.assertEqual(status, 0, shown)
+                self.assertTrue("TRD-0002-c" in shown or "retries_exhausted" in shown or "500" in shown, shown)
+            for command in (["dlq", "show"], ["event", "show"]):
+                status, shown = d.terminal(*command, "TRD-000")
+                self.assertEqual(status, 64, shown)
+                self.assertIn("is the beginning of several ids: TRD-0001, TRD-0001-b, TRD-0002-c", " ".join(shown.split()))
+                self.assertIn("TRD-0001", d.terminal(*command, "TRD-0001")[1])  # whole, though another begins like it
+                self.assertEqual(d.terminal(*command, "TRD-0009")[0], 4)
+                d.ctl(*command, "TRD-0002", check=4)  # a script
+
     def test_ids_that_are_nobodys(self):
         with Daemon(QUICK) as d, Receiver(500) as r:
             d.subscribe(r.url, "--name", "acme")
