@@ -157,7 +157,7 @@ class Events(unittest.TestCase):
             d.subscribe(good.url, "--name", "audit-log", events="a.*")
             d.subscribe(bad.url, "--name", "acme", events="b.*")
             d.insert(*[dict(type="a.b" if n % 2 else "b.c", event_id=f"E-{n}", payload={"trade_id": f"T-{n}", "n": n}) for n in range(300)])
-            wait_for(lambda: d.unsettled() == 0)
+            wait_for(lambda: len(d.json("event", "list", "--all")["items"]) == 300 and d.unsettled() == 0)
             def look(*args):
                 return [x["id"] for x in d.json("event", "list", *args)["items"]]
             self.assertEqual(look("--contains", '"T-41"'), ["E-41"])  # delivered
