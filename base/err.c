@@ -41,6 +41,8 @@ const char *err_code_name(enum err_code code)
         return "exists";
     case ERR_STALE:
         return "stale";
+    case ERR_UNDONE:
+        return "undone";
     case ERR_BUSY:
         return "busy";
     case ERR_DENIED:

@@ -11,6 +11,7 @@ enum err_code {
     ERR_NOT_FOUND, /* no such id or name */
     ERR_EXISTS,    /* the name or id is taken */
     ERR_STALE,     /* a late answer to a question that is settled already */
+    ERR_UNDONE,    /* a dry run: all went well and is to be undone; the answer holds */
     ERR_BUSY,      /* bounded queue is full, or a lock is held: try later */
     ERR_DENIED,    /* permission or rule says no */
     ERR_FULL,      /* disk or quota is full */

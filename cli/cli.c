@@ -136,7 +136,7 @@ int cli_confirm(const struct cli *cli, const char *question)
 {
     char answer[16];
 
-    if (cli_flag(cli, FLAG_YES) != NULL)
+    if (cli_flag(cli, FLAG_YES) != NULL || cli_flag(cli, FLAG_DRY_RUN) != NULL)
         return 0;
     if (!cli->in_tty)
         return out_fail(cli, CLI_USAGE, "usage", "refusing without --yes: %s", cli_no_asking(cli));

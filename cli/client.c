@@ -339,10 +339,16 @@ int client_send(struct cli *cli, const struct client_request *r, struct answer *
     const struct timespec pause = {.tv_sec = 0, .tv_nsec = 50000000};
     int64_t until = clock_mono_ms() + LOCK_WAIT_MS;
     struct err err = {OK, ""};
-    bool again = strcmp(r->method, "GET") == 0; /* who only looks may look twice */
+    bool dry = strcmp(r->method, "GET") != 0 && cli_flag(cli, FLAG_DRY_RUN) != NULL;
+    bool again = dry || strcmp(r->method, "GET") == 0; /* who only looks may look twice */
     int64_t start = clock_mono_ms();
     int rc = client_ready(cli);
+    struct client_request tried = *r;
 
+    if (dry) { /* whatever the command means to do, webhookd changes nothing */
+        tried.query = "dry_run=1";
+        r = &tried;
+    }
     memset(out, 0, sizeof *out);
     buf_init(&out->raw, ANSWER_MAX_BYTES);
     client_log_request(cli, r);

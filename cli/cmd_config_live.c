@@ -262,8 +262,10 @@ int cmd_log_level(struct cli *cli)
             out_json_raw(a.raw.data, a.raw.len);
         else
             out_fields(cli, a.json, level_fields);
-        if (level != NULL && for_ms == 0)
-            out_note("until a reload or a restart; --for DUR goes back by itself");
+        if (level != NULL)
+            out_done(cli, "the log's level is %s%s", level,
+                     for_ms > 0 ? ""
+                                : " until a reload or a restart; --for DUR goes back by itself");
     }
     answer_fini(&a);
     return rc;

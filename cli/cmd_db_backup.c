@@ -201,12 +201,13 @@ static void report(struct backup *b)
                                                OUT_COLUMNS_END};
     struct cli *cli = b->cli;
     json_t *json = json_pack(
-        "{s:s,s:I,s:f,s:s,s:b,s:{s:I,s:I,s:I,s:I},s:s}", "path", b->file, "bytes",
+        "{s:s,s:I,s:f,s:s?,s:b,s:{s:I,s:I,s:I,s:I},s:s}", "path", b->file, "bytes",
         (json_int_t)b->bytes, "elapsed_seconds", (double)(clock_mono_ms() - b->began_ms) / 1000.0,
-        "sha256", b->sha256, "verified", cli_flag(cli, FLAG_VERIFY) != NULL, "counts",
-        "subscriptions", (json_int_t)rows(b, "subscription"), "events",
-        (json_int_t)rows(b, "event"), "deliveries", (json_int_t)rows(b, "delivery"), "dead_letters",
-        (json_int_t)rows(b, "dead"), "key_file", cli->conf->encryption_key_file);
+        "sha256", b->sha256[0] ? b->sha256 : NULL, "verified",
+        b->sha256[0] && cli_flag(cli, FLAG_VERIFY) != NULL, "counts", "subscriptions",
+        (json_int_t)rows(b, "subscription"), "events", (json_int_t)rows(b, "event"), "deliveries",
+        (json_int_t)rows(b, "delivery"), "dead_letters", (json_int_t)rows(b, "dead"), "key_file",
+        cli->conf->encryption_key_file);
 
     if (cli->format == OUT_TABLE)
         out_fields(cli, json, fields);
@@ -215,10 +216,14 @@ static void report(struct backup *b)
     else
         out_json(json, cli->format == OUT_JSONL);
     json_decref(json);
-    out_note("Keep %s too, and apart from it: without the key nothing that is sealed opens.\n"
-             "A store that is restored from it sends again what was open now. How: webhookctl help "
-             "backup",
-             cli->conf->encryption_key_file);
+    if (cli_flag(cli, FLAG_DRY_RUN) != NULL)
+        out_done(cli, "the store is copied to %s", b->file);
+    else
+        out_note(
+            "Keep %s too, and apart from it: without the key nothing that is sealed opens.\n"
+            "A store that is restored from it sends again what was open now. How: webhookctl help "
+            "backup",
+            cli->conf->encryption_key_file);
 }
 
 int cmd_db_backup(struct cli *cli)
@@ -240,6 +245,13 @@ int cmd_db_backup(struct cli *cli)
     if (rc == 0 && (size_t)snprintf(b.partial, sizeof b.partial, "%s.%ld.partial", b.file,
                                     (long)getpid()) >= sizeof b.partial)
         rc = out_fail(cli, CLI_USAGE, "usage", "the path is too long");
+    if (rc == 0 && cli_flag(cli, FLAG_DRY_RUN) != NULL) {
+        b.info = info;
+        b.bytes = info.pages * info.page_bytes;
+        report(&b);
+        care_close(c);
+        return 0;
+    }
     if (rc == 0) {
         rc = copy_made(&b, c);
         if (rc == 0)

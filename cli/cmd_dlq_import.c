@@ -65,7 +65,6 @@ static int import_flush(struct import *im)
 {
     struct client_request r = {.method = "POST",
                                .path = "/api/v1/dead-letters/import",
-                               .query = im->dry ? "dry_run=1" : NULL,
                                .body = im->chunk.data,
                                .body_bytes = im->chunk.len,
                                .content_type = "application/x-ndjson"};

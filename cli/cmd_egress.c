@@ -116,13 +116,14 @@ static int switch_throw(struct cli *cli, const char *path, json_t *body)
     switch_print(cli, &a);
     answer_fini(&a);
     if (paused)
-        out_note("%s Events are taken in, nothing dies of it but what expires. Next: webhookctl "
+        out_done(cli,
+                 "%s Events are taken in, nothing dies of it but what expires. Next: webhookctl "
                  "egress resume",
                  waits ? "webhookd is not running; it will start paused."
                        : "Nothing is sent any more; what was in flight ends.");
     else
-        out_note(waits ? "webhookd is not running; it will send when it starts."
-                       : "What waited is sent now. Next: webhookctl status");
+        out_done(cli, waits ? "webhookd is not running; it will send when it starts."
+                            : "What waited is sent now. Next: webhookctl status");
     return CLI_OK;
 }
 

@@ -231,7 +231,6 @@ int cmd_event_emit(struct cli *cli)
     if (rc == 0) {
         r.body = body.data;
         r.body_bytes = body.len;
-        r.query = dry_run ? "dry_run=1" : NULL;
         rc = client_send(cli, &r, &a);
     }
     buf_fini(&body);

@@ -58,7 +58,7 @@ static int tap(struct cli *cli, const char *verb, json_t *body, say_fn *say)
     if (!object_plain(cli, &a, ref)) {
         buf_init(&line, WORDS_MAX);
         say(&line, out_string(a.json, "id") ? out_string(a.json, "id") : ref, a.json);
-        out_note("%s", line.data ? line.data : "");
+        out_done(cli, "%s", line.data ? line.data : "");
         buf_fini(&line);
     }
     answer_fini(&a);
@@ -169,7 +169,7 @@ static int rate_set(struct cli *cli, double rate, const struct buf *before)
 
         buf_init(&after, WORDS_MAX);
         job_rate_words(&after, a.json);
-        out_note("%s: %s -> %s. Watch: webhookctl job watch %s", id ? id : ref, before->data,
+        out_done(cli, "%s: %s -> %s. Watch: webhookctl job watch %s", id ? id : ref, before->data,
                  after.data, id ? id : ref);
         buf_fini(&after);
     }

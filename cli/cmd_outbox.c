@@ -23,15 +23,22 @@ int cmd_outbox_init(struct cli *cli)
 {
     const char *file = cli->args->words[0];
     struct err err = {OK, ""};
-    bool created = false;
+    bool created = false, exists = false;
 
     /* as the configuration has it: another could be made, but not be served */
     if (!id_is_table(table_name(cli)))
         return out_fail(cli, CLI_USAGE, "usage",
                         "--table %s: letters, digits and _, at most 64, no digit first",
                         table_name(cli));
-    if (outbox_init(file, table_name(cli), cli_flag(cli, FLAG_WAL) != NULL, &created, &err) != OK)
+    enum err_code rc =
+        cli_flag(cli, FLAG_DRY_RUN) != NULL
+            ? outbox_exists(file, table_name(cli), &exists, &err)
+            : outbox_init(file, table_name(cli), cli_flag(cli, FLAG_WAL) != NULL, &created, &err);
+
+    if (rc != OK)
         return out_fail_err(cli, &err);
+    if (cli_flag(cli, FLAG_DRY_RUN) != NULL)
+        created = !exists;
     if (out_is_json(cli)) {
         json_t *json =
             json_pack("{s:s,s:s,s:b}", "file", file, "table", table_name(cli), "created", created);
@@ -39,7 +46,8 @@ int cmd_outbox_init(struct cli *cli)
         out_json(json, cli->format == OUT_JSONL);
         json_decref(json);
     }
-    out_note(
+    out_done(
+        cli,
         "%s: table %s %s. Next: INSERT INTO %s(type, payload) VALUES ('order.executed', '{}');",
         file, table_name(cli), created ? "created" : "was there already", table_name(cli));
     return CLI_OK;
@@ -160,7 +168,7 @@ static int rejects_each(struct cli *cli, const char *method, const char *verb, c
     json_decref(ids);
     if (rc != 0)
         return rc;
-    out_note("%zu of %zu rejected rows %s", good, n, done);
+    out_done(cli, "%zu of %zu rejected rows %s", good, n, done);
     if (last == 0)
         return CLI_OK;
     if (good > 0)

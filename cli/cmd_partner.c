@@ -24,8 +24,8 @@ int cmd_partner_add(struct cli *cli)
     const char *id = out_string(a.json, "id");
 
     if (!object_plain(cli, &a, "-"))
-        printf("created %s  %s\n", id ? id : "-", name);
-    out_note("Next: webhookctl sub add --partner %s --url URL --events PATTERN", name);
+        printf("%s %s  %s\n", out_created(cli), id ? id : "-", name);
+    out_done(cli, "Next: webhookctl sub add --partner %s --url URL --events PATTERN", name);
     answer_fini(&a);
     return CLI_OK;
 }

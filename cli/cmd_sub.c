@@ -45,11 +45,11 @@ int cmd_sub_add(struct cli *cli)
 
         buf_init(&events, (size_t)64 << 10);
         out_value(cli, out_member(a.json, "events"), OUT_TEXT, &events);
-        printf("created %s  %s -> %s   events %s\n", id ? id : "-", name ? name : "-",
+        printf("%s %s  %s -> %s   events %s\n", out_created(cli), id ? id : "-", name ? name : "-",
                out_string(a.json, "url"), events.data ? events.data : "-");
         secret_print(a.json);
         buf_fini(&events);
-        out_note("Next: webhookctl event emit --type TYPE   webhookctl sub show %s",
+        out_done(cli, "Next: webhookctl event emit --type TYPE   webhookctl sub show %s",
                  name ? name : "");
     }
     if (a.raw.data != NULL)
@@ -86,34 +86,54 @@ int cmd_sub_rotate(struct cli *cli)
     if (!object_plain(cli, &a, ref))
         secret_print(a.json);
     text_duration(overlap, sizeof overlap, overlap_ms);
-    out_note("%s has a new secret; the old one signs too for %s", ref, overlap);
+    out_done(cli, "%s has a new secret; the old one signs too for %s", ref, overlap);
     if (a.raw.data != NULL)
         sign_wipe(a.raw.data, a.raw.len);
     answer_fini(&a);
     return CLI_OK;
 }
 
+/* What has changed, with the number of deliveries that it is about. */
+static void verb_report(struct cli *cli, const char *ref, const json_t *before, const json_t *after,
+                        const char *done)
+{
+    const char *was = out_string(before, "updated_at"), *is = out_string(after, "updated_at");
+    int64_t open = out_integer(before, "backlog");
+    char n[32];
+
+    if (was != NULL && is != NULL && strcmp(was, is) == 0)
+        out_note("%s is %s already: nothing was changed", ref, out_string(after, "state"));
+    else if (open > 0)
+        out_done(cli, "%s %s %s   It has %s open.", ref, done, ref, text_count(n, sizeof n, open));
+    else
+        out_done(cli, "%s %s %s", ref, done, ref);
+}
+
 static int sub_verb(struct cli *cli, const char *verb, const char *done)
 {
     const char *ref = cli->args->words[0], *note = cli_flag(cli, FLAG_NOTE);
+    struct answer before, after;
     int64_t for_ms = 0;
     int rc = filter_duration(cli, FLAG_FOR, &for_ms);
-    json_t *body;
 
+    if (rc == 0)
+        rc = object_get(cli, "subscriptions", ref, NULL, &before);
     if (rc != 0)
         return rc;
-    body = json_object();
+    json_t *body = json_object();
+
     if (note != NULL)
         json_object_set_new(body, "note", json_string(note));
     if (for_ms > 0)
         json_object_set_new(body, "for_seconds", json_integer((for_ms + 999) / 1000));
-    /* a table of the whole subscription would bury what was done */
-    static const struct out_column none[] = {OUT_COLUMNS_END};
-
-    char text[256];
-
-    snprintf(text, sizeof text, "%s %s", done, ref);
-    return object_command(cli, "POST", "subscriptions", ref, verb, body, none, text);
+    rc = object_change(cli, "POST", "subscriptions", ref, verb, body, &after);
+    if (rc == 0) {
+        (void)object_plain(cli, &after, ref);
+        verb_report(cli, ref, before.json, after.json, done);
+        answer_fini(&after);
+    }
+    answer_fini(&before);
+    return rc;
 }
 
 int cmd_sub_pause(struct cli *cli)
@@ -172,19 +192,30 @@ static bool is_name_of(struct cli *cli, const char *typed, const char *ref)
 int cmd_sub_delete(struct cli *cli)
 {
     const char *ref = cli->args->words[0], *typed = cli_flag(cli, FLAG_CONFIRM_NAME);
-    static const struct out_column none[] = {OUT_COLUMNS_END};
-    char question[256];
+    struct answer a;
+    char question[256], open[32];
 
     if (typed != NULL && !is_name_of(cli, typed, ref))
         return out_fail(cli, CLI_USAGE, "usage", "--confirm=%s is not %s; nothing was changed",
                         typed, ref);
-    snprintf(question, sizeof question,
-             "Delete subscription %s? What it has open becomes dead. [y/N] ", ref);
-    int rc = typed != NULL ? 0 : cli_confirm(cli, question);
+    int rc = object_get(cli, "subscriptions", ref, NULL, &a);
 
     if (rc != 0)
         return rc;
-    return object_command(
-        cli, "DELETE", "subscriptions", ref, NULL, NULL, none,
-        "is deleted; what it had open becomes dead. Next: webhookctl dlq summary");
+    text_count(open, sizeof open,
+               out_integer(a.json, "backlog") + out_integer(a.json, "in_flight"));
+    answer_fini(&a);
+    snprintf(question, sizeof question,
+             "Delete subscription %s? What it has open (%s) becomes dead. [y/N] ", ref, open);
+    if (typed == NULL)
+        rc = cli_confirm(cli, question);
+    if (rc == 0)
+        rc = object_change(cli, "DELETE", "subscriptions", ref, NULL, NULL, &a);
+    if (rc != 0)
+        return rc;
+    (void)object_plain(cli, &a, ref);
+    out_done(cli, "%s is deleted; what it had open (%s) becomes dead. Next: webhookctl dlq summary",
+             ref, open);
+    answer_fini(&a);
+    return CLI_OK;
 }

@@ -80,7 +80,7 @@ static int set_body(struct cli *cli, json_t *body)
     return rc;
 }
 
-static int patch(struct cli *cli, const char *ref, const json_t *body, bool dry, struct answer *a)
+static int patch(struct cli *cli, const char *ref, const json_t *body, struct answer *a)
 {
     struct buf path, text;
     char *dump = json_dumps(body, JSON_COMPACT);
@@ -89,7 +89,7 @@ static int patch(struct cli *cli, const char *ref, const json_t *body, bool dry,
     client_path(&path, "subscriptions", ref, NULL);
     buf_init(&text, (size_t)1 << 20);
     buf_adds(&text, dump ? dump : "{}");
-    int rc = client_call(cli, "PATCH", path.data, dry ? "dry_run=1" : NULL, &text, a);
+    int rc = client_call(cli, "PATCH", path.data, NULL, &text, a);
 
     if (dump != NULL)
         sign_wipe(dump, strlen(dump)); /* a bearer token may be in it */
@@ -132,7 +132,7 @@ int cmd_sub_set(struct cli *cli)
     if (rc == 0)
         rc = object_get(cli, "subscriptions", ref, NULL, &before);
     if (rc == 0) {
-        rc = patch(cli, ref, body, dry, &after);
+        rc = patch(cli, ref, body, &after);
         if (rc == 0)
             set_report(cli, body, &before, &after, dry);
         if (rc == 0)

@@ -169,6 +169,12 @@ int cmd_sub_test(struct cli *cli)
     if (rc != 0)
         return rc;
     text_copy(id, sizeof id, out_string(a.json, "id") ? out_string(a.json, "id") : "");
+    if (cli_flag(cli, FLAG_DRY_RUN) != NULL) {
+        (void)object_plain(cli, &a, ref);
+        out_done(cli, "%s is sent one signed %s event", ref, out_string(a.json, "type"));
+        answer_fini(&a);
+        return CLI_OK;
+    }
     answer_fini(&a);
     rc = test_follow(cli, id, wait_ms, &a);
     if (rc != 0)

@@ -91,7 +91,7 @@ int object_command(struct cli *cli, const char *method, const char *noun, const 
     bool is_short = id != NULL && strncasecmp(id, ref, strlen(ref)) == 0;
 
     if (done != NULL)
-        out_note("%s %s", is_short ? id : ref, done);
+        out_done(cli, "%s %s", is_short ? id : ref, done);
     answer_fini(&a);
     return CLI_OK;
 }

@@ -55,6 +55,25 @@ void out_note(const char *fmt, ...)
     free(text);
 }
 
+void out_done(const struct cli *cli, const char *fmt, ...)
+{
+    char *text = NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    int n = vasprintf(&text, fmt, ap);
+
+    va_end(ap);
+    out_note("%s%s", cli_flag(cli, FLAG_DRY_RUN) ? "Dry run, nothing was changed: " : "",
+             n >= 0 ? text : "");
+    free(n >= 0 ? text : NULL);
+}
+
+const char *out_created(const struct cli *cli)
+{
+    return cli_flag(cli, FLAG_DRY_RUN) != NULL ? "would create" : "created";
+}
+
 bool out_is_json(const struct cli *cli)
 {
     return cli->format == OUT_JSON || cli->format == OUT_JSONL;
@@ -142,6 +161,8 @@ static int exit_of_err(enum err_code code)
     case ERR_EXISTS:
     case ERR_STALE:
         return CLI_NO;
+    case ERR_UNDONE:
+        return CLI_OK;
     case ERR_BUSY:
         return CLI_LATER;
     case ERR_DENIED:

@@ -251,6 +251,7 @@ static enum err_code call_prepare(struct api_call *c)
     if (!c->query)
         return api_refuse(c, 400, "invalid_query", NULL,
                           "the query is not percent-encoded name=value pairs in UTF-8");
+    c->dry_run = api_route_writes(c->route) && api_param_true(c, "dry_run");
     return c->route->flags & ROUTE_JSON ? body_parse(c) : OK;
 }
 
@@ -293,6 +294,15 @@ void api_plan_free(struct api_plan *p)
     free(p);
 }
 
+/* A dry run is judged and written like any other, answered, and undone: what it says cannot differ from
+ * what would be. (A handler that does so much that it is better counted looks at dry_run itself.) */
+static enum err_code undone(struct api_call *c)
+{
+    if (c->resp->status == 201 || c->resp->status == 202)
+        c->resp->status = 200;
+    return fail(c->err, ERR_UNDONE, "a dry run");
+}
+
 /* The end of every call: what went wrong is said. */
 static enum err_code call_end(struct api_call *c, enum err_code rc)
 {
@@ -300,6 +310,8 @@ static enum err_code call_end(struct api_call *c, enum err_code rc)
         rc = api_refuse(c, 500, "too_large", NULL, "the answer is too large: ask for less");
     if (rc != OK && !c->refused)
         store_answer(c, rc);
+    if (rc == OK && c->dry_run)
+        rc = undone(c);
     if (rc != OK)
         changes_clear(&c->resp->changes);
     return rc;

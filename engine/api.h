@@ -7,15 +7,17 @@
  * {"items":[…],"next_cursor":"…"|null}. Errors:
  * {"error":{"code","message","details","target","status","timestamp","correlation_id","documentation"}}.
  *
- * All paths begin with /api/v1. {ref} is a name or an id.
+ * All paths begin with /api/v1. {ref} is a name or an id. Every request that changes something takes
+ * ?dry_run=1: it is judged and answered (200) as it would be, and undone; a secret is null then, and what
+ * is new has an id that is nobody's.
  *
  *   POST /events               one object or an array of them -> 202 {"id","duplicate","matched"}
  *                              or {"items":[…]}, after the commit. An object: {"type","data","id",
  *                              "partner","ordering_key","correlation_id","source","version",
  *                              "attributes","created_at","deliver_after","expires_at"}. data: any
  *                              JSON, its bytes are kept; times: RFC 3339 or ms. The outbox's
- *                              "payload" and "event_id" are as good as data and id. ?dry_run=1:
- *                              judged only -> 200 {"id","id_known","matched","subscriptions"}
+ *                              "payload" and "event_id" are as good as data and id. ?dry_run=1
+ *                              -> 200 {"id","id_known","matched","subscriptions"}
  *   GET  /events               ?type= since= until= contains= limit= cursor=
  *   GET  /events/{id}          ?payload=1; with its "deliveries"
  *   GET  /events/{id}/trace    its life over all deliveries: "entries" in order of time, what waits
@@ -31,8 +33,7 @@
  *                              what waits. "failing" is no state of its own: the active ones whose
  *                              "failing_since" is set
  *   GET|PATCH|DELETE /subscriptions/{ref}       GET: with its "retry_policy", "state_by" {"actor","note"}
- *                              PATCH takes what POST does but partner and secret; ?dry_run=1: as it
- *                              would be
+ *                              PATCH takes what POST does but partner and secret
  *   POST /subscriptions/{ref}/pause|resume|enable|disable   {"note","for_seconds"}
  *   POST /subscriptions/{ref}/test                          {"type","data"} -> 202, the delivery, a
  *                              trial: one attempt, counted nowhere, discarded where it fails; also
@@ -64,7 +65,7 @@
  *                              there is more
  *   POST /dead-letters/export  {"filter","selected","file","note"}: for the audit log, before the first page
  *   POST /dead-letters/import  JSON Lines, a chunk -> {"imported","skipped","unbound","refused",
- *                              "errors":[{"line","message"}]}; ?dry_run=1: nothing is changed
+ *                              "errors":[{"line","message"}]}
  *   POST /dead-letters/purge   {"filter":{…},"confirm":N,"note"} -> 202, the job; 409 where the count
  *                              differs, or, of a filter with arrived_before, is greater: what was
  *                              counted is purged, whatever comes in later is not.

@@ -193,15 +193,14 @@ static enum err_code accept_one(struct api_call *c, const struct scanned *s, con
     enum err_code rc = parse_rest(&in, s);
     if (rc == OK)
         rc = read_event(&in, s, &ev);
-    bool dry_run = api_param_true(c, "dry_run");
     if (rc == OK) {
-        rc = dry_run ? preview_one(c, &ev, &limits)
-                     : intake_accept(c->api->intake, c->b, &ev, &limits, &c->resp->changes, &result,
-                                     c->err);
+        rc = c->dry_run ? preview_one(c, &ev, &limits)
+                        : intake_accept(c->api->intake, c->b, &ev, &limits, &c->resp->changes,
+                                        &result, c->err);
         if (rc != OK && !c->refused)
             rc = refused_by_intake(&in, rc);
     }
-    if (rc == OK && !dry_run)
+    if (rc == OK && !c->dry_run)
         render_accepted(&c->resp->body, &result);
     json_decref(in.rest);
     return rc;
@@ -237,7 +236,7 @@ enum err_code h_events_post(struct api_call *c)
     }
     if (rc == OK) {
         buf_adds(&c->resp->body, array ? "]}" : "");
-        c->resp->status = api_param_true(c, "dry_run") ? 200 : 202;
+        c->resp->status = 202;
     }
     for (int i = 0; i < API_SLICE; i++)
         buf_fini(&list[i].rest);

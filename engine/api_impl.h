@@ -34,6 +34,7 @@ struct api_call {
     const char *ref;   /* the {…} of the path, decoded; NULL where the route has none */
     int64_t now_ms;    /* store clock */
     bool refused;      /* resp holds the error object already */
+    bool dry_run;      /* ?dry_run=1 of a route that writes: what it does is undone after it */
     api_handler *then; /* of a route with two halves: the second one. Left NULL: nothing to write */
     void *found;       /* by the first half, in mem, for the second */
 };
@@ -76,6 +77,7 @@ enum err_code api_member_text(struct api_call *c, const char *name, const char *
 enum err_code api_member_number(struct api_call *c, const char *name, double min, double max,
                                 double *out);
 enum err_code api_member_bool(struct api_call *c, const char *name, bool *out);
+enum err_code api_member_dry_run(struct api_call *c, bool *out); /* the member, or ?dry_run=1 */
 /* RFC 3339, ms since 1970 as a number or in digits. */
 bool api_time_of(const json_t *value, int64_t *out_ms);
 

@@ -41,7 +41,7 @@ static enum err_code purge_read(struct api_call *c, struct purge *p)
     if (rc == OK)
         rc = api_member_note(c, &p->note);
     if (rc == OK)
-        rc = api_member_bool(c, "dry_run", &p->dry_run);
+        rc = api_member_dry_run(c, &p->dry_run);
     if (rc == OK)
         rc = api_filter_of_call(c, json_object_get(c->body, "filter"), API_FILTER_DEAD, &p->f);
     if (rc != OK)
@@ -252,7 +252,7 @@ static enum err_code restore_read(struct api_call *c, struct restore *r)
     if (rc == OK)
         rc = api_member_note(c, &r->note);
     if (rc == OK)
-        rc = api_member_bool(c, "dry_run", &r->dry_run);
+        rc = api_member_dry_run(c, &r->dry_run);
     if (rc == OK && !r->ref)
         rc = api_refuse(c, 422, "invalid_member", "job", "job: missing: whose purge?");
     return rc;

@@ -111,7 +111,7 @@ static enum err_code read_replay(struct api_call *c, const json_t *filter, struc
 {
     enum err_code rc = read_options(c, &r->job);
     if (rc == OK)
-        rc = api_member_bool(c, "dry_run", &r->dry_run);
+        rc = api_member_dry_run(c, &r->dry_run);
     if (rc == OK)
         rc = api_filter_of_call(c, filter, is_resend(r) ? API_FILTER_DELIVERIES : API_FILTER_DEAD,
                                 &r->f);

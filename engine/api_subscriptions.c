@@ -51,14 +51,17 @@ enum err_code sub_live_of_ref(struct api_call *c, struct subscription *s)
     return rc == OK ? is_own(c, s) : rc;
 }
 
-/* The row as it is in the store now becomes the answer; the lane and intake hear of the change. */
+/* The row as it is in the store now becomes the answer; the lane and intake hear of the change. A secret
+ * that is undone again is not shown. */
 static enum err_code changed(struct api_call *c, int64_t num, int status, const char *secret)
 {
     struct subscription s;
     enum err_code rc = c->ops->sub_get_num(c->b, num, c->mem, &s, c->err);
     if (rc != OK)
         return rc;
-    render_subscription(&c->resp->body, &s, c->now_ms, secret);
+    render_subscription(&c->resp->body, &s, c->now_ms, c->dry_run ? NULL : secret);
+    if (secret && c->dry_run)
+        put_null(&c->resp->body, "secret");
     buf_addc(&c->resp->body, '}');
     c->resp->status = status;
     changes_sub(&c->resp->changes, num);
@@ -231,21 +234,6 @@ static void detail_of_patch(struct api_call *c, struct buf *detail)
     buf_addc(detail, '}');
 }
 
-/* As it would be; nothing is written. */
-static enum err_code patch_preview(struct api_call *c, const struct subscription *s)
-{
-    struct subscription other;
-    enum err_code rc = c->ops->sub_get(c->b, s->name, c->mem, &other, c->err);
-    if (rc != OK && rc != ERR_NOT_FOUND)
-        return rc;
-    if (rc == OK && other.num != s->num && other.state != SUB_DELETED)
-        return name_taken(c, s->name);
-    render_subscription(&c->resp->body, s, c->now_ms, NULL);
-    buf_addc(&c->resp->body, '}');
-    c->resp->status = 200;
-    return OK;
-}
-
 enum err_code h_subs_patch(struct api_call *c)
 {
     struct subscription s;
@@ -257,8 +245,6 @@ enum err_code h_subs_patch(struct api_call *c)
         rc = sub_input(c, &s, false);
     if (rc == OK)
         rc = sub_profile_secrets(c, &s);
-    if (rc == OK && api_param_true(c, "dry_run"))
-        return patch_preview(c, &s);
     if (rc == OK && json_object_get(c->body, "url")) {
         s.broken_since_ms = 0; /* that was another endpoint's trouble */
         rc = c->ops->health_clear(c->b, s.num, c->err);

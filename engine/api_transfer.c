@@ -378,7 +378,7 @@ enum err_code h_dead_import(struct api_call *c)
     if (!im || !lines)
         return no_memory(c);
     memset(lines, 0, (LINES_MAX + 1) * sizeof *lines);
-    *im = (struct import){.dry_run = api_param_true(c, "dry_run"), .lines = lines};
+    *im = (struct import){.dry_run = c->dry_run, .lines = lines};
     c->found = im;
     enum err_code rc = lines_read(c, im);
     if (rc == OK && im->dry_run) {

@@ -157,6 +157,14 @@ enum err_code api_member_bool(struct api_call *c, const char *name, bool *out)
     return OK;
 }
 
+enum err_code api_member_dry_run(struct api_call *c, bool *out)
+{
+    bool member = false;
+    enum err_code rc = api_member_bool(c, "dry_run", &member);
+    *out = c->dry_run || member;
+    return rc;
+}
+
 bool api_time_of(const json_t *value, int64_t *out_ms)
 {
     if (json_is_integer(value)) {

@@ -227,7 +227,7 @@ static void request_done(void *arg, const struct err *err, int64_t generation)
         plan_done(h, err, generation); /* the next slice */
         return;
     }
-    if (err->code != OK &&
+    if (err->code != OK && err->code != ERR_UNDONE &&
         h->response.status < 400) { /* the handler was content, the commit was not */
         buf_clear(&h->response.body);
         api_fail(&h->response, err->code == ERR_FULL ? 507 : 503, "store_unavailable", NULL,

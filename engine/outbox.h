@@ -49,5 +49,7 @@ enum err_code outbox_init(const char *file, const char *table, bool wal, bool *c
  * where an error is among them. */
 enum err_code outbox_check(const char *file, const char *table, struct buf *report,
                            struct err *err);
+/* What init would meet; nothing is changed. */
+enum err_code outbox_exists(const char *file, const char *table, bool *exists, struct err *err);
 
 #endif

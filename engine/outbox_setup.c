@@ -123,6 +123,25 @@ enum err_code outbox_init(const char *file, const char *table, bool wal, bool *c
     return code;
 }
 
+enum err_code outbox_exists(const char *file, const char *table, bool *exists, struct err *err)
+{
+    char folder[PATH_TEXT_MAX];
+    struct sqlite3 *handle = NULL;
+    *exists = false;
+    if (access(file, F_OK) != 0 && errno == ENOENT) {
+        text_folder(folder, sizeof folder, file);
+        return access(folder, W_OK | X_OK) == 0
+                   ? OK
+                   : fail(err, errno == EACCES ? ERR_DENIED : ERR_IO, "cannot make %s: %s", file,
+                          errno_text(errno));
+    }
+    int rc = sqlite3_open_v2(file, &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    enum err_code code = rc == SQLITE_OK ? table_exists(handle, file, table, exists, err)
+                                         : outbox_sql_fail(err, handle, rc, "open", file);
+    sqlite3_close_v2(handle);
+    return code;
+}
+
 /* ---- check ---- */
 
 struct check {

@@ -89,6 +89,7 @@ bool batch_is_answer(enum err_code code)
     case ERR_NOT_FOUND:
     case ERR_EXISTS:
     case ERR_STALE:
+    case ERR_UNDONE:
     case ERR_BUSY:
     case ERR_DENIED:
         return true;

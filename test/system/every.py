@@ -68,6 +68,7 @@ COMMANDS = {
     "db backup": ["{made} --verify"],
     "egress check": ["https://10.0.0.1/", "https://example.com/"],
     "egress pause": ["--yes"],
+    "egress resume": [""],
     "completion": ["bash", "zsh", "fish"],
     "help": ["", "commands", "flags", "exit-codes", "replay", "dlq list"],
 }
