@@ -93,23 +93,27 @@ int cmd_sub_rotate(struct cli *cli)
     return CLI_OK;
 }
 
-/* What has changed, with the number of deliveries that it is about. */
+/* "NAME is paused; its deliveries are held" " (now " "5)" ". Next: webhookctl sub resume" " NAME" */
+struct verb {
+    const char *is, *counted, *next; /* counted: before the number that it has open */
+};
+
 static void verb_report(struct cli *cli, const char *ref, const json_t *before, const json_t *after,
-                        const char *done)
+                        const struct verb *v)
 {
     const char *was = out_string(before, "updated_at"), *is = out_string(after, "updated_at");
     int64_t open = out_integer(before, "backlog");
-    char n[32];
+    char n[32], counted[64] = "";
 
+    if (open > 0)
+        snprintf(counted, sizeof counted, "%s%s)", v->counted, text_count(n, sizeof n, open));
     if (was != NULL && is != NULL && strcmp(was, is) == 0)
         out_note("%s is %s already: nothing was changed", ref, out_string(after, "state"));
-    else if (open > 0)
-        out_done(cli, "%s %s %s   It has %s open.", ref, done, ref, text_count(n, sizeof n, open));
     else
-        out_done(cli, "%s %s %s", ref, done, ref);
+        out_done(cli, "%s %s%s%s %s", ref, v->is, counted, v->next, ref);
 }
 
-static int sub_verb(struct cli *cli, const char *verb, const char *done)
+static int sub_verb(struct cli *cli, const char *verb, const struct verb *v)
 {
     const char *ref = cli->args->words[0], *note = cli_flag(cli, FLAG_NOTE);
     struct answer before, after;
@@ -129,7 +133,7 @@ static int sub_verb(struct cli *cli, const char *verb, const char *done)
     rc = object_change(cli, "POST", "subscriptions", ref, verb, body, &after);
     if (rc == 0) {
         (void)object_plain(cli, &after, ref);
-        verb_report(cli, ref, before.json, after.json, done);
+        verb_report(cli, ref, before.json, after.json, v);
         answer_fini(&after);
     }
     answer_fini(&before);
@@ -138,39 +142,45 @@ static int sub_verb(struct cli *cli, const char *verb, const char *done)
 
 int cmd_sub_pause(struct cli *cli)
 {
-    char done[160], span[32];
+    struct verb v = {"is paused; its deliveries are held", " (now ",
+                     ". Next: webhookctl sub resume"};
+    char next[128], span[32];
     int64_t for_ms = 0;
     int rc = filter_duration(cli, FLAG_FOR, &for_ms);
 
     if (rc != 0)
         return rc;
     text_duration(span, sizeof span, for_ms);
+    snprintf(next, sizeof next, ", and go by themselves in %s. Sooner: webhookctl sub resume",
+             span);
     if (for_ms > 0)
-        snprintf(done, sizeof done,
-                 "is paused; its deliveries are held, and go by themselves in %s. Sooner: "
-                 "webhookctl sub resume",
-                 span);
-    return sub_verb(cli, "pause",
-                    for_ms > 0 ? done
-                               : "is paused; its deliveries are held. Next: webhookctl sub resume");
+        v.next = next;
+    return sub_verb(cli, "pause", &v);
 }
 
 int cmd_sub_resume(struct cli *cli)
 {
-    return sub_verb(cli, "resume", "is active again. Next: webhookctl sub show");
+    static const struct verb v = {"is active again; what waited", " (",
+                                  " is sent now. Next: webhookctl sub show"};
+
+    return sub_verb(cli, "resume", &v);
 }
 
 int cmd_sub_enable(struct cli *cli)
 {
-    return sub_verb(cli, "enable",
-                    "is active again: what it held is sent now, and it is disabled again where its "
-                    "endpoint answers 410. Next: webhookctl sub show");
+    static const struct verb v = {"is active again: what it held", " (",
+                                  " is sent now, and it is disabled again where its endpoint "
+                                  "answers 410. Next: webhookctl sub show"};
+
+    return sub_verb(cli, "enable", &v);
 }
 
 int cmd_sub_disable(struct cli *cli)
 {
-    return sub_verb(cli, "disable",
-                    "is disabled; its deliveries are held. Next: webhookctl sub enable");
+    static const struct verb v = {"is disabled; its deliveries are held", " (now ",
+                                  ". Next: webhookctl sub enable"};
+
+    return sub_verb(cli, "disable", &v);
 }
 
 /* By an id its name may be said as well. */

@@ -387,7 +387,7 @@ class Scenes:
     def write(self, chosen):
         """The blocks of the chosen sections as they are today, into the document. One that says what it says today stays as it is."""
         text = self.text()
-        headings = [h for h, _ in sections(text) if h in self.scenes and re.search(chosen, h)]
+        headings = [h for h, _ in sections(text) if h in self.scenes and chosen in h]
         with concurrent.futures.ProcessPoolExecutor(3 * PLAYERS) as pool:  # they age
             results = dict(zip(headings, pool.map(self.played, headings, [True] * len(headings))))
         for heading, blocks in sections(text):
