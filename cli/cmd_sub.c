@@ -86,7 +86,10 @@ int cmd_sub_rotate(struct cli *cli)
     if (!object_plain(cli, &a, ref))
         secret_print(a.json);
     text_duration(overlap, sizeof overlap, overlap_ms);
-    out_done(cli, "%s has a new secret; the old one signs too for %s", ref, overlap);
+    out_done(cli,
+             "%s has a new secret; the old one signs too for %s. Next: give the partner the new "
+             "one; webhookctl sub show %s tells until when both sign",
+             ref, overlap, ref);
     if (a.raw.data != NULL)
         sign_wipe(a.raw.data, a.raw.len);
     answer_fini(&a);
