@@ -106,7 +106,7 @@ lint: deps
 	@python3 test/lint/lint.py
 soak: deps
 	$(call install-missing,$(DEPS_SOAK))
-	@$(MAKE) --no-print-directory -s -j2 build
+	@$(MAKE) --no-print-directory -s -j2 build $(BENCH)
 	@python3 test/run.py --build $(BUILD) --soak $(if $(T),--only '$(T)')
 bench: deps
 	@$(MAKE) --no-print-directory -s -j2 build tests
