@@ -25,7 +25,8 @@ int cmd_partner_add(struct cli *cli)
 
     if (!object_plain(cli, &a, "-"))
         printf("%s %s  %s\n", out_created(cli), id ? id : "-", name);
-    out_done(cli, "Next: webhookctl sub add --partner %s --url URL --events PATTERN", name);
+    if (!out_dry(cli))
+        out_note("Next: webhookctl sub add --partner %s --url URL --events PATTERN", name);
     answer_fini(&a);
     return CLI_OK;
 }

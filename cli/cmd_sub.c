@@ -49,8 +49,9 @@ int cmd_sub_add(struct cli *cli)
                out_string(a.json, "url"), events.data ? events.data : "-");
         secret_print(a.json);
         buf_fini(&events);
-        out_done(cli, "Next: webhookctl event emit --type TYPE   webhookctl sub show %s",
-                 name ? name : "");
+        if (!out_dry(cli))
+            out_note("Next: webhookctl event emit --type TYPE   webhookctl sub show %s",
+                     name ? name : "");
     }
     if (a.raw.data != NULL)
         sign_wipe(a.raw.data, a.raw.len);

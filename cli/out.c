@@ -57,6 +57,7 @@ void out_note(const char *fmt, ...)
 
 void out_done(const struct cli *cli, const char *fmt, ...)
 {
+    bool dry = cli_flag(cli, FLAG_DRY_RUN) != NULL;
     char *text = NULL;
     va_list ap;
 
@@ -64,9 +65,16 @@ void out_done(const struct cli *cli, const char *fmt, ...)
     int n = vasprintf(&text, fmt, ap);
 
     va_end(ap);
-    out_note("%s%s", cli_flag(cli, FLAG_DRY_RUN) ? "Dry run, nothing was changed: " : "",
-             n >= 0 ? text : "");
+    out_note("%s%s", dry ? "Dry run, nothing was changed: " : "", n >= 0 ? text : "");
     free(n >= 0 ? text : NULL);
+}
+
+bool out_dry(const struct cli *cli)
+{
+    if (cli_flag(cli, FLAG_DRY_RUN) == NULL)
+        return false;
+    out_note("Nothing was changed.");
+    return true;
 }
 
 const char *out_created(const struct cli *cli)

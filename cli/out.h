@@ -16,6 +16,8 @@
 __attribute__((format(printf, 1, 2))) void out_note(const char *fmt, ...);
 /* The same after a change: how it is now, and what comes next; of a dry run, how it would be. */
 __attribute__((format(printf, 2, 3))) void out_done(const struct cli *cli, const char *fmt, ...);
+/* Says of a dry run that nothing was changed. False: it is none. */
+bool out_dry(const struct cli *cli);
 /* "created"; of a dry run "would create". */
 const char *out_created(const struct cli *cli);
 /* What was written to standard output goes out now; 0, or why it could not: an errno, or -1
