@@ -92,7 +92,7 @@ bool job_stopped_words(struct buf *out, const json_t *job)
     int64_t again = out_integer(job, "counts.dead_again");
     char n[32];
 
-    if (left <= 0)
+    if (left <= 0 || !json_is_true(json_object_get(job, "resumable")))
         return false;
     buf_addf(out, "%s stopped: %s not sent", out_string(job, "id"), text_count(n, sizeof n, left));
     if (again > 0)

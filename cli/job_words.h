@@ -14,7 +14,8 @@ void job_part_words(struct buf *out, const json_t *job, const json_t *part);
 const char *job_reason_words(const char *reason); /* NULL: NULL */
 /* "888 live deliveries go first (10/s)" of a part or a job that waits for them. */
 void job_ahead_words(struct buf *out, const json_t *what);
-/* "job_… stopped: 579 not sent, 8 died again". False: it has nothing left to send. */
+/* "job_… stopped: 579 not sent, 8 died again". False: nothing of it is left
+ * to send, or others have sent it since. */
 bool job_stopped_words(struct buf *out, const json_t *job);
 /* "5/s", "no limit" */
 void job_rate_words(struct buf *out, const json_t *job);

@@ -157,6 +157,9 @@ void render_subscription_now(struct buf *b, const struct subscription *s);
 
 /* ---- api_job_json.c: a job is more than its row: what its parts and deliveries say is read ---- */
 enum err_code render_job(struct api_call *c, const struct job *j, bool whole); /* not: for a list */
+/* It stopped, and something of it is left to send. Nothing is where others have sent its letters since, or
+ * purged them: it is nobody's to act upon any more. */
+enum err_code job_resumable(struct api_call *c, const struct job *j, bool *out);
 enum err_code job_answer(struct api_call *c, const struct job *j, int status);
 /* The member "options", of a preview too. */
 void render_job_options(struct buf *b, const struct job *j);

@@ -5,7 +5,7 @@
 
 #include "engine/api_stats.h"
 #include "engine/egress_pause.h"
-#include "engine/job.h"
+#include "engine/job_run.h"
 
 enum { PARTS_SHOWN = 100, ERRORS_SHOWN = 10, RESTORES_SOUGHT = 256 };
 /* Live deliveries are counted one by one, up to that many for all parts together; who waits for them
@@ -304,6 +304,36 @@ static enum err_code parts_read(struct api_call *c, const struct job *j, bool wh
     return rc;
 }
 
+enum err_code job_resumable(struct api_call *c, const struct job *j, bool *out)
+{
+    struct job_slice slice = {.b = c->b, .now_ms = c->now_ms};
+    struct job_part *parts = NULL;
+    size_t n = 0;
+    *out = false;
+    if (j->state != JOB_STOPPED)
+        return OK;
+    enum err_code rc =
+        c->ops->part_list(c->b, j->num, false, -1, API_PAGE_MAX, c->mem, &parts, &n, c->err);
+    if (rc == OK && (slice.runs = job_runs_new()) == NULL)
+        rc = fail(c->err, ERR_NOMEM, "no memory for a job");
+    if (rc == OK)
+        rc = job_replay_left(&slice, j, parts, n, out, c->err);
+    job_runs_free(slice.runs);
+    *out = *out || n == API_PAGE_MAX; /* of so many one will have something */
+    return rc;
+}
+
+static enum err_code put_resumable(struct api_call *c, const struct job *j)
+{
+    bool yes;
+    enum err_code rc = job_resumable(c, j, &yes);
+    if (j->state == JOB_STOPPED)
+        put_bool(&c->resp->body, "resumable", yes);
+    else
+        put_null(&c->resp->body, "resumable");
+    return rc;
+}
+
 enum err_code render_job(struct api_call *c, const struct job *j, bool whole)
 {
     struct buf *b = &c->resp->body;
@@ -323,6 +353,7 @@ enum err_code render_job(struct api_call *c, const struct job *j, bool whole)
     put_str(b, "kind", job_kind_name(j->kind));
     put_str(b, "state", job_state_name(j->state));
     put_str(b, "reason", stopped_by(j, &parts));
+    rc = put_resumable(c, j);
     put_wait(b, &wait);
     put_bool(b, "delivers", job_work(j->kind)->delivers);
     put_str(b, "actor", j->actor);
@@ -334,7 +365,7 @@ enum err_code render_job(struct api_call *c, const struct job *j, bool whole)
         put_null(b, "subscriptions");
         put_null(b, "errors");
     } else {
-        rc = put_parts(c, j, &parts);
+        rc = rc == OK ? put_parts(c, j, &parts) : rc;
         rc = rc == OK ? put_errors(c, j, &sums) : rc;
     }
     put_time(b, "created_at", j->created_ms);

@@ -251,9 +251,9 @@ static enum err_code put_stopped(struct api_call *c)
     enum err_code rc = c->ops->job_list(c->b, &f, c->mem, &jobs, &n, c->err);
     put_open(&c->resp->body, "jobs_stopped", '[');
     for (size_t i = 0; rc == OK && i < n && shown < JOBS_SHOWN; i++) {
-        struct job_counts sums;
-        rc = c->ops->part_sums(c->b, jobs[i].num, &sums, c->err);
-        if (rc != OK || sums.selected <= sums.queued + sums.gone)
+        bool left;
+        rc = job_resumable(c, &jobs[i], &left);
+        if (rc != OK || !left)
             continue;
         rc = render_job(c, &jobs[i], false);
         shown++;

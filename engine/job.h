@@ -53,6 +53,11 @@ static inline bool job_over(const struct job *j)
     return j->state == JOB_DONE || j->state == JOB_CANCELLED || j->state == JOB_STOPPED;
 }
 
+/* Is anything of a stopped replay, or resend, left that it would send if it were resumed? Not what
+ * another job sent since, or what was purged. Only reads; s->runs is needed. parts: its. */
+enum err_code job_replay_left(struct job_slice *s, const struct job *job,
+                              const struct job_part *parts, size_t n, bool *left, struct err *err);
+
 /* ---- the steps, by file ---- */
 job_step_fn job_replay_step;                                    /* job_replay.c */
 job_step_fn job_purge_step, job_restore_step, job_discard_step; /* job_purge.c */

@@ -29,6 +29,7 @@ enum {
     PARTS_PAGE = 1000, /* read at a time at the end */
     LOOKS = 2048,      /* letters of a part that are looked at for those that match */
     SLICE_US = 5000,
+    LEFT_LOOKS = 4, /* slices of a part that are looked at for one that is left */
 };
 
 /* ---- the parts of a job that has none yet: made before there were parts ---- */
@@ -103,11 +104,16 @@ static enum deed_kind letter_deed(const struct job *job)
     return job->kind == JOB_RESEND ? DEED_RESENT : DEED_REPLAYED;
 }
 
+static bool letter_expired(const struct job_slice *s, const struct job *job,
+                           const struct dead_key *k)
+{
+    return k->expires_ms > 0 && k->expires_ms <= s->now_ms && !job->ignore_expiry;
+}
+
 static enum err_code letter_send(struct job_slice *s, const struct job *job, struct job_run *run,
                                  struct job_part *p, const struct dead_key *k, struct err *err)
 {
     struct reopening r = {job->num, 0, s->now_ms, job->attempts_max};
-    bool expired = k->expires_ms > 0 && k->expires_ms <= s->now_ms && !job->ignore_expiry;
 
     p->mark_ms = k->died_ms;
     p->mark_num = k->num;
@@ -115,7 +121,7 @@ static enum err_code letter_send(struct job_slice *s, const struct job *job, str
         return OK;
     if (k->gone) /* was counted as left out */
         return OK;
-    if (expired) { /* what was expired already when the job was made is counted as left out */
+    if (letter_expired(s, job, k)) { /* what was expired already when the job was made is counted as left out */
         p->counts.gone += k->expires_ms > job->created_ms;
         return OK;
     }
@@ -410,5 +416,46 @@ enum err_code job_replay_step(struct job_slice *s, struct job *job, struct err *
     if (rc == OK)
         rc = parts_step(s, job, run, &arena, err);
     arena_fini(&arena);
+    return rc;
+}
+
+/* ---- what a stopped one has left ---- */
+static enum err_code part_left(struct job_slice *s, const struct job *job,
+                               const struct job_run *run, struct job_part p, bool *left,
+                               struct err *err)
+{
+    struct dead_key *keys = NULL;
+    size_t n = 0;
+    bool over = false;
+    enum err_code rc = OK;
+
+    for (int i = 0; rc == OK && !over && !*left; i++) {
+        struct arena arena;
+
+        arena_init(&arena);
+        rc = letters_next(s, job, run, &p, JOB_SLICE, &arena, &keys, &n, &over, err);
+        for (size_t k = 0; rc == OK && k < n; k++) {
+            *left = *left || (keys[k].job != job->num && !keys[k].gone &&
+                              !letter_expired(s, job, &keys[k]));
+            p.mark_ms = n == JOB_SLICE ? keys[k].died_ms : p.mark_ms;
+            p.mark_num = n == JOB_SLICE ? keys[k].num : p.mark_num;
+        }
+        *left = *left || i == LEFT_LOOKS; /* so many, and behind them there may be one */
+        arena_fini(&arena);
+    }
+    return rc;
+}
+
+enum err_code job_replay_left(struct job_slice *s, const struct job *job,
+                              const struct job_part *parts, size_t n, bool *left, struct err *err)
+{
+    struct job_run *run = NULL;
+    enum err_code rc = job_run_of(s->runs, s->b, job, s->now_ms, &run, err);
+
+    *left = false;
+    for (size_t i = 0; rc == OK && !*left && i < n; i++)
+        if (parts[i].state == JOB_STOPPED &&
+            (job->to_url != NULL || parts[i].sub_state != SUB_DELETED))
+            rc = part_left(s, job, run, parts[i], left, err);
     return rc;
 }

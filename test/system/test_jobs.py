@@ -82,6 +82,38 @@ class Look(unittest.TestCase):
             r.answer = 200
             d.ctl("dlq", "replay", "--all", "--yes")
 
+    def test_a_stopped_one_that_others_have_sent_is_over(self):
+        with Letters(20) as (d, r):
+            d.ctl("dlq", "replay", "--all", "--yes", check=1)
+            job = d.ctl("-o", "id", "job", "list").strip()
+            self.assertIs(d.json("job", "show", job)["resumable"], True)
+            r.answer = 200
+            left = [x["event_id"] for x in d.json("dlq", "list", "--all")["items"]][:15]  # those that it did not send: they died first
+            d.ctl("dlq", "replay", *left[:14], "--yes")
+            self.assertEqual([x["id"] for x in d.json("status")["jobs_stopped"]], [job])
+            d.ctl("dlq", "purge", left[14], "--confirm=1")
+            r.answer = 400
+            d.insert(dict(type="s.x", event_id="later"))  # a letter of this subscription, but not one of the job's
+            wait_for(lambda: d.counts()["dead"] == 6, what="a later one")
+            self.assertEqual(d.json("status")["jobs_stopped"], [])
+            self.assertNotIn(job, d.ctl("status"))
+            self.assertNotIn(job, d.ctl("dlq", "summary"))
+            shown = d.json("job", "show", job)
+            self.assertEqual((shown["state"], shown["resumable"], shown["counts"]["not_sent"]), ("stopped", False, 15))
+            said = d.ctl("job", "watch", job, check=1, raw=True).stderr
+            self.assertIn("Of the 15 that were not sent none is left to send", said)
+            self.assertNotIn("job resume", said)
+
+    def test_a_stopped_one_of_letters_by_name_that_others_have_sent_is_over(self):
+        with Letters(20) as (d, r):
+            names = [f"s-{i}" for i in range(10)]
+            d.ctl("dlq", "replay", *names, "--yes", check=1)
+            job = d.ctl("-o", "id", "job", "list").strip()
+            self.assertEqual([x["id"] for x in d.json("status")["jobs_stopped"]], [job])
+            r.answer = 200
+            d.ctl("dlq", "replay", *names, "--yes")
+            self.assertEqual(d.json("status")["jobs_stopped"], [])
+
     def test_what_a_later_job_took(self):
         with Letters(3) as (d, r):
             d.ctl("dlq", "replay", "--all", "--yes", check=1)
