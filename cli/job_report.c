@@ -264,9 +264,10 @@ static void report_notes(struct cli *cli, const char *id, const json_t *job)
     if (copies_to(job) != NULL)
         report_originals(id, job);
     if (json_is_false(json_object_get(job, "resumable")) && count(job, "not_sent") > 0)
-        out_note("Of the %lld that were not sent none is left to send: another job sent them since, or "
-                 "they are purged or expired. Nothing is to be done here.",
-                 (long long)count(job, "not_sent"));
+        out_note(
+            "Of the %lld that were not sent none is left to send: another job sent them since, or "
+            "they are purged or expired. Nothing is to be done here.",
+            (long long)count(job, "not_sent"));
     else if (is(job, "state", "stopped") && count_sendable(job, "not_sent") > 0)
         out_note("When it is mended, the %lld that were not sent: webhookctl job resume %s",
                  (long long)count_sendable(job, "not_sent"), id);

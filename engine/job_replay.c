@@ -121,7 +121,9 @@ static enum err_code letter_send(struct job_slice *s, const struct job *job, str
         return OK;
     if (k->gone) /* was counted as left out */
         return OK;
-    if (letter_expired(s, job, k)) { /* what was expired already when the job was made is counted as left out */
+    if (letter_expired(
+            s, job,
+            k)) { /* what was expired already when the job was made is counted as left out */
         p->counts.gone += k->expires_ms > job->created_ms;
         return OK;
     }
@@ -435,8 +437,8 @@ static enum err_code part_left(struct job_slice *s, const struct job *job,
         arena_init(&arena);
         rc = letters_next(s, job, run, &p, JOB_SLICE, &arena, &keys, &n, &over, err);
         for (size_t k = 0; rc == OK && k < n; k++) {
-            *left = *left || (keys[k].job != job->num && !keys[k].gone &&
-                              !letter_expired(s, job, &keys[k]));
+            *left = *left ||
+                    (keys[k].job != job->num && !keys[k].gone && !letter_expired(s, job, &keys[k]));
             p.mark_ms = n == JOB_SLICE ? keys[k].died_ms : p.mark_ms;
             p.mark_num = n == JOB_SLICE ? keys[k].num : p.mark_num;
         }
