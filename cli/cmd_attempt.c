@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "cli/cmd_show.h"
@@ -10,25 +11,29 @@
 #include "cli/follow.h"
 #include "cli/list.h"
 #include "cli/object.h"
+#include "cli/out_fit.h"
 
 #define TAIL_EVERY_MS 500
 #define TAIL_FIRST 10
 #define TAIL_FIRST_MAX 1000
+#define TAIL_LESS_MAX 3
 #define SAME_MIN 3
 
 static const struct out_column all_columns[] = {{"TIME", "started_at", OUT_TIME},
                                                 {"SUBSCRIPTION", "subscription", OUT_LONG, 1},
                                                 {"EVENT", "event_id", OUT_TEXT, 4},
-                                                {"TYPE", "type", OUT_TEXT},
-                                                {"#", "n", OUT_TEXT},
+                                                {"TYPE", "type", OUT_TEXT, 3},
+                                                {"ATTEMPT", "id", OUT_TEXT},
                                                 {"RESULT", "status|outcome", OUT_TEXT},
                                                 {"TOOK", "duration_seconds", OUT_SECONDS, 2},
                                                 {"ADDRESS", "address", OUT_TEXT, 5},
                                                 {"ERROR", "error", OUT_LONG},
+                                                {"DELIVERY", "delivery", OUT_TEXT, OUT_NAMED},
+                                                {"#", "n", OUT_TEXT, OUT_NAMED},
                                                 OUT_COLUMNS_END};
 
 /* Of one delivery, or of one event's: in the order in which they were made. */
-static const struct out_column one_columns[] = {{"#", "n", OUT_TEXT},
+static const struct out_column one_columns[] = {{"ATTEMPT", "id", OUT_TEXT},
                                                 {"SUBSCRIPTION", "subscription", OUT_LONG, 1},
                                                 {"STARTED", "started_at", OUT_CLOCK},
                                                 {"OUTCOME", "outcome", OUT_STATE},
@@ -40,6 +45,8 @@ static const struct out_column one_columns[] = {{"#", "n", OUT_TEXT},
                                                 {"WAIT", "wait_seconds", OUT_MS, 3},
                                                 {"NEXT", "next_attempt_at", OUT_CLOCK, 2},
                                                 {"ERROR", "error", OUT_LONG},
+                                                {"DELIVERY", "delivery", OUT_TEXT, OUT_NAMED},
+                                                {"#", "n", OUT_TEXT, OUT_NAMED},
                                                 OUT_COLUMNS_END};
 
 /* ---- list ---- */
@@ -210,7 +217,7 @@ static void screen_print(struct cli *cli, const json_t *delivery, const json_t *
     static const struct out_column how[] = {{"Attempt", "n", OUT_TEXT},
                                             {"Trigger", "trigger", OUT_TEXT},
                                             {"Job", "job", OUT_TEXT},
-                                            {"Started", "started_at", OUT_TEXT},
+                                            {"Started", "started_at", OUT_WHEN},
                                             {"Outcome", "outcome", OUT_STATE},
                                             {"Status", "status", OUT_TEXT},
                                             {"Error", "error", OUT_LONG},
@@ -329,10 +336,48 @@ struct tail {
     char cursor[128]; /* all up to here was shown */
 };
 
+/* less: how much is left out, what its id finds first: the type, the event, how long it took. */
+static void tail_text(const struct cli *cli, const json_t *item, int less, struct buf *text)
+{
+    static const struct {
+        const char *name;
+        enum out_kind kind;
+        int left_out; /* from that less on; 0: never */
+    } parts[] = {{"started_at", OUT_CLOCK, 0},
+                 {"subscription", OUT_TEXT, 0},
+                 {"event_id", OUT_TEXT, 2},
+                 {"type", OUT_TEXT, 1},
+                 {"id", OUT_TEXT, 0},
+                 {"outcome", OUT_TEXT, 0},
+                 {"duration_seconds", OUT_SECONDS, 3}};
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (parts[i].left_out != 0 && parts[i].left_out <= less)
+            continue;
+        buf_adds(text, i > 0 ? "  " : "");
+        if (strcmp(parts[i].name, "outcome") == 0 &&
+            json_is_integer(json_object_get(item, "status")))
+            buf_addf(text, "%lld ", (long long)out_integer(item, "status"));
+        out_value(cli, json_object_get(item, parts[i].name), parts[i].kind, text);
+    }
+    if (out_string(item, "error") != NULL) {
+        buf_adds(text, "  ");
+        out_value(cli, json_object_get(item, "error"), OUT_TEXT, text);
+    }
+}
+
+/* As a table fits. What a partner's error says is of any length: it takes more lines. */
+static bool tail_fits(const struct cli *cli, const struct buf *text)
+{
+    size_t columns = out_columns(STDOUT_FILENO);
+
+    return !cli->out_tty || out_width(text->data ? text->data : "") <= (columns ? columns : 80);
+}
+
 static void tail_line(const struct cli *cli, const json_t *item)
 {
     struct buf text;
-    const char *id = out_string(item, "id"), *outcome = out_string(item, "outcome");
+    const char *id = out_string(item, "id");
 
     if (out_is_json(cli)) {
         out_json(item, true);
@@ -343,22 +388,10 @@ static void tail_line(const struct cli *cli, const json_t *item)
         return;
     }
     buf_init(&text, 65536);
-    out_value(cli, json_object_get(item, "started_at"), OUT_CLOCK, &text);
-    buf_adds(&text, "  ");
-    out_value(cli, json_object_get(item, "subscription"), OUT_TEXT, &text);
-    buf_adds(&text, "  ");
-    out_value(cli, json_object_get(item, "event_id"), OUT_TEXT, &text);
-    buf_adds(&text, "  ");
-    out_value(cli, json_object_get(item, "type"), OUT_TEXT, &text);
-    buf_addf(&text, "  #%lld  ", (long long)out_integer(item, "n"));
-    if (json_is_integer(json_object_get(item, "status")))
-        buf_addf(&text, "%lld ", (long long)out_integer(item, "status"));
-    buf_adds(&text, outcome ? outcome : "-");
-    buf_adds(&text, "  ");
-    out_value(cli, json_object_get(item, "duration_seconds"), OUT_SECONDS, &text);
-    if (out_string(item, "error") != NULL) {
-        buf_adds(&text, "  ");
-        out_value(cli, json_object_get(item, "error"), OUT_TEXT, &text);
+    tail_text(cli, item, 0, &text);
+    for (int less = 1; less <= TAIL_LESS_MAX && !tail_fits(cli, &text); less++) {
+        buf_clear(&text);
+        tail_text(cli, item, less, &text);
     }
     puts(text.data ? text.data : "-");
     buf_fini(&text);

@@ -1,10 +1,13 @@
-/* cli/cmd_help.c: help and completion. */
+/* cli/cmd_help.c: help, completion, the version. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/client.h"
 #include "cli/help.h"
 #include "cli/out.h"
+#include "store/backend.h"
 
 int cmd_completion(struct cli *cli)
 {
@@ -78,4 +81,12 @@ int cmd_help(struct cli *cli)
     args_fini(&named);
     buf_fini(&why);
     return rc;
+}
+
+int cmd_version(struct cli *cli)
+{
+    (void)cli;
+    printf("webhookctl %s (git %s, %s, %s)\n", WEBHOOKD_VERSION, WEBHOOKD_GIT, client_library(),
+           backend_library());
+    return CLI_OK;
 }

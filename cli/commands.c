@@ -371,6 +371,8 @@ const struct command commands_table[] = {
     {"help", 0, "[COMMAND...|TOPIC]", 0, COMMAND_ANY,
      "what to type first; help on a command or a topic (replay, filters, exit-codes, ...)",
      "webhookctl help replay", "0 64", cmd_help},
+    {"version", 0, "", 0, 0, "print the version, like --version", "webhookctl version", "0 64",
+     cmd_version},
 };
 const size_t commands_n = sizeof commands_table / sizeof *commands_table;
 

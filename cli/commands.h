@@ -168,6 +168,6 @@ command_fn cmd_config_diff, cmd_config_reload, cmd_log_level;
 command_fn cmd_db_info, cmd_db_schema, cmd_db_check, cmd_db_backup;
 command_fn cmd_doctor, cmd_retention_show;
 command_fn cmd_egress_check, cmd_egress_show, cmd_egress_pause, cmd_egress_resume;
-command_fn cmd_completion, cmd_help;
+command_fn cmd_completion, cmd_help, cmd_version;
 
 #endif

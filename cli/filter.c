@@ -19,7 +19,6 @@
 #define QUERY_IDS_MAX 200 /* the daemon takes a head of 16 KiB */
 #define VALUES_MAX 64     /* of one flag */
 #define RESOLVED_MAX 10000
-#define UNMATCHED_SHOWN 10
 #define FILTER_WORDS                                                                               \
     (FLAG_BIT(FLAG_SUBSCRIPTION) | FLAG_BIT(FLAG_EVENT) | FLAG_BIT(FLAG_TYPE) |                    \
      FLAG_BIT(FLAG_CAUSE) | FLAG_BIT(FLAG_STATUS) | FLAG_BIT(FLAG_OUTCOME) |                       \
@@ -155,16 +154,17 @@ static int values_read(struct cli *cli, struct filter_flags *f, size_t i)
             if (++n > VALUES_MAX)
                 return filter_bad_value(cli, value_flags[i].flag, value,
                                         "too many values: 64 at most");
-            rc = value_check(cli, i, value);
             const char *prefix = value_flags[i].flag == FLAG_SUBSCRIPTION ? "sub"
                                  : value_flags[i].flag == FLAG_EVENT      ? "dlv"
                                                                           : NULL;
 
-            if (rc == 0 && prefix != NULL) {
+            if (prefix != NULL) {
                 rc = ids_whole(cli, prefix, value, whole);
                 if (rc == 0 && *whole)
                     text_copy(value, sizeof value, whole);
             }
+            if (rc == 0)
+                rc = value_check(cli, i, value);
             if (rc == 0)
                 filter_text(f, value_flags[i].member, value);
         }
@@ -187,10 +187,16 @@ static bool ids_add(struct filter_flags *f, const char *id)
     return true;
 }
 
-static int ids_read(struct cli *cli, struct filter_flags *f)
+/* Each once: several attempts may be of one delivery. The id must live as long as f. */
+static bool ids_take(struct filter_flags *f, json_t *taken, const char *id)
 {
-    const char *file = cli_flag(cli, FLAG_IDS_FROM);
-    struct err err = {OK, ""};
+    if (json_object_get(taken, id) != NULL)
+        return true;
+    return json_object_set_new_nocheck(taken, id, json_true()) == 0 && ids_add(f, id);
+}
+
+static int ids_of_line(struct cli *cli, struct filter_flags *f, json_t *taken)
+{
     bool room = true;
 
     for (size_t i = 0; i < cli->args->words_n; i++) {
@@ -198,22 +204,46 @@ static int ids_read(struct cli *cli, struct filter_flags *f)
 
         if (rc != 0)
             return rc;
-        room = room && ids_add(f, *f->whole ? arena_copy(&f->mem, f->whole) : cli->args->words[i]);
+        const char *id = *f->whole ? arena_copy(&f->mem, f->whole) : cli->args->words[i];
+
+        room = room && id != NULL && ids_take(f, taken, id);
     }
-    if (file != NULL && text_read_file(file, IDS_FILE_MAX_BYTES, &f->ids_text, &err) != OK)
+    return room ? 0 : out_fail(cli, CLI_INTERNAL, "internal", "out of memory");
+}
+
+static int ids_of_file(struct cli *cli, struct filter_flags *f, json_t *taken, const char *file)
+{
+    struct err err = {OK, ""};
+    bool room = true;
+
+    if (text_read_file(file, IDS_FILE_MAX_BYTES, &f->ids_text, &err) != OK)
         return out_fail(cli, CLI_NO_INPUT, "not_found", "%s", err.text);
     for (char *at = f->ids_text.data; at != NULL && *at;) {
         at += strspn(at, " \t\r\n,");
         size_t n = strcspn(at, " \t\r\n,");
         bool last = at[n] == '\0';
 
-        if (n > 0)
-            room = room && ids_add(f, at);
         at[n] = '\0';
+        if (ids_of_attempt(at, f->whole))
+            at[strlen(f->whole)] = '\0';
+        if (n > 0)
+            room = room && ids_take(f, taken, at);
         at += n + !last;
     }
-    if (!room)
-        return out_fail(cli, CLI_INTERNAL, "internal", "out of memory");
+    return room ? 0 : out_fail(cli, CLI_INTERNAL, "internal", "out of memory");
+}
+
+static int ids_read(struct cli *cli, struct filter_flags *f)
+{
+    const char *file = cli_flag(cli, FLAG_IDS_FROM);
+    json_t *taken = json_object();
+    int rc = ids_of_line(cli, f, taken);
+
+    if (rc == 0 && file != NULL)
+        rc = ids_of_file(cli, f, taken, file);
+    json_decref(taken);
+    if (rc != 0)
+        return rc;
     if (f->ids_n > 0 || file != NULL) {
         json_t *ids = json_array();
 
@@ -334,6 +364,7 @@ int filter_flags_read(struct cli *cli, struct filter_flags *f)
     int rc = 0;
 
     memset(f, 0, sizeof *f);
+    f->cli = cli;
     f->json = json_object();
     f->unmatched = json_object();
     arena_init(&f->mem);
@@ -393,28 +424,6 @@ void filter_answered(const struct filter_flags *f, const json_t *answer)
         return;
     json_array_foreach(json_object_get(answer, "unmatched"), i, id)
         json_object_set_new(f->unmatched, json_string_value(id), json_true());
-}
-
-int filter_unmatched(const struct filter_flags *f, enum api_kind kind)
-{
-    size_t n = json_object_size(f->unmatched), i = 0;
-    const char *id;
-    json_t *value;
-
-    json_object_foreach(f->unmatched, id, value)
-    {
-        char other[API_KIND_TEXT_MAX];
-
-        if (i++ >= UNMATCHED_SHOWN)
-            continue;
-        if (api_kind_text(other, kind, id))
-            out_note("%s", other);
-        else
-            out_note("no %s '%s'", api_kind_noun(kind), id);
-    }
-    if (n > UNMATCHED_SHOWN)
-        out_note("and %zu more", n - UNMATCHED_SHOWN);
-    return n > 0 && n >= f->ids_n ? CLI_NOT_FOUND : 0;
 }
 
 void filter_flags_fini(struct filter_flags *f)

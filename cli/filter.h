@@ -20,6 +20,7 @@
      FLAG_BIT(FLAG_JOB) | FLAG_BIT(FLAG_LIMIT) | FLAG_BIT(FLAG_IDS_FROM) | FLAG_BIT(FLAG_ALL))
 
 struct filter_flags {
+    struct cli *cli;  /* whose flags they are */
     json_t *json;     /* the API's "filter" object */
     struct buf query; /* the same without ids */
     const char **ids; /* of the command line, then of --ids-from */

@@ -1,5 +1,5 @@
 /* cli/filter_near.c: why nothing matched, where a slip of the pen may be why: a type that no event has,
- * an event that is not there. See filter.h. */
+ * an event that is not there, ids that are nobody's or a subscription's name. See filter.h. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +10,7 @@
 #include "policy/route.h"
 
 #define LOOKED_AT 4 /* values of one flag that are looked up */
+#define UNMATCHED_SHOWN 10
 
 /* Asks without a word where nobody answers: nothing is wrong but that nothing matched. */
 static bool ask(struct cli *cli, const char *path, struct answer *a)
@@ -116,4 +117,49 @@ void filter_empty(struct cli *cli, const struct filter_flags *f, const char *say
         return;
     types_judge(cli, f);
     events_judge(cli, f);
+}
+
+/* Where ids are wanted many a person gives the name that all else takes. */
+static bool names_a_subscription(struct cli *cli, const char *name)
+{
+    struct answer a = {.status = 0};
+    struct buf path;
+
+    if (!id_is_name(name))
+        return false;
+    buf_init(&path, 4096);
+    client_path(&path, "subscriptions", name, NULL);
+    bool yes = ask(cli, path.data, &a) && a.status == 200;
+
+    answer_fini(&a);
+    buf_fini(&path);
+    return yes;
+}
+
+int filter_unmatched(const struct filter_flags *f, enum api_kind kind)
+{
+    size_t n = json_object_size(f->unmatched), i = 0;
+    const char *id;
+    json_t *value;
+
+    json_object_foreach(f->unmatched, id, value)
+    {
+        char other[API_KIND_TEXT_MAX];
+
+        if (i++ >= UNMATCHED_SHOWN)
+            continue;
+        bool known = api_kind_text(other, kind, id);
+
+        if (!known && i <= LOOKED_AT && names_a_subscription(f->cli, id)) {
+            api_kind_says(other, kind, "sub", id);
+            known = true;
+        }
+        if (known)
+            out_note("%s", other);
+        else
+            out_note("no %s '%s'", api_kind_noun(kind), id);
+    }
+    if (n > UNMATCHED_SHOWN)
+        out_note("and %zu more", n - UNMATCHED_SHOWN);
+    return n > 0 && n >= f->ids_n ? CLI_NOT_FOUND : 0;
 }

@@ -61,6 +61,8 @@ static const char text_ids[] =
     "sub_...  a subscription, which has a unique name too\n"
     "job_...  a replay, purge or other work of webhookd on many letters\n"
     "rej_...  an outbox row that was refused\n"
+    "dlv_.../3  the third attempt of that delivery, as attempt list prints it; where a\n"
+    "          delivery is wanted its delivery is meant\n"
     "\n"
     "A dead letter is a delivery that is dead: it keeps its dlv_ id. Wherever the id of\n"
     "a delivery is wanted, an event's id means all of its deliveries. The receiver\n"

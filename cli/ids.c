@@ -132,7 +132,20 @@ static int event_whole(struct cli *cli, const char *ref, char out[IDS_MAX])
     return rc;
 }
 
-int ids_whole(struct cli *cli, const char *prefix, const char *ref, char out[IDS_MAX])
+bool ids_of_attempt(const char *ref, char out[IDS_MAX])
+{
+    const char *slash = strchr(ref, '/'), *end = NULL;
+    int64_t n;
+
+    if (strncmp(ref, "dlv_", 4) == 0 && slash != NULL && (size_t)(slash - ref) < IDS_MAX)
+        end = text_digits(slash + 1, &n);
+    if (end == NULL || *end || n < 1)
+        return false;
+    text_copy(out, (size_t)(slash - ref) + 1, ref);
+    return true;
+}
+
+static int whole(struct cli *cli, const char *prefix, const char *ref, char out[IDS_MAX])
 {
     size_t kind = kind_of(ref, prefix);
     bool named = strcmp(prefix, "sub") == 0; /* may be a name as well: that is not judged here */
@@ -163,5 +176,18 @@ int ids_whole(struct cli *cli, const char *prefix, const char *ref, char out[IDS
         return rc;
     rc = only_one(cli, kinds[kind].noun, ref, json_object_get(a.json, "items"), out);
     answer_fini(&a);
+    return rc;
+}
+
+int ids_whole(struct cli *cli, const char *prefix, const char *ref, char out[IDS_MAX])
+{
+    char delivery[IDS_MAX];
+
+    if (strcmp(prefix, "dlv") != 0 || !ids_of_attempt(ref, delivery))
+        return whole(cli, prefix, ref, out);
+    int rc = whole(cli, prefix, delivery, out);
+
+    if (rc == 0 && !*out)
+        text_copy(out, IDS_MAX, delivery);
     return rc;
 }

@@ -239,6 +239,8 @@ static void value_time(const struct cli *cli, const char *text, enum out_kind ki
         buf_add(out, local + strlen("2026-11-22T"), strlen("05:07:41.158"));
         return;
     }
+    if (kind == OUT_WHEN)
+        buf_addf(out, "%s, ", local);
     if (ms <= now && now - ms < 1000) {
         buf_adds(out, "just now");
         return;
@@ -296,6 +298,7 @@ static void value_number(const json_t *value, enum out_kind kind, struct buf *ou
     case OUT_WRAP:
     case OUT_TIME:
     case OUT_CLOCK:
+    case OUT_WHEN:
     case OUT_COUNTS:
     case OUT_STATE:
         break;
@@ -330,7 +333,7 @@ void out_value(const struct cli *cli, const json_t *value, enum out_kind kind, s
     json_t *item;
 
     if (json_is_string(value) && json_string_length(value) > 0) {
-        if (kind == OUT_TIME || kind == OUT_CLOCK)
+        if (kind == OUT_TIME || kind == OUT_CLOCK || kind == OUT_WHEN)
             value_time(cli, json_string_value(value), kind, out);
         else
             text_escape_terminal(out, json_string_value(value), json_string_length(value), false);

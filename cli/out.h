@@ -35,11 +35,12 @@ bool out_is_json(const struct cli *cli); /* -o json or jsonl */
 
 /* How a value of a JSON object is shown. */
 enum out_kind {
-    OUT_TEXT,    /* strings, numbers, booleans, lists by commas; null and "" are "-" */
-    OUT_LONG,    /* the same; a terminal too narrow for the table costs these columns first */
-    OUT_WRAP,    /* the same, never cut: it takes more lines */
-    OUT_TIME,    /* RFC 3339: as ago on a terminal */
-    OUT_CLOCK,   /* RFC 3339: 05:07:41.158 on a terminal */
+    OUT_TEXT,  /* strings, numbers, booleans, lists by commas; null and "" are "-" */
+    OUT_LONG,  /* the same; a terminal too narrow for the table costs these columns first */
+    OUT_WRAP,  /* the same, never cut: it takes more lines */
+    OUT_TIME,  /* RFC 3339: as ago on a terminal */
+    OUT_CLOCK, /* RFC 3339: 05:07:41.158 on a terminal */
+    OUT_WHEN,  /* RFC 3339: in the local zone and as ago on a terminal, for one thing's own time */
     OUT_SECONDS, /* a number: 0.412s, 21ms, 0.4ms */
     OUT_MS,      /* a number of seconds: 19ms */
     OUT_BYTES,   /* 37.1 KiB */

@@ -197,11 +197,16 @@ static void cut_column(struct out_table *t, size_t column, size_t width)
     }
 }
 
-/* "dlv_01N8D3VQ0C4T5": worth nothing unless whole. */
+/* "dlv_01N8D3VQ0C4T5", "dlv_01N8D3VQ0C4T5/3": worth nothing unless whole. */
 static bool is_id(const char *text)
 {
-    return strlen(text) > 12 && text[3] == '_' &&
-           strspn(text + 4, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == strlen(text + 4);
+    size_t n;
+
+    if (strlen(text) <= 12 || text[3] != '_')
+        return false;
+    n = 4 + strspn(text + 4, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+    return text[n] == '\0' ||
+           (text[n] == '/' && strspn(text + n + 1, "0123456789") == strlen(text + n + 1));
 }
 
 /* "3m ago", "just now" in a column of times: "3m" and "now" say the same under its header. */

@@ -12,7 +12,6 @@
 #include "cli/client.h"
 #include "cli/help.h"
 #include "cli/out.h"
-#include "store/backend.h"
 
 #define STANDARD_CONFIG "/etc/webhookd/webhookd.conf"
 
@@ -21,11 +20,8 @@ static int run_row(struct cli *cli)
     const struct args *a = cli->args;
     const char *file = cli_flag(cli, FLAG_CONFIG);
 
-    if (cli_flag(cli, FLAG_VERSION) != NULL && a->command == NULL) {
-        printf("webhookctl %s (git %s, %s, %s)\n", WEBHOOKD_VERSION, WEBHOOKD_GIT, client_library(),
-               backend_library());
-        return CLI_OK;
-    }
+    if (cli_flag(cli, FLAG_VERSION) != NULL && a->command == NULL)
+        return cmd_version(cli);
     if (cli_flag(cli, FLAG_HELP) != NULL) {
         help_print(stdout, a->command ? a->command->words : a->group);
         return CLI_OK;

@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -101,7 +102,7 @@ class Lists(unittest.TestCase):
             d = h.d
             done = d.ctl("attempt", "list", "-s", "acme", "--limit", "5", raw=True)
             rows = lines(done.stdout)
-            self.assertEqual(rows[0].split(), ["TIME", "SUBSCRIPTION", "EVENT", "TYPE", "#", "RESULT", "TOOK", "ADDRESS", "ERROR"])
+            self.assertEqual(rows[0].split(), ["TIME", "SUBSCRIPTION", "EVENT", "TYPE", "ATTEMPT", "RESULT", "TOOK", "ADDRESS", "ERROR"])
             self.assertEqual(len(rows), 6)
             for row in rows[1:]:
                 self.assertIn("acme", row)
@@ -141,7 +142,7 @@ class Lists(unittest.TestCase):
             d = h.d
             acme = next(x for x in d.json("delivery", "list", "-s", "acme")["items"])["id"]
             rows = lines(d.ctl("attempt", "list", acme))
-            self.assertEqual([row.split()[0] for row in rows], ["#", "1", "2", "3"])
+            self.assertEqual([row.split()[0] for row in rows], ["ATTEMPT", f"{acme}/1", f"{acme}/2", f"{acme}/3"])
             self.assertIn(f"The newest answer: webhookctl attempt show {acme}/3", d.ctl("attempt", "list", acme, raw=True).stderr)
             self.assertEqual(len(lines(d.ctl("attempt", "list", "T-1"))), 5)
             self.assertEqual([x["n"] for x in d.json("attempt", "list", acme)["items"]], [1, 2, 3])
@@ -161,7 +162,70 @@ class Lists(unittest.TestCase):
             self.assertEqual([x["n"] for x in d.json("attempt", "list", acme)["items"]], [1, 2, 3])
 
 
+    def test_an_attempt_stands_for_its_delivery(self):
+        """What attempt list and tail print goes on into every command that takes a delivery's id, typed or from a file."""
+        with House() as h:
+            for i in range(2):
+                h.emit(f"T-{i}")
+            h.idle()
+            d = h.d
+            ids = d.ctl("attempt", "list", "-q", "-s", "acme")
+            self.assertEqual(len(lines(ids)), 6)
+            letters = sorted(x["id"] for x in d.json("dlq", "list")["items"])
+            for words in (("dlq", "list"), ("delivery", "list"), ("attempt", "list")):
+                found = [x.get("delivery", x["id"]) for x in d.json(*words, "--ids-from", "-", stdin=ids)["items"]]
+                self.assertEqual(sorted(set(found)), letters, words)
+                self.assertEqual(len(found), 6 if words[0] == "attempt" else 2, words)
+            self.assertEqual(d.ctl("dlq", "count", "--ids-from", "-", stdin=ids).strip(), "2")
+            one = lines(ids)[0]
+            of = one.split("/")[0]
+            for words in (("dlq", "show"), ("delivery", "show"), ("event", "show"), ("event", "trace"), ("attempt", "list"), ("dlq", "list"),
+                          ("dlq", "replay", "--dry-run", "--until", d.json("status")["as_of"]), ("dlq", "purge", "--dry-run")):
+                said = [re.sub("restored until.*", "", d.ctl(*words, id)) for id in (one, of)]
+                self.assertEqual(*said, words)
+            self.assertEqual(len(d.json("delivery", "list", "--event", one)["items"]), 2)
+            d.ctl("dlq", "note", one, "by its attempt")
+            self.assertIn("by its attempt", d.ctl("dlq", "show", of))
+            d.ctl("dlq", "list", one + "x", check=64)
+            done = d.ctl("dlq", "replay", "--yes", "--ids-from", "-", stdin=ids, check=None, raw=True)
+            self.assertIn("The 2 that died again", done.stderr)
+            h.idle()
+            sent = [x.split("/")[0] for x in lines(d.ctl("attempt", "list", "-q", "-s", "globex"))]
+            self.assertIn("2 deliveries", d.ctl("delivery", "resend", "--dry-run", "--ids-from", "-", stdin="/1\n".join(sent) + "/1"))
+            d.stop()
+            self.assertEqual(len(d.json("delivery", "list", "--ids-from", "-", stdin=ids)["items"]), 2)
+
+    def test_on_eighty_columns(self):
+        with House() as h:
+            h.d.ctl("sub", "set", "acme", "name=acme-settlements-eu-1")
+            h.d.ctl("event", "emit", "--type", "trade.settled.corrected.late", "--id", "evt_" + "T" * 26)
+            h.emit("T-1")
+            h.idle()
+            last = h.d.ctl("attempt", "list", "-q", "--limit", "1").strip()
+            shown = h.d.terminal("attempt", "list", columns=80)[1]
+            self.assertIn(last, shown)
+            with h.d.screen("attempt", "tail", columns=80) as t:
+                t.wait(last)
+                shown += t.shown
+                t.type("\x03")
+                self.assertEqual(t.end(), 130)
+            for line in shown.splitlines():
+                if "dlv_" in line and "webhookctl" not in line:
+                    self.assertLessEqual(len(line), 80, line)
+                    self.assertRegex(line, r"dlv_\w{13}/[123] ")
+
+
 class Show(unittest.TestCase):
+    def test_when(self):
+        with House() as h:
+            h.emit("T-1", "trade.opened")
+            h.idle()
+            at = h.d.json("attempt", "show", "T-1")["started_at"]
+            self.assertIn(f"Started        {at}\n", h.d.ctl("attempt", "show", "T-1"))
+            self.assertIn(f"Started        {at}", h.d.terminal("attempt", "show", "T-1", "--utc")[1])
+            shown = h.d.terminal("attempt", "show", "T-1", env={"TZ": "Asia/Kolkata"})[1]
+            self.assertRegex(shown, r"Started        \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+05:30, (just now|\d+s ago)")
+
     def test_one(self):
         with House() as h:
             h.emit("T-1")

@@ -280,6 +280,7 @@ class Manners(unittest.TestCase):
             self.assertEqual(d.ctl("dlq", "list", "--nonsense", check=64), "")
             self.assertIn("webhookctl", subprocess.run([WEBHOOKCTL, "--help"], capture_output=True, text=True).stdout)
             self.assertIn("0.1.0", subprocess.run([WEBHOOKCTL, "--version"], capture_output=True, text=True).stdout)
+            self.assertEqual(d.ctl("version"), d.ctl("--version"))
             self.assertIn("webhookctl", subprocess.run([WEBHOOKCTL, "completion", "bash"], capture_output=True, text=True).stdout)
             missing = subprocess.run([WEBHOOKCTL, "-c", f"{d.dir}/none.conf", "dlq", "list"], capture_output=True, text=True)
             self.assertEqual(missing.returncode, 78)

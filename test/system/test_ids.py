@@ -66,10 +66,17 @@ class Kinds(unittest.TestCase):
             d.subscribe(r.url, "--name", "acme", events="trade.*")
             d.insert(dict(type="trade.settled", event_id="T-1"))
             wait_for(lambda: d.ctl("dlq", "count") == "1\n")
-            for line, says in (("dlq show acme", "dlq list -s acme"), ("dlq replay acme --dry-run", "-s acme"), ("delivery show acme", "sub show acme"),
-                               ("job show acme", "sub show acme"), ("event show acme", "sub show acme"), ("attempt list acme", "-s acme"),
-                               ("job show T-1", "event show T-1"), ("sub show T-1", "event show T-1"), ("outbox rejects show T-1", "event show T-1")):
-                self.assertIn(says, d.ctl(*line.split(), check=4, raw=True).stderr, line)
+            for daemon in (True, False):
+                for line, says in (("dlq show acme", "dlq list -s acme"), ("dlq replay acme --dry-run", "-s acme"),
+                                   ("dlq list acme", "chosen with -s acme"), ("dlq count acme", "chosen with -s acme"), ("dlq summary acme", "chosen with -s acme"),
+                                   ("dlq export acme", "chosen with -s acme"), ("dlq purge acme --dry-run", "chosen with -s acme"),
+                                   ("delivery list acme", "chosen with -s acme"), ("delivery discard acme --dry-run", "chosen with -s acme"),
+                                   ("delivery resend acme --dry-run", "chosen with -s acme"), ("delivery show acme", "sub show acme"),
+                                   ("job show acme", "sub show acme"), ("event show acme", "sub show acme"), ("attempt list acme", "-s acme"),
+                                   ("job show T-1", "event show T-1"), ("sub show T-1", "event show T-1"), ("outbox rejects show T-1", "event show T-1")):
+                    self.assertIn(says, d.ctl(*line.split(), check=4, raw=True).stderr, line)
+                if daemon:
+                    self.assertEqual(d.stop(), 0)
 
     def test_what_stands_for_what(self):
         """An event's id wherever a delivery's is wanted, and a delivery's where its event's is."""
