@@ -31,6 +31,7 @@ struct import {
     long long first; /* number of its first line */
     long long imported, skipped, unbound, errors;
     int64_t bytes, whole; /* of the file: sent, and all of it (0: not known) */
+    char audit[64];       /* its entry, which every chunk adds to; "": none yet */
 };
 
 static void import_errors(struct import *im, const json_t *errors, long long refused)
@@ -61,8 +62,21 @@ static void import_show(struct import *im)
                   im->whole > 0 ? 1000 : 0, text);
 }
 
+/* Of the file the name only: where it lies is nobody's business. */
+static void import_query(const struct import *im, struct buf *query)
+{
+    const char *file = cli_flag(im->cli, FLAG_FILE);
+    const char *slash = file ? strrchr(file, '/') : NULL;
+
+    if (file != NULL && strcmp(file, "-") != 0)
+        client_query(query, "file", slash ? slash + 1 : file);
+    if (im->audit[0])
+        client_query(query, "audit", im->audit);
+}
+
 static int import_flush(struct import *im)
 {
+    struct buf query;
     struct client_request r = {.method = "POST",
                                .path = "/api/v1/dead-letters/import",
                                .body = im->chunk.data,
@@ -72,8 +86,12 @@ static int import_flush(struct import *im)
 
     if (im->lines == 0)
         return 0;
+    buf_init(&query, 4096);
+    import_query(im, &query);
+    r.query = query.data;
     int rc = client_send(im->cli, &r, &a);
 
+    buf_fini(&query);
     if (rc != 0)
         return rc;
     rc = client_judge(im->cli, &a, CLI_DATA);
@@ -81,6 +99,8 @@ static int import_flush(struct import *im)
         im->imported += out_integer(a.json, "imported");
         im->skipped += out_integer(a.json, "skipped");
         im->unbound += out_integer(a.json, "unbound");
+        if (out_string(a.json, "audit") != NULL)
+            text_copy(im->audit, sizeof im->audit, out_string(a.json, "audit"));
         import_errors(im, json_object_get(a.json, "errors"), out_integer(a.json, "refused"));
     } else if (rc == CLI_DATA) {
         out_note("in lines %lld to %lld", im->first, im->first + (long long)im->lines - 1);

@@ -64,8 +64,9 @@
  *   GET  /dead-letters/export  ?FILTER&cursor= -> JSON Lines, one page; header X-Next-Cursor while
  *                              there is more
  *   POST /dead-letters/export  {"filter","selected","file","note"}: for the audit log, before the first page
- *   POST /dead-letters/import  JSON Lines, a chunk -> {"imported","skipped","unbound","refused",
- *                              "errors":[{"line","message"}]}
+ *   POST /dead-letters/import  JSON Lines, a chunk -> {"imported","skipped","unbound","refused","audit",
+ *                              "errors":[{"line","message"}]}; ?file= its name, for the audit log;
+ *                              ?audit= as the chunk before answered: one entry for all of them
  *   POST /dead-letters/purge   {"filter":{…},"confirm":N,"note"} -> 202, the job; 409 where the count
  *                              differs, or, of a filter with arrived_before, is greater: what was
  *                              counted is purged, whatever comes in later is not.

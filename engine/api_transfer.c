@@ -17,7 +17,6 @@ enum {
     PAGE_LINES = 256,
     PAGE_BYTES = 4 << 20,
     ERRORS_MAX = 50,
-    TOUCHED_MAX = 64
 };
 
 /* ---- out ---- */
@@ -167,6 +166,7 @@ struct import {
     const char *sub_name;
     int64_t sub_num;
     bool sub_known;
+    struct import_told told;
 };
 
 static enum err_code no_memory(struct api_call *c)
@@ -245,47 +245,12 @@ static enum err_code import_one(struct api_call *c, struct import *im, struct im
         return refuse(c, im, l, why.text);
     if (rc != OK && rc != ERR_EXISTS)
         return why.code ? fail(c->err, rc, "%s", why.text) : rc;
+    if (rc == OK && l->bound != 0)
+        import_told_sub(&im->told, l->bound);
     im->imported += rc == OK;
     im->skipped += rc == ERR_EXISTS;
     im->unbound += rc == OK && l->unbound;
     return OK;
-}
-
-static void put_import_touched(struct buf *b, const struct import *im)
-{
-    int64_t subs[TOUCHED_MAX];
-    int n = 0;
-    for (size_t i = 0; i < im->n && n >= 0; i++) {
-        int64_t sub = im->lines[i].why ? 0 : im->lines[i].bound;
-        int at = 0;
-        while (at < n && subs[at] != sub)
-            at++;
-        if (sub == 0 || at < n)
-            continue;
-        if (n < TOUCHED_MAX)
-            subs[n++] = sub;
-        else
-            n = -1;
-    }
-    put_touched(b, subs, n);
-}
-
-static enum err_code import_audit(struct api_call *c, const struct import *im)
-{
-    struct buf detail;
-    if (!im->imported || im->dry_run)
-        return OK;
-    buf_init(&detail, 256);
-    put_open(&detail, NULL, '{');
-    put_int(&detail, "imported", im->imported);
-    put_int(&detail, "skipped", im->skipped);
-    put_int(&detail, "refused", im->refused);
-    put_import_touched(&detail, im);
-    buf_addc(&detail, '}');
-    enum err_code rc = detail.failed ? fail(c->err, ERR_NOMEM, "no memory for the audit log")
-                                     : api_audit(c, "dead_letter.import", NULL, detail.data);
-    buf_fini(&detail);
-    return rc;
 }
 
 static enum err_code import_answer(struct api_call *c, const struct import *im)
@@ -297,6 +262,7 @@ static enum err_code import_answer(struct api_call *c, const struct import *im)
     put_int(b, "skipped", im->skipped);
     put_int(b, "unbound", im->unbound);
     put_int(b, "refused", im->refused);
+    put_id(b, "audit", "aud", im->told.audit);
     put_open(b, "errors", '[');
     for (size_t i = 0; i < im->n && shown < ERRORS_MAX; i++) {
         if (!im->lines[i].why)
@@ -324,12 +290,12 @@ static enum err_code import_some(struct api_call *c)
         if (!l->why)
             rc = import_one(c, im, l);
     }
+    if (rc == OK)
+        rc = import_told_put(c, &im->told, im->imported, im->skipped, im->refused);
     if (rc == OK && im->at < im->n) {
         c->then = import_some;
         return OK;
     }
-    if (rc == OK)
-        rc = import_audit(c, im);
     return rc == OK ? import_answer(c, im) : rc;
 }
 
@@ -380,7 +346,9 @@ enum err_code h_dead_import(struct api_call *c)
     memset(lines, 0, (LINES_MAX + 1) * sizeof *lines);
     *im = (struct import){.dry_run = c->dry_run, .lines = lines};
     c->found = im;
-    enum err_code rc = lines_read(c, im);
+    enum err_code rc = import_told_read(c, &im->told);
+    if (rc == OK)
+        rc = lines_read(c, im);
     if (rc == OK && im->dry_run) {
         while (rc == OK && im->at < im->n) {
             struct import_line *l = &lines[im->at++];

@@ -374,6 +374,8 @@ struct backend_ops {
 
     /* ---- the rest ---- */
     enum err_code (*audit_put)(struct backend *, const struct audit_entry *, struct err *);
+    /* What an entry says, anew: of what goes on. NOT_FOUND */
+    enum err_code (*audit_update)(struct backend *, int64_t num, const char *detail, struct err *);
     enum err_code (*audit_list)(struct backend *, const struct audit_filter *, struct arena *,
                                 struct audit_entry **out, size_t *n,
                                 struct err *); /* newest first */

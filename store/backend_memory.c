@@ -243,6 +243,7 @@ const struct backend_ops backend_memory = {
     .reject_list = mem_reject_list,
     .reject_delete = mem_reject_delete,
     .audit_put = mem_audit_put,
+    .audit_update = mem_audit_update,
     .audit_list = mem_audit_list,
     .meta_get = mem_meta_get,
     .meta_set = mem_meta_set,

@@ -346,6 +346,7 @@ enum err_code mem_reject_list(struct backend *, int64_t, size_t, struct arena *,
                               size_t *, struct err *);
 enum err_code mem_reject_delete(struct backend *, int64_t, struct err *);
 enum err_code mem_audit_put(struct backend *, const struct audit_entry *, struct err *);
+enum err_code mem_audit_update(struct backend *, int64_t, const char *, struct err *);
 enum err_code mem_audit_list(struct backend *, const struct audit_filter *, struct arena *,
                              struct audit_entry **, size_t *, struct err *);
 enum err_code mem_meta_get(struct backend *, const char *, char *, size_t, struct err *);

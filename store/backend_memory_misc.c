@@ -131,6 +131,17 @@ enum err_code mem_audit_put(struct backend *b, const struct audit_entry *e, stru
     return OK;
 }
 
+enum err_code mem_audit_update(struct backend *b, int64_t num, const char *detail, struct err *err)
+{
+    const struct audit_entry *old = mem_get(mem_db(b), MEM_AUDIT, mem_num(num));
+    if (old == NULL)
+        return fail(err, ERR_NOT_FOUND, "no such entry");
+    struct audit_entry e = *old;
+    e.detail = detail;
+    mem_put(mem_db(b), MEM_AUDIT, mem_num(num), &e);
+    return OK;
+}
+
 static bool audit_is_about(const struct audit_filter *f, const struct audit_entry *e)
 {
     if (f->target == NULL || (e->target != NULL && strcmp(e->target, f->target) == 0))

@@ -488,6 +488,7 @@ const struct backend_ops backend_sqlite = {
     .reject_list = sq_reject_list,
     .reject_delete = sq_reject_delete,
     .audit_put = sq_audit_put,
+    .audit_update = sq_audit_update,
     .audit_list = sq_audit_list,
     .meta_get = sq_meta_get,
     .meta_set = sq_meta_set,

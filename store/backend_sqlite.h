@@ -150,6 +150,7 @@ enum sq_slot {
     SQ_REJECT_DEL,
     SQ_REJECT_COUNT,
     SQ_AUDIT_PUT,
+    SQ_AUDIT_UPDATE,
     SQ_META_GET,
     SQ_META_SET,
     SQ_COUNTS,
@@ -483,6 +484,7 @@ enum err_code sq_reject_list(struct backend *, int64_t, size_t, struct arena *, 
                              size_t *, struct err *);
 enum err_code sq_reject_delete(struct backend *, int64_t, struct err *);
 enum err_code sq_audit_put(struct backend *, const struct audit_entry *, struct err *);
+enum err_code sq_audit_update(struct backend *, int64_t, const char *, struct err *);
 enum err_code sq_audit_list(struct backend *, const struct audit_filter *, struct arena *,
                             struct audit_entry **, size_t *, struct err *);
 enum err_code sq_meta_get(struct backend *, const char *, char *, size_t, struct err *);

@@ -155,6 +155,16 @@ enum err_code sq_audit_put(struct backend *b, const struct audit_entry *e, struc
                   "lttttl", e->num, e->actor, e->action, e->target, e->detail, e->created_ms);
 }
 
+enum err_code sq_audit_update(struct backend *b, int64_t num, const char *detail, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    enum err_code code = sq_run(q, SQ_AUDIT_UPDATE, err,
+                                "UPDATE audit SET detail = ?2 WHERE num = ?1", "lt", num, detail);
+    if (code == OK && sq_changes(q) == 0)
+        return fail(err, ERR_NOT_FOUND, "no such entry");
+    return code;
+}
+
 static void read_audit(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
 {
     struct audit_entry *e = row;

@@ -333,7 +333,8 @@ static inline void dump_rest(struct bed *bed, struct buf *out)
     OK_OR_DIE(bed, bed->ops->audit_list(bed->b, &(struct audit_filter){.limit = 1000}, &bed->a,
                                         &audit, &n, &bed->err));
     for (size_t i = 0; i < n; i++)
-        buf_addf(out, "audit %" PRId64 " %s\n", audit[i].num, audit[i].action);
+        buf_addf(out, "audit %" PRId64 " %s %s\n", audit[i].num, audit[i].action,
+                 audit[i].detail ? audit[i].detail : "~");
     OK_OR_DIE(bed, bed->ops->taken_list(bed->b, "trades", 0, 1000, &bed->a, &taken, &n, &bed->err));
     for (size_t i = 0; i < n; i++)
         buf_addf(out, "taken %" PRId64 " %d\n", taken[i].seq, taken[i].digest[3]);

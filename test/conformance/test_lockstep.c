@@ -410,7 +410,7 @@ static void step_sub(struct walk *w)
 
 static void step_small(struct walk *w)
 {
-    uint32_t what = roll(w, 6), x = roll(w, 100);
+    uint32_t what = roll(w, 7), x = roll(w, 100);
     struct reject r = {.num = ++w->last_delivery,
                        .outbox = "trades",
                        .seq = x,
@@ -426,6 +426,8 @@ static void step_small(struct walk *w)
             OK_OR_DIE(bed, bed->ops->reject_put(bed->b, &r, &bed->err));
         else if (what == 1)
             OK_OR_DIE(bed, bed->ops->audit_put(bed->b, &e, &bed->err));
+        else if (what == 6) /* of a number that may be an entry's */
+            (void)bed->ops->audit_update(bed->b, r.num - 1 - x % 20, "{\"walk\":1}", &bed->err);
         else if (what == 2)
             OK_OR_DIE(bed, bed->ops->job_put(bed->b, &j, &bed->err));
         else if (what == 3)
@@ -477,6 +479,8 @@ static void step_part(struct walk *w)
                          .counts = {.selected = w->now % 7, .queued = sub}};
     int64_t active[PAIR];
     enum err_code code[PAIR];
+    if (w->job == 0) /* none yet, and none is what part_active says of nobody's */
+        return;
     for (int i = 0; i < PAIR; i++) {
         struct bed *bed = &w->pair[i];
         code[i] = bed->ops->part_update(bed->b, &p, &bed->err);

@@ -122,6 +122,16 @@ static void audit(void **state)
         OK_OR_DIE(bed, bed->ops->audit_list(bed->b, &table[i].f, &bed->a, &list, &n, &bed->err));
         assert_int_equal(n, table[i].n);
     }
+    OK_OR_DIE(bed, bed->ops->audit_list(bed->b, &(struct audit_filter){.limit = 2}, &bed->a, &list,
+                                        &n, &bed->err));
+    OK_OR_DIE(bed, bed->ops->audit_update(bed->b, list[1].num, "{\"n\":4}", &bed->err));
+    assert_int_equal(bed->ops->audit_update(bed->b, 1, "{}", &bed->err), ERR_NOT_FOUND);
+    OK_OR_DIE(bed, bed->ops->audit_list(bed->b, &(struct audit_filter){.limit = 2}, &bed->a, &list,
+                                        &n, &bed->err));
+    assert_string_equal(list[0].detail, "{\"n\":3}");
+    assert_string_equal(list[1].detail, "{\"n\":4}");
+    assert_string_equal(list[1].target, "sub_x");
+    assert_int_equal(list[1].created_ms, T0 + 2);
     OK_OR_DIE(bed, bed->ops->retain(bed->b, RETAIN_AUDIT, T0 + 2, 1, &n, &bed->err));
     assert_int_equal(n, 1);
     OK_OR_DIE(bed, bed->ops->retain(bed->b, RETAIN_AUDIT, T0 + 2, 9, &n, &bed->err));

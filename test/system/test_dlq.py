@@ -219,6 +219,50 @@ class Transfer(unittest.TestCase):
             self.assertEqual(sorted(r.ids()), [f"e{n}" for n in range(5)])
             self.assertEqual({x.headers["webhook-attempt"] for x in r.requests}, {"2"})
 
+    def test_one_entry_in_the_audit_log_however_long_the_file(self):
+        with Daemon(QUICK) as d, Receiver(400) as r:
+            sub = d.subscribe(r.url, "--name", "acme")["id"]
+            d.emit("a.b", event_id="first")
+            dead(d, 1)
+            line = json.loads(d.ctl("dlq", "export"))
+
+            def lines(begin, n):  # as many letters as one likes
+                for i in range(begin, begin + n):
+                    line["delivery"], line["event"]["id"] = f"dlv_1N8D3VQ0C{i:04d}", f"e{i}"
+                    yield json.dumps(line) + "\n"
+
+            def entries():
+                return [{k: v for k, v in x["detail"].items() if k != "subscriptions"} for x in d.json("audit", "list", "--action", "dead_letter.import")["items"]]
+
+            path = os.path.join(d.dir, "letters.jsonl")
+            with open(path, "w") as f:
+                f.writelines(lines(0, 2300))
+                f.write("not json\n")
+            d.ctl("dlq", "import", "-f", path, "--dry-run", check=65)
+            self.assertEqual(entries(), [])
+            d.ctl("dlq", "import", "-f", path, check=65)
+            whole = dict(imported=2300, skipped=0, refused=1, file="letters.jsonl")
+            self.assertEqual(entries(), [whole])
+            self.assertEqual(d.json("audit", "list", "--target", "acme", "--action", "dead_letter.import")["items"][0]["subscriptions"], ["acme"])
+            entry = d.json("audit", "list", "--action", "dead_letter.import")["items"][0]["id"]
+            self.assertEqual(d.api("POST", f"/dead-letters/import?audit={sub.replace('sub', 'aud')}", None)[0], 422)  # nobody else's entry, and no other one
+            # killed in the middle: who began it, and how far it came
+            other = subprocess.Popen([WEBHOOKCTL, "-c", d.conf, "dlq", "import"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
+            other.stdin.writelines(lines(5000, 1001))
+            other.stdin.flush()
+            wait_for(lambda: len(entries()) == 2 and d.counts()["dead"] > 2900, what="the first chunk is in")
+            other.kill()
+            other.communicate()
+            d.kill()
+            d.start()
+            came = int(d.ctl("dlq", "count")) - 2301
+            self.assertLess(came, 1001)
+            self.assertEqual(entries(), [dict(imported=came, skipped=0, refused=0), whole])
+            self.assertEqual(d.json("audit", "list", "--action", "dead_letter.import")["items"][1]["id"], entry)
+            d.stop()  # the same with the daemon stopped
+            d.ctl("dlq", "import", stdin="".join(lines(5000, 1200)))
+            self.assertEqual(entries()[0], dict(imported=1200 - came, skipped=came, refused=0))
+
     def test_import_refuses_garbage_by_line(self):
         with Daemon() as d:
             done = d.ctl("dlq", "import", stdin='{"v":1}\nnot json\n', check=65, raw=True)
