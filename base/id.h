@@ -21,6 +21,17 @@ struct id_source {
  * start `last` with the greatest number in the store. One source belongs to one thread. */
 int64_t id_next(struct id_source *s, int64_t wall_ms);
 
+/* The least number of a ms; the ms of a number. */
+static inline int64_t id_at(int64_t wall_ms)
+{
+    return wall_ms > 0 && wall_ms < INT64_MAX >> 21 ? wall_ms << 21 : wall_ms > 0 ? INT64_MAX : 0;
+}
+
+static inline int64_t id_ms(int64_t id)
+{
+    return id >> 21;
+}
+
 /* prefix without the underscore: "dlv" "sub" "par" "job" "rej" … ; returns out */
 char *id_text(char out[ID_TEXT_MAX], const char *prefix, int64_t id);
 /* Accepts exactly prefix_XXXXXXXXXXXXX (any letter case). */

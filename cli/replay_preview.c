@@ -237,6 +237,27 @@ static int64_t live_ahead(const json_t *a, double *rate)
     return replay_preview_to(a) != NULL ? 0 : n;
 }
 
+/* Live ones come in about as fast as the endpoint takes them: what is left for this is anybody's guess. */
+static bool put_full(const json_t *a, char out[PREVIEW_ABOUT_MAX])
+{
+    json_t *row;
+    size_t i;
+
+    json_array_foreach(json_object_get(a, "targets"), i, row)
+    {
+        double taken = json_number_value(json_object_get(row, "taken_per_second"));
+
+        if (taken <= 0 || out_integer(row, "count") == 0 || replay_preview_to(a) != NULL)
+            continue;
+        snprintf(out, PREVIEW_ABOUT_MAX,
+                 "how long is not known: %s gets about %.2g live ones a second and takes %.2g",
+                 out_string(row, "subscription"),
+                 json_number_value(json_object_get(row, "live_per_second")), taken);
+        return true;
+    }
+    return false;
+}
+
 void replay_preview_about(const json_t *a, char out[PREVIEW_ABOUT_MAX])
 {
     double seconds = json_number_value(json_object_get(a, "about_seconds")), rate;
@@ -250,7 +271,7 @@ void replay_preview_about(const json_t *a, char out[PREVIEW_ABOUT_MAX])
     text_count(count, sizeof count, first);
     if (rate > 0)
         snprintf(own, sizeof own, " at its own %g/s", rate);
-    if (seconds <= 0)
+    if (put_full(a, out) || seconds <= 0)
         return;
     if (in_the_way(a))
         snprintf(out, PREVIEW_ABOUT_MAX, "%s once it gets through", span);

@@ -6,12 +6,16 @@
 #include "engine/api_replay_impl.h"
 #include "engine/api_stats.h"
 
-enum { TARGETS_SHOWN = 100 };
+enum { TARGETS_SHOWN = 100, LIVE_LOOKS = 20000 };
+#define LIVE_WINDOW_MS INT64_C(180000)
+#define LIVE_LATE_MS INT64_C(10000)
+#define LIVE_NEAR 0.9 /* of what the endpoint takes: what is left for a replay is anybody's guess */
 
 /* How long: by the slowest subscription. */
 struct pace {
     double sends_s, waits_s; /* its letters; the live ones before them */
     bool unknown;            /* live ones wait where there is no rate */
+    bool full;               /* live ones come in as fast as they are taken: nobody knows */
 };
 
 static int group_by_type(const void *x, const void *y)
@@ -90,6 +94,63 @@ static enum err_code put_in_the_way(struct api_call *c, int64_t job)
     return rc;
 }
 
+/* What came in live in the last minutes, a second: deliveries by their numbers, which grow with time, so
+ * that what waits is counted like what is out. Of very many: as the first of them came. */
+static enum err_code live_rate(struct api_call *c, int64_t sub, double *out)
+{
+    int64_t begin_ms = c->now_ms - LIVE_WINDOW_MS, end = 0, end_ms = c->now_ms;
+    struct filter f = {
+        .subs = &sub, .subs_n = 1, .after_num = id_at(begin_ms), .limit = LIVE_LOOKS};
+    struct delivery_key *keys = NULL;
+    struct arena mem;
+    size_t n = 0;
+    arena_init(&mem);
+    enum err_code rc = c->ops->delivery_walk(c->b, &f, LIVE_LOOKS, &mem, &keys, &n, &end, c->err);
+    if (end != 0 && id_ms(end) > begin_ms)
+        end_ms = id_ms(end);
+    *out = (double)n * 1000 / (double)(end_ms > begin_ms ? end_ms - begin_ms : LIVE_WINDOW_MS);
+    arena_fini(&mem);
+    return rc;
+}
+
+/* What the endpoint takes, a second: its own rate; or, where deliveries wait although nothing holds them,
+ * what went out. 0: as fast as it goes. */
+static enum err_code taken_rate(struct api_call *c, const struct subscription *s,
+                                const struct sub_stats *x, double *out)
+{
+    struct traffic *rows = NULL, sum = {0};
+    int64_t since_ms = traffic_minute(c->now_ms - LIVE_WINDOW_MS);
+    size_t n = 0;
+    enum err_code rc = OK;
+    *out = s->rate_per_s;
+    if (s->rate_per_s > 0 || x->due == 0 || x->oldest_due_ms == 0 ||
+        x->oldest_due_ms > c->now_ms - LIVE_LATE_MS)
+        return OK;
+    rc = c->ops->traffic_minutes(c->b, s->num, since_ms, c->now_ms, c->mem, &rows, &n, c->err);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        traffic_add(&sum, &rows[i]);
+    *out = (double)(sum.ok + sum.failed) * 1000 / (double)(c->now_ms - since_ms);
+    return rc;
+}
+
+static enum err_code put_live_rates(struct api_call *c, const struct target *t,
+                                    const struct sub_stats *x, struct pace *pace)
+{
+    struct buf *b = &c->resp->body;
+    double live = 0, taken = 0;
+    enum err_code rc = t->sub.num ? live_rate(c, t->sub.num, &live) : OK;
+    if (rc == OK && t->sub.num)
+        rc = taken_rate(c, &t->sub, x, &taken);
+    bool full = taken > 0 && live >= taken * LIVE_NEAR;
+    buf_addf(b, ",\"live_per_second\":%.2f", live);
+    if (full)
+        buf_addf(b, ",\"taken_per_second\":%.2f", taken);
+    else
+        put_null(b, "taken_per_second");
+    pace->full = pace->full || (full && t->sent.count > 0);
+    return rc;
+}
+
 /* Live deliveries that are due there go first, each subscription at its own rate. */
 static enum err_code put_waiting_there(struct api_call *c, const struct target *t,
                                        struct stats_now *now, struct pace *pace)
@@ -101,6 +162,7 @@ static enum err_code put_waiting_there(struct api_call *c, const struct target *
     put_int(&c->resp->body, "backlog", x.backlog);
     put_int(&c->resp->body, "live_ahead", first);
     put_real(&c->resp->body, "rate_per_second", rate);
+    rc = rc == OK ? put_live_rates(c, t, &x, pace) : rc;
     if (t->sent.count == 0)
         return rc;
     if (rate > 0 && (double)t->sent.count / rate > pace->sends_s)
@@ -178,7 +240,8 @@ enum err_code preview_answer(struct api_call *c, struct replay *r)
     double about = rate > 0 ? (double)r->sum.selected / rate : 0;
     if (r->job.to_url) /* nobody's rate, and nobody's letters before them */
         pace = (struct pace){0};
-    put_real(b, "about_seconds", pace.sends_s > about ? pace.sends_s : about);
+    about = pace.sends_s > about ? pace.sends_s : about;
+    put_real(b, "about_seconds", pace.full ? 0 : about);
     put_real(b, "live_ahead_seconds", pace.unknown ? 0 : pace.waits_s);
     buf_addc(b, '}');
     c->resp->status = 200;

@@ -110,11 +110,20 @@ static int past_deadline(void *arg)
     return clock_mono_us() > c->deadline_us;
 }
 
+/* Those that are a subscription to anybody: not the deleted ones, whose letters name them still, nor what
+ * a job made for its copies. */
+static const char *only_some(const struct care *c, const struct care_table *t)
+{
+    if (strcmp(t->name, "subscription") != 0)
+        return "";
+    return c->schema < 3 ? " WHERE state <> 3" : " WHERE state <> 3 AND job = 0";
+}
+
 /* Stepped through, not count(*): where time runs out the number so far is still worth saying. */
 static enum err_code rows_of(struct care *c, struct care_table *t, struct err *err)
 {
     sqlite3_stmt *st = NULL;
-    char *sql = sqlite3_mprintf("SELECT 1 FROM \"%w\"", t->name);
+    char *sql = sqlite3_mprintf("SELECT 1 FROM \"%w\"%s", t->name, only_some(c, t));
     int rc = sql != NULL ? sqlite3_prepare_v2(c->q.db, sql, -1, &st, NULL) : SQLITE_NOMEM;
     sqlite3_free(sql);
     if (rc != SQLITE_OK)

@@ -3,6 +3,7 @@
 #include "store/backend_sqlite.h"
 
 #include "base/clock.h"
+#include "base/id.h"
 
 enum { ROWS_A_LOOK = 512, LATE_ROWS = 4096 };
 
@@ -51,7 +52,7 @@ static enum err_code walk(struct sq *q, const char *sql, int64_t before_ms, int6
     *more = false;
     if (sqlite3_prepare_v2(q->db, sql, -1, &st, NULL) != SQLITE_OK)
         return sq_fail(q, sql, err);
-    int64_t cut = before_ms > 0 && before_ms < INT64_MAX >> 21 ? before_ms << 21 : INT64_MAX;
+    int64_t cut = before_ms > 0 ? id_at(before_ms) : INT64_MAX;
     sqlite3_bind_int64(st, 1, before_ms); /* a query that has no such parameter: nothing happens */
     sqlite3_bind_int64(st, 2, before_ms > 0 ? cut : 0);
     for (int64_t n = 0; (rc = sqlite3_step(st)) == SQLITE_ROW; n++) {

@@ -27,7 +27,8 @@ struct care_info {
     char journal[16];
     struct care_table {
         char name[64];
-        int64_t rows;
+        int64_t
+            rows; /* of subscriptions: those that are not deleted, and nobody's but their partner's */
         bool more; /* at least: counting took too long */
     } tables[CARE_TABLES_MAX];
     size_t tables_n;

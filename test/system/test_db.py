@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import threading
+import time
 import unittest
 
 from harness import CONF, WEBHOOKCTL, Daemon, Receiver, run_as_nobody, wait_for
@@ -40,6 +41,24 @@ def answer(request, _):
 class Db(unittest.TestCase):
     def findings(self, d, *args, check=0):
         return {x["check"]: x for x in json.loads(d.ctl("-o", "json", "db", "check", *args, check=check))["items"]}
+
+    def test_subscriptions_are_those_that_one_sees(self):
+        with Daemon(FAST) as d, Receiver(400) as r:
+            for name in ("kept", "gone"):
+                d.subscribe(r.url, "--name", name, "--events", "a.*")
+            d.emit("a.b")
+            wait_for(lambda: d.counts()["dead"] == 2)
+            d.ctl("dlq", "replay", "-s", "kept", "--to", r.url, "--yes", check=1)
+            d.ctl("sub", "delete", "gone", "--yes")
+
+            def subscriptions():
+                return {t["name"]: t["rows"] for t in d.json("db", "info")["tables"]}["subscription"]
+
+            self.assertEqual(subscriptions(), len(d.json("sub", "list")["items"]))
+            self.assertEqual(d.json("db", "backup", f"{d.dir}/copy.db")["counts"]["subscriptions"], 1)
+            r.answer = lambda q, n: time.sleep(0.5) or 200
+            d.ctl("dlq", "replay", "-s", "kept", "--to", r.url, "--yes", "--detach")
+            self.assertEqual(subscriptions(), 1)
 
     def test_info_and_schema(self):
         with Daemon(FAST) as d, Receiver(answer) as r:

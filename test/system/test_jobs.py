@@ -62,6 +62,21 @@ class Look(unittest.TestCase):
             d.ctl("sub", "set", "s", "--rate", "none")
             self.assertEqual(over(d, job)["counts"]["delivered"], 6)
 
+    def test_live_ones_come_as_fast_as_it_takes_them(self):
+        with Letters(6) as (d, r):
+            r.answer = 200
+            d.ctl("sub", "set", "s", "--rate", "2/s")
+            p = d.json("dlq", "replay", "-s", "s", "--rate", "3/s", "--dry-run")
+            self.assertEqual((p["about_seconds"], p["targets"][0]["taken_per_second"]), (3, None))
+            d.insert(*[dict(type="s.x") for _ in range(400)])  # in three minutes: 2.2 a second
+            wait_for(lambda: d.json("sub", "show", "s")["counts"]["pending"] > 350, what="they wait")
+            p = d.json("dlq", "replay", "-s", "s", "--rate", "3/s", "--dry-run")
+            target = p["targets"][0]
+            self.assertEqual((p["about_seconds"], target["live_per_second"], target["taken_per_second"]), (None, 2.26, 2))
+            self.assertIn("How long is not known: s gets about 2.3 live ones a second and takes 2.", d.ctl("dlq", "replay", "-s", "s", "--rate", "3/s", "--dry-run"))
+            to = d.json("dlq", "replay", "-s", "s", "--rate", "3/s", "--to", r.url, "--dry-run")
+            self.assertEqual(to["about_seconds"], 2)  # copies do not wait for them
+
     def test_a_stopped_one_is_not_forgotten(self):
         with Letters(20) as (d, r):
             d.ctl("dlq", "replay", "--all", "--yes", check=1)
