@@ -322,8 +322,8 @@ static void head_print(struct cli *cli, const json_t *letter)
                                                {"Committed", "committed", OUT_TEXT},
                                                {"Died", "died", OUT_TEXT},
                                                {"Kept until", "expires_at", OUT_TIME},
-                                               {"Payload", "payload_bytes", OUT_BYTES},
-                                               {"SHA-256", "payload_sha256", OUT_TEXT},
+                                               {"Data", "payload_bytes", OUT_BYTES},
+                                               {"Data SHA-256", "payload_sha256", OUT_TEXT},
                                                {"Note", "note", OUT_TEXT},
                                                OUT_COLUMNS_END};
     static const char *const same[] = {"expires_at", "payload_bytes", "payload_sha256", "note"};

@@ -420,6 +420,7 @@ static void summary_print(struct cli *cli, const struct summary *s, json_t *rows
         next_print(cli, rows);
     else
         puts("Next: webhookctl dlq summary");
+    egress_note(cli);
     job_report_stopped(cli);
 }
 

@@ -51,7 +51,7 @@ int cmd_egress_check(struct cli *cli)
 /* ---- the kill switch ---- */
 static const struct out_column fields[] = {
     {"Since", "since", OUT_TIME}, {"Resumes", "resume_at", OUT_TIME}, {"By", "actor", OUT_TEXT},
-    {"Note", "note", OUT_TEXT},   {"Waiting", "waiting", OUT_TEXT},   OUT_COLUMNS_END};
+    {"Note", "note", OUT_TEXT},   {"Waiting", "waiting", OUT_COUNT},  OUT_COLUMNS_END};
 
 static void switch_print(const struct cli *cli, const struct answer *a)
 {

@@ -82,6 +82,7 @@ void show_request(const json_t *letter)
 {
     const json_t *request = json_object_get(letter, "request");
     const char *method = out_string(request, "method"), *url = out_string(request, "url");
+    char size[32];
     struct buf line;
 
     if (!json_is_object(request))
@@ -91,6 +92,10 @@ void show_request(const json_t *letter)
     fputs("\nRequest\n", stdout);
     out_escaped(line.data ? line.data : "", line.len, "  ");
     headers_print(json_object_get(request, "headers"));
+    if (json_is_integer(json_object_get(request, "body_bytes"))) {
+        text_size(size, sizeof size, out_integer(request, "body_bytes"));
+        printf("  (a body of %s, SHA-256 %s)\n", size, out_string(request, "body_sha256"));
+    }
     buf_fini(&line);
 }
 
@@ -181,7 +186,7 @@ int show_payload(struct cli *cli, const char *noun, const char *ref)
 
     if (rc != 0)
         return rc;
-    fputs("\nPayload\n", stdout);
+    fputs("\nData\n", stdout);
     buf_init(&bytes, BODY_MAX_BYTES);
     if (show_payload_bytes(&a, &bytes))
         out_escaped(bytes.data ? bytes.data : "", bytes.len, "");
@@ -213,7 +218,7 @@ int show_event(struct cli *cli, const char *ref, bool body)
                                                {"Deliver after", "deliver_after", OUT_TIME},
                                                {"Expires", "expires_at", OUT_TIME},
                                                {"Outbox", "outbox", OUT_TEXT},
-                                               {"Payload", "payload_bytes", OUT_BYTES},
+                                               {"Data", "payload_bytes", OUT_BYTES},
                                                OUT_COLUMNS_END};
     static const struct out_column deliveries[] = {{"DELIVERY", "id", OUT_TEXT},
                                                    {"SUBSCRIPTION", "subscription", OUT_TEXT},
@@ -294,7 +299,7 @@ int cmd_delivery_show(struct cli *cli)
                                                {"Ordering key", "ordering_key", OUT_TEXT},
                                                {"Created", "created_at", OUT_TIME},
                                                {"Finished", "finished_at", OUT_TIME},
-                                               {"Payload", "event.payload_bytes", OUT_BYTES},
+                                               {"Data", "event.payload_bytes", OUT_BYTES},
                                                {"Copy of", "original", OUT_TEXT},
                                                OUT_COLUMNS_END};
     const char *ref = cli->args->words[0];

@@ -173,6 +173,7 @@ static int table_print(struct cli *cli, const struct stats *s)
         json_decref(shown);
     }
     out_table_print(t);
+    egress_note(cli);
     if (json_array_size(s->items) == 0)
         out_note("No traffic, no backlog, no dead letters in this window. All subscriptions: "
                  "webhookctl stats --all");

@@ -237,18 +237,12 @@ static void warn_stopped_subs(struct out_parts *s, const json_t *j, const char *
 
 static void warn_egress(struct out_parts *s, const json_t *egress)
 {
-    const char *note = out_string(egress, "note"), *actor = out_string(egress, "actor");
     struct buf b;
 
     if (!json_is_true(json_object_get(egress, "paused")))
         return;
     buf_init(&b, TEXT_MAX_BYTES);
-    buf_adds(&b, "EGRESS IS PAUSED for ");
-    span_words(&b, ago_ms(json_object_get(egress, "since")));
-    buf_addf(&b, " by %s", actor ? actor : "somebody");
-    if (note != NULL)
-        buf_addf(&b, " (%s)", note);
-    buf_addf(&b, ": nothing is sent, %lld wait", (long long)out_integer(egress, "waiting"));
+    egress_words(s->cli, &b, egress);
     warn(s, b.data, "webhookctl egress resume");
     buf_fini(&b);
 }

@@ -28,10 +28,14 @@ int cmd_sub_list(struct cli *cli)
                                                 OUT_COLUMNS_END};
     bool any = cli_flag(cli, FLAG_SUB_STATE) != NULL || cli_flag(cli, FLAG_PARTNER) != NULL;
 
-    return list_shaped(cli, "/api/v1/subscriptions", columns, sub_with_words,
-                       any ? "No subscriptions match."
-                           : "No subscriptions. Next: webhookctl sub add --url URL "
-                             "--events PATTERN");
+    int rc = list_shaped(cli, "/api/v1/subscriptions", columns, sub_with_words,
+                         any ? "No subscriptions match."
+                             : "No subscriptions. Next: webhookctl sub add --url URL "
+                               "--events PATTERN");
+
+    if (rc == 0)
+        egress_note(cli);
+    return rc;
 }
 
 /* ---- show ---- */
@@ -220,6 +224,7 @@ int cmd_sub_show(struct cli *cli)
 
         out_fields(cli, shown, show_fields);
         secrets_print(cli, a.json);
+        egress_note(cli);
         next_print(a.json);
         json_decref(shown);
     }
@@ -292,6 +297,7 @@ int cmd_sub_stats(struct cli *cli)
         buf_fini(&words);
         out_fields(cli, shown, stats_fields);
         minutes_print(cli, a.json);
+        egress_note(cli);
         json_decref(shown);
     }
     answer_fini(&a);

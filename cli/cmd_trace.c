@@ -160,6 +160,25 @@ static void done(const struct trace *t, const json_t *entry, struct buf *out)
     }
 }
 
+/* For how long still: until it is due; until the next probe, which may fail; until a pause ends. */
+static void waiting_until(const struct cli *cli, const json_t *entry, int64_t left_ms,
+                          struct buf *out)
+{
+    const char *reason = out_string(entry, "reason");
+    bool pause = strstr(reason, "_paused") != NULL;
+
+    if (pause && (cli->times != OUT_TIMES_AUTO || !cli->out_tty)) {
+        buf_adds(out, ", until ");
+        out_value(cli, json_object_get(entry, "next_attempt_at"), OUT_TIME, out);
+        return;
+    }
+    buf_adds(out, pause                                  ? ", for "
+                  : strcmp(reason, "endpoint_down") == 0 ? ", next probe in "
+                                                         : "due in ");
+    span(out, left_ms);
+    buf_adds(out, pause ? " more" : "");
+}
+
 /* What it waits for, and what an operator can do about it. */
 void trace_waiting(const struct cli *cli, const json_t *entry, const char *subscription,
                    struct buf *out)
@@ -178,7 +197,8 @@ void trace_waiting(const struct cli *cli, const json_t *entry, const char *subsc
         {"subscription_disabled", "the subscription is disabled", "; webhookctl sub enable %s"},
         {"subscription_deleted", "the subscription is deleted: it will be dead soon", ""},
         {"egress_paused", "egress is paused", "; webhookctl egress resume"},
-        {"endpoint_down", "the endpoint is down: it is probed, and the rest follows", ""},
+        {"endpoint_down", "the endpoint is down: it goes once a probe succeeds",
+         "; webhookctl attempt list -s %s"},
         {"no_daemon", "webhookd does not run", ""},
     };
     const char *reason = out_string(entry, "reason");
@@ -200,10 +220,8 @@ void trace_waiting(const struct cli *cli, const json_t *entry, const char *subsc
             out_value(cli, json_object_get(entry, "reason_note"), OUT_TEXT, out);
             buf_addc(out, ')');
         }
-        if (until > now) {
-            buf_adds(out, strchr(at, ',') ? "due in " : ", until in ");
-            span(out, until - now);
-        }
+        if (until > now)
+            waiting_until(cli, entry, until - now, out);
         gap = strstr(rows[i].then, "%s");
         buf_add(out, rows[i].then, gap ? (size_t)(gap - rows[i].then) : strlen(rows[i].then));
         if (gap != NULL && subscription != NULL)

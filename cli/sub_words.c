@@ -5,9 +5,11 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "cli/client.h"
 #include "cli/out.h"
 
 #define WORDS_MAX 256
+#define EGRESS_WORDS_MAX 4096
 
 int64_t ago_ms(const json_t *time)
 {
@@ -137,6 +139,38 @@ void sub_failure_words(struct buf *out, const json_t *sub)
         buf_addf(out, "%lld", (long long)status);
     else
         buf_adds(out, outcome ? outcome : "-");
+}
+
+void egress_words(const struct cli *cli, struct buf *out, const json_t *egress)
+{
+    const char *note = out_string(egress, "note"), *actor = out_string(egress, "actor");
+    char n[32];
+
+    buf_adds(out, "EGRESS IS PAUSED for ");
+    span_words(out, ago_ms(json_object_get(egress, "since")));
+    buf_addf(out, " by %s", actor ? actor : "somebody");
+    if (note != NULL)
+        buf_addf(out, " (%s)", note);
+    resume_words(cli, out, json_object_get(egress, "resume_at"));
+    buf_addf(out, ": nothing is sent, %s wait",
+             text_count(n, sizeof n, out_integer(egress, "waiting")));
+}
+
+void egress_note(struct cli *cli)
+{
+    struct client_request r = {.method = "GET", .path = "/api/v1/egress", .quiet = true};
+    struct answer a;
+    struct buf words;
+
+    if (cli->format != OUT_TABLE || client_send(cli, &r, &a) != 0)
+        return;
+    if (a.status == 200 && json_is_true(json_object_get(a.json, "paused"))) {
+        buf_init(&words, EGRESS_WORDS_MAX);
+        egress_words(cli, &words, a.json);
+        out_note("%s. Go on: webhookctl egress resume", words.data ? words.data : "");
+        buf_fini(&words);
+    }
+    answer_fini(&a);
 }
 
 json_t *sub_with_words(const struct cli *cli, const json_t *item)

@@ -20,6 +20,10 @@ bool sub_is_failing(const json_t *sub);
 void ago_words(const struct cli *cli, struct buf *out, const json_t *time);
 void span_words(struct buf *out, int64_t ms); /* "53m", "3d 4h"; < 0: "-" */
 int64_t ago_ms(const json_t *time);           /* -1: none */
+/* "EGRESS IS PAUSED for 3m by uid:0 root (INC-381), 27m to go: nothing is sent, 1,068 wait" */
+void egress_words(const struct cli *cli, struct buf *out, const json_t *egress);
+/* That as a note with what to type, where it is paused: nobody is sent to, however a table looks. */
+void egress_note(struct cli *cli);
 /* *item with the member "state_words" for tables; a new reference. */
 json_t *sub_with_words(const struct cli *cli, const json_t *item);
 

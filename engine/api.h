@@ -159,9 +159,11 @@ struct api_response {
     struct buf body;
     struct changes changes;
 };
-struct api_lane { /* a subscription that has something in flight */
+struct api_lane { /* a subscription that has something in flight, or whose endpoint is down */
     int64_t sub;
     int in_flight;
+    int64_t
+        probe_ms; /* wall; when its breaker lets the next probe go; 0: it is closed, or probing */
 };
 /* What only the running loop knows, as of the request; NULL with the daemon stopped. */
 struct api_live {

@@ -6,7 +6,6 @@
 #include "base/text.h"
 #include "engine/api_impl.h"
 #include "engine/api_request.h"
-#include "policy/sign.h"
 
 /* ---- one letter ---- */
 
@@ -107,19 +106,6 @@ enum err_code letter_of_ref(struct api_call *c, struct dead_letter *l)
     return rc == ERR_NOT_FOUND || rc == ERR_STALE ? letter_not_dead(c, c->ref, num) : rc;
 }
 
-static void put_sha256(struct buf *b, const struct event_rec *e)
-{
-    uint8_t digest[32];
-    char text[65];
-    if (!e->payload) {
-        put_null(b, "payload_sha256");
-        return;
-    }
-    sign_sha256(e->payload, e->payload_bytes, digest);
-    text_hex(text, digest, sizeof digest);
-    put_str(b, "payload_sha256", text);
-}
-
 enum err_code h_dead_get(struct api_call *c)
 {
     struct dead_letter l;
@@ -142,7 +128,7 @@ enum err_code h_dead_get(struct api_call *c)
     if (api_param_true(c, "payload"))
         render_payload(b, &l.event);
     buf_addc(b, '}');
-    put_sha256(b, &l.event);
+    put_sha256(b, "payload_sha256", l.event.payload, l.event.payload_bytes);
     int last = l.delivery.attempts > 0 ? l.delivery.attempts : 1;
     put_request_sent(c, &l.event, l.sub_url, known ? &s : NULL, last,
                      n ? log[n - 1].started_ms : l.died_ms);

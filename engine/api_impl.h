@@ -130,6 +130,7 @@ void put_seconds(struct buf *b, const char *name, int64_t us);                 /
 void put_raw(struct buf *b, const char *name, const char *bytes, size_t n);
 /* name, or name_base64 where the bytes are no text (or hold a NUL); NULL bytes: null. */
 void put_bytes(struct buf *b, const char *name, const void *bytes, size_t n);
+void put_sha256(struct buf *b, const char *name, const void *bytes, size_t n); /* the same */
 void api_cursor_write(char out[64], int64_t ms, int64_t num);
 bool api_cursor_read(const char *text, int64_t *ms, int64_t *num);
 /* The envelope of a list: {"items":[ … ],"next_cursor":…}; its end makes it the answer (200, OK). */
@@ -220,9 +221,9 @@ int scan_events(const char *body, size_t n, struct scanned *out, int max, bool *
 struct egress_pause;
 struct delivery_wait {
     const char *reason;
-    int64_t until_ms;       /* it ends by itself then; 0: not known */
+    int64_t until_ms;       /* it ends by itself then, or may (a probe); 0: not known */
     char behind[140];       /* the event that goes first, by its ordering key */
-    const char *state_note; /* why the subscription is so */
+    const char *state_note; /* why the subscription is so, or egress paused */
 };
 bool delivery_goes_on(const struct delivery *d); /* as delivery_see() left it */
 enum err_code delivery_waits(struct api_call *c, const struct egress_pause *egress,

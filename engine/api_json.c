@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "engine/api_impl.h"
+#include "policy/sign.h"
 
 /* ---- members ---- */
 
@@ -103,6 +104,19 @@ void put_raw(struct buf *b, const char *name, const char *bytes, size_t n)
 {
     put_name(b, name);
     buf_add(b, bytes, n);
+}
+
+void put_sha256(struct buf *b, const char *name, const void *bytes, size_t n)
+{
+    uint8_t digest[32];
+    char text[65];
+    if (!bytes) {
+        put_null(b, name);
+        return;
+    }
+    sign_sha256(bytes, n, digest);
+    text_hex(text, digest, sizeof digest);
+    put_str(b, name, text);
 }
 
 void put_bytes(struct buf *b, const char *name, const void *bytes, size_t n)

@@ -55,6 +55,8 @@ static void put_request(struct api_call *c, const char *name, const char *url,
         put_str(b, "url", url);
         put_headers(b, &headers);
         put_bytes(b, "body", body.data ? body.data : "", body.len);
+        put_int(b, "body_bytes", (int64_t)body.len);
+        put_sha256(b, "body_sha256", body.data ? body.data : "", body.len);
         buf_addc(b, '}');
     } else {
         put_null(b, name);

@@ -15,7 +15,7 @@ enum { PAGE = 256 };
 #define WINDOW_MAX_MS INT64_C(3600000)
 
 /* ---- one subscription ---- */
-int stats_in_flight(const struct api_live *live, int64_t sub)
+static const struct api_lane *lane_of(const struct api_live *live, int64_t sub)
 {
     size_t low = 0, high = live ? live->lanes_n : 0;
     while (low < high) {
@@ -25,8 +25,19 @@ int stats_in_flight(const struct api_live *live, int64_t sub)
         else
             high = mid;
     }
-    return live && low < live->lanes_n && live->lanes[low].sub == sub ? live->lanes[low].in_flight
-                                                                      : 0;
+    return live && low < live->lanes_n && live->lanes[low].sub == sub ? &live->lanes[low] : NULL;
+}
+
+int stats_in_flight(const struct api_live *live, int64_t sub)
+{
+    const struct api_lane *l = lane_of(live, sub);
+    return l ? l->in_flight : 0;
+}
+
+int64_t stats_probe_ms(const struct api_live *live, int64_t sub)
+{
+    const struct api_lane *l = lane_of(live, sub);
+    return l ? l->probe_ms : 0;
 }
 
 int64_t stats_backlog(const struct api_call *c, const struct subscription *s)
@@ -208,6 +219,26 @@ static void window_lived(const struct api_call *c, struct stats_window *w, int64
         w->since_ms = born_ms;
 }
 
+enum err_code stats_begun(struct api_call *c, const struct traffic *rows, size_t n,
+                          struct stats_window *w)
+{
+    const struct api_live *live = c->api->live;
+    struct traffic *others = NULL;
+    int64_t made = 0;
+    enum err_code rc = OK;
+    if (!live || live->started_ms <= w->since_ms)
+        return OK;
+    if (!rows) {
+        rc = c->ops->traffic_sum(c->b, w->since_ms, c->mem, &others, &n, c->err);
+        rows = others;
+    }
+    for (size_t i = 0; rc == OK && i < n; i++)
+        made += rows[i].ok + rows[i].failed;
+    if (rc == OK && made <= live->attempts.ok + live->attempts.failed)
+        window_lived(c, w, live->started_ms);
+    return rc;
+}
+
 static enum err_code first_born(struct api_call *c, const struct subscription *s, void *arg,
                                 bool *more)
 {
@@ -333,6 +364,9 @@ enum err_code h_stats(struct api_call *c)
     if (rc != OK)
         return rc;
     window_lived(c, &l.window, born_ms);
+    rc = stats_begun(c, l.rows, l.rows_n, &l.window);
+    if (rc != OK)
+        return rc;
     for (size_t i = 0; i < l.rows_n; i++)
         if (is_named(&l, l.rows[i].sub))
             traffic_add(&total, &l.rows[i]);
@@ -369,9 +403,11 @@ enum err_code h_sub_stats(struct api_call *c)
         rc = stats_now_read(c, STATS_DUE_MAX, &now);
     if (rc == OK)
         rc = stats_of_sub(c, &s, &sum, &now, &x);
+    window_lived(c, &w, s.created_ms);
+    if (rc == OK)
+        rc = stats_begun(c, NULL, 0, &w);
     if (rc != OK)
         return rc;
-    window_lived(c, &w, s.created_ms);
     put_open(b, NULL, '{');
     put_sub_stats(b, &s, &x, w.over_ms);
     put_window(c, &w);

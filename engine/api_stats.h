@@ -15,6 +15,10 @@ struct stats_window {
 };
 /* ?window=, from 1m to 1h; refuses others. */
 enum err_code stats_window(struct api_call *c, const char *standard, struct stats_window *w);
+/* Makes it as short as webhookd is up, where it was started in it and nothing was sent before that.
+ * rows[n]: the traffic of all subscriptions in it; NULL: it is asked for. */
+enum err_code stats_begun(struct api_call *c, const struct traffic *rows, size_t n,
+                          struct stats_window *w);
 
 #define LATER_UNKNOWN (-1)
 
@@ -32,6 +36,7 @@ struct sub_stats {
     int64_t failing_since_ms;
 };
 int stats_in_flight(const struct api_live *live, int64_t sub);
+int64_t stats_probe_ms(const struct api_live *live, int64_t sub); /* see struct api_lane */
 int64_t stats_backlog(const struct api_call *c, const struct subscription *s);
 /* What one look at many subscriptions shares. */
 struct stats_now {

@@ -265,15 +265,18 @@ static enum err_code put_stopped(struct api_call *c)
 static enum err_code put_window(struct api_call *c)
 {
     struct traffic *rows = NULL, total = {0};
-    int64_t since_ms = traffic_minute(c->now_ms - WINDOW_MS);
+    struct stats_window w = {WINDOW_MS, traffic_minute(c->now_ms - WINDOW_MS), 0};
     size_t n = 0;
-    enum err_code rc = c->ops->traffic_sum(c->b, since_ms, c->mem, &rows, &n, c->err);
+    enum err_code rc = c->ops->traffic_sum(c->b, w.since_ms, c->mem, &rows, &n, c->err);
+    w.over_ms = c->now_ms - w.since_ms;
     for (size_t i = 0; rc == OK && i < n; i++)
         traffic_add(&total, &rows[i]);
+    if (rc == OK)
+        rc = stats_begun(c, rows, n, &w);
     if (rc != OK)
         return rc;
     put_open(&c->resp->body, "last_5m", '{');
-    put_traffic(&c->resp->body, &total, c->now_ms - since_ms);
+    put_traffic(&c->resp->body, &total, w.over_ms);
     buf_addc(&c->resp->body, '}');
     return OK;
 }

@@ -1,7 +1,7 @@
 /* engine/api_wait.c: what an open delivery waits for: its time, another event of the same key, an
  * operator, its endpoint. In words of a closed list, which the schema of a trace's entry names. */
 #include "base/text.h"
-#include "engine/api_impl.h"
+#include "engine/api_stats.h"
 #include "engine/egress_pause.h"
 
 bool delivery_goes_on(const struct delivery *d)
@@ -56,8 +56,10 @@ enum err_code delivery_waits(struct api_call *c, const struct egress_pause *egre
     if (egress->paused) {
         w->reason = "egress_paused";
         w->until_ms = egress->resume_at_ms;
+        w->state_note = egress->note[0] ? egress->note : NULL;
     } else if (s.broken_since_ms) {
         w->reason = "endpoint_down";
+        w->until_ms = stats_probe_ms(c->api->live, s.num);
     } else if (!c->api->live) {
         w->reason = "no_daemon";
     } else {

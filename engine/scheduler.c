@@ -254,15 +254,27 @@ void scheduler_look(const struct scheduler *s, struct scheduler_now *out)
     }
 }
 
+static bool lane_shows(const struct lane *l)
+{
+    return l->in_flight > 0 || l->breaker.state == BREAKER_OPEN;
+}
+
 struct api_lane *scheduler_lanes(const struct scheduler *s, size_t *n)
 {
-    size_t room = (size_t)s->in_flight;
-    struct api_lane *out = room > 0 ? calloc(room, sizeof *out) : NULL;
+    size_t room = 0;
 
     *n = 0;
-    for (size_t i = 0; out != NULL && i < s->lanes_n && *n < room; i++)
-        if (s->lanes[i]->in_flight > 0)
-            out[(*n)++] = (struct api_lane){s->lanes[i]->sub, s->lanes[i]->in_flight};
+    for (size_t i = 0; i < s->lanes_n; i++)
+        room += lane_shows(s->lanes[i]);
+    struct api_lane *out = room > 0 ? calloc(room, sizeof *out) : NULL;
+
+    for (size_t i = 0; out != NULL && i < s->lanes_n && *n < room; i++) {
+        const struct lane *l = s->lanes[i];
+        bool open = l->breaker.state == BREAKER_OPEN;
+
+        if (lane_shows(l))
+            out[(*n)++] = (struct api_lane){l->sub, l->in_flight, open ? l->breaker.probe_ms : 0};
+    }
     return out;
 }
 

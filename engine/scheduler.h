@@ -56,7 +56,7 @@ struct scheduler_now {
     int64_t oldest_due_ms; /* of ready deliveries that wait in the store; 0: none */
 };
 void scheduler_look(const struct scheduler *s, struct scheduler_now *out);
-/* Subscriptions with something in flight, in order of sub; the caller frees. NULL: none, or no
+/* Subscriptions with something in flight or an open breaker, in order of sub; the caller frees. NULL: none, or no
  * memory. */
 struct api_lane;
 struct api_lane *scheduler_lanes(const struct scheduler *s, size_t *n);

@@ -63,6 +63,23 @@ class Show(unittest.TestCase):
                 t.end()
                 self.assertRegex(t.shown, r"\nDied           (just now|\S+ ago), after 2 attempts in \d\.\ds\n")
 
+    def test_what_a_partners_log_is_compared_with(self):
+        """The size and the SHA-256 of the body that was sent, beside those of the event's data, which is a part of it."""
+        with Daemon(QUICK) as d, Receiver(500) as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.insert(dict(type="a.b", event_id="E-1", payload='{"n":1}'))
+            letters(d, 1)
+            data, body = b'{"n":1}', r.requests[-1].body
+            self.assertNotEqual(data, body)
+            whole = d.json("dlq", "show", "E-1")
+            self.assertEqual((whole["payload_bytes"], whole["payload_sha256"]), (len(data), hashlib.sha256(data).hexdigest()))
+            for request in (whole["request"], d.json("delivery", "show", "E-1")["request"], d.json("attempt", "show", "E-1")["request"]):
+                self.assertEqual((request["body_bytes"], request["body_sha256"]), (len(body), hashlib.sha256(body).hexdigest()))
+            shown = d.ctl("dlq", "show", "E-1")
+            self.assertIn(f"\nData           7 B\nData SHA-256   {hashlib.sha256(data).hexdigest()}\n", shown)
+            for words in (("dlq", "show"), ("delivery", "show"), ("attempt", "show")):
+                self.assertIn(f"  (a body of {len(body)} B, SHA-256 {hashlib.sha256(body).hexdigest()})\n", d.ctl(*words, "E-1"))
+
     def test_secrets_stay_masked(self):
         with Daemon(QUICK) as d, Receiver(500) as r:
             for name, text in (("bearer", "tok-123456"), ("headers", "X-Key: key-123456")):

@@ -32,6 +32,10 @@ class EgressPause(unittest.TestCase):
             status = d.ctl("status")
             self.assertIn("EGRESS IS PAUSED", status)
             self.assertIn("INC-381: wrong prices", status)
+            for words in (("sub", "list"), ("sub", "show", "acme"), ("stats",), ("sub", "stats", "acme")):  # a table that looks fine is no answer
+                done = d.ctl(*words, raw=True)
+                self.assertRegex(done.stderr, r"EGRESS IS PAUSED for \d+s by uid:.* \(INC-381: wrong prices\): nothing is sent, 50 wait. Go on: webhookctl egress resume\n", words)
+                self.assertNotIn("EGRESS", d.ctl("-o", "json", *words, raw=True).stderr)
             self.assertEqual(d.json("status")["egress"]["waiting"], 50)
             self.assertIn("event=egress_paused", d.log())
             self.assertEqual([a["action"] for a in d.json("audit", "list")["items"]][0], "egress.pause")
@@ -102,6 +106,7 @@ class EgressPause(unittest.TestCase):
             wait_for(lambda: d.json("dlq", "list", "--cause", "expired")["items"])
             self.assertEqual(d.json("job", "show", job)["counts"]["delivered"], 0)
             self.assertEqual(len(r.requests), sent)
+            self.assertIn("EGRESS IS PAUSED", d.ctl("dlq", "summary", raw=True).stderr)
             self.assertEqual(d.counts()["dead"], 6)  # the letters stay letters
             d.ctl("egress", "resume")
             d.ctl("job", "watch", job, "--wait", "30s")

@@ -1,9 +1,11 @@
 """What operators see of the traffic: status, stats, monitor, subscription list|show|stats; up, down, killed in the middle."""
+import contextlib
 import datetime
 import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
@@ -117,6 +119,28 @@ class Numbers(unittest.TestCase):
                 self.assertEqual(stats["since"], born)
                 rate = stats["total"]["ok_per_second"] if "total" in stats else stats["ok_per_second"]
                 self.assertGreater(rate, 5 / 60)  # 5/3600 else
+
+    def test_rates_are_of_the_time_since_the_start(self):
+        """A subscription of yesterday, a daemon of just now: what it sends, it sends in the time that it is up."""
+        with Daemon(QUICK) as d, Receiver(200) as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.stop()
+            with contextlib.closing(sqlite3.connect(f"{d.dir}/store/webhookd.db", isolation_level=None)) as db:
+                db.execute("UPDATE subscription SET created_ms = created_ms - 86400000")
+            d.start()
+            for i in range(5):
+                d.emit("a.b")
+            wait_for(lambda: (item(d, "acme") or {"ok": 0})["ok"] == 5)
+            began = d.json("status")["started_at"]
+            for stats in (d.json("stats", "--window", "1h"), d.json("sub", "stats", "acme", "--window", "1h")):
+                self.assertEqual(stats["since"], began)
+                rate = stats["total"]["ok_per_second"] if "total" in stats else stats["ok_per_second"]
+                self.assertGreater(rate, 5 / 60)  # 5/3600 else
+            self.assertGreater(d.json("stats", "--window", "1h")["items"][0]["ok_per_second"], 5 / 60)
+            self.assertGreater(d.json("status")["last_5m"]["ok_per_second"], 5 / 60)
+            d.stop()
+            d.start()  # what was sent before it, in the window: all of the window counts
+            self.assertLess(d.json("stats", "--window", "1h")["since"], began)
 
     def test_a_pause_mends_nothing(self):
         """Failing since the first failure after the last success, whoever pauses and resumes meanwhile."""

@@ -108,9 +108,19 @@ class Life(unittest.TestCase):
             self.assertRegex(last("E-2"), r"  waiting     acme  behind event E-1 of the same ordering key$")
             d.ctl("egress", "pause", "--yes")
             self.assertRegex(last("E-1"), r"  waiting     acme  egress is paused; webhookctl egress resume$")
+            d.ctl("egress", "pause", "--for", "30m", "--note", "INC-381", "--yes")
+            self.assertRegex(last("E-1"), r"  waiting     acme  egress is paused \(INC-381\), until \d{4}-\S+Z; webhookctl egress resume$")
             d.ctl("egress", "resume")
             d.ctl("subscription", "pause", "acme")
             self.assertRegex(last("E-1"), r"  waiting     acme  the subscription is paused; webhookctl sub resume acme$")
+            d.ctl("subscription", "pause", "acme", "--for", "2h")
+            self.assertRegex(last("E-1"), r"  waiting     acme  the subscription is paused, until \d{4}-\S+Z; webhookctl sub resume acme$")
+            shown = d.terminal("event", "trace", "E-1", columns=160)[1]
+            self.assertRegex(shown, r"the subscription is paused, for (1h 59m|2h) more; webhookctl sub resume acme")
+            self.assertRegex(d.terminal("delivery", "show", "E-1", columns=160)[1], r"Waits +the subscription is paused, for (1h 59m|2h) more")
+            d.ctl("subscription", "disable", "acme")
+            self.assertRegex(last("E-1"), r"  waiting     acme  the subscription is disabled; webhookctl sub enable acme$")
+            d.ctl("subscription", "enable", "acme")
             d.ctl("subscription", "resume", "acme")
             d.stop()
             done = d.ctl("event", "trace", "E-1", raw=True)
@@ -118,6 +128,21 @@ class Life(unittest.TestCase):
             self.assertIn("goes on when it is started", done.stderr)
             done = d.ctl("event", "trace", "E-1", "-f", check=69, raw=True)
             self.assertIn("without -f", done.stderr)
+
+
+    def test_an_endpoint_that_is_down(self):
+        conf = """retry: {default: {max_retries: 50, initial_delay: 20ms, multiplier: 1, jitter: 0}}
+breaker: {min_failures: 5, min_period: 50ms, probe_interval: 10m}
+"""
+        with Daemon(conf) as d, Receiver(503) as bad:
+            d.subscribe(bad.url, "--name", "acme")
+            for i in range(8):
+                d.ctl("event", "emit", "--type", "a.b", "--id", f"E-{i}")
+            wait_for(lambda: d.json("sub", "show", "acme")["broken_since"])
+            for words in (("event", "trace", "E-1"), ("delivery", "show", "E-1")):
+                self.assertRegex(d.ctl(*words), r"the endpoint is down: it goes once a probe succeeds, next probe in (10m|9m( \d+s)?); webhookctl attempt list -s acme")
+            d.stop()
+            self.assertRegex(d.ctl("event", "trace", "E-1"), r"the endpoint is down: it goes once a probe succeeds; webhookctl")
 
 
 class Followed(unittest.TestCase):
@@ -235,7 +260,7 @@ class Deliveries(unittest.TestCase):
             bad.answer = 200
             d.ctl("dlq", "replay", dead, "--note", "again", "--yes")
             shown = d.ctl("delivery", "show", dead, "--body")
-            for words in ("State          delivered", "replayed", "again", f"URL            {bad.url}", '{"n":1}', "Payload",
+            for words in ("State          delivered", "replayed", "again", f"URL            {bad.url}", '{"n":1}', "\nData\n",
                           f"Next: webhookctl event trace {dead}", f"Request\n  POST {bad.url}", "webhook-attempt: 4", "X-BondX-Signature: sha256=***"):
                 self.assertIn(words, shown)
             sent = d.json("delivery", "show", dead)["request"]
