@@ -259,22 +259,20 @@ const struct command commands_table[] = {
      "webhookctl event types", READS, cmd_event_types},
     {"event show", F(BODY), "ID", 1, 1, "one event and its deliveries",
      "webhookctl event show T-1042 --body", READS, cmd_event_show},
-    {"delivery list", (FILTERS & ~F(CONTAINS)) | F(STATE) | F(ORDER), IDS, 0, COMMAND_ANY,
-     "list deliveries", "webhookctl delivery list --state retrying", READS_BY_FILE,
-     cmd_delivery_list},
+    {"delivery list", FILTERS | F(STATE) | F(ORDER), IDS, 0, COMMAND_ANY, "list deliveries",
+     "webhookctl delivery list --state retrying", READS_BY_FILE, cmd_delivery_list},
     {"delivery show", F(BODY), "ID", 1, 1,
      "one delivery: its attempts, what it waits for, what was done to it",
      "webhookctl delivery show dlv_01N8D3VQ0C4T5", READS, cmd_delivery_show},
     {"delivery discard",
-     (FILTERS & ~(F(CONTAINS) | F(LIMIT))) | F(STATE) | F(JOB) | F(NOTE) | F(WAIT) | F(DETACH) |
-         F(DRY_RUN) | F(YES),
+     (FILTERS & ~F(LIMIT)) | F(STATE) | F(JOB) | F(NOTE) | F(WAIT) | F(DETACH) | F(DRY_RUN) |
+         F(YES),
      IDS, 0, COMMAND_ANY, "give up what is open (pending, retrying, held): it is not sent",
      "webhookctl delivery discard -s acme-settle --type 'quote.*' --dry-run",
      "0 1 3 4 64 66 69 70 73 74 75 77 78 130", cmd_delivery_discard},
     {"delivery resend",
-     (FILTERS & ~(F(CONTAINS) | F(LIMIT))) | F(STATE) | F(JOB) | F(RATE) | F(CANARY) | F(STOP_AT) |
-         F(ATTEMPTS) | F(ORDER) | F(NOTE) | F(WAIT) | F(DETACH) | F(IGNORE_EXPIRY) | F(TO) |
-         F(DRY_RUN) | F(YES),
+     (FILTERS & ~F(LIMIT)) | F(STATE) | F(JOB) | F(RATE) | F(CANARY) | F(STOP_AT) | F(ATTEMPTS) |
+         F(ORDER) | F(NOTE) | F(WAIT) | F(DETACH) | F(IGNORE_EXPIRY) | F(TO) | F(DRY_RUN) | F(YES),
      IDS, 0, COMMAND_ANY, "send again what was delivered (or, by --state, discarded)",
      "webhookctl delivery resend -s acme-settle --since 3h --rate 20/s --dry-run",
      "0 1 3 4 64 66 69 70 73 74 75 77 78 130", cmd_delivery_resend},

@@ -326,17 +326,34 @@ static int order_read(struct cli *cli, struct filter_flags *f)
     return 0;
 }
 
+/* What a change of deliveries means where no state is said: engine/api_replay.c, api_discard.c. */
+static void states_meant(const struct cli *cli, struct filter_flags *f)
+{
+    static const char *const open[] = {"pending", "in_flight", "retrying", "held"};
+
+    if (json_object_get(f->json, "state") != NULL)
+        return;
+    if (strcmp(cli->args->command->words, "delivery resend") == 0)
+        filter_text(f, "state", "delivered");
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++) {
+        if (strcmp(cli->args->command->words, "delivery discard") == 0)
+            filter_text(f, "state", open[i]);
+    }
+}
+
 int filter_to_ids(struct cli *cli, struct filter_flags *f, size_t limit)
 {
+    bool letters = strncmp(cli->args->command->words, "dlq ", 4) == 0;
     json_t *ids = json_array(), *id;
     size_t i;
-    int rc = list_ids(cli, "/api/v1/dead-letters", f, limit, ids);
+
+    states_meant(cli, f);
+    int rc = list_ids(cli, letters ? "/api/v1/dead-letters" : "/api/v1/deliveries", f, limit, ids);
 
     if (rc == 0 && json_array_size(ids) > RESOLVED_MAX)
         rc = out_fail(cli, CLI_USAGE, "usage",
-                      "more than %d dead letters match: narrow the filter, for instance by -s or "
-                      "--since",
-                      RESOLVED_MAX);
+                      "more than %d %s match: narrow the filter, for instance by -s or --since",
+                      RESOLVED_MAX, letters ? "dead letters" : "deliveries");
     if (rc == 0) {
         buf_clear(&f->query);
         f->ids_n = 0;

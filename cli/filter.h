@@ -47,8 +47,8 @@ void filter_answered(const struct filter_flags *f, const json_t *answer);
 int filter_unmatched(const struct filter_flags *f, enum api_kind kind);
 /* Nothing matched: says so (says may be NULL), and what of the filter may be a slip (a type that no event has). */
 void filter_empty(struct cli *cli, const struct filter_flags *f, const char *says);
-/* The first limit letters that match, by their ids, become the filter: of payloads, which are sealed,
- * or of a limit nothing else can be kept by a job. More than 10000: 64. */
+/* The first limit letters (or deliveries) that match, by their ids, become the filter: of payloads,
+ * which are sealed, or of a limit nothing else can be kept by a job. More than 10000: 64. */
 int filter_to_ids(struct cli *cli, struct filter_flags *f, size_t limit);
 /* Appends the filter as it was typed (" --since 3h"), without some flags, for a command to copy. */
 void filter_words(const struct cli *cli, flag_mask without, struct buf *out);

@@ -128,8 +128,8 @@
  * of them. Every spelling is the CLI's. Lists, counts and summaries that were given ids say "unmatched":
  * those of them that are nobody's here.
  *
- * contains (bytes of the payload, as they stand; dead letters, and only to look) opens one sealed
- * payload after the other: such an answer may be short, or partial, and still have a next_cursor. */
+ * contains (bytes of the payload, as they stand; only to look) opens one sealed payload after the
+ * other: such an answer may be short, or partial, and still have a next_cursor. */
 #ifndef ENGINE_API_H
 #define ENGINE_API_H
 

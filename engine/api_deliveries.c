@@ -50,44 +50,68 @@ static enum err_code ask_by_number(struct api_call *c, struct filter *f)
     return OK;
 }
 
-/* One page of the store, without those that are in flight and not asked for. *shown: how many. */
-static enum err_code list_page(struct api_call *c, const struct filter *asked,
-                               const struct filter *wanted, size_t *n, size_t *shown, int64_t *last)
+struct listing {
+    const struct api_filter *wanted;
+    struct filter asked; /* of the store, page by page */
+    struct opening opening;
+    size_t shown;
+    int64_t last; /* looked at so far */
+    bool more;
+};
+
+static bool is_open(const struct listing *l)
 {
+    const struct api_filter *f = l->wanted;
+    return !f->contains || (l->shown < f->f.limit && opening_may(&l->opening));
+}
+
+/* One page of the store, without those that are in flight and not asked for, or that do not contain
+ * the text. */
+static enum err_code list_page(struct api_call *c, struct listing *l)
+{
+    unsigned states = l->wanted->f.states;
     struct delivery *rows = NULL;
-    enum err_code rc = c->ops->delivery_list(c->b, asked, c->mem, &rows, n, c->err);
-    for (size_t i = 0; rc == OK && i < *n; i++) {
+    size_t n = 0, i = 0;
+    enum err_code rc = c->ops->delivery_list(c->b, &l->asked, c->mem, &rows, &n, c->err);
+    for (; rc == OK && i < n && is_open(l); i++) {
+        bool yes = true;
         delivery_see(c, &rows[i]);
-        *last = rows[i].num;
-        if (wanted->states && !(wanted->states & FILTER_BIT(rows[i].state)))
+        l->last = rows[i].num;
+        if (states && !(states & FILTER_BIT(rows[i].state)))
+            continue;
+        if (l->wanted->contains)
+            rc = opening_look(c, &l->opening, rows[i].event_id ? rows[i].event_id : "", &yes);
+        if (rc != OK || !yes)
             continue;
         render_delivery_item(&c->resp->body, &rows[i]);
-        ++*shown;
+        l->shown++;
     }
+    l->asked.after_num = l->last;
+    l->more = i < n || n == l->asked.limit;
     return rc;
 }
 
 static enum err_code list(struct api_call *c, const struct api_filter *f)
 {
-    struct filter asked = f->f;
-    size_t n = 0, shown = 0;
-    int64_t last = 0;
+    struct listing l = {.wanted = f, .asked = f->f, .opening = opening_begin(f->contains)};
+    struct filter *asked = &l.asked;
     enum err_code rc = OK;
-    if (asked.states == FILTER_BIT(DELIVERY_IN_FLIGHT))
-        rc = ask_by_number(c, &asked);
-    else if (asked.states & FILTER_BIT(DELIVERY_IN_FLIGHT)) /* what may be it; list_page() knows */
-        asked.states |= FILTER_BIT(DELIVERY_PENDING) | FILTER_BIT(DELIVERY_RETRYING) |
-                        FILTER_BIT(DELIVERY_HELD);
+    if (asked->states == FILTER_BIT(DELIVERY_IN_FLIGHT))
+        rc = ask_by_number(c, asked);
+    else if (asked->states & FILTER_BIT(DELIVERY_IN_FLIGHT)) /* what may be it; list_page() knows */
+        asked->states |= FILTER_BIT(DELIVERY_PENDING) | FILTER_BIT(DELIVERY_RETRYING) |
+                         FILTER_BIT(DELIVERY_HELD);
+    if (f->contains)
+        asked->limit = API_SLICE;
     put_list_begin(c);
-    do {
+    do { /* an empty page would look like the end; of payloads as many as a request may open */
         if (rc == OK)
-            rc = list_page(c, &asked, &f->f, &n, &shown, &last);
+            rc = list_page(c, &l);
         if (rc != OK)
             return rc;
-        asked.after_num = last;
-    } while (shown == 0 && n == asked.limit); /* an empty page would look like the end */
+    } while (l.more && (f->contains ? is_open(&l) : l.shown == 0));
     buf_addc(&c->resp->body, ']');
-    put_cursor(c, n == f->f.limit, 0, n ? last : 0);
+    put_cursor(c, l.more, 0, l.last);
     if (f->f.after_num == 0) /* said once, with the first page */
         rc = put_unmatched(c, f, API_FILTER_DELIVERIES);
     buf_addc(&c->resp->body, '}');
@@ -98,7 +122,7 @@ static enum err_code list(struct api_call *c, const struct api_filter *f)
 enum err_code h_deliveries_list(struct api_call *c)
 {
     struct api_filter f;
-    enum err_code rc = api_filter_of_call(c, c->query, API_FILTER_DELIVERIES, &f);
+    enum err_code rc = api_filter_of_call(c, c->query, API_FILTER_LOOK_DELIVERIES, &f);
     return rc == OK ? list(c, &f) : rc;
 }
 
@@ -110,7 +134,7 @@ enum err_code h_sub_deliveries(struct api_call *c)
     if (rc == OK && json_object_set_new(c->query, "subscription", json_string(c->ref)) != 0)
         rc = fail(c->err, ERR_NOMEM, "no memory for a filter");
     if (rc == OK)
-        rc = api_filter_of_call(c, c->query, API_FILTER_DELIVERIES, &f);
+        rc = api_filter_of_call(c, c->query, API_FILTER_LOOK_DELIVERIES, &f);
     return rc == OK ? list(c, &f) : rc;
 }
 

@@ -109,6 +109,17 @@ static void put_states(struct buf *b, const int64_t states[DELIVERY_STATES])
     buf_addc(b, '}');
 }
 
+struct opening opening_begin(const char *text)
+{
+    return (struct opening){
+        .text = text, .until_us = clock_mono_us() + OPENING_MAX_US, .left = OPENED_MAX};
+}
+
+bool opening_may(const struct opening *o)
+{
+    return o->left > 0 && clock_mono_us() < o->until_us;
+}
+
 /* What does not open holds no text that anybody could find. */
 static enum err_code event_contains(struct api_call *c, const char *id, const char *text, bool *yes)
 {
@@ -130,6 +141,18 @@ static enum err_code event_contains(struct api_call *c, const char *id, const ch
     return rc == ERR_CORRUPT || rc == ERR_DENIED || rc == ERR_NOT_FOUND ? OK : rc;
 }
 
+enum err_code opening_look(struct api_call *c, struct opening *o, const char *event_id, bool *yes)
+{
+    enum err_code rc = OK;
+    if (o->event_id[0] == '\0' || strcmp(o->event_id, event_id) != 0) {
+        o->left--;
+        rc = event_contains(c, event_id, o->text, &o->found);
+        text_copy(o->event_id, sizeof o->event_id, event_id);
+    }
+    *yes = o->found;
+    return rc;
+}
+
 struct listed {
     struct event_rec *rows;
     size_t n;
@@ -141,8 +164,8 @@ static enum err_code list_containing(struct api_call *c, const struct api_filter
                                      struct listed *l)
 {
     struct filter page = f->f;
-    int64_t until_us = clock_mono_us() + OPENING_MAX_US;
-    size_t opened = 0, n = 0, i = 0;
+    struct opening o = opening_begin(f->contains);
+    size_t n = 0, i = 0;
     enum err_code rc = OK;
     page.limit = API_SLICE;
     l->rows = arena_alloc(c->mem, (f->f.limit + 1) * sizeof *l->rows);
@@ -151,11 +174,9 @@ static enum err_code list_containing(struct api_call *c, const struct api_filter
     do {
         struct event_rec *rows = NULL;
         rc = c->ops->event_list(c->b, &page, c->mem, &rows, &n, c->err);
-        for (i = 0; rc == OK && i < n && l->n < f->f.limit && opened < OPENED_MAX &&
-                    clock_mono_us() < until_us;
-             i++, opened++) {
+        for (i = 0; rc == OK && i < n && l->n < f->f.limit && opening_may(&o); i++) {
             bool yes = false;
-            rc = event_contains(c, rows[i].id, f->contains, &yes);
+            rc = opening_look(c, &o, rows[i].id, &yes);
             l->last = rows[i].num;
             if (yes)
                 l->rows[l->n++] = rows[i];

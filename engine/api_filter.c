@@ -214,9 +214,10 @@ static enum err_code read_contains(struct filter_reading *r)
     if (rc != OK || !text)
         return rc;
     if (!r->look)
-        return filter_bad(r, "contains",
-                          "only lists of events, and lists, counts, summaries and exports of dead "
-                          "letters can look into payloads: name the ids instead");
+        return filter_bad(
+            r, "contains",
+            "only lists of events and of deliveries, and lists, counts, summaries and "
+            "exports of dead letters can look into payloads: name the ids instead");
     if (!*text || strlen(text) > CONTAINS_MAX_BYTES)
         return filter_bad(r, "contains", "give 1 to 4096 bytes of the payload");
     r->out->contains = text;
@@ -229,8 +230,11 @@ enum err_code api_filter_read(struct backend *b, const json_t *object, enum api_
 {
     struct filter_reading r = {.b = b,
                                .object = object,
-                               .of = of == API_FILTER_LOOK ? API_FILTER_DEAD : of,
-                               .look = of == API_FILTER_LOOK || of == API_FILTER_EVENTS,
+                               .of = of == API_FILTER_LOOK              ? API_FILTER_DEAD
+                                     : of == API_FILTER_LOOK_DELIVERIES ? API_FILTER_DELIVERIES
+                                                                        : of,
+                               .look = of == API_FILTER_LOOK || of == API_FILTER_EVENTS ||
+                                       of == API_FILTER_LOOK_DELIVERIES,
                                .now_ms = now_ms,
                                .a = a,
                                .out = out,

@@ -86,6 +86,7 @@ enum api_filter_of {
     API_FILTER_DEAD,
     API_FILTER_LOOK, /* dead letters that are only looked at: "contains" is allowed */
     API_FILTER_DELIVERIES,
+    API_FILTER_LOOK_DELIVERIES, /* the same of deliveries */
     API_FILTER_EVENTS,
     API_FILTER_ATTEMPTS
 };
@@ -232,6 +233,18 @@ enum err_code delivery_waits(struct api_call *c, const struct egress_pause *egre
 /* ---- api_events.c ---- */
 /* An event by its own id, or else by a delivery's; what is refused is said. */
 enum err_code event_of_ref(struct api_call *c, bool payload, struct event_rec *e);
+/* A request opens so many payloads at most, and for so long: the page is short then, and has a cursor. */
+struct opening {
+    const char *text; /* what is looked for */
+    int64_t until_us; /* of clock_mono_us() */
+    size_t left;
+    char event_id[140]; /* the last one, whose other deliveries follow it for the most part */
+    bool found;
+};
+struct opening opening_begin(const char *text);
+bool opening_may(const struct opening *o);
+/* Is the text in the event's payload? */
+enum err_code opening_look(struct api_call *c, struct opening *o, const char *event_id, bool *yes);
 
 /* ---- handlers ---- */
 api_handler h_events_post, h_events_list, h_events_get, h_events_trace, h_event_types, h_event_ids;

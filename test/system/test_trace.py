@@ -190,9 +190,50 @@ class Events(unittest.TestCase):
             self.assertEqual(sorted(look("--contains", "T-29", "--type", "a.*")), ["E-29", "E-291", "E-293", "E-295", "E-297", "E-299"])
             self.assertEqual(look("--contains", "T-1", "--limit", "2"), ["E-199", "E-198"])
             self.assertEqual(look("--contains", "T-999"), [])
-            self.assertIn("contains", d.ctl("delivery", "list", "--contains", "x", check=64, raw=True).stderr)
             d.stop()
             self.assertEqual(look("--contains", '"T-42"'), ["E-42"])
+
+    def test_deliveries_by_what_is_in_the_payload(self):
+        """Of any state, with the other filters; a resend or a discard of what was found is of just that."""
+        with Daemon(QUICK) as d, Receiver() as good, Receiver(400) as bad:
+            d.subscribe(good.url, "--name", "audit-log", events="*")
+            d.subscribe(bad.url, "--name", "acme", events="b.*")
+            d.insert(*[dict(type="a.b" if n % 2 else "b.c", event_id=f"E-{n}", payload={"trade_id": f"T-{n}", "n": n}) for n in range(300)])
+            wait_for(lambda: len(d.json("event", "list", "--all")["items"]) == 300 and d.unsettled() == 0)
+            def look(*args):
+                return [(x["event_id"], x["subscription"]) for x in d.json("delivery", "list", *args)["items"]]
+            self.assertEqual(look("--contains", '"T-41"'), [("E-41", "audit-log")])
+            self.assertEqual(sorted(look("--contains", '"T-42"')), [("E-42", "acme"), ("E-42", "audit-log")])
+            self.assertEqual(look("--contains", '"T-42"', "--state", "dead"), [("E-42", "acme")])
+            self.assertEqual(look("--contains", "T-1", "-s", "acme", "--limit", "2"), [("E-198", "acme"), ("E-196", "acme")])
+            self.assertEqual(look("--contains", "T-1", "-s", "acme", "--limit", "2", "--order", "oldest"), [("E-10", "acme"), ("E-12", "acme")])
+            self.assertEqual(look("--contains", '"T-42"', "E-41", "E-42", "E-43", "-s", "audit-log"), [("E-42", "audit-log")])
+            self.assertEqual(len(look("--contains", "T-", "--all")), 450)
+            self.assertEqual(look("--contains", "T-999"), [])
+            pages, cursor = [], ""  # of the API: any page may be short, the cursor goes on
+            while cursor is not None:
+                page = d.api("GET", f"/deliveries?contains=T-2&limit=7{cursor}")[1]
+                self.assertLessEqual(len(page["items"]), 7)
+                pages += [x["id"] for x in page["items"]]
+                cursor = page["next_cursor"] and f"&cursor={page['next_cursor']}"
+            self.assertEqual(sorted(pages), sorted(d.ctl("delivery", "list", "-q", "--contains", "T-2").split()))
+            self.assertEqual(d.api("GET", "/deliveries?contains=")[0], 422)
+            self.assertEqual(d.api("GET", "/attempts?contains=x")[0], 422)
+
+            sent = len(good.requests)
+            self.assertRegex(d.ctl("delivery", "resend", "--contains", '"T-42"', "--dry-run"), r"Would resend 1 delivery \(1 b.c\)")
+            d.ctl("delivery", "resend", "--contains", '"T-42"', "--yes")
+            self.assertEqual([r.id for r in good.requests[sent:]], ["E-42"])
+            d.ctl("sub", "pause", "audit-log")
+            d.insert(*[dict(type="a.b", event_id=f"N-{n}", payload={"trade_id": f"T-{n}"}) for n in (41, 42)])
+            wait_for(lambda: d.unsettled() == 2)
+            self.assertEqual(json.loads(d.ctl("-o", "json", "delivery", "discard", "--contains", '"T-42"', "--yes"))["discarded"], 1)
+            self.assertEqual(look("--state", "discarded"), [("N-42", "audit-log")])
+            for command in ("resend", "discard"):
+                self.assertIn("match", d.ctl("delivery", command, "--contains", "T-999", "--yes", raw=True).stderr)
+            self.assertEqual(d.unsettled(), 1)
+            d.stop()
+            self.assertEqual(look("--contains", '"T-41"', "--type", "a.*", "--state", "delivered"), [("E-41", "audit-log")])
 
     def test_list_and_types(self):
         with Daemon("retry:\n  default: {max_retries: 0}\n") as d, Receiver() as good, Receiver(400) as bad:

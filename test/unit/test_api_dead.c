@@ -134,7 +134,7 @@ static void test_dead_contains(void **state)
     EXPECT(422, "POST", V1 "/replays", "{\"filter\":{\"contains\":\"n\"}}");
     EXPECT(422, "POST", V1 "/dead-letters/purge",
            "{\"filter\":{\"contains\":\"n\"},\"confirm\":5}");
-    EXPECT(422, "GET", V1 "/deliveries?contains=n", NULL);
+    EXPECT(422, "GET", V1 "/attempts?contains=n", NULL);
 }
 
 static void test_dead_unmatched(void **state)
