@@ -260,7 +260,7 @@ int cmd_log_level(struct cli *cli)
             puts(out_string(a.json, "level"));
         else if (cli->format != OUT_TABLE)
             out_json_raw(a.raw.data, a.raw.len);
-        else
+        else if (level == NULL || cli_flag(cli, FLAG_DRY_RUN) == NULL)
             out_fields(cli, a.json, level_fields);
         if (level != NULL)
             out_done(cli, "the log's level is %s%s", level,

@@ -187,7 +187,20 @@ static int64_t rows(const struct backup *b, const char *table)
     return 0;
 }
 
-static void report(struct backup *b)
+static json_t *report_json(const struct backup *b, bool made)
+{
+    const struct cli *cli = b->cli;
+
+    return json_pack(
+        "{s:s,s:I,s:f,s:s?,s:b,s:{s:I,s:I,s:I,s:I},s:s,s:b}", "path", b->file, "bytes",
+        (json_int_t)b->bytes, "elapsed_seconds", (double)(clock_mono_ms() - b->began_ms) / 1000.0,
+        "sha256", made ? b->sha256 : NULL, "verified", made && cli_flag(cli, FLAG_VERIFY) != NULL,
+        "counts", "subscriptions", (json_int_t)rows(b, "subscription"), "events",
+        (json_int_t)rows(b, "event"), "deliveries", (json_int_t)rows(b, "delivery"), "dead_letters",
+        (json_int_t)rows(b, "dead"), "key_file", cli->conf->encryption_key_file, "dry_run", !made);
+}
+
+static void report(const struct backup *b, bool made)
 {
     static const struct out_column fields[] = {{"Backup", "path", OUT_TEXT},
                                                {"Size", "bytes", OUT_BYTES},
@@ -199,31 +212,26 @@ static void report(struct backup *b)
                                                {"Deliveries", "counts.deliveries", OUT_TEXT},
                                                {"Dead letters", "counts.dead_letters", OUT_TEXT},
                                                OUT_COLUMNS_END};
-    struct cli *cli = b->cli;
-    json_t *json = json_pack(
-        "{s:s,s:I,s:f,s:s?,s:b,s:{s:I,s:I,s:I,s:I},s:s}", "path", b->file, "bytes",
-        (json_int_t)b->bytes, "elapsed_seconds", (double)(clock_mono_ms() - b->began_ms) / 1000.0,
-        "sha256", b->sha256[0] ? b->sha256 : NULL, "verified",
-        b->sha256[0] && cli_flag(cli, FLAG_VERIFY) != NULL, "counts", "subscriptions",
-        (json_int_t)rows(b, "subscription"), "events", (json_int_t)rows(b, "event"), "deliveries",
-        (json_int_t)rows(b, "delivery"), "dead_letters", (json_int_t)rows(b, "dead"), "key_file",
-        cli->conf->encryption_key_file);
+    const struct cli *cli = b->cli;
+    json_t *json = report_json(b, made);
+    char size[32];
 
-    if (cli->format == OUT_TABLE)
-        out_fields(cli, json, fields);
-    else if (cli->format == OUT_ID)
+    if (cli->format == OUT_ID)
         puts(b->file);
-    else
+    else if (cli->format != OUT_TABLE)
         out_json(json, cli->format == OUT_JSONL);
+    else if (made)
+        out_fields(cli, json, fields);
     json_decref(json);
-    if (cli_flag(cli, FLAG_DRY_RUN) != NULL)
-        out_done(cli, "the store is copied to %s", b->file);
-    else
+    text_size(size, sizeof size, b->bytes);
+    if (made)
         out_note(
             "Keep %s too, and apart from it: without the key nothing that is sealed opens.\n"
             "A store that is restored from it sends again what was open now. How: webhookctl help "
             "backup",
             cli->conf->encryption_key_file);
+    else
+        out_done(cli, "the store, about %s, is copied to %s", size, b->file);
 }
 
 int cmd_db_backup(struct cli *cli)
@@ -248,7 +256,7 @@ int cmd_db_backup(struct cli *cli)
     if (rc == 0 && cli_flag(cli, FLAG_DRY_RUN) != NULL) {
         b.info = info;
         b.bytes = info.pages * info.page_bytes;
-        report(&b);
+        report(&b, false);
         care_close(c);
         return 0;
     }
@@ -261,7 +269,7 @@ int cmd_db_backup(struct cli *cli)
         if (rc == 0)
             rc = copy_named(&b);
         if (rc == 0)
-            report(&b);
+            report(&b, true);
         else
             (void)unlink(b.partial);
     }

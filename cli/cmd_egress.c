@@ -153,10 +153,11 @@ int cmd_egress_pause(struct cli *cli)
     if (cli_flag(cli, FLAG_DRY_RUN) != NULL) {
         struct answer a;
 
-        rc = switch_get(cli, &a);
+        rc = client_call_json(cli, "POST", "/api/v1/egress/pause", switch_body(cli, for_ms), &a);
         if (rc != 0)
             return rc;
-        switch_print(cli, &a);
+        if (cli->format != OUT_TABLE)
+            switch_print(cli, &a);
         out_note("Would stop all sending, to every subscription, %s. Nothing was changed.", span);
         answer_fini(&a);
         return CLI_OK;

@@ -41,7 +41,8 @@ int cmd_outbox_init(struct cli *cli)
         created = !exists;
     if (out_is_json(cli)) {
         json_t *json =
-            json_pack("{s:s,s:s,s:b}", "file", file, "table", table_name(cli), "created", created);
+            json_pack("{s:s,s:s,s:b,s:b}", "file", file, "table", table_name(cli), "created",
+                      created, "dry_run", cli_flag(cli, FLAG_DRY_RUN) != NULL);
 
         out_json(json, cli->format == OUT_JSONL);
         json_decref(json);

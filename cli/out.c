@@ -65,7 +65,7 @@ void out_done(const struct cli *cli, const char *fmt, ...)
     int n = vasprintf(&text, fmt, ap);
 
     va_end(ap);
-    out_note("%s%s", dry ? "Dry run, nothing was changed: " : "", n >= 0 ? text : "");
+    out_note("%s%s", dry ? "Dry run, nothing was changed. It would be: " : "", n >= 0 ? text : "");
     free(n >= 0 ? text : NULL);
 }
 

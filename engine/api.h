@@ -8,8 +8,8 @@
  * {"error":{"code","message","details","target","status","timestamp","correlation_id","documentation"}}.
  *
  * All paths begin with /api/v1. {ref} is a name or an id. Every request that changes something takes
- * ?dry_run=1: it is judged and answered (200) as it would be, and undone; a secret is null then, and what
- * is new has an id that is nobody's.
+ * ?dry_run=1: it is judged and answered (200) as it would be, and undone; "dry_run":true is in that
+ * answer, a secret is null, and what is new has an id that is nobody's.
  *
  *   POST /events               one object or an array of them -> 202 {"id","duplicate","matched"}
  *                              or {"items":[…]}, after the commit. An object: {"type","data","id",

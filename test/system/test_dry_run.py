@@ -1,5 +1,6 @@
 """--dry-run: every command that changes something has it, says what it would do, and leaves the store as it was, with webhookd up and
 stopped. The rows come from the program itself: a new command is either one that only looks (LOOKS) or is tried here."""
+import json
 import os
 import shlex
 import sqlite3
@@ -7,11 +8,13 @@ import unittest
 
 from every import COMMANDS, World, Run
 from harness import Receiver, wait_for
+from test_schema import problem
 
 LOOKS = """dlq summary; dlq list; dlq count; dlq show; dlq export; job list; job show; job watch; subscription list; subscription show;
 subscription stats; event list; event trace; event types; event show; delivery list; delivery show; attempt list; attempt show; attempt tail;
 partner list; outbox check; outbox rejects list; outbox rejects show; stats; monitor; top; config check; config show; config reference; config diff;
-db info; db schema; db check; egress check; egress show; status; retention show; doctor; audit list; completion; help"""
+db info; db schema; db check; egress check; egress show; status; retention show; doctor; audit list; completion; help; version"""
+PREVIEWS = ("dlq replay", "delivery resend")  # their dry run has a shape of its own
 NOT_HERE = {"subscription test": "refused while egress is paused: below", "config reload": "asks a running daemon: below",
             "log level": "the same"}
 
@@ -36,10 +39,10 @@ class DryRun(unittest.TestCase):
                 continue
             for line in COMMANDS.get(row["command"]) or world.guess(row):
                 words = [w for w in shlex.split(line) if w != "--yes" and w != "--dry-run"]
-                yield Run(world, row["command"].split() + words, False)
+                yield row["command"], Run(world, row["command"].split() + words, False)
 
     def look(self, world):
-        for run in self.tries(world):
+        for command, run in self.tries(world):
             with self.subTest(run=str(run), daemon=world.d.process.poll() is None):
                 words = run.argv()
                 before = kept(world)
@@ -49,8 +52,12 @@ class DryRun(unittest.TestCase):
                     self.assertIn("othing was changed", done.stderr)
                 self.assertEqual(kept(world) ^ before, set())
                 done = world.d.ctl("-o", "json", *words, "--dry-run", raw=True, check=None)
-                self.assertNotIn("whsec_", done.stdout)
                 self.assertEqual(kept(world) ^ before, set())
+                if done.stdout:
+                    self.assertFalse(problem(command, False, done.stdout))
+                    self.assertNotIn("whsec_", done.stdout)
+                    if command not in PREVIEWS:
+                        self.assertIs(json.loads(done.stdout)["dry_run"], True)
 
     def test_nothing_is_changed(self):
         with World() as world:
