@@ -274,7 +274,7 @@ int args_parse(struct args *a, int argc, char *const *argv, struct buf *why)
         flags_own(a);
         rc = command_check(a, why);
     }
-    return rc;
+    return rc == 0 ? args_not_text(a, why) : rc;
 }
 
 void args_fini(struct args *a)

@@ -33,6 +33,10 @@ bool args_word(const char *words, size_t n, char *out, size_t room);
 /* Is prefix ("dlq") the beginning of the command's words, or all of them? */
 bool args_has_prefix(const struct command *c, const char *prefix, size_t n);
 
+/* ---- args_text.c ---- */
+/* 64 with why, where a value or an argument that is sent as text is not UTF-8; else 0. */
+int args_not_text(const struct args *a, struct buf *why);
+
 /* ---- args_near.c ---- */
 /* text_did_you_mean() of such words. */
 char *args_near(char out[TEXT_NEAR_MAX], const char *text, const char *words);

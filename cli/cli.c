@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "cli/out.h"
 
 const char *cli_flag(const struct cli *cli, enum flag_id id)
@@ -80,6 +81,19 @@ int cli_conf(struct cli *cli)
     }
     buf_fini(&problems);
     return rc == OK ? 0 : denied ? CLI_DENIED : CLI_CONFIG;
+}
+
+void cli_reads_stdin(void)
+{
+    if (isatty(STDIN_FILENO) == 1)
+        out_note("reading standard input; ^D ends it");
+}
+
+enum err_code cli_read_file(const char *path, size_t cap_bytes, struct buf *out, struct err *err)
+{
+    if (strcmp(path, "-") == 0)
+        cli_reads_stdin();
+    return text_read_file(path, cap_bytes, out, err);
 }
 
 const char *cli_no_asking(const struct cli *cli)

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "cli/args.h"
 #include "policy/conf.h"
 
@@ -80,6 +81,10 @@ const char *cli_flag(const struct cli *cli, enum flag_id id);
 bool cli_screen(const struct cli *cli);
 /* Asks on the terminal; 0: yes, else CLI_USAGE with a message that names --yes, or 130 after ^C. */
 int cli_confirm(const struct cli *cli, const char *question);
+/* Says that standard input is read, where a person would wonder what is waited for. */
+void cli_reads_stdin(void);
+/* text_read_file(), "-" being standard input, which is said. */
+enum err_code cli_read_file(const char *path, size_t cap_bytes, struct buf *out, struct err *err);
 /* Why nobody can be asked, where !in_tty: for "refusing without --yes: %s". */
 const char *cli_no_asking(const struct cli *cli);
 /* One line from the terminal, without the newline. 0; else nobody answered (^D: 64, ^C: 130), which

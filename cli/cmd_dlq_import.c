@@ -3,22 +3,23 @@
  * What is here already is skipped, so an import that was interrupted is begun again with the same
  * file; a bad line is told with its number and keeps no other out. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/types.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "cli/client.h"
 #include "cli/cmd_dlq.h"
 #include "cli/out.h"
 #include "cli/progress.h"
+#include "engine/api.h"
 
 /* What the daemon takes in one request; it writes them slice by slice. */
 #define CHUNK_LINES 1000
 #define CHUNK_BYTES ((size_t)1 << 20)
-#define LINE_MAX_BYTES ((size_t)32 << 20)
+#define PIECE_BYTES 65536
 #define ERRORS_SHOWN 20
 
 struct import {
@@ -26,16 +27,31 @@ struct import {
     struct progress bar;
     const char *path;
     bool dry;
+    int fd;
+    char piece[PIECE_BYTES]; /* what was read and not yet looked at */
+    size_t at, read;
+    struct buf line; /* failed: longer than may be; its rest is read and forgotten */
     struct buf chunk;
     size_t lines;    /* in chunk */
     long long first; /* number of its first line */
     long long imported, skipped, unbound, errors;
-    int64_t bytes, whole; /* of the file: sent, and all of it (0: not known) */
+    int64_t bytes, whole; /* of the file: read, and all of it (0: not known) */
     char audit[64];       /* its entry, which every chunk adds to; "": none yet */
 };
 
+static void line_refused(struct import *im, long long number, const char *why)
+{
+    if (im->errors == 0)
+        progress_clear(&im->bar);
+    if (im->errors < ERRORS_SHOWN)
+        out_fail(im->cli, CLI_DATA, "invalid", "line %lld: %s", number, why);
+    im->errors++;
+}
+
+/* The daemon names the first of those that it refuses. */
 static void import_errors(struct import *im, const json_t *errors, long long refused)
 {
+    long long all = im->errors + refused;
     size_t i;
     json_t *e;
 
@@ -43,21 +59,18 @@ static void import_errors(struct import *im, const json_t *errors, long long ref
     {
         const char *message = out_string(e, "message");
 
-        if (im->errors + (long long)i == 0)
-            progress_clear(&im->bar);
-        if (im->errors + (long long)i < ERRORS_SHOWN)
-            out_fail(im->cli, CLI_DATA, "invalid", "line %lld: %s",
-                     im->first + (long long)out_integer(e, "line") - 1, message ? message : "");
+        line_refused(im, im->first + (long long)out_integer(e, "line") - 1, message ? message : "");
     }
-    im->errors += refused;
+    im->errors = all;
 }
 
 static void import_show(struct import *im)
 {
     char text[96];
 
-    snprintf(text, sizeof text, "%s %lld, %lld here already, %lld errors",
-             im->dry ? "would import" : "imported", im->imported, im->skipped, im->errors);
+    snprintf(text, sizeof text, "%s %lld, %lld here already, %lld error%s",
+             im->dry ? "would import" : "imported", im->imported, im->skipped, im->errors,
+             im->errors == 1 ? "" : "s");
     progress_show(&im->bar, im->whole > 0 ? im->bytes * 1000 / im->whole : im->first - 1,
                   im->whole > 0 ? 1000 : 0, text);
 }
@@ -67,9 +80,15 @@ static void import_query(const struct import *im, struct buf *query)
 {
     const char *file = cli_flag(im->cli, FLAG_FILE);
     const char *slash = file ? strrchr(file, '/') : NULL;
+    struct buf name;
 
-    if (file != NULL && strcmp(file, "-") != 0)
-        client_query(query, "file", slash ? slash + 1 : file);
+    buf_init(&name, 4096);
+    if (file != NULL && strcmp(file, "-") != 0) {
+        file = slash ? slash + 1 : file;
+        text_escape_terminal(&name, file, strlen(file), false); /* it may be any bytes */
+        client_query(query, "file", name.data ? name.data : "");
+    }
+    buf_fini(&name);
     if (im->audit[0])
         client_query(query, "audit", im->audit);
 }
@@ -107,34 +126,86 @@ static int import_flush(struct import *im)
     }
     answer_fini(&a);
     im->first += (long long)im->lines;
-    im->bytes += (int64_t)im->chunk.len;
     im->lines = 0;
     buf_clear(&im->chunk);
     import_show(im);
     return rc;
 }
 
-static int import_lines(struct import *im, FILE *from)
+/* More of the file into im->piece; 0 is its end, -1 an error. */
+static ssize_t piece_read(struct import *im)
 {
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t n = 0;
+    ssize_t n;
+
+    do
+        n = read(im->fd, im->piece, sizeof im->piece);
+    while (n < 0 && errno == EINTR && !progress_interrupted());
+    im->at = 0;
+    im->read = n > 0 ? (size_t)n : 0;
+    return n;
+}
+
+/* The next line with its line feed into im->line; *end: there is none, or somebody interrupts. What is
+ * too long is read to its end all the same, for those behind it. */
+static int line_next(struct import *im, bool *end)
+{
+    bool some = false, whole = false;
+    ssize_t n = 1;
+
+    buf_clear(&im->line);
+    while (!whole && !progress_interrupted()) {
+        if (im->at == im->read && (n = piece_read(im)) <= 0)
+            break;
+        const char *from = im->piece + im->at;
+        const char *feed = memchr(from, '\n', im->read - im->at);
+        size_t len = feed != NULL ? (size_t)(feed - from) + 1 : im->read - im->at;
+
+        buf_add(&im->line, from, len);
+        im->at += len;
+        im->bytes += (int64_t)len;
+        some = true;
+        whole = feed != NULL;
+    }
+    *end = progress_interrupted() || !some;
+    if (n < 0 && !progress_interrupted())
+        return out_fail(im->cli, CLI_IO, "io", "%s: %s", im->path, errno_text(errno));
+    if (some && !whole)
+        buf_addc(&im->line, '\n');
+    return 0;
+}
+
+static int line_take(struct import *im)
+{
+    char why[80], most[32];
     int rc = 0;
 
-    while (rc == 0 && !progress_interrupted() && (n = getline(&line, &room, from)) > 0) {
-        if (im->chunk.len + (size_t)n > CHUNK_BYTES || im->lines == CHUNK_LINES)
-            rc = import_flush(im);
-        buf_add(&im->chunk, line, (size_t)n);
-        if (line[n - 1] != '\n')
-            buf_addc(&im->chunk, '\n');
+    if (im->line.failed || im->chunk.len + im->line.len > CHUNK_BYTES || im->lines == CHUNK_LINES)
+        rc = import_flush(im);
+    if (rc == 0 && im->line.failed) {
+        text_size(most, sizeof most, API_BODY_MAX_BYTES);
+        snprintf(why, sizeof why, "longer than %s, as no dead letter is", most);
+        line_refused(im, im->first++, why);
+        buf_fini(&im->line); /* so much is not needed again */
+        buf_init(&im->line, API_BODY_MAX_BYTES);
+    } else if (rc == 0) {
+        buf_add(&im->chunk, im->line.data, im->line.len);
         im->lines++;
-        if (im->chunk.failed)
-            rc = out_fail(im->cli, CLI_DATA, "invalid", "line %lld is too long",
-                          im->first + (long long)im->lines - 1);
     }
-    free(line);
-    if (rc == 0 && !progress_interrupted() && ferror(from) != 0)
-        rc = out_fail(im->cli, CLI_IO, "io", "%s: %s", im->path, errno_text(errno));
+    return rc == 0 && im->chunk.failed
+               ? out_fail(im->cli, CLI_INTERNAL, "internal", "out of memory")
+               : rc;
+}
+
+static int import_lines(struct import *im)
+{
+    bool end = false;
+    int rc = line_next(im, &end);
+
+    while (rc == 0 && !end) {
+        rc = line_take(im);
+        if (rc == 0)
+            rc = line_next(im, &end);
+    }
     if (rc == 0)
         rc = import_flush(im);
     return rc == 0 && progress_interrupted() ? CLI_INTERRUPTED : rc;
@@ -142,6 +213,8 @@ static int import_lines(struct import *im, FILE *from)
 
 static void import_report(const struct import *im, bool whole)
 {
+    const char *s = im->errors == 1 ? "" : "s";
+
     if (out_is_json(im->cli))
         printf("{\"imported\":%lld,\"skipped\":%lld,\"unbound\":%lld,\"errors\":%lld,"
                "\"dry_run\":%s}\n",
@@ -149,12 +222,13 @@ static void import_report(const struct import *im, bool whole)
     if (im->errors > ERRORS_SHOWN)
         out_note("and %lld more such lines", im->errors - ERRORS_SHOWN);
     if (im->dry)
-        out_note("Would import %lld, skip %lld that are here already; %lld errors. Nothing was "
+        out_note("Would import %lld, skip %lld that are here already; %lld error%s. Nothing was "
                  "changed.",
-                 im->imported, im->skipped, im->errors);
+                 im->imported, im->skipped, im->errors, s);
     else
-        out_note("imported %lld, skipped %lld that were here already, %lld errors.%s", im->imported,
-                 im->skipped, im->errors, whole ? " Next: webhookctl dlq summary" : "");
+        out_note("imported %lld, skipped %lld that were here already, %lld error%s.%s",
+                 im->imported, im->skipped, im->errors, s,
+                 whole ? " Next: webhookctl dlq summary" : "");
     if (im->errors > 0)
         out_note(
             "What is wrong is said line by line above: correct those lines and import the same "
@@ -167,17 +241,19 @@ static void import_report(const struct import *im, bool whole)
         out_note("Not the whole file was read: import it again, what is here is skipped");
 }
 
-static int import_open(struct import *im, const char *file, FILE **from)
+static int import_open(struct import *im, const char *file)
 {
     bool standard = file == NULL || strcmp(file, "-") == 0;
     struct stat st;
 
     im->path = standard ? "standard input" : file;
-    *from = standard ? stdin : fopen(file, "re");
-    if (*from == NULL)
+    im->fd = standard ? STDIN_FILENO : open(file, O_RDONLY | O_CLOEXEC);
+    if (im->fd < 0)
         return out_fail(im->cli, errno == ENOENT ? CLI_NO_INPUT : CLI_IO, "io", "%s: %s", file,
                         errno_text(errno));
-    if (fstat(fileno(*from), &st) == 0 && S_ISREG(st.st_mode))
+    if (standard)
+        cli_reads_stdin();
+    if (fstat(im->fd, &st) == 0 && S_ISREG(st.st_mode))
         im->whole = st.st_size;
     return 0;
 }
@@ -185,18 +261,19 @@ static int import_open(struct import *im, const char *file, FILE **from)
 int cmd_dlq_import(struct cli *cli)
 {
     struct import im = {.cli = cli, .first = 1, .dry = cli_flag(cli, FLAG_DRY_RUN) != NULL};
-    FILE *from;
-    int rc = import_open(&im, cli_flag(cli, FLAG_FILE), &from);
+    int rc = import_open(&im, cli_flag(cli, FLAG_FILE));
 
     if (rc != 0)
         return rc;
-    buf_init(&im.chunk, LINE_MAX_BYTES);
+    buf_init(&im.line, API_BODY_MAX_BYTES);
+    buf_init(&im.chunk, API_BODY_MAX_BYTES);
     progress_begin(&im.bar, cli);
     im.bar.share = im.whole > 0;
-    rc = import_lines(&im, from);
+    rc = import_lines(&im);
     progress_end(&im.bar);
-    if (from != stdin)
-        fclose(from);
+    if (im.fd != STDIN_FILENO)
+        close(im.fd);
+    buf_fini(&im.line);
     buf_fini(&im.chunk);
     import_report(&im, rc == 0);
     return rc == 0 && im.errors > 0 ? CLI_DATA : rc;

@@ -23,7 +23,7 @@ int event_data_read(struct cli *cli, struct buf *out)
     }
     if (*data != '@' && strcmp(data, "-") != 0)
         buf_adds(out, data);
-    else if (text_read_file(*data == '@' ? data + 1 : data, EVENT_DATA_MAX_BYTES, out, &err) != OK)
+    else if (cli_read_file(*data == '@' ? data + 1 : data, EVENT_DATA_MAX_BYTES, out, &err) != OK)
         return err.code == ERR_INVALID
                    ? out_fail(cli, CLI_DATA, "invalid", "--data: %s", err.text)
                    : out_fail(cli, CLI_NO_INPUT, "not_found", "--data: %s", err.text);

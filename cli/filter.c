@@ -216,8 +216,10 @@ static int ids_of_file(struct cli *cli, struct filter_flags *f, json_t *taken, c
     struct err err = {OK, ""};
     bool room = true;
 
-    if (text_read_file(file, IDS_FILE_MAX_BYTES, &f->ids_text, &err) != OK)
+    if (cli_read_file(file, IDS_FILE_MAX_BYTES, &f->ids_text, &err) != OK)
         return out_fail(cli, CLI_NO_INPUT, "not_found", "%s", err.text);
+    if (!text_is_utf8(f->ids_text.data ? f->ids_text.data : "", f->ids_text.len))
+        return filter_bad(cli, FLAG_IDS_FROM, "not UTF-8, so not ids alone");
     for (char *at = f->ids_text.data; at != NULL && *at;) {
         at += strspn(at, " \t\r\n,");
         size_t n = strcspn(at, " \t\r\n,");

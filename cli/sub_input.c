@@ -26,7 +26,7 @@ int sub_input_secret(struct cli *cli, const char *file, json_t *body, const char
         (st.st_mode & S_IROTH) != 0)
         out_note("warning: everybody can read %s; chmod 600 %s", file, file);
     buf_init(&text, SECRET_MAX_BYTES + 1);
-    if (text_read_file(file, SECRET_MAX_BYTES, &text, &err) != OK) {
+    if (cli_read_file(file, SECRET_MAX_BYTES, &text, &err) != OK) {
         rc = out_fail(cli, CLI_NO_INPUT, "not_found", "%s", err.text);
     } else {
         if (text.data != NULL)
@@ -51,7 +51,7 @@ static int put_headers(struct cli *cli, const char *file, json_t *body)
     int rc = 0, line = 0;
 
     buf_init(&text, HEADERS_MAX_BYTES + 1);
-    if (text_read_file(file, HEADERS_MAX_BYTES, &text, &err) != OK) {
+    if (cli_read_file(file, HEADERS_MAX_BYTES, &text, &err) != OK) {
         buf_fini(&text);
         return out_fail(cli, CLI_NO_INPUT, "not_found", "%s", err.text);
     }

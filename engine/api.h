@@ -138,6 +138,10 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+
+/* Of a request on the socket: an exported letter in one line, whose payload is the largest that an outbox
+ * may be allowed, 16 MiB, as base64, and then some. */
+#define API_BODY_MAX_BYTES ((size_t)32 << 20)
 #include "engine/changes.h"
 #include "engine/intake.h"
 #include "engine/outbox.h"

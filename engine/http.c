@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "engine/http_conn.h"
 
-enum { HELD_MAX = 128, SOCKET_BODY_MAX = 8 << 20, TCP_BODY_MAX = 1 << 20 };
+enum { HELD_MAX = 128, TCP_BODY_MAX = 1 << 20 };
 
 /* One request that waits for the store. Owned by the store between submit and done. */
 struct held {
@@ -464,7 +464,7 @@ enum err_code http_new(struct http **out, struct loop *l, const struct conf *con
     if (fd < 0)
         goto fail;
     http->socket_path = strdup(conf->listen_socket);
-    http->unix_listener = http_listener_new(http->base, fd, SOCKET_BODY_MAX, unix_request, http);
+    http->unix_listener = http_listener_new(http->base, fd, API_BODY_MAX_BYTES, unix_request, http);
     if (http->unix_listener == NULL || http->socket_path == NULL) {
         (void)fail(err, ERR_NOMEM, "http: out of memory");
         goto fail;

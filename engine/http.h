@@ -1,9 +1,9 @@
 /* engine/http.h: HTTP in front of the api: the operators' unix socket and, on TCP, /healthz /readyz
  * /metrics. evhttp behind limits.
  *
- * Limits: header 16 KiB, body 8 MiB on the socket and 1 MiB on TCP, 256 connections, 128 held
- * requests, total deadlines of 10 s for reading a request. Refused with 400 and close before evhttp
- * sees them: two Content-Lengths, Content-Length with Transfer-Encoding, bare LF in the head. */
+ * Limits: header 16 KiB, body 32 MiB on the socket (API_BODY_MAX_BYTES) and 1 MiB on TCP, 256
+ * connections, 128 held requests, total deadlines of 10 s for reading a request. Refused with 400 and
+ * close before evhttp sees them: two Content-Lengths, Content-Length with Transfer-Encoding, bare LF in the head. */
 #ifndef ENGINE_HTTP_H
 #define ENGINE_HTTP_H
 

@@ -269,6 +269,44 @@ class Transfer(unittest.TestCase):
             self.assertIn("1", done.stderr)
             self.assertIn("2", done.stderr)
 
+    def test_a_line_that_is_too_long_keeps_no_other_out(self):
+        with Daemon(QUICK) as d, Receiver(400) as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.emit("a.b", event_id="first")
+            dead(d, 1)
+            line = json.loads(d.ctl("dlq", "export"))
+
+            def write(path):
+                with open(path, "w") as f:
+                    for i in range(4):
+                        line["delivery"], line["event"]["id"] = f"dlv_1N8D3VQ0C{i:04d}", f"e{i}"
+                        f.write(json.dumps(line) + "\n")
+                        if i == 1:
+                            for _ in range(64):
+                                f.write("x" * (1 << 20))
+                            f.write("\nnot json\n")
+                        if i == 2:  # long, and yet a letter's
+                            line["event"]["payload"], payload = json.dumps("y" * 1000000), line["event"]["payload"]
+                            line["attempts"][0]["response_body"] = "z" * (20 << 20)
+                    f.write("x" * (40 << 20))  # without an end
+
+            path = os.path.join(d.dir, "letters.jsonl")
+            write(path)
+            for stopped in (False, True):
+                if stopped:
+                    d.stop()
+                with open(path, "rb") as f:
+                    done = subprocess.run(["prlimit", f"--as={400 << 20}", WEBHOOKCTL, "-c", d.conf, "dlq", "import", "-o", "json"],
+                                          stdin=f, capture_output=True, text=True)
+                self.assertEqual(done.returncode, 65, done.stderr)
+                said = [json.loads(x)["error"]["message"] for x in done.stderr.splitlines() if x.startswith("{")]
+                self.assertEqual([x.split(":")[0] for x in said], ["line 3", "line 4", "line 7"])
+                self.assertIn("longer than 32.0 MiB", said[0])
+                got = json.loads(done.stdout)
+                self.assertEqual((got["imported"], got["skipped"], got["errors"]), (0, 4, 3) if stopped else (4, 0, 3))
+            one = d.ctl("dlq", "import", "--dry-run", stdin="x\n", check=65, raw=True)
+            self.assertIn("1 error.", one.stderr)
+
     def test_dead_letters_and_secrets_are_sealed(self):
         with Daemon(QUICK) as d, Receiver(400) as r:
             secret = d.subscribe(r.url, "--name", "s")["secret"]

@@ -93,6 +93,22 @@ class Manners(unittest.TestCase):
                 self.assertEqual(t.end(), 0)
                 self.assertNotIn("\x1b", t.shown)
 
+    def test_what_is_not_utf8_is_refused(self):
+        """A terminal in Latin-1: nothing of it is lost or stored as something else."""
+        d, bad = self.d, os.fsdecode(b"Z\xfcrich INC-9")
+        for args in (("dlq", "replay", "--all", "--yes", "--note", bad), ("dlq", "purge", "--all", "--confirm=3", "--note", bad),
+                     ("sub", "pause", "paused", "--note", bad), ("egress", "pause", "--yes", "--note", bad), ("dlq", "note", "E-1", bad),
+                     ("event", "emit", "--type", "a.b", "--key", bad), ("event", "emit", "--type", "a.b", "--correlation-id", bad),
+                     ("dlq", "list", "-s", bad), ("-o", "json", "dlq", "show", bad)):
+            with self.subTest(args=args):
+                done = d.ctl(*args, check=64, raw=True)
+                said = json.loads(done.stderr)["error"]["message"] if "json" in args else done.stderr
+                self.assertIn(r"Z\xfcrich INC-9: byte 2 is not UTF-8", said)
+        with open(os.path.join(os.fsencode(d.dir), b"ids\xff"), "w") as f:  # a path may be anything
+            f.write("E-1\n")
+        self.assertEqual(d.ctl("dlq", "count", "--ids-from", os.path.join(d.dir, os.fsdecode(b"ids\xff"))), "1\n")
+        self.assertIn("not UTF-8", d.ctl("dlq", "count", "--ids-from", "/proc/self/exe", check=64, raw=True).stderr)
+
     def test_nobody_is_asked(self):
         d = self.d
         for args, why in ((["--no-input"], "--no-input was given"), ([], "")):

@@ -75,6 +75,21 @@ static void test_lines(void **state)
         {"dlq show", CLI_USAGE, "dlq show", "needs ID", 0},
         {"dlq show a b", CLI_USAGE, "dlq show", "unexpected argument 'b'", 0},
         {"status now", CLI_USAGE, "status", "unexpected argument 'now'", 0},
+        /* what is sent as text is UTF-8; paths are what they are */
+        {"dlq purge --all --note Z\xfcrich", CLI_USAGE, "dlq purge",
+         "--note Z\\xfcrich: byte 2 is not UTF-8", 0},
+        {"event emit --type a.b --key k\xfc", CLI_USAGE, "event emit", "--key k\\xfc: byte 2", 0},
+        {"dlq note dlv_1 \xff", CLI_USAGE, "dlq note", "argument \\xff: byte 1 is not", 2},
+        {"dlq list -s \xed\xa0\x80", CLI_USAGE, "dlq list", "--subscription \\xed", 0},
+        {"sub pause Z\xc3\xbcrich", 0, "subscription pause", NULL, 1},
+        {"-c \xff dlq export -f a\xfc", 0, "dlq export", NULL, 0},
+        {"dlq purge --ids-from \xff", 0, "dlq purge", NULL, 0},
+        {"event emit --type a --data @\xff", 0, "event emit", NULL, 0},
+        {"event emit --type a --data \"\xff\"", CLI_USAGE, "event emit", "--data \"\\xff", 0},
+        {"outbox check \xff", 0, "outbox check", NULL, 1},
+        {"config check \xff", 0, "config check", NULL, 1},
+        {"sub set a header-file=\xff bearer-file=\xff", 0, "subscription set", NULL, 3},
+        {"sub set a name=\xff", CLI_USAGE, "subscription set", "argument name=\\xff", 2},
     };
 
     (void)state;
