@@ -54,33 +54,60 @@ int cli_exit_of_status(int status, const char *code, int on_invalid)
     }
 }
 
-int cli_conf(struct cli *cli)
+static int conf_refused(struct cli *cli, const struct buf *problems)
+{
+    if (problems->len > 0 && out_is_json(cli))
+        out_fail(cli, CLI_CONFIG, "config", "%s", problems->data);
+    else if (problems->len > 0)
+        fputs(problems->data, stderr);
+    else
+        out_fail(cli, CLI_CONFIG, "config", "cannot read the configuration %s", cli->config_file);
+    bool unread = access(cli->config_file, R_OK) != 0, denied = unread && errno == EACCES;
+
+    if (denied)
+        out_note("run webhookctl as root or as a member of webhookd's group");
+    else if (unread && cli_flag(cli, FLAG_CONFIG) == NULL)
+        out_note("name another one with -c FILE or WEBHOOKD_CONFIG");
+    return denied ? CLI_DENIED : CLI_CONFIG;
+}
+
+/* past: mistakes are let pass where the socket is known. */
+static int conf_get(struct cli *cli, bool past)
 {
     struct buf problems;
-    bool denied = false;
+    int rc = 0, mistakes = 0;
 
-    if (cli->conf != NULL)
-        return 0;
     buf_init(&problems, (size_t)1 << 20);
-    enum err_code rc = conf_load(&cli->conf, cli->config_file, &problems);
+    if (conf_load(&cli->conf, cli->config_file, &problems) != OK) {
+        char *path = past ? conf_socket(cli->config_file) : NULL;
 
-    if (rc != OK) {
-        if (problems.len > 0 && out_is_json(cli))
-            out_fail(cli, CLI_CONFIG, "config", "%s", problems.data);
-        else if (problems.len > 0)
-            fputs(problems.data, stderr);
-        else
-            out_fail(cli, CLI_CONFIG, "config", "cannot read the configuration %s",
-                     cli->config_file);
-        denied = access(cli->config_file, R_OK) != 0 && errno == EACCES;
-        if (denied)
-            out_note("run webhookctl as root or as a member of webhookd's group");
-        else if (cli_flag(cli, FLAG_CONFIG) == NULL && access(cli->config_file, R_OK) != 0)
-            out_note("name another one with -c FILE or WEBHOOKD_CONFIG");
         cli->conf = NULL;
+        for (const char *p = problems.data; p != NULL && *p; p++)
+            mistakes += *p == '\n';
+        cli->socket = path != NULL ? path : cli->socket;
+        if (path != NULL)
+            out_note("%s has %d mistake%s, which a start or a reload would refuse: webhookctl "
+                     "config check",
+                     cli->config_file, mistakes, mistakes == 1 ? "" : "s");
+        else
+            rc = conf_refused(cli, &problems);
     }
     buf_fini(&problems);
-    return rc == OK ? 0 : denied ? CLI_DENIED : CLI_CONFIG;
+    return rc;
+}
+
+int cli_conf(struct cli *cli)
+{
+    return cli->conf != NULL ? 0 : conf_get(cli, false);
+}
+
+int cli_socket(struct cli *cli)
+{
+    int rc = cli->socket != NULL || cli->conf != NULL ? 0 : conf_get(cli, true);
+
+    if (rc == 0 && cli->socket == NULL && (cli->socket = strdup(cli->conf->listen_socket)) == NULL)
+        rc = out_fail(cli, CLI_INTERNAL, "internal", "out of memory");
+    return rc;
 }
 
 void cli_reads_stdin(void)

@@ -61,6 +61,7 @@ struct cli {
     int *refused; /* exit status of what only a table could see: --columns with a wrong name */
     const char *config_file;
     struct conf *conf;     /* NULL until cli_conf() */
+    char *socket;          /* where webhookd listens; NULL until cli_socket() */
     struct client *client; /* NULL until the first call */
 };
 
@@ -75,6 +76,9 @@ void globals_format(struct cli *cli);
 
 /* Loads the configuration once; 0, or 78 with every mistake printed. */
 int cli_conf(struct cli *cli);
+/* What a running webhookd is asked with needs no more than its socket: 0 where that is known, though
+ * the file has mistakes; then conf stays NULL and one line warns of them. Else as cli_conf(). */
+int cli_socket(struct cli *cli);
 /* Value of a flag, NULL: not given ("" for one without a value). */
 const char *cli_flag(const struct cli *cli, enum flag_id id);
 /* Standard output is a terminal that can be written over. */

@@ -69,7 +69,7 @@ static void curl_setup(struct cli *cli, const struct client_request *r, struct c
     CURL *curl = cli->client->curl;
 
     curl_easy_reset(curl);
-    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, cli->conf->listen_socket);
+    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, cli->socket);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "webhookctl/" WEBHOOKD_VERSION);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
@@ -101,9 +101,9 @@ static int no_answer(const struct cli *cli, const struct client_request *r, CURL
     if (code == CURLE_OPERATION_TIMEDOUT)
         return out_fail(cli, CLI_UNREACHABLE, "unavailable",
                         "webhookd at %s did not answer within %s%s; --timeout DUR waits longer",
-                        cli->conf->listen_socket, waited, doubt);
+                        cli->socket, waited, doubt);
     return out_fail(cli, CLI_UNREACHABLE, "unavailable", "webhookd at %s did not answer: %s%s",
-                    cli->conf->listen_socket, curl_easy_strerror(code), doubt);
+                    cli->socket, curl_easy_strerror(code), doubt);
 }
 
 /* Fills out on REACH_ANSWERED; *rc is the exit code of REACH_FAILED, whose reason was printed.
@@ -144,9 +144,9 @@ static enum reach ask_daemon(struct cli *cli, const struct client_request *r, st
     if (again && connection_lost(code))
         return REACH_LOST;
     if (code == CURLE_COULDNT_CONNECT && (os_errno == EACCES || os_errno == EPERM))
-        *rc = out_fail(cli, CLI_DENIED, "forbidden",
-                       "no permission for %s: run as root or as a member of its group",
-                       cli->conf->listen_socket);
+        *rc =
+            out_fail(cli, CLI_DENIED, "forbidden",
+                     "no permission for %s: run as root or as a member of its group", cli->socket);
     else if (r->quiet)
         *rc = CLI_UNREACHABLE;
     else
@@ -269,7 +269,7 @@ static enum err_code ask_store(struct cli *cli, const struct client_request *r, 
 
 static int client_ready(struct cli *cli)
 {
-    int rc = cli_conf(cli);
+    int rc = cli_socket(cli);
 
     if (rc != 0 || cli->client != NULL)
         return rc;
@@ -368,10 +368,15 @@ int client_send(struct cli *cli, const struct client_request *r, struct answer *
             rc = CLI_UNREACHABLE;
             if (!r->quiet)
                 out_fail(cli, rc, "unavailable",
-                         "no webhookd listens at %s; start it with webhookd -c %s",
-                         cli->conf->listen_socket, cli->config_file);
+                         cli->conf != NULL
+                             ? "no webhookd listens at %s; start it with webhookd -c %s"
+                             : "no webhookd listens at %s; none can start before %s is correct",
+                         cli->socket, cli->config_file);
             break;
         }
+        rc = cli_conf(cli); /* the store itself cannot be found past mistakes */
+        if (rc != 0)
+            break;
         if (ask_store(cli, r, out, &err) == OK)
             break;
         if (err.code != ERR_BUSY)
@@ -380,7 +385,7 @@ int client_send(struct cli *cli, const struct client_request *r, struct answer *
             rc = out_fail(cli, CLI_LATER, "busy",
                           "no webhookd listens at %s, but a process holds the store (one that "
                           "starts or stops?): %s; try again",
-                          cli->conf->listen_socket, err.text);
+                          cli->socket, err.text);
         else
             nanosleep(&pause, NULL); /* starting or stopping: ask both again */
     }

@@ -69,6 +69,7 @@ int cli_run(int argc, char **argv)
     args_fini(&args);
     client_free(cli.client);
     conf_free(cli.conf);
+    free(cli.socket);
     int lost = out_flush();
 
     /* an answer that nobody got is none */

@@ -10,8 +10,6 @@
 
 #include "base/text.h"
 
-#define FILE_MAX ((size_t)1 << 20)
-
 enum err_code conf_parse(struct conf **out, const char *file, const char *text, size_t n,
                          struct buf *problems)
 {
@@ -42,8 +40,8 @@ enum err_code conf_load(struct conf **out, const char *file, struct buf *problem
     struct err err;
     enum err_code rc = ERR_CONFIG;
 
-    buf_init(&text, FILE_MAX);
-    if (text_read_file(file, FILE_MAX, &text, &err) == OK)
+    buf_init(&text, CONF_FILE_MAX);
+    if (text_read_file(file, CONF_FILE_MAX, &text, &err) == OK)
         rc = conf_parse(out, file, text.data == NULL ? "" : text.data, text.len, problems);
     else
         buf_addf(problems, "%s:1:1: error: %s\n", file, err.text);

@@ -67,6 +67,9 @@ enum err_code conf_parse(struct conf **out, const char *file, const char *text, 
 /* Reads the file (at most 1 MiB) and parses. */
 enum err_code conf_load(struct conf **out, const char *file, struct buf *problems);
 void conf_free(struct conf *c);
+/* listen.socket of a file that has mistakes: what it says, or the default where nothing in the file may
+ * mean another. NULL: it cannot be known. The caller frees. */
+char *conf_socket(const char *file);
 
 /* Calls fn for each key that differs, in the order of the table; returns how many. Values as
  * conf_show() writes them; NULL: the outbox or the retry policy is not there at all. reloadable: it

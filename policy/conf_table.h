@@ -4,6 +4,8 @@
 
 #include "policy/conf.h"
 
+#define CONF_FILE_MAX ((size_t)1 << 20)
+
 enum conf_type {
     CONF_TEXT,       /* free text, no control characters */
     CONF_PATH,       /* absolute */

@@ -3,7 +3,7 @@ import json
 import os
 import unittest
 
-from harness import CONF, Daemon, wait_for
+from harness import CONF, Daemon, Receiver, wait_for
 
 
 class ConfigLive(unittest.TestCase):
@@ -68,6 +68,30 @@ class ConfigLive(unittest.TestCase):
             d.write_conf(CONF)
             d.ctl("config", "reload")
             self.assertIn("webhookd_config_last_reload_successful 1", d.metrics())
+
+    def test_mistakes_in_the_file_blind_nobody(self):
+        """Who looks and acts through a running webhookd needs its socket alone."""
+        with Daemon() as d, Receiver() as r:
+            d.subscribe(r.url, "--name", "acme")
+            for mistakes, n in (("rety: {}\n", "1 mistake,"), ("rety: {}\ndelivery: {timeout: x}\n", "2 mistakes,"), ("log: {level: [\n", "1 mistake,")):
+                d.write_conf(CONF + mistakes)
+                for command in ("status", "dlq count", "job list", "sub pause acme", "sub resume acme", "stats", "monitor --count 1", "log level"):
+                    done = d.ctl(*command.split(), raw=True)
+                    said = " ".join(done.stderr.split())
+                    self.assertEqual(said.count(f"{d.conf} has {n}"), 1, (command, done))
+                    self.assertIn("webhookctl config check", said)
+                    self.assertNotIn("error:", said)
+                self.assertTrue(d.json("status")["ready"])
+                self.assertIn(f"{d.conf}:", d.ctl("config", "reload", check=78, raw=True).stderr)
+                self.assertIn(f"{d.conf}:", d.ctl("config", "check", check=78, raw=True).stderr)
+            self.assertIn("acme", d.ctl("completion", "words", "--", "-c", d.conf, "sub", "show", "ac"))
+            d.write_conf(CONF.replace("socket: {dir}", "soket: {dir}"))  # who knows which one was meant
+            self.assertIn("did you mean 'listen.socket'", d.ctl("status", check=78, raw=True).stderr)
+            d.write_conf(CONF + "rety: {}\n")
+            d.stop()
+            done = d.ctl("status", check=69, raw=True)
+            self.assertIn("none can start before", " ".join(done.stderr.split()))
+            self.assertIn("unknown key 'rety'", d.ctl("dlq", "count", check=78, raw=True).stderr)
 
     def test_a_relative_path_and_another_folder(self):
         with Daemon(start=False) as d:

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -522,6 +523,59 @@ static void files(void **state)
     buf_fini(&problems);
 }
 
+/* What a file with mistakes still says of the socket; NULL: nothing that is certain. */
+static void the_socket_past_mistakes(void **state)
+{
+    static const char standard[] = "/run/webhookd/webhookd.sock";
+    static const struct {
+        const char *text, *path;
+    } rows[] = {
+        {"rety: {}\nlisten: {socket: /a/s}\n", "/a/s"},
+        {"listen: {socket: /a/s, http: nonsense, foo: 1}\n", "/a/s"},
+        {"rety: {}\n", standard},
+        {"rety: {}\nlisten: {http: nonsense}\n", standard},
+        {"rety: {}\nlisten: {socket: ~}\n", standard},
+        {"rety: {}\nlisten:\n", standard},
+        {"{\"rety\": 1, \"listen\": {\"socket\": \"/a/s\"}}", "/a/s"},
+        /* another path may be meant */
+        {"listen: {socket: relative}\n", NULL},
+        {"listen: {soket: /a/s}\n", NULL},
+        {"lisen: {socket: /a/s}\n", NULL},
+        {"listen: [/a/s]\n", NULL},
+        {"listen: /a/s\n", NULL},
+        {"listen: {socket: /a/s, socket: /b/s}\n", NULL},
+        {"listen: {socket: /a/s}\nlisten: {socket: /b/s}\n", NULL},
+        {"- a list\n", NULL},
+        /* no YAML: the section alone */
+        {"store: {url: \"x}\nlisten:\n  # ours\n\n  socket: /a/s\nlog: {}\n", "/a/s"},
+        {"listen:\n  socket: /a/s\nlog: {level: info\n", "/a/s"},
+        {"log: {level: info\n", standard},
+        {"log: {level: info\nlisten:\n socket: /a/s\nlisten:\n socket: /b/s\n", NULL},
+        {"{log: {level: info, listen: {socket: /a/s}\n", NULL},
+        {"log: [\nlisten:\n\tsocket: /a/s\n", NULL},
+    };
+    char file[] = "/tmp/webhookd-test-XXXXXX";
+    int fd = mkstemp(file);
+
+    (void)state;
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        size_t n = strlen(rows[i].text);
+
+        assert_int_equal(ftruncate(fd, 0), 0);
+        assert_int_equal(pwrite(fd, rows[i].text, n, 0), n);
+        char *path = conf_socket(file);
+
+        if ((path == NULL) != (rows[i].path == NULL) ||
+            (path != NULL && strcmp(path, rows[i].path) != 0))
+            fail_msg("%s: %s", rows[i].text, path ? path : "NULL");
+        free(path);
+    }
+    close(fd);
+    unlink(file);
+    assert_null(conf_socket(file));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -538,6 +592,7 @@ int main(void)
         cmocka_unit_test(reload),
         cmocka_unit_test(reference_tells_the_truth),
         cmocka_unit_test(files),
+        cmocka_unit_test(the_socket_past_mistakes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
