@@ -129,7 +129,7 @@ static int rejects_ids(struct cli *cli, json_t *ids)
     if (cli_flag(cli, FLAG_ALL) == NULL)
         return out_fail(cli, CLI_USAGE, "usage", "'%s' needs ids or --all",
                         cli->args->command->words);
-    return list_ids(cli, "/api/v1/outbox-rejects", NULL, SIZE_MAX, ids);
+    return filter_ids(cli, "/api/v1/outbox-rejects", NULL, SIZE_MAX, ids);
 }
 
 static int rejects_each(struct cli *cli, const char *method, const char *verb, const char *done)

@@ -27,7 +27,7 @@ static int subs_read(struct doctor *d, const char *const *names, size_t n, json_
     int rc = 0;
 
     if (n == 0)
-        return list_walk(d->cli, "/api/v1/subscriptions", NULL, SUBS_MAX, cursor, collect, subs);
+        return filter_walk(d->cli, "/api/v1/subscriptions", NULL, SUBS_MAX, cursor, collect, subs);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         struct answer a;
 

@@ -11,14 +11,12 @@
 #include "base/text.h"
 #include "cli/client.h"
 #include "cli/ids.h"
-#include "cli/list.h"
 #include "cli/out.h"
 #include "cli/shell.h"
 
 #define IDS_FILE_MAX_BYTES ((size_t)16 << 20)
 #define QUERY_IDS_MAX 200 /* the daemon takes a head of 16 KiB */
 #define VALUES_MAX 64     /* of one flag */
-#define RESOLVED_MAX 10000
 #define FILTER_WORDS                                                                               \
     (FLAG_BIT(FLAG_SUBSCRIPTION) | FLAG_BIT(FLAG_EVENT) | FLAG_BIT(FLAG_TYPE) |                    \
      FLAG_BIT(FLAG_CAUSE) | FLAG_BIT(FLAG_STATUS) | FLAG_BIT(FLAG_OUTCOME) |                       \
@@ -123,7 +121,7 @@ static void json_add(json_t *object, const char *member, const char *value)
     }
 }
 
-static void filter_text(struct filter_flags *f, const char *member, const char *value)
+void filter_text(struct filter_flags *f, const char *member, const char *value)
 {
     json_add(f->json, member, value);
     client_query(&f->query, member, value);
@@ -328,49 +326,24 @@ static int order_read(struct cli *cli, struct filter_flags *f)
     return 0;
 }
 
-/* What a change of deliveries means where no state is said: engine/api_replay.c, api_discard.c. */
-static void states_meant(const struct cli *cli, struct filter_flags *f)
+/* From now on it is these ids. */
+int filter_name(struct filter_flags *f, json_t *ids)
 {
-    static const char *const open[] = {"pending", "in_flight", "retrying", "held"};
-
-    if (json_object_get(f->json, "state") != NULL)
-        return;
-    if (strcmp(cli->args->command->words, "delivery resend") == 0)
-        filter_text(f, "state", "delivered");
-    for (size_t i = 0; i < sizeof open / sizeof *open; i++) {
-        if (strcmp(cli->args->command->words, "delivery discard") == 0)
-            filter_text(f, "state", open[i]);
-    }
-}
-
-int filter_to_ids(struct cli *cli, struct filter_flags *f, size_t limit)
-{
-    bool letters = strncmp(cli->args->command->words, "dlq ", 4) == 0;
-    json_t *ids = json_array(), *id;
+    json_t *id;
     size_t i;
 
-    states_meant(cli, f);
-    int rc = list_ids(cli, letters ? "/api/v1/dead-letters" : "/api/v1/deliveries", f, limit, ids);
-
-    if (rc == 0 && json_array_size(ids) > RESOLVED_MAX)
-        rc = out_fail(cli, CLI_USAGE, "usage",
-                      "more than %d %s match: narrow the filter, for instance by -s or --since",
-                      RESOLVED_MAX, letters ? "dead letters" : "deliveries");
-    if (rc == 0) {
-        buf_clear(&f->query);
-        f->ids_n = 0;
-        json_array_foreach(ids, i, id)
-        {
-            if (!ids_add(f, arena_copy(&f->mem, json_string_value(id))))
-                rc = out_fail(cli, CLI_INTERNAL, "internal", "out of memory");
-        }
-        json_object_clear(f->json);
-        json_object_set(f->json, "id", ids);
-        f->by_ids = true;
-        f->contains = false;
+    buf_clear(&f->query);
+    f->ids_n = 0;
+    json_array_foreach(ids, i, id)
+    {
+        if (!ids_add(f, arena_copy(&f->mem, json_string_value(id))))
+            return out_fail(f->cli, CLI_INTERNAL, "internal", "out of memory");
     }
-    json_decref(ids);
-    return rc;
+    json_object_clear(f->json);
+    json_object_set(f->json, "id", ids);
+    f->by_ids = true;
+    f->contains = false;
+    return 0;
 }
 
 static bool changes_something(const struct cli *cli)
@@ -416,7 +389,7 @@ int filter_flags_read(struct cli *cli, struct filter_flags *f)
     }
     /* Payloads are sealed: a job cannot look into them slice by slice, so the set is fixed now. */
     if (rc == 0 && f->contains && changes_something(cli))
-        rc = filter_to_ids(cli, f, RESOLVED_MAX + 1);
+        rc = filter_to_ids(cli, f, FILTER_IDS_MAX + 1);
     return rc;
 }
 

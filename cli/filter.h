@@ -49,12 +49,26 @@ int filter_unmatched(const struct filter_flags *f, enum api_kind kind);
 void filter_empty(struct cli *cli, const struct filter_flags *f, const char *says);
 /* The first limit letters (or deliveries) that match, by their ids, become the filter: of payloads,
  * which are sealed, or of a limit nothing else can be kept by a job. More than 10000: 64. */
+enum { FILTER_IDS_MAX = 10000 };
 int filter_to_ids(struct cli *cli, struct filter_flags *f, size_t limit);
+/* One member more of it. */
+void filter_text(struct filter_flags *f, const char *member, const char *value);
+/* These ids, an array of strings, become the filter. */
+int filter_name(struct filter_flags *f, json_t *ids);
 /* Appends the filter as it was typed (" --since 3h"), without some flags, for a command to copy. */
 void filter_words(const struct cli *cli, flag_mask without, struct buf *out);
 /* The filter as queries: one, or as many as the ids need; none where --ids-from was empty. Appends
  * the next one to out; false: that was all. *from: 0 at first. */
 bool filter_query(const struct filter_flags *f, size_t *from, struct buf *out);
+
+/* Calls visit for each item of a list (filter_walk.c) until it returns false, limit is reached or the
+ * list ends. f may be NULL. cursor: where the rest begins, "" at the end of the list. */
+typedef bool filter_visit_fn(void *arg, const json_t *item);
+int filter_walk(struct cli *cli, const char *path, const struct filter_flags *f, size_t limit,
+                char cursor[128], filter_visit_fn *visit, void *arg);
+/* Appends the ids of a list's first limit items to the array ids. */
+int filter_ids(struct cli *cli, const char *path, const struct filter_flags *f, size_t limit,
+               json_t *ids);
 
 /* --limit: *out as given, else standard; SIZE_MAX with --all and no limit. */
 int filter_limit(struct cli *cli, size_t standard, size_t *out);

@@ -5,101 +5,8 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "cli/client.h"
 
-enum { PAGE_MAX = 1000, PEOPLE_READ = 50 };
-
-struct walk {
-    struct cli *cli;
-    const char *path;
-    const struct filter_flags *filter; /* may be NULL */
-    list_visit_fn *visit;
-    void *arg;
-    size_t left;
-    char *cursor; /* 128 bytes */
-    bool stopped;
-};
-
-/* One query to its end. base: everything but limit and cursor. */
-static int walk_query(struct walk *w, const struct buf *base)
-{
-    bool more = true;
-    int rc = 0;
-
-    w->cursor[0] = '\0';
-    while (rc == 0 && more && w->left > 0 && !w->stopped) {
-        struct answer a;
-        struct buf query;
-        char limit[24];
-        size_t i;
-        json_t *item;
-
-        buf_init(&query, (size_t)256 << 10);
-        if (base->len > 0)
-            buf_add(&query, base->data, base->len);
-        snprintf(limit, sizeof limit, "%zu", w->left < PAGE_MAX ? w->left : (size_t)PAGE_MAX);
-        client_query(&query, "limit", limit);
-        if (w->cursor[0])
-            client_query(&query, "cursor", w->cursor);
-        rc = client_call(w->cli, "GET", w->path, query.data, NULL, &a);
-        buf_fini(&query);
-        if (rc == 0)
-            rc = client_readable(w->cli, &a);
-        if (rc != 0)
-            break;
-        json_array_foreach(json_object_get(a.json, "items"), i, item)
-        {
-            if (w->left == 0 || w->stopped)
-                break;
-            w->stopped = !w->visit(w->arg, item);
-            w->left--;
-        }
-        const char *next = out_string(a.json, "next_cursor");
-
-        filter_answered(w->filter, a.json);
-
-        text_copy(w->cursor, 128, next ? next : "");
-        more = w->cursor[0] != '\0'; /* also after an empty page: it has looked at enough */
-        answer_fini(&a);
-    }
-    return rc;
-}
-
-int list_walk(struct cli *cli, const char *path, const struct filter_flags *f, size_t limit,
-              char cursor[128], list_visit_fn *visit, void *arg)
-{
-    static const struct filter_flags everything;
-    struct walk w = {cli, path, f, visit, arg, limit, cursor, false};
-    size_t from = 0;
-    bool more = true;
-    int rc = 0;
-
-    cursor[0] = '\0';
-    while (rc == 0 && more && w.left > 0 && !w.stopped) {
-        struct buf query;
-
-        buf_init(&query, (size_t)256 << 10);
-        more = filter_query(f != NULL ? f : &everything, &from, &query);
-        if (more)
-            rc = walk_query(&w, &query);
-        buf_fini(&query);
-    }
-    return rc;
-}
-
-static bool collect_id(void *arg, const json_t *item)
-{
-    json_array_append(arg, json_object_get(item, "id"));
-    return true;
-}
-
-int list_ids(struct cli *cli, const char *path, const struct filter_flags *f, size_t limit,
-             json_t *ids)
-{
-    char cursor[128];
-
-    return list_walk(cli, path, f, limit, cursor, collect_id, ids);
-}
+enum { PEOPLE_READ = 50 };
 
 struct printing {
     struct cli *cli;
@@ -213,7 +120,7 @@ int list_print(struct cli *cli, const struct list *l, size_t *shown, bool *more)
 
     if (rc != 0)
         return rc;
-    rc = list_walk(cli, l->path, l->filter, l->limit, cursor, print_item, &p);
+    rc = filter_walk(cli, l->path, l->filter, l->limit, cursor, print_item, &p);
 
     print_end(&p, rc == 0, cursor, l->empty);
     if (shown != NULL)

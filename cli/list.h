@@ -8,16 +8,6 @@
 #include "cli/filter.h"
 #include "cli/out.h"
 
-/* Calls visit for each item of a list until it returns false, limit is reached or the list ends.
- * f may be NULL. cursor: where the rest begins, "" at the end of the list. */
-typedef bool list_visit_fn(void *arg, const json_t *item);
-int list_walk(struct cli *cli, const char *path, const struct filter_flags *f, size_t limit,
-              char cursor[128], list_visit_fn *visit, void *arg);
-
-/* Appends the ids of a list's first limit items to the array ids. */
-int list_ids(struct cli *cli, const char *path, const struct filter_flags *f, size_t limit,
-             json_t *ids);
-
 /* The whole of a list command in every format. */
 struct list {
     const char *path;

@@ -31,6 +31,13 @@ void out_line(FILE *to, const char *text)
     buf_fini(&lines);
 }
 
+void out_said(FILE *to, struct buf *text)
+{
+    if (text->len > 0)
+        out_line(to, text->data);
+    buf_clear(text);
+}
+
 static int out_errno; /* of the first flush that failed: the stream only knows that there was one */
 
 int out_flush(void)

@@ -25,6 +25,8 @@ const char *out_created(const struct cli *cli);
 int out_flush(void);
 /* Such a line elsewhere: text is made harmless; a newline is added. */
 void out_line(FILE *to, const char *text);
+/* The same of what was gathered, which is empty then; nothing where it was. */
+void out_said(FILE *to, struct buf *text);
 /* The error as a line, or with -o json as the API's error object; returns exit_code. */
 __attribute__((format(printf, 4, 5))) int out_fail(const struct cli *cli, int exit_code,
                                                    const char *code, const char *fmt, ...);

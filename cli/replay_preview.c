@@ -1,7 +1,7 @@
 /* cli/replay_preview.c: see replay_preview.h.
  *
  *   how many, of which types ─▶ where to, and how it is there now ─▶ how fast, and when it stops
- *   ─▶ what is left out ─▶ what stands in the way: failing, down, paused, other jobs, a backlog */
+ *   ─▶ what is left out ─▶ what stands in the way (replay_obstacles.c) */
 #include "cli/replay_preview.h"
 
 #include <ctype.h>
@@ -14,7 +14,7 @@
 
 #define TEXT_MAX_BYTES ((size_t)1 << 16)
 #define COMMAND_MAX_BYTES ((size_t)1 << 20)
-enum { TYPES_SHOWN = 5, IDS_WRITTEN = 20, GIVES_UP = 5, WINDOW = 20 };
+enum { TYPES_SHOWN = 5, IDS_WRITTEN = 20, WINDOW = 20 };
 
 const struct sending sending_replay = {.command = "dlq replay",
                                        .path = "/api/v1/replays",
@@ -49,20 +49,6 @@ const char *sending_noun(const struct sending *s, int64_t n)
 const char *replay_preview_to(const json_t *a)
 {
     return out_string(a, "options.to");
-}
-
-static void say(FILE *to, struct buf *text)
-{
-    if (text->len > 0)
-        out_line(to, text->data);
-    buf_clear(text);
-}
-
-static bool is(const json_t *object, const char *name, const char *word)
-{
-    const char *text = out_string(object, name);
-
-    return text != NULL && strcmp(text, word) == 0;
 }
 
 /* ---- what ---- */
@@ -184,9 +170,9 @@ void replay_rule(struct buf *out, const json_t *a)
     int64_t canary = out_integer(a, "options.canary");
 
     if (canary == 1)
-        buf_addf(out, "if the first %d fail", GIVES_UP);
+        buf_addf(out, "if the first %d fail", REPLAY_GIVES_UP);
     else if (canary > 1)
-        buf_addf(out, "if %d of the first fail in a row", GIVES_UP);
+        buf_addf(out, "if %d of the first fail in a row", REPLAY_GIVES_UP);
     if (stop_at < 1)
         buf_addf(out,
                  canary > 0 ? ", or more than %g%% of the last %d"
@@ -194,11 +180,6 @@ void replay_rule(struct buf *out, const json_t *a)
                  stop_at * 100, WINDOW);
     else if (canary == 0)
         buf_adds(out, "for no failures");
-}
-
-static bool fails_now(const json_t *target)
-{
-    return sub_is_failing(target) && out_integer(target, "count") > 0;
 }
 
 /* Nobody knows how long something takes that may never begin. */
@@ -211,7 +192,7 @@ static bool in_the_way(const json_t *a)
         return json_is_true(json_object_get(a, "egress_paused"));
     json_array_foreach(json_object_get(a, "targets"), i, row)
     {
-        if (fails_now(row) || out_string(row, "blocked_by") != NULL)
+        if (replay_preview_fails(row) || out_string(row, "blocked_by") != NULL)
             return true;
     }
     return json_is_true(json_object_get(a, "egress_paused"));
@@ -345,162 +326,27 @@ void replay_preview_excluded(struct buf *out, const json_t *a)
                  reason_text(out_string(row, "reason")));
 }
 
-/* ---- what stands in the way ---- */
-/* Nobody knows whether it still fails until something is sent: who tries, and what becomes of it? */
-static void put_failing(const struct cli *cli, struct buf *out, const json_t *a, const json_t *row)
-{
-    bool down = json_is_string(json_object_get(row, "broken_since"));
-    bool canary = out_integer(a, "options.canary") > 0;
-
-    if (!fails_now(row))
-        return;
-    buf_addf(out, "Warning: %s is ", out_string(row, "subscription"));
-    sub_state_words(cli, out, row);
-    if (down)
-        buf_adds(out, " and taken for down: nothing of this goes out before it answers one of "
-                      "webhookd's tries.");
-    else if (canary)
-        buf_addf(out, ". The canary tries one letter; if it still fails, this stops after %d.",
-                 GIVES_UP);
-    else
-        buf_adds(out, ". Nothing is tried first (--canary 0): what fails now dies again.");
-    buf_addf(out, " Why: webhookctl attempt list -s %s --limit 5", out_string(row, "subscription"));
-}
-
-static void put_backlog(struct buf *out, const json_t *row)
-{
-    int64_t n = out_integer(row, "live_ahead");
-    double rate = json_number_value(json_object_get(row, "rate_per_second"));
-    char count[32];
-
-    if (n == 0 || out_integer(row, "count") == 0)
-        return;
-    buf_addf(out, "%s: %s live %s there too and %s first, ", out_string(row, "subscription"),
-             text_count(count, sizeof count, n), n == 1 ? "delivery waits" : "deliveries wait",
-             n == 1 ? "goes" : "go");
-    if (rate > 0)
-        buf_addf(out, "at the subscription's own %g/s", rate);
-    else
-        buf_adds(out, "as fast as it takes them");
-    buf_adds(out, "; what comes meanwhile goes in turn with this.");
-}
-
-/* Where an endpoint said itself that it is gone, enabling it is no matter of course. */
-static void put_disabled(const struct cli *cli, struct buf *out, const json_t *row)
-{
-    const char *name = out_string(row, "subscription");
-
-    buf_addf(out, "%s is ", name);
-    sub_state_words(cli, out, row);
-    if (is(row, "state_cause", "gone"))
-        buf_addf(out,
-                 ": it answered that it is gone for good. Does it still? webhookctl sub test %s, "
-                 "and where it accepts that: webhookctl sub enable %s",
-                 name, name);
-    else
-        buf_addf(out, ": nothing is sent there until webhookctl sub enable %s", name);
-}
-
-/* "job_… (by uid:1000 ana, 12 of 80) is active on acme, which takes one job at a time: …" */
-static bool put_other_job(struct buf *out, const json_t *row)
-{
-    const char *other = out_string(row, "blocked_by"), *name = out_string(row, "subscription");
-    const char *actor = out_string(row, "blocked_by_actor");
-    bool paused = is(row, "blocked_by_state", "paused");
-
-    if (other == NULL)
-        return false;
-    buf_addf(out, "%s (by %s, %lld of %lld) is %s on %s, which takes one job at a time: ", other,
-             actor ? actor : "somebody", (long long)out_integer(row, "blocked_by_done"),
-             (long long)out_integer(row, "blocked_by_selected"), paused ? "paused" : "active",
-             name);
-    buf_addf(out,
-             paused ? "let it go on (webhookctl job resume %s)"
-                    : "wait for it (webhookctl job watch %s)",
-             other);
-    buf_addf(out, ", or cancel it (webhookctl job cancel %s).", other);
-    return true;
-}
-
-bool replay_preview_blocked(const json_t *a, struct buf *out)
-{
-    json_t *row;
-    size_t i;
-
-    if (replay_preview_to(a) != NULL)
-        return false;
-    json_array_foreach(json_object_get(a, "targets"), i, row)
-    {
-        bool ends = out_integer(row, "blocked_by_done") >= out_integer(row, "blocked_by_selected");
-
-        if (!ends &&
-            put_other_job(out, row)) /* what is at its end is over before anybody answers */
-            return true;
-    }
-    return false;
-}
-
-static void put_state(const struct cli *cli, struct buf *out, const json_t *row)
-{
-    const char *name = out_string(row, "subscription");
-
-    if (name == NULL)
-        return;
-    if (is(row, "state", "disabled")) {
-        put_disabled(cli, out, row);
-    } else if (is(row, "state", "paused")) {
-        buf_addf(out, "%s is ", name);
-        sub_state_words(cli, out, row);
-        buf_addf(out, ": nothing is sent there until webhookctl sub resume %s", name);
-    }
-}
-
-void replay_preview_obstacles(const struct cli *cli, FILE *to, const json_t *a)
-{
-    struct buf text;
-    json_t *row;
-    size_t i;
-
-    buf_init(&text, TEXT_MAX_BYTES);
-    json_array_foreach(json_object_get(a, "targets"), i, row)
-    {
-        if (replay_preview_to(a) != NULL)
-            break; /* nothing of it is in the way of copies */
-        put_state(cli, &text, row);
-        say(to, &text);
-        (void)put_other_job(&text, row);
-        say(to, &text);
-        put_failing(cli, &text, a, row);
-        say(to, &text);
-        put_backlog(&text, row);
-        say(to, &text);
-    }
-    if (json_is_true(json_object_get(a, "egress_paused")))
-        out_line(to, "Egress is paused: it begins after webhookctl egress resume");
-    buf_fini(&text);
-}
-
 void replay_preview_print(struct cli *cli, const struct sending *s, FILE *to, const json_t *a)
 {
     struct buf text;
 
     buf_init(&text, TEXT_MAX_BYTES);
     put_what(cli, s, &text, a);
-    say(to, &text);
+    out_said(to, &text);
     if (json_array_size(json_object_get(a, "targets")) > 0)
         print_targets(cli, s, to, a);
     if (out_integer(a, "count") > 0)
         put_plan(&text, a);
-    say(to, &text);
+    out_said(to, &text);
     if (out_integer(a, "count") > 0 && replay_preview_to(a) != NULL)
         put_copies(s, &text, a);
-    say(to, &text);
+    out_said(to, &text);
     if (out_integer(a, "excluded") > 0) {
         buf_addf(&text, "Left out: %lld (", (long long)out_integer(a, "excluded"));
         replay_preview_excluded(&text, a);
         buf_addc(&text, ')');
     }
-    say(to, &text);
+    out_said(to, &text);
     replay_preview_obstacles(cli, to, a);
     buf_fini(&text);
 }

@@ -30,6 +30,10 @@ const char *replay_preview_to(const json_t *a);
 void replay_preview_print(struct cli *cli, const struct sending *s, FILE *to, const json_t *a);
 /* "3 subscription paused; 1 expired: …" */
 void replay_preview_excluded(struct buf *out, const json_t *a);
+/* In a row from the start, and it stops (policy/canary.h). */
+enum { REPLAY_GIVES_UP = 5 };
+/* A target that fails now, and is to get something. */
+bool replay_preview_fails(const json_t *target);
 /* What would have to be done first, subscription by subscription. */
 void replay_preview_obstacles(const struct cli *cli, FILE *to, const json_t *a);
 /* "about 19s", "19s once it gets through" where it may not, "about 19s once 989 live ones are through,

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "engine/http_answer.h"
 #include "engine/http_conn.h"
 
 enum { HELD_MAX = 128, TCP_BODY_MAX = 1 << 20 };
@@ -50,60 +51,6 @@ struct http {
     int held_n;
     bool draining;
 };
-
-/* ---- answers ---- */
-static void answer(struct evhttp_request *req, int status, const char *type, const void *body,
-                   size_t n)
-{
-    struct evkeyvalq *out = evhttp_request_get_output_headers(req);
-    struct evbuffer *buffer = evbuffer_new();
-
-    if (buffer != NULL)
-        (void)evbuffer_add(buffer, body, n);
-    (void)evhttp_add_header(out, "Connection",
-                            "close"); /* the guard judges one head per connection */
-    if (type != NULL)
-        (void)evhttp_add_header(out, "Content-Type", type);
-    (void)evhttp_add_header(out, "Cache-Control", "no-store");
-    evhttp_send_reply(req, status, NULL, buffer);
-    if (buffer != NULL)
-        evbuffer_free(buffer);
-}
-
-static void answer_text(struct evhttp_request *req, int status, const char *text)
-{
-    answer(req, status, "text/plain; charset=utf-8", text, strlen(text));
-}
-
-static void answer_response(struct evhttp_request *req, const struct api_response *resp)
-{
-    struct evkeyvalq *in = evhttp_request_get_input_headers(req);
-    struct evkeyvalq *out = evhttp_request_get_output_headers(req);
-    const char *request_id = evhttp_find_header(in, "X-Request-ID");
-
-    if (resp->correlation_id[0] != '\0')
-        (void)evhttp_add_header(out, "X-Correlation-ID", resp->correlation_id);
-    if (request_id != NULL &&
-        strlen(request_id) <= 128) /* evhttp refuses values with line breaks */
-        (void)evhttp_add_header(out, "X-Request-ID", request_id);
-    if (resp->next_cursor[0] != '\0')
-        (void)evhttp_add_header(out, "X-Next-Cursor", resp->next_cursor);
-    if (resp->status == 503)
-        (void)evhttp_add_header(out, "Retry-After", "1");
-    answer(req, resp->status, resp->content_type, resp->body.data != NULL ? resp->body.data : "",
-           resp->body.len);
-}
-
-static void answer_fail(struct evhttp_request *req, int status, const char *code,
-                        const char *message)
-{
-    struct api_response resp;
-
-    api_response_init(&resp);
-    api_fail(&resp, status, code, NULL, message);
-    answer_response(req, &resp);
-    api_response_fini(&resp);
-}
 
 /* ---- held requests ---- */
 static void held_free(struct held *h)
@@ -237,7 +184,7 @@ static void request_done(void *arg, const struct err *err, int64_t generation)
         metrics_http_request(http->metrics, clock_mono_us() - h->started_us);
         log_debug("admin_request", "route=%s status=%d actor=%s", api_route_name(h->route),
                   h->response.status, h->actor);
-        answer_response(h->req, &h->response);
+        http_answer_response(h->req, &h->response);
     }
     held_free(h);
 }
@@ -291,7 +238,7 @@ static void plan_done(void *arg, const struct err *err, int64_t generation)
         struct evhttp_request *req = h->req;
 
         held_free(h);
-        answer_fail(req, 503, "busy", "webhookd is stopping: try again");
+        http_answer_fail(req, 503, "busy", "webhookd is stopping: try again");
         return;
     }
     request_submit(h);
@@ -319,7 +266,7 @@ static void request_submit(void *arg)
         store_submit(http->store, thread, flags, plan ? plan_work : request_work,
                      plan ? plan_done : request_done, h) != OK) {
         held_free(h);
-        answer_fail(req, 503, "busy", "the store's queue is full: try again");
+        http_answer_fail(req, 503, "busy", "the store's queue is full: try again");
     }
 }
 
@@ -343,8 +290,8 @@ static void unix_request(struct evhttp_request *req, void *arg)
 
     const struct api_route *route = path != NULL ? api_route_find(method, path, &allowed) : NULL;
     if (route == NULL) {
-        answer_fail(req, allowed ? 405 : 404, allowed ? "method_not_allowed" : "not_found",
-                    allowed ? "this path has other methods" : "no such path");
+        http_answer_fail(req, allowed ? 405 : 404, allowed ? "method_not_allowed" : "not_found",
+                         allowed ? "this path has other methods" : "no such path");
         return;
     }
     bool writes = api_route_writes(route), busy = http->held_n >= HELD_MAX;
@@ -352,8 +299,8 @@ static void unix_request(struct evhttp_request *req, void *arg)
     if (h == NULL || !held_copy(h, req, method)) {
         if (h != NULL)
             held_free(h);
-        answer_fail(req, 503, "busy",
-                    "too many requests are held, or webhookd is stopping: try again");
+        http_answer_fail(req, 503, "busy",
+                         "too many requests are held, or webhookd is stopping: try again");
         return;
     }
     h->route = route;
@@ -387,10 +334,10 @@ static void metrics_done(void *arg, const struct err *err, int64_t generation)
         store_stats(http->store, &h->now.store);
         buf_init(&text, 1 << 20);
         metrics_write(http->metrics, &h->now, &text);
-        answer(h->req, 200, "text/plain; version=0.0.4; charset=utf-8", text.data, text.len);
+        http_answer(h->req, 200, "text/plain; version=0.0.4; charset=utf-8", text.data, text.len);
         buf_fini(&text);
     } else if (http != NULL) {
-        answer_text(h->req, 503, err->text);
+        http_answer_text(h->req, 503, err->text);
     }
     held_free(h);
 }
@@ -402,11 +349,11 @@ static void ready_answer(struct http *http, struct evhttp_request *req)
 
     http->hooks.live(http->hooks.arg, &live);
     if (store_failed(http->store, &why))
-        answer_text(req, 503, "store failed\n");
+        http_answer_text(req, 503, "store failed\n");
     else if (!live.ready)
-        answer_text(req, 503, live.draining ? "draining\n" : "starting\n");
+        http_answer_text(req, 503, live.draining ? "draining\n" : "starting\n");
     else
-        answer_text(req, 200, "ready\n");
+        http_answer_text(req, 200, "ready\n");
 }
 
 static void tcp_request(struct evhttp_request *req, void *arg)
@@ -420,16 +367,16 @@ static void tcp_request(struct evhttp_request *req, void *arg)
     bool known = strcmp(path, "/healthz") == 0 || strcmp(path, "/readyz") == 0 ||
                  strcmp(path, "/metrics") == 0;
     if (!known) {
-        answer_fail(req, 404, "not_found",
-                    "here are /healthz, /readyz and /metrics; the api is on listen.socket");
+        http_answer_fail(req, 404, "not_found",
+                         "here are /healthz, /readyz and /metrics; the api is on listen.socket");
         return;
     }
     if (command != EVHTTP_REQ_GET && command != EVHTTP_REQ_HEAD) {
-        answer_fail(req, 405, "method_not_allowed", "GET only");
+        http_answer_fail(req, 405, "method_not_allowed", "GET only");
         return;
     }
     if (strcmp(path, "/healthz") == 0) {
-        answer_text(req, 200, "ok\n"); /* that the loop turned is the answer */
+        http_answer_text(req, 200, "ok\n"); /* that the loop turned is the answer */
         return;
     }
     if (strcmp(path, "/readyz") == 0) {
@@ -441,7 +388,7 @@ static void tcp_request(struct evhttp_request *req, void *arg)
         store_submit(http->store, STORE_LIST, 0, metrics_work, metrics_done, h) != OK) {
         if (h != NULL)
             held_free(h);
-        answer_fail(req, 503, "busy", "too many requests are held: try again");
+        http_answer_fail(req, 503, "busy", "too many requests are held: try again");
     }
 }
 
@@ -500,7 +447,7 @@ void http_free(struct http *http)
         struct held *h = http->held;
 
         http->held = h->next;
-        answer_fail(h->req, 503, "stopping", "webhookd is stopping: try again");
+        http_answer_fail(h->req, 503, "stopping", "webhookd is stopping: try again");
         h->http = NULL;
         h->req = NULL;
         h->prev = h->next = NULL;

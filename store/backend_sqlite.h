@@ -325,6 +325,13 @@ enum err_code sq_ready_delete(struct sq *q, const struct sq_open_delivery *d, st
 /* Ready at now instead of a time in the future. */
 enum err_code sq_due_now(struct sq *q, const struct sq_open_delivery *d, int64_t now_ms,
                          struct err *err);
+static inline bool sq_is_open(enum delivery_state s)
+{
+    return s == DELIVERY_PENDING || s == DELIVERY_RETRYING;
+}
+/* ---- the line of an ordering key (backend_sqlite_line.c) ---- */
+/* A dead one of the subscription holds its key. */
+enum err_code sq_line_blocks(struct sq *q, int64_t sub, bool *out, struct err *err);
 /* Takes it out of its line; where its successor may go now, *next_due_ms is set. */
 enum err_code sq_line_leave(struct sq *q, const struct sq_open_delivery *d, int64_t now_ms,
                             int64_t *next_due_ms, struct err *err);

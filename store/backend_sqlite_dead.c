@@ -94,12 +94,25 @@ static enum err_code restore_payload(struct sq *q, const struct sq_open_delivery
     return code;
 }
 
+/* What has expired already is sent on purpose; it must not expire again at once. */
+static int64_t expiry_left(const struct sq_open_delivery *d, const struct reopening *r)
+{
+    return d->expires_ms > r->now_ms ? d->expires_ms : 0;
+}
+
+/* It waits to be sent. */
+static enum err_code wait_put(struct sq *q, int64_t sub, int64_t num, int64_t expires_ms,
+                              const struct reopening *r, struct err *err)
+{
+    enum err_code code = sq_ready_put(q, sub, r->due_ms, num, r->now_ms, err);
+    return code == OK && expires_ms != 0 ? sq_expiring_put(q, expires_ms, num, err) : code;
+}
+
 static enum err_code reopen(struct sq *q, const struct sq_open_delivery *d,
                             const struct reopening *r, struct err *err)
 {
     enum delivery_state state = d->attempts > 0 ? DELIVERY_RETRYING : DELIVERY_PENDING;
-    /* What has expired already is replayed on purpose; it must not expire again at once. */
-    int64_t expires = d->expires_ms > r->now_ms ? d->expires_ms : 0;
+    int64_t expires = expiry_left(d, r);
     enum err_code code =
         sq_run(q, SQ_REPLAY, err,
                "UPDATE delivery SET state = ?2, cause = 0, budget_start = attempts,"
@@ -111,9 +124,7 @@ static enum err_code reopen(struct sq *q, const struct sq_open_delivery *d,
         code = d->state == DELIVERY_DEAD ? sq_letter_delete(q, d->num, err)
                                          : sq_purged_delete(q, d->num, err);
     if (code == OK)
-        code = sq_ready_put(q, d->sub, r->due_ms, d->num, r->now_ms, err);
-    if (code == OK && expires != 0)
-        code = sq_expiring_put(q, expires, d->num, err);
+        code = wait_put(q, d->sub, d->num, expires, r, err);
     return code == OK ? sq_count_move(q, d->sub, d->state, state, err) : code;
 }
 
@@ -158,7 +169,7 @@ enum err_code sq_over_resend(struct backend *b, int64_t num, const struct reopen
 static enum err_code copy_put(struct sq *q, const struct sq_open_delivery *d, int64_t num,
                               int64_t sub, const struct reopening *r, struct err *err)
 {
-    int64_t expires = d->expires_ms > r->now_ms ? d->expires_ms : 0;
+    int64_t expires = expiry_left(d, r);
     enum err_code code =
         sq_run(q, SQ_COPY, err,
                "INSERT INTO delivery(num, event, sub, state, budget_since_ms, due_ms, created_ms,"
@@ -167,9 +178,7 @@ static enum err_code copy_put(struct sq *q, const struct sq_open_delivery *d, in
                "lllllllil", num, d->event, sub, r->now_ms, r->due_ms, r->job, expires,
                r->budget_max, d->num);
     if (code == OK)
-        code = sq_ready_put(q, sub, r->due_ms, num, r->now_ms, err);
-    if (code == OK && expires != 0)
-        code = sq_expiring_put(q, expires, num, err);
+        code = wait_put(q, sub, num, expires, r, err);
     return code == OK ? sq_count(q, sub, DELIVERY_PENDING, 1, err) : code;
 }
 

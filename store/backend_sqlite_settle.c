@@ -1,4 +1,4 @@
-/* store/backend_sqlite_settle.c: the moves of a delivery, and the line of an ordering key.
+/* store/backend_sqlite_settle.c: the moves of a delivery. (Its line: backend_sqlite_line.c.)
  *
  *   pending, retrying (0, 2) --settle--> delivered (4) | retrying (2) | dead (5)
  *                            --kill----> dead (5)
@@ -6,11 +6,7 @@
  *   dead (5) --purge--> discarded (6);  dead --replay--> retrying or pending
  *
  * A delivery that is over moves only through the dead letter's operations (G3): every write here
- * says "AND state IN (0, 2)".
- *
- * The line: of a (subscription, key) all deliveries that have not left stand in `lineup`; only the
- * first may be in `ready`. A delivered one leaves; a dead one leaves too, or with on_dead=block
- * stays and holds the others until it is purged or its replay is delivered. */
+ * says "AND state IN (0, 2)". */
 #include "store/backend_sqlite.h"
 
 #include <stdlib.h>
@@ -70,70 +66,6 @@ enum err_code sq_expiring_put(struct sq *q, int64_t expires_ms, int64_t num, str
 {
     return sq_run(q, SQ_EXPIRING_PUT, err, "INSERT OR IGNORE INTO expiring VALUES(?1, ?2)", "ll",
                   expires_ms, num);
-}
-
-static bool is_open(enum delivery_state s)
-{
-    return s == DELIVERY_PENDING || s == DELIVERY_RETRYING;
-}
-
-/* ---- the line ---- */
-/* Whoever stands first in the line may go, unless dead (block) or in `ready` already. */
-/* One that was put in line by a clock that was ahead is due now all the same. */
-static enum err_code line_advance(struct sq *q, int64_t sub, const char *key, int64_t now_ms,
-                                  int64_t *next_due_ms, struct err *err)
-{
-    sqlite3_stmt *st;
-    enum err_code code = sq_row(q, SQ_LINE_NEXT, &st, err,
-                                "SELECT d.num, d.due_ms, d.state, d.budget_since_ms FROM delivery d"
-                                " WHERE d.num = (SELECT num FROM lineup WHERE sub = ?1"
-                                " AND key = ?2 ORDER BY num LIMIT 1)",
-                                "lt", sub, key);
-    if (code != OK)
-        return code == ERR_NOT_FOUND ? OK : code;
-    struct sq_open_delivery d = {.sub = sub,
-                                 .num = sqlite3_column_int64(st, 0),
-                                 .due_ms = sqlite3_column_int64(st, 1),
-                                 .since_ms = sqlite3_column_int64(st, 3)};
-    bool open = is_open((enum delivery_state)sqlite3_column_int(st, 2));
-    bool early = d.due_ms > now_ms && d.since_ms > now_ms;
-    sq_done(st);
-    if (!open)
-        return OK;
-    code = early ? sq_due_now(q, &d, now_ms, err)
-                 : sq_ready_put(q, sub, d.due_ms, d.num, d.since_ms, err);
-    if (code == OK && next_due_ms != NULL)
-        *next_due_ms = early ? now_ms : d.due_ms;
-    return code;
-}
-
-enum err_code sq_line_leave(struct sq *q, const struct sq_open_delivery *d, int64_t now_ms,
-                            int64_t *next_due_ms, struct err *err)
-{
-    if (d->line == NULL)
-        return OK;
-    enum err_code code =
-        sq_run(q, SQ_LINE_DEL, err, "DELETE FROM lineup WHERE sub = ?1 AND key = ?2 AND num = ?3",
-               "ltl", d->sub, d->line, d->num);
-    if (code == OK)
-        code = sq_run(q, SQ_UNLINE, err, "UPDATE delivery SET line = NULL WHERE num = ?1", "l",
-                      d->num);
-    return code == OK ? line_advance(q, d->sub, d->line, now_ms, next_due_ms, err) : code;
-}
-
-static enum err_code blocks(struct sq *q, int64_t sub, bool *out, struct err *err)
-{
-    sqlite3_stmt *st;
-    *out = false;
-    enum err_code code = sq_row(q, SQ_DEAD_SUB_STATE, &st, err,
-                                "SELECT on_dead_block AND state <> 3 FROM subscription"
-                                " WHERE num = ?1",
-                                "l", sub);
-    if (code == OK) {
-        *out = sqlite3_column_int(st, 0) != 0;
-        sq_done(st);
-    }
-    return code == ERR_NOT_FOUND ? OK : code;
 }
 
 /* What an open delivery holds in `ready` and `expiring` is taken away. */
@@ -243,7 +175,7 @@ enum err_code sq_die(struct sq *q, const struct sq_open_delivery *d, enum cause 
     if (code == OK)
         code = sq_event_unused(q, d->event, err);
     if (code == OK && d->line != NULL)
-        code = blocks(q, d->sub, &block, err);
+        code = sq_line_blocks(q, d->sub, &block, err);
     if (code == OK && d->line != NULL && !block)
         code = sq_line_leave(q, d, now_ms, &out->next_due_ms, err);
     if (code == OK)
@@ -261,7 +193,7 @@ enum err_code sq_discard(struct backend *b, int64_t num, int64_t now_ms, struct 
     struct sq_open_delivery d;
     struct settled r = {0};
     enum err_code code = sq_delivery_load(q, num, &d, err);
-    if (code == OK && !is_open(d.state))
+    if (code == OK && !sq_is_open(d.state))
         code = fail(err, ERR_STALE, "the delivery is over already");
     if (code == OK)
         code = discard(q, &d, CAUSE_NONE, now_ms, &r, err);
@@ -276,7 +208,7 @@ enum err_code sq_trial(struct backend *b, int64_t num, int budget_max, struct er
     struct sq *q = sq_of(b);
     struct sq_open_delivery d;
     enum err_code code = sq_delivery_load(q, num, &d, err);
-    if (code == OK && (!is_open(d.state) || d.line != NULL))
+    if (code == OK && (!sq_is_open(d.state) || d.line != NULL))
         code = fail(err, ERR_STALE, "the delivery is over already, or stands in line");
     if (code == OK)
         code = sq_ready_delete(q, &d, err);
@@ -354,7 +286,7 @@ enum err_code sq_settle(struct backend *b, const struct settlement *s, int64_t d
     struct sq_open_delivery d;
     struct settled r = {0};
     enum err_code code = sq_delivery_load(q, s->delivery, &d, err);
-    if (code == OK && !is_open(d.state))
+    if (code == OK && !sq_is_open(d.state))
         code = fail(err, ERR_STALE, "the delivery is over already");
     if (code == OK) {
         r.job = d.job;
@@ -415,7 +347,7 @@ static enum err_code kill_all(struct sq *q, const int64_t *nums, size_t n, enum 
         struct sq_open_delivery d;
         struct settled ignored = {0};
         code = sq_delivery_load(q, nums[i], &d, err);
-        if (code == OK && is_open(d.state)) {
+        if (code == OK && sq_is_open(d.state)) {
             code = sq_die(q, &d, cause, now_ms, dead_expires_ms, &ignored, err);
             (*killed)++;
         }

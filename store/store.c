@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "store/batch.h"
+#include "store/patience.h"
 
 enum {
     QUEUE_MAX = 4096,          /* per worker: queued, running or not drained yet */
@@ -30,12 +31,6 @@ enum {
     LINGER_STEPS = 3,
     LINGER_STEP_NS = 500 * 1000,
     LOCK_STEP_MS = 20,
-    BUSY_US = 100 * 1000,    /* others wrote so long ago at most: somebody may be waiting */
-    PATIENCE_US = 50 * 1000, /* a patient one has waited long enough */
-    REST_TIMES = 2, /* while others write, so many times as long as the last patient one took */
-    REST_MAX_US = 50 * 1000,
-    SLICE_US = 5000, /* of a patient one */
-    SLICE_BUSY_US = 2000,
     LOG_STEP_BYTES = 4 * 1024 * 1024,  /* about 1000 pages: time for a checkpoint */
     LOG_HIGH_BYTES = 64 * 1024 * 1024, /* the writer itself checkpoints, so that the log is reset */
     LOG_HIGH_STEP_BYTES = 16 * 1024 * 1024
@@ -49,10 +44,10 @@ struct worker {
     bool running;
     pthread_cond_t wake;
     struct batch queue;
-    struct batch patient;         /* STORE_WRITE: those that wait while others write */
-    int64_t others_us, rested_us; /* others wrote last; the next patient one may begin */
-    bool checkpoint;              /* STORE_LIST: the writer asks for one */
-    size_t outstanding;           /* submitted, callback not run yet */
+    struct batch patient; /* STORE_WRITE: those that wait while others write */
+    struct patience patience;
+    bool checkpoint;    /* STORE_LIST: the writer asks for one */
+    size_t outstanding; /* submitted, callback not run yet */
 };
 
 struct store {
@@ -231,30 +226,14 @@ static void read_once(struct store *s, struct backend *b, struct batch *todo, si
     complete(s, &ran, false);
 }
 
-/* ---- patience ---- */
-/* When the first patient one may be taken: now (0) or later. A live event waits for two commits on its
- * way (taken, settled); what stands before it in the writer is this much at most. */
+/* ---- the threads ---- */
+/* When the first patient one may be taken: now (0) or later. */
 static int64_t patient_wait_us(const struct worker *w, int64_t now_us)
 {
-    const struct request *r = w->patient.first;
-    if (w->store->stopping || now_us - r->since_us >= PATIENCE_US)
+    if (w->store->stopping)
         return 0;
-    if (w->queue.first != NULL)
-        return PATIENCE_US;
-    return w->rested_us > now_us ? w->rested_us - now_us : 0;
-}
-
-static bool others_write(const struct worker *w)
-{
-    return clock_mono_us() - __atomic_load_n(&w->others_us, __ATOMIC_RELAXED) <= BUSY_US;
-}
-
-static void patient_done(struct worker *w, int64_t from_us)
-{
-    int64_t now_us = clock_mono_us(), rest_us = (now_us - from_us) * REST_TIMES;
-    if (!others_write(w))
-        rest_us = 0;
-    w->rested_us = now_us + (rest_us < REST_MAX_US ? rest_us : REST_MAX_US);
+    return patience_wait_us(&w->patience, w->patient.first->since_us, w->queue.first != NULL,
+                            now_us);
 }
 
 static void wait_us(struct worker *w, int64_t us)
@@ -268,7 +247,6 @@ static void wait_us(struct worker *w, int64_t us)
     (void)pthread_cond_timedwait(&w->wake, &w->store->mutex, &at);
 }
 
-/* ---- the threads ---- */
 /* Nothing to take yet: waits for it. */
 static void worker_wait(struct worker *w)
 {
@@ -331,9 +309,9 @@ static void write_turn(struct worker *w, struct batch *todo)
     int64_t from_us = clock_mono_us();
     write_once(w->store, w->backend, todo);
     if (patient)
-        patient_done(w, from_us);
+        patience_done(&w->patience, from_us, clock_mono_us());
     else
-        __atomic_store_n(&w->others_us, clock_mono_us(), __ATOMIC_RELAXED);
+        patience_others(&w->patience, clock_mono_us());
 }
 
 static void *worker_main(void *arg)
@@ -458,7 +436,7 @@ enum err_code store_open(struct store **out, const char *url, const struct keyri
         pthread_cond_init(&s->workers[i].wake, &monotonic);
         batch_init(&s->workers[i].queue);
         batch_init(&s->workers[i].patient);
-        s->workers[i].others_us = -BUSY_US;
+        patience_init(&s->workers[i].patience);
     }
     pthread_condattr_destroy(&monotonic);
     enum err_code code = start(s, url, keys, lock_wait_ms, err);
@@ -569,7 +547,7 @@ bool store_has_room(const struct store *s, enum store_thread thread)
 
 int64_t store_slice_us(const struct store *s)
 {
-    return others_write(&s->workers[STORE_WRITE]) ? SLICE_BUSY_US : SLICE_US;
+    return patience_slice_us(&s->workers[STORE_WRITE].patience, clock_mono_us());
 }
 
 void store_stats(const struct store *s, struct store_stats *out)

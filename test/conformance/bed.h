@@ -319,4 +319,28 @@ static inline void bed_assert_claims(struct bed *bed, int64_t sub, int64_t now_m
 }
 #define ASSERT_NO_CLAIMS(bed, sub, now) assert_int_equal(bed_claim((bed), (sub), (now)).n, 0)
 
+/* Many deliveries, of two subscriptions by turns, none of them over yet: what walks are tried on. */
+enum { BED_MANY = 120 };
+static inline void bed_many(struct bed *bed, int64_t subs[2], int64_t out[BED_MANY])
+{
+    subs[0] = bed_sub(bed, "a", 0);
+    subs[1] = bed_sub(bed, "b", 0);
+    for (int i = 0; i < BED_MANY; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "e%d", i);
+        out[i] = bed_emit(bed, subs[i % 2], id, NULL, T0);
+    }
+}
+
+/* A walk over the deliveries of sub (0: of all), `limit` at a time of `looks` looked at, finds so many. */
+typedef void bed_walk_fn(struct bed *bed, int64_t sub, size_t looks, size_t limit, bool down,
+                         size_t expected);
+static inline void bed_walk_all(struct bed *bed, bed_walk_fn *walk, int64_t sub, size_t expected)
+{
+    static const size_t sizes[][2] = {{1, 1}, {7, 3}, {3, 7}, {10, 10}, {1000, 5}, {1000, 1000}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (int down = 0; down < 2; down++)
+            walk(bed, sub, sizes[i][0], sizes[i][1], down != 0, expected);
+}
+
 #endif

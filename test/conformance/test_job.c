@@ -335,25 +335,19 @@ static void walk_with(struct bed *bed, int64_t sub, size_t looks, size_t limit, 
 static void walks(void **state)
 {
     struct bed *bed = *state;
-    int64_t subs[2] = {bed_sub(bed, "a", 0), bed_sub(bed, "b", 0)}, some[10];
+    int64_t subs[2], all[BED_MANY], some[10];
     struct dead_key *keys, end;
     size_t n, some_n = 0;
-    for (int i = 0; i < 120; i++) {
-        char id[16];
-        snprintf(id, sizeof(id), "e%d", i);
-        int64_t d = bed_emit(bed, subs[i % 2], id, NULL, T0);
-        struct settlement s = bed_settlement(d, SETTLE_DEAD, T0 + i * 7 % 5);
+    bed_many(bed, subs, all);
+    for (int i = 0; i < BED_MANY; i++) {
+        struct settlement s = bed_settlement(all[i], SETTLE_DEAD, T0 + i * 7 % 5);
         s.cause = i % 3 == 0 ? CAUSE_GONE : CAUSE_OPERATOR;
         bed_settle_as(bed, &s);
         if (i % 12 == 0)
-            some[some_n++] = d;
+            some[some_n++] = all[i];
     }
-    static const size_t sizes[][2] = {{1, 1}, {7, 3}, {3, 7}, {10, 10}, {1000, 5}, {1000, 1000}};
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-        for (int down = 0; down < 2; down++) {
-            walk_with(bed, subs[0], sizes[i][0], sizes[i][1], down != 0, 20);
-            walk_with(bed, 0, sizes[i][0], sizes[i][1], down != 0, 40);
-        }
+    bed_walk_all(bed, walk_with, subs[0], 20);
+    bed_walk_all(bed, walk_with, 0, 40);
     /* named by number they are not looked for */
     struct filter f = {.ids = some, .ids_n = some_n, .limit = 10000, .with_expired = true};
     OK_OR_DIE(bed, bed->ops->dead_walk(bed->b, &f, 1, &bed->a, &keys, &n, &end, &bed->err));

@@ -130,28 +130,23 @@ static void walk_with(struct bed *bed, int64_t sub, size_t looks, size_t limit, 
 static void walks(void **state)
 {
     struct bed *bed = *state;
-    int64_t subs[2] = {bed_sub(bed, "a", 0), bed_sub(bed, "b", 0)}, some[20];
+    int64_t subs[2], all[BED_MANY], some[20];
     struct dead_key *keys, end;
     size_t n, some_n = 0;
-    for (int i = 0; i < 120; i++) {
-        char id[16];
-        snprintf(id, sizeof(id), "e%d", i);
-        int64_t d = bed_emit(bed, subs[i % 2], id, NULL, T0);
+    bed_many(bed, subs, all);
+    for (int i = 0; i < BED_MANY; i++) {
         if (i % 5 == 0)
             continue; /* stays open */
-        bed_settle(bed, d, i % 3 == 0 ? SETTLE_DEAD : SETTLE_DELIVERED, T0 + (i < 100 ? 5 : 10));
+        bed_settle(bed, all[i], i % 3 == 0 ? SETTLE_DEAD : SETTLE_DELIVERED,
+                   T0 + (i < 100 ? 5 : 10));
         if (i % 12 == 1)
-            some[some_n++] = d;
+            some[some_n++] = all[i];
     }
-    static const size_t sizes[][2] = {{1, 1}, {7, 3}, {3, 7}, {10, 10}, {1000, 5}, {1000, 1000}};
     size_t each[2] = {0, 0};
     for (int i = 0; i < 100; i++)
         each[i % 2] += i % 5 != 0 && i % 3 != 0;
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-        for (int down = 0; down < 2; down++) {
-            walk_with(bed, subs[0], sizes[i][0], sizes[i][1], down != 0, each[0]);
-            walk_with(bed, 0, sizes[i][0], sizes[i][1], down != 0, each[0] + each[1]);
-        }
+    bed_walk_all(bed, walk_with, subs[0], each[0]);
+    bed_walk_all(bed, walk_with, 0, each[0] + each[1]);
     /* named by number they are not looked for */
     struct filter f = {.ids = some, .ids_n = some_n, .limit = 10000, .with_expired = true};
     OK_OR_DIE(bed, bed->ops->over_walk(bed->b, &f, 1, &bed->a, &keys, &n, &end, &bed->err));
