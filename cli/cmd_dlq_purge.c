@@ -13,6 +13,7 @@
 #include "cli/client.h"
 #include "cli/cmd_dlq.h"
 #include "cli/job_run.h"
+#include "cli/job_words.h"
 #include "cli/out.h"
 
 struct purge {
@@ -133,6 +134,35 @@ static void print_look(struct cli *cli, FILE *to, const struct purge *p)
             to);
 }
 
+/* The first subscription that a replay is at work on: nothing is purged from under it. */
+static bool put_blocked(const struct purge *p, struct buf *out)
+{
+    const json_t *row;
+    size_t i;
+
+    json_array_foreach(json_object_get(p->look, "subscriptions"), i, row)
+    {
+        if (job_in_the_way_words(out, row)) {
+            buf_adds(out, " Pausing it does not free them.");
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nobody is asked for what is refused after. */
+static int purge_blocked(struct cli *cli, const struct purge *p)
+{
+    struct buf why;
+    int rc = 0;
+
+    buf_init(&why, 4096);
+    if (put_blocked(p, &why))
+        rc = out_fail(cli, CLI_LATER, "job_active", "%s", why.data ? why.data : "");
+    buf_fini(&why);
+    return rc;
+}
+
 /* ---- the question ---- */
 
 static int ask(const struct cli *cli, const struct purge *p, char *answer, size_t room)
@@ -250,8 +280,10 @@ static void purge_report(const struct cli *cli, const struct purge *p)
 static int purge_do(struct cli *cli, struct purge *p)
 {
     const char *note = cli_flag(cli, FLAG_NOTE);
-    int rc = purge_confirm(cli, p);
+    int rc = purge_blocked(cli, p);
 
+    if (rc == 0)
+        rc = purge_confirm(cli, p);
     if (rc == 0)
         rc = purge_export(cli, p);
     if (rc != 0)
@@ -276,10 +308,16 @@ static int nothing_matches(struct cli *cli, const struct purge *p)
 
 static int purge_dry(struct cli *cli, const struct purge *p)
 {
+    struct buf why;
+
     if (out_is_json(cli))
         purge_json(p, true);
     else if (cli->format == OUT_TABLE)
         print_look(cli, stdout, p);
+    buf_init(&why, 4096);
+    if (put_blocked(p, &why))
+        out_note("Not now: %s", why.data);
+    buf_fini(&why);
     out_note("Nothing was changed.");
     return CLI_OK;
 }

@@ -40,6 +40,8 @@ static void put_stand(struct buf *out, const json_t *job, const char *underway_t
     if (underway > 0)
         buf_addf(out, ", %lld on their way%s", (long long)underway,
                  copies && cancelled ? " (they are discarded)" : underway_too);
+    if (count(job, "gone") > 0)
+        buf_addf(out, ", %lld gone", (long long)count(job, "gone"));
     buf_addf(out, ", %lld not sent", (long long)count(job, "not_sent"));
 }
 

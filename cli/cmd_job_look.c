@@ -76,7 +76,7 @@ static const struct out_column job_fields[] = {{"Job", "id", OUT_TEXT},
                                                {"Retrying", "retrying", OUT_COUNT},
                                                {"On their way", "waiting", OUT_COUNT},
                                                {"Discarded", "discarded", OUT_COUNT},
-                                               {"Gone before", "gone", OUT_COUNT},
+                                               {"Gone meanwhile", "gone_words", OUT_TEXT},
                                                {"Not sent", "not_sent", OUT_COUNT},
                                                {"Done", "done", OUT_COUNT},
                                                {"Created", "created_at", OUT_TIME},
@@ -124,7 +124,8 @@ static void set_sending(json_t *shown, const json_t *job)
     set_count(shown, "waiting", job, "counts.waiting", false);
     if (out_string(job, "options.to") == NULL)
         set_count(shown, "discarded", job, "counts.discarded", false);
-    set_count(shown, "gone", job, "counts.gone", false);
+    if (job_gone_words(&words, job))
+        set_words(shown, "gone_words", &words);
     set_count(shown, "not_sent", job, "counts.not_sent", true);
     buf_fini(&words);
 }
@@ -227,12 +228,18 @@ static json_t *part_words(const json_t *job, const json_t *part)
 {
     json_t *shown = json_copy((json_t *)(uintptr_t)part);
     const char *why = job_reason_words(out_string(part, "reason"));
+    int64_t gone = out_integer(part, "counts.gone");
     struct buf words;
 
     buf_init(&words, WORDS_MAX);
     job_part_words(&words, job, part);
     set_words(shown, "state_words", &words);
-    json_object_set_new(shown, "why", why ? json_string(why) : json_null());
+    if (why != NULL)
+        buf_adds(&words, why);
+    if (gone > 0)
+        buf_addf(&words, "%s%lld gone meanwhile", why != NULL ? "; " : "", (long long)gone);
+    if (words.len > 0)
+        set_words(shown, "why", &words);
     buf_fini(&words);
     return shown;
 }

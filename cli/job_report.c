@@ -65,6 +65,7 @@ static void report_line(const char *id, const json_t *job)
                       true);
         if (copies_to(job) == NULL)
             put_count(&text, job, "discarded", "discarded", false);
+        put_count(&text, job, "gone", "gone meanwhile", false);
         put_count(&text, job, "not_sent", "not sent", false);
         put_count(&text, job, "excluded", "left out", false);
     } else {
@@ -242,6 +243,16 @@ static void report_dead_again(struct cli *cli, const char *id, const json_t *job
                  more, id);
 }
 
+static void report_gone(const json_t *job)
+{
+    struct buf words;
+
+    buf_init(&words, 128);
+    if (job_gone_words(&words, job))
+        out_note("Gone meanwhile %s.", words.data);
+    buf_fini(&words);
+}
+
 static void report_notes(struct cli *cli, const char *id, const json_t *job)
 {
     const json_t *parts = json_object_get(job, "subscriptions"), *part;
@@ -253,10 +264,7 @@ static void report_notes(struct cli *cli, const char *id, const json_t *job)
     else
         json_array_foreach(parts, i, part) report_part(job, part);
     report_errors(job);
-    if (count(job, "gone") > 0)
-        out_note("%lld were gone when it was their turn: purged, replayed by somebody else, or "
-                 "expired.",
-                 (long long)count(job, "gone"));
+    report_gone(job);
     if (count(job, "retrying") + count(job, "waiting") > 0)
         out_note("What is retrying or on its way goes on by itself. Look: webhookctl delivery list "
                  "--job %s --state retrying",

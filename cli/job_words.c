@@ -88,7 +88,7 @@ void job_part_words(struct buf *out, const json_t *job, const json_t *part)
 
 bool job_stopped_words(struct buf *out, const json_t *job)
 {
-    int64_t left = out_integer(job, "counts.not_sent") - out_integer(job, "counts.gone");
+    int64_t left = out_integer(job, "counts.not_sent");
     int64_t again = out_integer(job, "counts.dead_again");
     char n[32];
 
@@ -97,6 +97,38 @@ bool job_stopped_words(struct buf *out, const json_t *job)
     buf_addf(out, "%s stopped: %s not sent", out_string(job, "id"), text_count(n, sizeof n, left));
     if (again > 0)
         buf_addf(out, ", %s died again", text_count(n, sizeof n, again));
+    return true;
+}
+
+bool job_gone_words(struct buf *out, const json_t *job)
+{
+    int64_t gone = out_integer(job, "counts.gone");
+
+    if (gone > 0)
+        buf_addf(out, "%lld: purged, expired or sent by another job", (long long)gone);
+    return gone > 0;
+}
+
+bool job_in_the_way_words(struct buf *out, const json_t *row)
+{
+    const char *other = out_string(row, "blocked_by"), *name = out_string(row, "subscription");
+    const char *actor = out_string(row, "blocked_by_actor"),
+               *kind = out_string(row, "blocked_by_kind"),
+               *state = out_string(row, "blocked_by_state");
+    bool paused = state != NULL && strcmp(state, "paused") == 0;
+
+    if (other == NULL)
+        return false;
+    buf_addf(out, "%s (a %s by %s, %lld of %lld) is %s on %s, which takes one job at a time: ",
+             other, kind ? kind : "job", actor ? actor : "somebody",
+             (long long)out_integer(row, "blocked_by_done"),
+             (long long)out_integer(row, "blocked_by_selected"), paused ? "paused" : "active",
+             name ? name : "it");
+    buf_addf(out,
+             paused ? "let it go on (webhookctl job resume %s)"
+                    : "wait for it (webhookctl job watch %s)",
+             other);
+    buf_addf(out, ", or cancel it (webhookctl job cancel %s).", other);
     return true;
 }
 

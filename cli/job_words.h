@@ -17,6 +17,11 @@ void job_ahead_words(struct buf *out, const json_t *what);
 /* "job_… stopped: 579 not sent, 8 died again". False: nothing of it is left
  * to send, or others have sent it since. */
 bool job_stopped_words(struct buf *out, const json_t *job);
+/* "130: purged, expired or sent by another job". False: none was gone when its turn came. */
+bool job_gone_words(struct buf *out, const json_t *job);
+/* "job_… (a purge by uid:1000 ana, 12 of 80) is active on acme, …: wait for it (…), or cancel it (…)."
+ * of a row with "blocked_by"; false: nothing is in the way. */
+bool job_in_the_way_words(struct buf *out, const json_t *row);
 /* "5/s", "no limit" */
 void job_rate_words(struct buf *out, const json_t *job);
 /* *job with the member "state_words" for tables; a new reference. */

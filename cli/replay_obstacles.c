@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cli/job_words.h"
 #include "cli/out.h"
 #include "cli/replay_preview.h"
 #include "cli/sub_words.h"
@@ -76,27 +77,6 @@ static void put_disabled(const struct cli *cli, struct buf *out, const json_t *r
         buf_addf(out, ": nothing is sent there until webhookctl sub enable %s", name);
 }
 
-/* "job_… (by uid:1000 ana, 12 of 80) is active on acme, which takes one job at a time: …" */
-static bool put_other_job(struct buf *out, const json_t *row)
-{
-    const char *other = out_string(row, "blocked_by"), *name = out_string(row, "subscription");
-    const char *actor = out_string(row, "blocked_by_actor");
-    bool paused = is(row, "blocked_by_state", "paused");
-
-    if (other == NULL)
-        return false;
-    buf_addf(out, "%s (by %s, %lld of %lld) is %s on %s, which takes one job at a time: ", other,
-             actor ? actor : "somebody", (long long)out_integer(row, "blocked_by_done"),
-             (long long)out_integer(row, "blocked_by_selected"), paused ? "paused" : "active",
-             name);
-    buf_addf(out,
-             paused ? "let it go on (webhookctl job resume %s)"
-                    : "wait for it (webhookctl job watch %s)",
-             other);
-    buf_addf(out, ", or cancel it (webhookctl job cancel %s).", other);
-    return true;
-}
-
 bool replay_preview_blocked(const json_t *a, struct buf *out)
 {
     json_t *row;
@@ -109,7 +89,7 @@ bool replay_preview_blocked(const json_t *a, struct buf *out)
         bool ends = out_integer(row, "blocked_by_done") >= out_integer(row, "blocked_by_selected");
 
         if (!ends &&
-            put_other_job(out, row)) /* what is at its end is over before anybody answers */
+            job_in_the_way_words(out, row)) /* what is at its end is over before anybody answers */
             return true;
     }
     return false;
@@ -143,7 +123,7 @@ void replay_preview_obstacles(const struct cli *cli, FILE *to, const json_t *a)
             break; /* nothing of it is in the way of copies */
         put_state(cli, &text, row);
         out_said(to, &text);
-        (void)put_other_job(&text, row);
+        (void)job_in_the_way_words(&text, row);
         out_said(to, &text);
         put_failing(cli, &text, a, row);
         out_said(to, &text);

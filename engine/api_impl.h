@@ -166,6 +166,20 @@ enum err_code job_answer(struct api_call *c, const struct job *j, int status);
 /* The member "options", of a preview too. */
 void render_job_options(struct buf *b, const struct job *j);
 
+/* ---- api_in_the_way.c: another job that is at work on the same letters ---- */
+/* Says so: 409. */
+enum err_code job_in_the_way(struct api_call *c, int64_t job, const char *subscription);
+/* The members "blocked_by…": null and 0 of job 0. */
+enum err_code put_in_the_way(struct api_call *c, int64_t job);
+struct on_sub {
+    int64_t sub, job; /* job: in the way there; 0: none */
+};
+/* Replays (copies too) that are not through with the letters of these yet; subs in order, their jobs 0.
+ * *any: one that is not through with somebody's. */
+enum err_code replays_on(struct api_call *c, struct on_sub *subs, size_t n, int64_t *any);
+/* Purges that would still take letters of these. One that is known already stays. */
+enum err_code purges_on(struct api_call *c, struct on_sub *subs, size_t n);
+
 /* ---- api_purge.c: jobs that deliver nothing are asked for ---- */
 enum err_code api_member_note(struct api_call *c, const char **note);
 /* Puts the job, number, actor and all, and an entry of the audit log. */
@@ -176,10 +190,12 @@ enum err_code api_job_made(struct api_call *c,
 /* ---- api_purge_look.c ---- */
 /* The answer to whoever asks what a purge of f would do. until_ms: they can be restored so long. */
 enum err_code purge_look(struct api_call *c, const struct api_filter *f, int64_t until_ms);
+/* The letters of f, whose they are (in order of sub), and replays on them. More subscriptions than can be
+ * told apart: *subs_n is 0. *any: as in replays_on(). */
+enum err_code purge_count(struct api_call *c, const struct filter *f, struct dead_sums *sums,
+                          struct on_sub **subs, size_t *subs_n, int64_t *any);
 
 /* ---- api_replay.c ---- */
-/* Says so: 409. */
-enum err_code job_in_the_way(struct api_call *c, int64_t job, const char *subscription);
 enum err_code api_member_rate(struct api_call *c, double *out); /* rate_per_second; null: 0 */
 
 /* ---- api_deliveries.c ---- */

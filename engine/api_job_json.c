@@ -64,7 +64,7 @@ static void put_job_counts(struct buf *b, const struct job *j, const struct job_
     /* a copy that failed is nobody's letter */
     put_int(b, "discarded", n->discarded + (j->to_url ? n->dead_again : 0));
     put_int(b, "gone", n->gone);
-    put_int(b, "not_sent", less(n->selected, n->queued + done));
+    put_int(b, "not_sent", less(n->selected, n->queued + n->gone + done));
     put_int(b, "done", over(n) + done);
     buf_addc(b, '}');
 }

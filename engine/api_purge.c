@@ -16,6 +16,8 @@ struct purge {
     const char *note;
     bool dry_run, fixed; /* fixed: the caller knows the set from a look before */
     struct dead_sums sums;
+    struct on_sub *subs; /* whose letters they are; subs_n 0: of too many to tell */
+    size_t subs_n;
 };
 
 /* 0: what is purged is erased at once. */
@@ -122,10 +124,28 @@ static enum err_code find_new(struct api_call *c, size_t n, void **out)
     return OK;
 }
 
+/* What a replay has selected, and not sent yet, is not taken away from under it. */
+static enum err_code purge_free(struct api_call *c, const struct purge *p, int64_t any)
+{
+    struct subscription s = {0};
+    for (size_t i = 0; i < p->subs_n; i++)
+        if (p->subs[i].job) {
+            enum err_code rc = c->ops->sub_get_num(c->b, p->subs[i].sub, c->mem, &s, c->err);
+            return job_in_the_way(c, p->subs[i].job, rc == OK ? s.name : NULL);
+        }
+    return p->subs_n == 0 && p->sums.count > 0 && any ? job_in_the_way(c, any, NULL) : OK;
+}
+
 static enum err_code purge_write(struct api_call *c)
 {
     const struct purge *p = c->found;
     struct buf filter;
+    int64_t any = 0;
+    enum err_code rc = replays_on(c, p->subs, p->subs_n, &any); /* one may have begun since */
+    if (rc == OK)
+        rc = purge_free(c, p, any);
+    if (rc != OK)
+        return rc;
     buf_init(&filter, 1 << 20);
     api_filter_write(&p->f, NULL, &filter);
     struct job j = {.kind = JOB_PURGE,
@@ -134,8 +154,8 @@ static enum err_code purge_write(struct api_call *c)
                     .note = p->note,
                     .selected = p->sums.count,
                     .until_ms = recoverable_until(c)};
-    enum err_code rc = filter.failed ? fail(c->err, ERR_NOMEM, "no memory for a filter")
-                                     : api_job_make(c, &j, "dead_letter.purge");
+    rc = filter.failed ? fail(c->err, ERR_NOMEM, "no memory for a filter")
+                       : api_job_make(c, &j, "dead_letter.purge");
     if (rc == OK)
         rc = api_job_made(c, &j);
     buf_fini(&filter);
@@ -145,6 +165,7 @@ static enum err_code purge_write(struct api_call *c)
 enum err_code h_dead_purge(struct api_call *c)
 {
     void *room = NULL;
+    int64_t any = 0;
     enum err_code rc = find_new(c, sizeof(struct purge), &room);
     struct purge *p = room;
     if (rc == OK)
@@ -152,7 +173,9 @@ enum err_code h_dead_purge(struct api_call *c)
     if (rc == OK && p->dry_run)
         return purge_look(c, &p->f, recoverable_until(c));
     if (rc == OK)
-        rc = c->ops->dead_count(c->b, &p->f.f, &p->sums, c->err);
+        rc = purge_count(c, &p->f.f, &p->sums, &p->subs, &p->subs_n, &any);
+    if (rc == OK)
+        rc = purge_free(c, p, any);
     if (rc == OK)
         rc = purge_confirm(c, p);
     if (rc == OK && !p->fixed)
@@ -169,6 +192,13 @@ enum err_code h_dead_delete(struct api_call *c)
     struct settled out = {0};
     char id[ID_TEXT_MAX], filter[64 + ID_TEXT_MAX];
     enum err_code rc = letter_of_ref(c, &l);
+    struct on_sub on = {.sub = rc == OK ? l.sub_num : 0};
+    struct purge one = {.subs = &on, .subs_n = 1};
+    int64_t any;
+    if (rc == OK)
+        rc = replays_on(c, &on, 1, &any);
+    if (rc == OK)
+        rc = purge_free(c, &one, any);
     if (rc != OK)
         return rc;
     snprintf(filter, sizeof filter, "{\"id\":[\"%s\"]}", id_text(id, "dlv", l.delivery.num));

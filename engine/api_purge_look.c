@@ -56,8 +56,56 @@ static size_t groups_join(struct dead_group *g, size_t n, int (*same)(const void
     return k + 1;
 }
 
+/* ---- whose they are, and who sends them ---- */
+static int on_by_sub(const void *x, const void *y)
+{
+    int64_t a = ((const struct on_sub *)x)->sub, b = ((const struct on_sub *)y)->sub;
+    return (a > b) - (a < b);
+}
+
+/* One for each subscription of the groups. */
+static enum err_code subs_of(struct api_call *c, const struct dead_group *g, size_t n,
+                             struct on_sub **subs, size_t *subs_n)
+{
+    struct on_sub *rows = arena_alloc(c->mem, (n + 1) * sizeof *rows);
+    size_t k = 0;
+    if (!rows)
+        return fail(c->err, ERR_NOMEM, "no memory for a purge");
+    for (size_t i = 0; i < n; i++)
+        rows[i] = (struct on_sub){.sub = g[i].sub};
+    if (n > 0)
+        qsort(rows, n, sizeof *rows, on_by_sub);
+    for (size_t i = 0; i < n; i++)
+        if (k == 0 || rows[k - 1].sub != rows[i].sub)
+            rows[k++] = rows[i];
+    *subs = rows;
+    *subs_n = k;
+    return OK;
+}
+
+enum err_code purge_count(struct api_call *c, const struct filter *f, struct dead_sums *sums,
+                          struct on_sub **subs, size_t *subs_n, int64_t *any)
+{
+    struct dead_group *g = NULL, all = {.arrivals = 1};
+    size_t n = 0;
+    enum err_code rc = c->ops->dead_groups(c->b, f, DEAD_BY_SUBSCRIPTION, c->mem, &g, &n, c->err);
+    *subs = NULL;
+    *subs_n = 0;
+    if (rc == ERR_INVALID) { /* so many subscriptions */
+        rc = c->ops->dead_count(c->b, f, sums, c->err);
+        return rc == OK ? replays_on(c, NULL, 0, any) : rc;
+    }
+    for (size_t i = 0; rc == OK && i < n; i++)
+        group_join(&all, &g[i]);
+    *sums = (struct dead_sums){all.count, all.payload_bytes, all.arrivals};
+    if (rc == OK)
+        rc = subs_of(c, g, n, subs, subs_n);
+    return rc == OK ? replays_on(c, *subs, *subs_n, any) : rc;
+}
+
 /* By its name now; of one that is gone, by the name that it had. */
-static enum err_code put_sub(struct api_call *c, const struct dead_group *g)
+static enum err_code put_sub(struct api_call *c, const struct dead_group *g,
+                             const struct on_sub *on)
 {
     struct buf *b = &c->resp->body;
     struct subscription s = {0};
@@ -73,8 +121,9 @@ static enum err_code put_sub(struct api_call *c, const struct dead_group *g)
     put_int(b, "payload_bytes", g->payload_bytes);
     put_time(b, "oldest_died_at", g->first_ms);
     put_time(b, "newest_died_at", g->last_ms);
+    rc = put_in_the_way(c, on ? on->job : 0);
     buf_addc(b, '}');
-    return OK;
+    return rc;
 }
 
 static void put_type(struct buf *b, const struct dead_group *g)
@@ -114,12 +163,21 @@ static enum err_code put_groups(struct api_call *c, struct dead_group *groups, s
 {
     struct buf *b = &c->resp->body;
     struct dead_group *copy = arena_bytes(c->mem, groups, n * sizeof *groups);
+    struct on_sub *on = NULL;
+    size_t on_n = 0;
+    int64_t any;
     enum err_code rc = copy ? OK : fail(c->err, ERR_NOMEM, "no memory for a preview");
+    if (rc == OK)
+        rc = subs_of(c, groups, n, &on, &on_n);
+    if (rc == OK)
+        rc = replays_on(c, on, on_n, &any);
     size_t subs_n = groups_join(groups, n, by_sub);
     size_t types_n = types && copy ? groups_join(copy, n, by_type) : 0;
     put_open(b, "subscriptions", '[');
     for (size_t i = 0; rc == OK && i < subs_n && i < SUBS_SHOWN; i++)
-        rc = put_sub(c, &groups[i]);
+        rc = put_sub(c, &groups[i],
+                     bsearch(&(struct on_sub){.sub = groups[i].sub}, on, on_n, sizeof *on,
+                             on_by_sub));
     buf_addc(b, ']');
     put_int(b, "subscriptions_total", (int64_t)subs_n);
     put_open(b, "types", '[');

@@ -133,20 +133,6 @@ static enum err_code read_replay(struct api_call *c, const json_t *filter, struc
 }
 
 /* ---- creation ---- */
-enum err_code job_in_the_way(struct api_call *c, int64_t job, const char *subscription)
-{
-    char id[ID_TEXT_MAX];
-    struct job j = {0};
-    enum err_code rc = c->ops->job_get(c->b, job, c->mem, &j, c->err);
-    bool paused = rc == OK && j.state == JOB_PAUSED;
-    return api_refuse(
-        c, 409, "job_active", NULL,
-        "%s is %s on %s: %s (webhookctl job %s %s), or cancel it (webhookctl job cancel %s)",
-        id_text(id, "job", job), paused ? "paused" : "active",
-        subscription ? subscription : "a subscription of it",
-        paused ? "let it go on" : "wait for it", paused ? "resume" : "watch", id, id);
-}
-
 static enum err_code parts_put(struct api_call *c, const struct replay *r)
 {
     struct job_slice slice = {.b = c->b,
@@ -201,6 +187,16 @@ static enum err_code replay_audit(struct api_call *c, const struct replay *r)
     return rc;
 }
 
+/* What comes in later, imported or restored, may have died long ago: its arrival tells. */
+static void replay_fix(struct replay *r)
+{
+    if (is_resend(r) || r->f.f.arrived_before)
+        return;
+    for (size_t i = 0; i < r->groups_n; i++)
+        if (r->groups[i].arrivals > r->f.f.arrived_before)
+            r->f.f.arrived_before = r->groups[i].arrivals;
+}
+
 static enum err_code replay_put(struct api_call *c, struct replay *r)
 {
     struct buf filter;
@@ -210,6 +206,7 @@ static enum err_code replay_put(struct api_call *c, struct replay *r)
             rc = job_in_the_way(c, r->targets[i].blocked_by, target_name(&r->targets[i]));
     if (rc != OK)
         return rc;
+    replay_fix(r);
     buf_init(&filter, 1 << 20);
     api_filter_write(&r->f, NULL, &filter);
     r->job.num = api_new_num(c);

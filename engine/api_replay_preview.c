@@ -79,21 +79,6 @@ static void put_excluded(struct buf *b, const struct replay *r)
     buf_addc(b, ']');
 }
 
-static enum err_code put_in_the_way(struct api_call *c, int64_t job)
-{
-    struct buf *b = &c->resp->body;
-    struct job j = {0};
-    enum err_code rc = job ? c->ops->job_get(c->b, job, c->mem, &j, c->err) : OK;
-    put_id(b, "blocked_by", "job", job);
-    put_str(b, "blocked_by_state", job ? job_state_name(j.state) : NULL);
-    put_str(b, "blocked_by_actor", j.actor);
-    struct job_counts n = {0};
-    rc = rc == OK && job ? c->ops->part_sums(c->b, job, &n, c->err) : rc;
-    put_int(b, "blocked_by_done", n.delivered + n.dead_again + n.discarded);
-    put_int(b, "blocked_by_selected", n.selected);
-    return rc;
-}
-
 /* What came in live in the last minutes, a second: deliveries by their numbers, which grow with time, so
  * that what waits is counted like what is out. Of very many: as the first of them came. */
 static enum err_code live_rate(struct api_call *c, int64_t sub, double *out)

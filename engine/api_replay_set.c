@@ -128,6 +128,20 @@ static void sums_add(struct replay *r, const struct target *t)
     span(&r->total, t->sent.first_ms, t->sent.last_ms);
 }
 
+/* A purge on its way takes what would be counted here. */
+static enum err_code targets_purged(struct api_call *c, struct replay *r)
+{
+    struct on_sub *subs = arena_alloc(c->mem, (r->n + 1) * sizeof *subs);
+    enum err_code rc = subs ? OK : fail(c->err, ERR_NOMEM, "no memory for a replay");
+    for (size_t i = 0; rc == OK && i < r->n; i++)
+        subs[i] = (struct on_sub){r->targets[i].all.sub, r->targets[i].blocked_by};
+    if (rc == OK)
+        rc = purges_on(c, subs, r->n);
+    for (size_t i = 0; rc == OK && i < r->n; i++)
+        r->targets[i].blocked_by = r->targets[i].sent.count > 0 ? subs[i].job : 0;
+    return rc;
+}
+
 enum err_code targets_judge(struct api_call *c, struct replay *r)
 {
     enum err_code rc = targets_name(c, r);
@@ -142,7 +156,7 @@ enum err_code targets_judge(struct api_call *c, struct replay *r)
             rc = c->ops->part_active(c->b, t->all.sub, &t->blocked_by, c->err);
         sums_add(r, t);
     }
-    return rc;
+    return rc == OK && !is_resend(r) ? targets_purged(c, r) : rc;
 }
 
 const char *target_name(const struct target *t)

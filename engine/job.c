@@ -57,11 +57,12 @@ static enum err_code job_log(struct job_slice *s, const struct job *j, struct er
 
     if (rc == OK)
         log_info(j->state == JOB_STOPPED ? "job_stopped" : "job_done",
-                 "job=%s kind=%s done=%lld delivered=%lld dead_again=%lld not_sent=%lld",
+                 "job=%s kind=%s done=%lld delivered=%lld dead_again=%lld not_sent=%lld "
+                 "gone=%lld",
                  id_text(id, "job", j->num), job_kind_name(j->kind),
                  (long long)(j->done + sums.delivered + sums.dead_again + sums.discarded),
                  (long long)sums.delivered, (long long)sums.dead_again,
-                 (long long)(sums.selected - sums.queued));
+                 (long long)(sums.selected - sums.queued - sums.gone), (long long)sums.gone);
     return rc;
 }
 

@@ -58,6 +58,11 @@ static inline bool job_over(const struct job *j)
 enum err_code job_replay_left(struct job_slice *s, const struct job *job,
                               const struct job_part *parts, size_t n, bool *left, struct err *err);
 
+/* Would an open purge still take a letter of sub? Of very many that do not match: perhaps. Only reads;
+ * s->runs is needed. */
+enum err_code job_purge_left(struct job_slice *s, const struct job *job, int64_t sub, bool *left,
+                             struct err *err);
+
 /* ---- the steps, by file ---- */
 job_step_fn job_replay_step;                                    /* job_replay.c */
 job_step_fn job_purge_step, job_restore_step, job_discard_step; /* job_purge.c */

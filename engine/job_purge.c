@@ -124,6 +124,52 @@ enum err_code job_purge_step(struct job_slice *s, struct job *j, struct err *err
     return rc;
 }
 
+/* ---- what an open one has left ---- */
+static bool names_sub(const struct filter *f, int64_t sub)
+{
+    for (size_t i = 0; i < f->subs_n; i++)
+        if (f->subs[i] == sub)
+            return true;
+    return f->subs_n == 0;
+}
+
+static bool named_left(const struct job_run *run, const struct job *j, int64_t sub)
+{
+    for (size_t i = 0; i < run->keys_n; i++) {
+        const struct dead_key *k = &run->keys[i];
+        if (k->sub == sub && (k->died_ms > j->mark_ms ||
+                              (k->died_ms == j->mark_ms && k->num > j->mark_num)))
+            return true;
+    }
+    return false;
+}
+
+enum err_code job_purge_left(struct job_slice *s, const struct job *job, int64_t sub, bool *left,
+                             struct err *err)
+{
+    struct job_run *run;
+    struct dead_key *keys = NULL, end = {0};
+    struct arena arena;
+    size_t n = 0;
+    enum err_code rc = job_run_of(s->runs, s->b, job, s->now_ms, &run, err);
+    *left = false;
+    if (rc != OK || run->lost || !names_sub(&run->filter, sub))
+        return rc;
+    if (run->named)
+        return *left = named_left(run, job, sub), OK;
+    struct filter f = run->filter;
+    f.subs = &sub;
+    f.subs_n = 1;
+    f.limit = 1;
+    f.after_ms = job->mark_ms;
+    f.after_num = job->mark_num;
+    arena_init(&arena);
+    rc = s->b->ops->dead_walk(s->b, &f, LOOKS, &arena, &keys, &n, &end, err);
+    *left = n > 0 || end.num != 0;
+    arena_fini(&arena);
+    return rc;
+}
+
 static enum err_code restore_one(struct job_slice *s, struct job *j, int64_t num, struct err *err)
 {
     enum err_code rc = s->b->ops->dead_restore(s->b, num, s->now_ms, err);

@@ -230,6 +230,15 @@ static bool part_is_out(const struct job_part *p) /* something of it is still on
     return n->queued > n->delivered + n->dead_again + n->discarded;
 }
 
+/* The walk is over: what was selected and did not go out was not there any more, whoever took it. */
+static void part_count_gone(struct job_part *p)
+{
+    int64_t gone = p->counts.selected - p->counts.queued;
+
+    if (p->walked && gone > p->counts.gone)
+        p->counts.gone = gone;
+}
+
 static bool part_ended(const struct job_part *p)
 {
     return p->walked && !part_is_out(p);
@@ -309,6 +318,7 @@ static enum err_code part_step(struct job_slice *s, const struct job *job, struc
         rc = part_walk(s, job, run, p, most, err);
     if (rc != OK)
         return rc;
+    part_count_gone(p);
     int64_t sent = p->counts.queued - before.counts.queued;
     *left -= (size_t)sent;
     run->given_sub = sent > 0 ? p->sub : run->given_sub;

@@ -129,6 +129,42 @@ class Look(unittest.TestCase):
             d.ctl("dlq", "replay", *names, "--yes")
             self.assertEqual(d.json("status")["jobs_stopped"], [])
 
+    def test_what_was_gone_when_its_turn_came(self):
+        """Copies at a snail's pace, of letters that another job sends meanwhile: what is missing at the end is told, with why."""
+        with Letters(12) as (d, r):
+            r.answer = 200
+            job = d.ctl("-o", "id", "dlq", "replay", "--all", "--rate", "1/s", "--canary", "0", "--to", r.url, "--yes", "--detach").strip()
+            d.ctl("job", "pause", job)
+            copied = d.json("job", "show", job)["counts"]["queued"]
+            d.ctl("dlq", "replay", "--all", "--yes")
+            d.ctl("job", "resume", job)
+            done = d.ctl("job", "watch", job, check=3 if copied else 1, raw=True)
+            gone = 12 - copied
+            self.assertRegex(done.stdout, rf"{copied} delivered, 0 failed \(discarded\), {gone} gone meanwhile, in ")
+            self.assertIn(f"Gone meanwhile {gone}: purged, expired or sent by another job.", done.stderr)
+            counts = d.json("job", "show", job)["counts"]
+            self.assertEqual((counts["gone"], counts["not_sent"]), (gone, 0))
+            shown = d.ctl("job", "show", job)
+            self.assertRegex(shown, rf"(?m)^Gone meanwhile +{gone}: purged, expired or sent by another job$")
+            self.assertRegex(shown, rf"(?m)^s +done +{gone} gone meanwhile ")
+
+    def test_nothing_is_purged_from_under_a_replay(self):
+        with Letters(12) as (d, r):
+            r.answer = 200
+            job = job_of(d, "-s", "s", "--rate", "0.5/s")
+            words = rf"{job} \(a replay by uid:\d+ .*, \d of 12\) is active on s, which takes one job at a time: .* Pausing it does not free them."
+            said = d.ctl("dlq", "purge", "-s", "s", "--confirm=12", check=75, raw=True)
+            self.assertRegex(said.stderr, words)
+            self.assertRegex(d.ctl("dlq", "purge", "-s", "s", "--dry-run", raw=True).stderr, "Not now: " + words)
+            status, shown = d.terminal("dlq", "purge", "--all", env={"NO_COLOR": "1"})
+            self.assertEqual(status, 75)
+            self.assertNotIn("to confirm", shown)
+            d.ctl("job", "pause", job)
+            self.assertIn(f"webhookctl job resume {job}", d.ctl("dlq", "purge", "-s", "s", "--confirm=12", check=75, raw=True).stderr)
+            d.ctl("job", "cancel", job)
+            n = d.json("dlq", "count", "--all")["count"]
+            d.ctl("dlq", "purge", "-s", "s", f"--confirm={n}")
+
     def test_what_a_later_job_took(self):
         with Letters(3) as (d, r):
             d.ctl("dlq", "replay", "--all", "--yes", check=1)

@@ -136,7 +136,7 @@ class Question(unittest.TestCase):
             r.answer = 200
             job = job_of(d, "-s", "s", "--rate", "1/s")
             with d.screen("dlq", "replay", "-s", "s") as t:
-                t.wait(f"{job} (by uid:")
+                t.wait(f"{job} (a replay by uid:")
                 self.assertEqual(t.end(), 75)
             self.assertNotIn("[y/N]", t.shown)
 

@@ -60,7 +60,7 @@ static void test_restore_between_its_halves(void **state)
 static void test_restore(void **state)
 {
     struct world *w = *state;
-    char job[64], body[128];
+    char job[64], body[128], replay[64];
     three_letters(w);
     EXPECT(200, "GET", V1 "/dead-letters/export", NULL);
     char *before = strdup(w->raw);
@@ -76,14 +76,83 @@ static void test_restore(void **state)
     EXPECT(404, "POST", V1 "/dead-letters/restore", "{\"job\":\"job_01N8D3VQ0C4T5\"}");
     EXPECT(422, "POST", V1 "/dead-letters/restore", "{}");
     EXPECT(202, "POST", V1 "/replays", "{\"filter\":{\"all\":true}}");
-    (void)snprintf(body, sizeof body, "{\"job\":\"%s\"}", text(w, "id"));
+    (void)snprintf(replay, sizeof replay, "%s", text(w, "id"));
+    (void)snprintf(body, sizeof body, "{\"job\":\"%s\"}", replay);
     EXPECT(422, "POST", V1 "/dead-letters/restore", body); /* that is a replay */
+    (void)snprintf(body, sizeof body, V1 "/jobs/%s/cancel", replay);
+    EXPECT(200, "POST", body, NULL);
     /* while it purges, and when it was stopped in the middle */
     EXPECT(202, "POST", V1 "/dead-letters/purge", "{\"filter\":{\"all\":true},\"confirm\":5}");
     (void)snprintf(body, sizeof body, "{\"job\":\"%s\"}", text(w, "id"));
     (void)snprintf(job, sizeof job, "%s", text(w, "id"));
     EXPECT(409, "POST", V1 "/dead-letters/restore", body);
     assert_string_equal(text(w, "error.code"), "job_active");
+}
+
+static void job_moved(struct world *w, const char *job, const char *verb)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path, V1 "/jobs/%s/%s", job, verb);
+    EXPECT(200, "POST", path, NULL);
+}
+
+#define PURGE_OF(sub, n) "{\"filter\":{\"subscription\":\"" sub "\"},\"confirm\":" #n "}"
+
+/* What a replay has selected is not taken away from under it, also while it is paused; of others it is. */
+static void test_not_under_a_replay(void **state)
+{
+    struct world *w = *state;
+    struct half h;
+    char replay[64], job[64];
+    three_letters(w);
+    half_begin(w, &h, V1 "/dead-letters/purge", "{\"filter\":{\"all\":true},\"confirm\":5}");
+    EXPECT(202, "POST", V1 "/replays", "{\"filter\":{\"subscription\":\"acme\"}}");
+    (void)snprintf(replay, sizeof replay, "%s", text(w, "id"));
+    assert_int_equal(half_end(w, &h), 409); /* it began between the halves */
+    for (int i = 0; i < 2; i++) {
+        EXPECT(409, "POST", V1 "/dead-letters/purge", PURGE_OF("acme", 2));
+        assert_string_equal(text(w, "error.code"), "job_active");
+        assert_non_null(strstr(text(w, "error.message"), replay));
+        EXPECT(409, "DELETE", V1 "/dead-letters/ev-1?subscription=acme", NULL);
+        EXPECT(200, "POST", V1 "/dead-letters/purge", "{\"filter\":{\"all\":true},\"dry_run\":true}");
+        assert_string_equal(text(w, "subscriptions.1.blocked_by"), replay);
+        assert_true(json_is_null(at(w, "subscriptions.0.blocked_by")));
+        job_moved(w, replay, "pause");
+    }
+    purge(w, "{\"subscription\":\"globex\"}", 3, job);
+    job_moved(w, replay, "cancel");
+    purge(w, "{\"subscription\":\"acme\"}", 2, job);
+}
+
+/* Copies are made of what is still there. */
+static void test_not_under_copies(void **state)
+{
+    struct world *w = *state;
+    char job[64], copies[64];
+    three_letters(w);
+    EXPECT(202, "POST", V1 "/replays",
+           "{\"filter\":{\"subscription\":\"acme\"},\"to\":\"https://copies.example.com/\"}");
+    (void)snprintf(copies, sizeof copies, "%s", text(w, "id"));
+    EXPECT(409, "POST", V1 "/dead-letters/purge", PURGE_OF("acme", 2));
+    job_moved(w, copies, "cancel");
+    purge(w, "{\"subscription\":\"acme\"}", 2, job);
+}
+
+/* And a replay counts nothing that a purge is taking just now. */
+static void test_no_replay_under_a_purge(void **state)
+{
+    struct world *w = *state;
+    char purging[64];
+    three_letters(w);
+    EXPECT(202, "POST", V1 "/dead-letters/purge", PURGE_OF("acme", 2));
+    (void)snprintf(purging, sizeof purging, "%s", text(w, "id"));
+    EXPECT(409, "POST", V1 "/replays", "{\"filter\":{\"all\":true}}");
+    assert_non_null(strstr(text(w, "error.message"), purging));
+    EXPECT(200, "POST", V1 "/replays/preview", "{\"filter\":{\"all\":true}}");
+    assert_string_equal(text(w, "targets.0.blocked_by_kind"), "purge");
+    EXPECT(202, "POST", V1 "/replays", "{\"filter\":{\"subscription\":\"globex\"}}");
+    job_moved(w, purging, "cancel");
+    EXPECT(202, "POST", V1 "/replays", "{\"filter\":{\"subscription\":\"acme\"}}");
 }
 
 /* A grace of nothing: erased at once, and that is said. */
@@ -153,6 +222,9 @@ int main(void)
         TEST(test_purge_counts_as_of_its_first_half),
         TEST(test_restore_between_its_halves),
         TEST(test_restore),
+        TEST(test_not_under_a_replay),
+        TEST(test_not_under_copies),
+        TEST(test_no_replay_under_a_purge),
         TEST(test_purge_without_a_grace),
         TEST(test_delete_and_note_of_one),
         TEST(test_purge_in_slices),
