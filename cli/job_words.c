@@ -119,8 +119,9 @@ bool job_in_the_way_words(struct buf *out, const json_t *row)
 
     if (other == NULL)
         return false;
-    buf_addf(out, "%s (a %s by %s, %lld of %lld) is %s on %s, which takes one job at a time: ",
-             other, kind ? kind : "job", actor ? actor : "somebody",
+    buf_addf(out,
+             "%s (a %s by %s, %lld of %lld) is %s on %s, which takes one job at a time: ", other,
+             kind ? kind : "job", actor ? actor : "somebody",
              (long long)out_integer(row, "blocked_by_done"),
              (long long)out_integer(row, "blocked_by_selected"), paused ? "paused" : "active",
              name ? name : "it");

@@ -70,6 +70,8 @@
  *   POST /dead-letters/purge   {"filter":{…},"confirm":N,"note"} -> 202, the job; 409 where the count
  *                              differs, or, of a filter with arrived_before, is greater: what was
  *                              counted is purged, whatever comes in later is not.
+ *                              409 job_active while a replay is not through with letters of these
+ *                              subscriptions.
  *                              {"filter","dry_run":true} -> 200 {"count","payload_bytes",
  *                              "oldest_died_at","newest_died_at","arrived_before",
  *                              "subscriptions":[],"types":[],"recoverable_until"}
@@ -80,7 +82,7 @@
  *   DELETE /dead-letters/{…}   -> 200, the purge of the one letter, a job that is done
  *   POST /replays              {"filter":{…},"rate_per_second","canary","stop_at_ratio","attempts",
  *                              "order","ignore_expiry","to","note"} -> 202, the job; 409 while
- *                              another one is active on one of the subscriptions. "to": a URL that
+ *                              another one, or a purge, is active on one of the subscriptions. "to": a URL that
  *                              gets copies (trials with an "original", once each unless "attempts"
  *                              says otherwise) while the letters stay as they are, whatever state
  *                              their subscriptions are in; 422 where a subscription's URL would be.

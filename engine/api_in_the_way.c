@@ -59,8 +59,8 @@ static struct on_sub *on_of(struct on_sub *subs, size_t n, int64_t sub)
 }
 
 /* What one open job adds to the answer. */
-typedef enum err_code look_fn(struct api_call *c, const struct job *j, struct on_sub *subs, size_t n,
-                              int64_t *any);
+typedef enum err_code look_fn(struct api_call *c, const struct job *j, struct on_sub *subs,
+                              size_t n, int64_t *any);
 
 static enum err_code look_at_open(struct api_call *c, enum job_kind kind, look_fn *look,
                                   struct on_sub *subs, size_t subs_n, int64_t *any)

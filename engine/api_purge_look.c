@@ -175,9 +175,9 @@ static enum err_code put_groups(struct api_call *c, struct dead_group *groups, s
     size_t types_n = types && copy ? groups_join(copy, n, by_type) : 0;
     put_open(b, "subscriptions", '[');
     for (size_t i = 0; rc == OK && i < subs_n && i < SUBS_SHOWN; i++)
-        rc = put_sub(c, &groups[i],
-                     bsearch(&(struct on_sub){.sub = groups[i].sub}, on, on_n, sizeof *on,
-                             on_by_sub));
+        rc = put_sub(
+            c, &groups[i],
+            bsearch(&(struct on_sub){.sub = groups[i].sub}, on, on_n, sizeof *on, on_by_sub));
     buf_addc(b, ']');
     put_int(b, "subscriptions_total", (int64_t)subs_n);
     put_open(b, "types", '[');

@@ -137,8 +137,8 @@ static bool named_left(const struct job_run *run, const struct job *j, int64_t s
 {
     for (size_t i = 0; i < run->keys_n; i++) {
         const struct dead_key *k = &run->keys[i];
-        if (k->sub == sub && (k->died_ms > j->mark_ms ||
-                              (k->died_ms == j->mark_ms && k->num > j->mark_num)))
+        if (k->sub == sub &&
+            (k->died_ms > j->mark_ms || (k->died_ms == j->mark_ms && k->num > j->mark_num)))
             return true;
     }
     return false;

@@ -114,7 +114,8 @@ static void test_not_under_a_replay(void **state)
         assert_string_equal(text(w, "error.code"), "job_active");
         assert_non_null(strstr(text(w, "error.message"), replay));
         EXPECT(409, "DELETE", V1 "/dead-letters/ev-1?subscription=acme", NULL);
-        EXPECT(200, "POST", V1 "/dead-letters/purge", "{\"filter\":{\"all\":true},\"dry_run\":true}");
+        EXPECT(200, "POST", V1 "/dead-letters/purge",
+               "{\"filter\":{\"all\":true},\"dry_run\":true}");
         assert_string_equal(text(w, "subscriptions.1.blocked_by"), replay);
         assert_true(json_is_null(at(w, "subscriptions.0.blocked_by")));
         job_moved(w, replay, "pause");
