@@ -90,7 +90,9 @@
  *   POST /replays/preview      the same -> 200 {"count","payload_bytes","excluded","excluded_by":[],
  *                              "types":[],"oldest_died_at","newest_died_at","options":{},"until",
  *                              "targets":[],"about_seconds","live_ahead_seconds"}; on the list reader. until: the end
- *                              of the set. A target: its subscription as it is now, its backlog
+ *                              of the set. A target: its subscription as it is now, its backlog,
+ *                              "live_per_second"; "taken_per_second" where that is near, and
+ *                              about_seconds is not known
  *   POST /dead-letters/{dlv_… or event id}/replay           the same without "filter"
  *   GET  /jobs                 ?state=&kind=; GET /jobs/{id}   POST /jobs/{id}/cancel|pause|resume
  *   POST /jobs/{id}/rate       {"rate_per_second"}: from now on; 0: no limit

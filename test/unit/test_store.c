@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "store/patience.h"
 #include "store/seal.h"
 #include "store/store.h"
 
@@ -571,6 +572,36 @@ static void the_files_are_private(void **state)
     }
 }
 
+/* When a slice of what takes long is taken; times in ms. */
+static void patience(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t others, from, done, since, now, waits, slice;
+        bool queued;
+    } rows[] = {
+        {-1000, 10, 12, 12, 12, 0, 5, false},   /* nobody else writes: at once, a long one */
+        {11, 10, 12, 12, 12, 4, 2, false},      /* they do: twice as long as it took, a short one */
+        {11, 10, 12, 12, 15, 1, 2, false},      /* the rest of that */
+        {11, 10, 12, 12, 16, 0, 2, false},      /* it is over */
+        {11, 10, 12, 12, 16, 50, 2, true},      /* somebody is there: he first */
+        {11, 10, 12, 12, 62, 0, 2, true},       /* it has waited long enough */
+        {11, 0, 1000, 1000, 1000, 0, 5, false}, /* they wrote before it, and not since */
+        {999, 0, 1000, 1000, 1000, 50, 2, false}, /* it rests so long at most */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct patience p;
+        patience_init(&p);
+        if (rows[i].others > 0)
+            patience_others(&p, rows[i].others * 1000);
+        patience_done(&p, rows[i].from * 1000, rows[i].done * 1000);
+        assert_int_equal(
+            patience_wait_us(&p, rows[i].since * 1000, rows[i].queued, rows[i].now * 1000),
+            rows[i].waits * 1000);
+        assert_int_equal(patience_slice_us(&p, rows[i].now * 1000), rows[i].slice * 1000);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -592,6 +623,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_newer_or_foreign_file_is_refused_untouched, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(the_files_are_private, setup, teardown),
+        cmocka_unit_test(patience),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
