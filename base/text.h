@@ -20,6 +20,8 @@ bool text_parse_size(const char *text, int64_t *out_bytes);
 void text_size(char *out, size_t room, int64_t bytes); /* "41.2 MiB" */
 /* "1,204". Returns out, which has room for 27. */
 char *text_count(char *out, size_t room, int64_t n);
+/* The same within one statement, for the arguments of a printf. */
+#define TEXT_COUNTED(n) text_count((char[32]){0}, 32, (int64_t)(n))
 
 #define TEXT_TIME_MAX 32
 /* RFC 3339 UTC with ms: 2026-11-22T05:07:41.120Z. Returns out. */

@@ -105,9 +105,9 @@ static void same_say(const struct cli *cli, const struct same *s)
     if (s->n >= SAME_MIN) {
         buf_init(&text, 65536);
         result_text(cli, s->newest, &text);
-        out_note("All %zu failed the same way: %s. The newest answer: webhookctl attempt show "
+        out_note("All %s failed the same way: %s. The newest answer: webhookctl attempt show "
                  "%s/%lld",
-                 s->n, text.data ? text.data : "?", delivery,
+                 TEXT_COUNTED(s->n), text.data ? text.data : "?", delivery,
                  (long long)out_integer(s->newest, "n"));
         buf_fini(&text);
     }

@@ -95,9 +95,9 @@ static void diff_print(struct cli *cli, const char *file, const char *own, const
     if (n == 0)
         out_note("webhookd runs with what is in %s", file);
     else if (restarts > 0)
-        out_note("%zu of %zu need a restart of webhookd, and until then nothing of it can be "
+        out_note("%s of %s need a restart of webhookd, and until then nothing of it can be "
                  "reloaded",
-                 restarts, n);
+                 TEXT_COUNTED(restarts), TEXT_COUNTED(n));
     else if (own != NULL && strcmp(file, own) != 0)
         out_note("webhookd reads %s: put it there, then webhookctl config reload", own);
     else
@@ -200,8 +200,8 @@ static void reloaded_print(struct cli *cli, const struct answer *a)
         out_escaped(line.data ? line.data : "", line.len, "");
         buf_fini(&line);
     }
-    out_note("%s is taken over: %zu value%s changed", out_string(a->json, "path"),
-             json_array_size(rows), json_array_size(rows) == 1 ? "" : "s");
+    out_note("%s is taken over: %s value%s changed", out_string(a->json, "path"),
+             TEXT_COUNTED(json_array_size(rows)), json_array_size(rows) == 1 ? "" : "s");
 }
 
 int cmd_config_reload(struct cli *cli)

@@ -79,8 +79,8 @@ static void info_print(struct cli *cli, const json_t *json, const struct care_in
                                                {"Schema", "schema_version", OUT_TEXT},
                                                {"Library", "library", OUT_TEXT},
                                                {"Journal", "journal_mode", OUT_TEXT},
-                                               {"Pages", "pages", OUT_TEXT},
-                                               {"Free pages", "free_pages", OUT_TEXT},
+                                               {"Pages", "pages", OUT_COUNT},
+                                               {"Free pages", "free_pages", OUT_COUNT},
                                                {"Key file", "key_file", OUT_TEXT},
                                                {"Keys", "keys", OUT_TEXT},
                                                OUT_COLUMNS_END};
@@ -91,8 +91,8 @@ static void info_print(struct cli *cli, const json_t *json, const struct care_in
 
     out_fields(cli, json, fields);
     for (size_t i = 0; i < info->tables_n; i++) {
-        snprintf(rows, sizeof rows, "%s%lld", info->tables[i].more ? "≥ " : "",
-                 (long long)info->tables[i].rows);
+        snprintf(rows, sizeof rows, "%s%s", info->tables[i].more ? "≥ " : "",
+                 TEXT_COUNTED(info->tables[i].rows));
         json_t *row = json_pack("{s:s,s:s}", "name", info->tables[i].name, "rows", rows);
 
         out_table_row(t, row);

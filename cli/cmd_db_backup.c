@@ -207,10 +207,10 @@ static void report(const struct backup *b, bool made)
                                                {"Took", "elapsed_seconds", OUT_SECONDS},
                                                {"SHA-256", "sha256", OUT_TEXT},
                                                {"Verified", "verified", OUT_TEXT},
-                                               {"Subscriptions", "counts.subscriptions", OUT_TEXT},
-                                               {"Events", "counts.events", OUT_TEXT},
-                                               {"Deliveries", "counts.deliveries", OUT_TEXT},
-                                               {"Dead letters", "counts.dead_letters", OUT_TEXT},
+                                               {"Subscriptions", "counts.subscriptions", OUT_COUNT},
+                                               {"Events", "counts.events", OUT_COUNT},
+                                               {"Deliveries", "counts.deliveries", OUT_COUNT},
+                                               {"Dead letters", "counts.dead_letters", OUT_COUNT},
                                                OUT_COLUMNS_END};
     const struct cli *cli = b->cli;
     json_t *json = report_json(b, made);

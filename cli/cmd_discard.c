@@ -38,15 +38,15 @@ static int preview(struct cli *cli, struct discard *d)
 
 static void what_text(const struct discard *d, char *out, size_t room)
 {
-    snprintf(out, room, "%lld open deliver%s", (long long)d->count, d->count == 1 ? "y" : "ies");
+    snprintf(out, room, "%s open deliver%s", TEXT_COUNTED(d->count), d->count == 1 ? "y" : "ies");
 }
 
 static void sending_text(const struct discard *d, char *out, size_t room)
 {
     *out = '\0';
     if (d->in_flight > 0)
-        snprintf(out, room, " %lld %s being sent just now: that attempt ends, and is the last one.",
-                 (long long)d->in_flight, d->in_flight == 1 ? "is" : "are");
+        snprintf(out, room, " %s %s being sent just now: that attempt ends, and is the last one.",
+                 TEXT_COUNTED(d->in_flight), d->in_flight == 1 ? "is" : "are");
 }
 
 static void result_print(const struct cli *cli, const struct discard *d, bool dry)
@@ -67,11 +67,11 @@ static void report(const struct discard *d)
 {
     if (!d->job.over)
         return;
-    out_note("discarded %lld deliver%s", (long long)d->job.done, d->job.done == 1 ? "y" : "ies");
+    out_note("discarded %s deliver%s", TEXT_COUNTED(d->job.done), d->job.done == 1 ? "y" : "ies");
     if (d->job.done < d->job.selected)
-        out_note("%lld of them were delivered or dead before their turn came, or the job was "
+        out_note("%s of them were delivered or dead before their turn came, or the job was "
                  "cancelled: webhookctl job show %s",
-                 (long long)(d->job.selected - d->job.done), d->job.id);
+                 TEXT_COUNTED(d->job.selected - d->job.done), d->job.id);
 }
 
 static int discard(struct cli *cli, struct discard *d)

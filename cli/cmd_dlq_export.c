@@ -88,8 +88,8 @@ static int sink_failed(struct sink *s, int error)
 
     progress_clear(&s->bar);
     return out_fail(s->cli, full ? CLI_CANNOT_CREATE : CLI_IO, full ? "disk_full" : "io",
-                    "%s: %s after %lld of %lld dead letters; %s", sink_name(s), errno_text(error),
-                    (long long)s->n, (long long)s->whole,
+                    "%s: %s after %s of %s dead letters; %s", sink_name(s), errno_text(error),
+                    TEXT_COUNTED(s->n), TEXT_COUNTED(s->whole),
                     s->temp[0]        ? "the part that was written is removed, nothing is exported"
                     : s->to == stdout ? "what was written is not the whole export"
                                       : "what was written there is not the whole export");
@@ -218,8 +218,8 @@ static int export_all(struct sink *s, const struct filter_flags *f)
     }
     if (rc == 0 && progress_interrupted()) {
         progress_clear(&s->bar);
-        out_note("Interrupted after %lld of %lld dead letters; %s", (long long)s->n,
-                 (long long)s->whole,
+        out_note("Interrupted after %s of %s dead letters; %s", TEXT_COUNTED(s->n),
+                 TEXT_COUNTED(s->whole),
                  s->temp[0] ? "the part that was written is removed"
                             : "what was written is not the whole export");
         return CLI_INTERRUPTED;
@@ -277,7 +277,7 @@ int cmd_dlq_export(struct cli *cli)
     if (rc == 0 && n == 0)
         filter_empty(cli, &f, "No dead letters match.");
     else if (rc == 0)
-        out_note("exported %lld dead letter%s%s%s", (long long)n, n == 1 ? "" : "s",
+        out_note("exported %s dead letter%s%s%s", TEXT_COUNTED(n), n == 1 ? "" : "s",
                  to_file ? " to " : "", to_file ? file : "");
     if (rc == 0)
         rc = filter_unmatched(&f, API_KIND_LETTERS);

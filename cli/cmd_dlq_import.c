@@ -68,9 +68,9 @@ static void import_show(struct import *im)
 {
     char text[96];
 
-    snprintf(text, sizeof text, "%s %lld, %lld here already, %lld error%s",
-             im->dry ? "would import" : "imported", im->imported, im->skipped, im->errors,
-             im->errors == 1 ? "" : "s");
+    snprintf(text, sizeof text, "%s %s, %s here already, %s error%s",
+             im->dry ? "would import" : "imported", TEXT_COUNTED(im->imported),
+             TEXT_COUNTED(im->skipped), TEXT_COUNTED(im->errors), im->errors == 1 ? "" : "s");
     progress_show(&im->bar, im->whole > 0 ? im->bytes * 1000 / im->whole : im->first - 1,
                   im->whole > 0 ? 1000 : 0, text);
 }
@@ -220,23 +220,24 @@ static void import_report(const struct import *im, bool whole)
                "\"dry_run\":%s}\n",
                im->imported, im->skipped, im->unbound, im->errors, im->dry ? "true" : "false");
     if (im->errors > ERRORS_SHOWN)
-        out_note("and %lld more such lines", im->errors - ERRORS_SHOWN);
+        out_note("and %s more such lines", TEXT_COUNTED(im->errors - ERRORS_SHOWN));
     if (im->dry)
-        out_note("Would import %lld, skip %lld that are here already; %lld error%s. Nothing was "
+        out_note("Would import %s, skip %s that are here already; %s error%s. Nothing was "
                  "changed.",
-                 im->imported, im->skipped, im->errors, s);
+                 TEXT_COUNTED(im->imported), TEXT_COUNTED(im->skipped), TEXT_COUNTED(im->errors),
+                 s);
     else
-        out_note("imported %lld, skipped %lld that were here already, %lld error%s.%s",
-                 im->imported, im->skipped, im->errors, s,
+        out_note("imported %s, skipped %s that were here already, %s error%s.%s",
+                 TEXT_COUNTED(im->imported), TEXT_COUNTED(im->skipped), TEXT_COUNTED(im->errors), s,
                  whole ? " Next: webhookctl dlq summary" : "");
     if (im->errors > 0)
         out_note(
             "What is wrong is said line by line above: correct those lines and import the same "
             "file again; what is here already is skipped");
     if (im->unbound > 0)
-        out_note("%lld of them are for subscriptions that are not here: add those, then import the "
+        out_note("%s of them are for subscriptions that are not here: add those, then import the "
                  "same file again to bind them",
-                 im->unbound);
+                 TEXT_COUNTED(im->unbound));
     if (!whole && !im->dry)
         out_note("Not the whole file was read: import it again, what is here is skipped");
 }

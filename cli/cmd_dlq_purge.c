@@ -79,7 +79,7 @@ static int purge_look(struct cli *cli, struct purge *p)
 static void print_more(FILE *to, const json_t *rows, int64_t total)
 {
     if (total > (int64_t)json_array_size(rows))
-        fprintf(to, "(and %lld others)\n", (long long)(total - (int64_t)json_array_size(rows)));
+        fprintf(to, "(and %s others)\n", TEXT_COUNTED(total - (int64_t)json_array_size(rows)));
 }
 
 static void print_groups(struct cli *cli, FILE *to, const json_t *look, const char *member,
@@ -101,19 +101,19 @@ static void print_groups(struct cli *cli, FILE *to, const json_t *look, const ch
 static void print_look(struct cli *cli, FILE *to, const struct purge *p)
 {
     static const struct out_column subs[] = {{"FROM", "subscription|subscription_id", OUT_TEXT},
-                                             {"LETTERS", "count", OUT_TEXT},
+                                             {"LETTERS", "count", OUT_COUNT},
                                              {"SIZE", "payload_bytes", OUT_BYTES},
                                              {"OLDEST", "oldest_died_at", OUT_TIME},
                                              {"NEWEST", "newest_died_at", OUT_TIME},
                                              OUT_COLUMNS_END};
     static const struct out_column types[] = {{"TYPE", "type", OUT_TEXT},
-                                              {"LETTERS", "count", OUT_TEXT},
+                                              {"LETTERS", "count", OUT_COUNT},
                                               {"SIZE", "payload_bytes", OUT_BYTES},
                                               OUT_COLUMNS_END};
     struct buf text;
 
     buf_init(&text, 4096);
-    buf_addf(&text, "Would purge %lld dead letter%s, ", (long long)p->count,
+    buf_addf(&text, "Would purge %s dead letter%s, ", TEXT_COUNTED(p->count),
              p->count == 1 ? "" : "s");
     out_value(cli, json_object_get(p->look, "payload_bytes"), OUT_BYTES, &text);
     buf_adds(&text, ", died ");
@@ -171,7 +171,8 @@ static int ask(const struct cli *cli, const struct purge *p, char *answer, size_
     struct buf question;
 
     buf_init(&question, 8192);
-    buf_addf(&question, "Purge %lld dead letter%s?", (long long)p->count, p->count == 1 ? "" : "s");
+    buf_addf(&question, "Purge %s dead letter%s?", TEXT_COUNTED(p->count),
+             p->count == 1 ? "" : "s");
     if (file != NULL) {
         buf_adds(&question, " They are exported to ");
         text_escape_terminal(&question, file, strlen(file), false);
@@ -184,11 +185,23 @@ static int ask(const struct cli *cli, const struct purge *p, char *answer, size_
     return rc;
 }
 
+/* "1,204", as it is shown, is as good as 1204. */
+static void commas_drop(char *out, size_t room, const char *text)
+{
+    size_t n = 0;
+
+    for (; *text && n + 1 < room; text++) {
+        if (*text != ',')
+            out[n++] = *text;
+    }
+    out[n] = '\0';
+}
+
 /* The number must be known to whoever purges: typed on a terminal, given by --confirm elsewhere. */
 static int purge_confirm(struct cli *cli, const struct purge *p)
 {
     const char *given = cli_flag(cli, FLAG_CONFIRM);
-    char answer[32], *end;
+    char answer[32], plain[32], *end;
 
     if (given == NULL && !cli->in_tty)
         return out_fail(cli, CLI_USAGE, "usage", "refusing without --confirm=%lld: %s",
@@ -201,17 +214,18 @@ static int purge_confirm(struct cli *cli, const struct purge *p)
             return rc;
         given = answer;
     }
-    long long n = strtoll(given, &end, 10);
+    commas_drop(plain, sizeof plain, given);
+    long long n = strtoll(plain, &end, 10);
 
-    if (end == given || *end != '\0')
+    if (end == plain || *end != '\0')
         return out_fail(
             cli, CLI_USAGE, "usage",
             "'%s' is not a number; give %lld, the number of letters; nothing was changed", given,
             (long long)p->count);
     if (n != p->count)
         return out_fail(cli, CLI_USAGE, "count_differs",
-                        "%lld dead letters match, not %lld; nothing was changed",
-                        (long long)p->count, n);
+                        "%s dead letters match, not %s; nothing was changed",
+                        TEXT_COUNTED(p->count), TEXT_COUNTED(n));
     return 0;
 }
 
@@ -265,13 +279,13 @@ static void purge_report(const struct cli *cli, const struct purge *p)
     if (!p->job.over)
         return;
     if (p->exported >= 0)
-        out_note("exported %lld to %s", (long long)p->exported, cli_flag(cli, FLAG_EXPORT));
-    out_note("purged %lld dead letter%s", (long long)p->job.done, p->job.done == 1 ? "" : "s");
+        out_note("exported %s to %s", TEXT_COUNTED(p->exported), cli_flag(cli, FLAG_EXPORT));
+    out_note("purged %s dead letter%s", TEXT_COUNTED(p->job.done), p->job.done == 1 ? "" : "s");
     if (left > 0)
-        out_note(
-            "%lld of them %s not purged: sent again, gone or back anew before %s turn came, or "
-            "the job was cancelled: webhookctl job show %s",
-            (long long)left, left == 1 ? "was" : "were", left == 1 ? "its" : "their", p->job.id);
+        out_note("%s of them %s not purged: sent again, gone or back anew before %s turn came, or "
+                 "the job was cancelled: webhookctl job show %s",
+                 TEXT_COUNTED(left), left == 1 ? "was" : "were", left == 1 ? "its" : "their",
+                 p->job.id);
     if (p->job.recoverable_until[0] && p->job.done > 0)
         out_note("recoverable until %s with: webhookctl dlq restore %s", p->job.recoverable_until,
                  p->job.id);

@@ -102,9 +102,9 @@ static int nothing_to_send(struct cli *cli, const struct sending *s, const struc
     buf_init(&why, 4096);
     replay_preview_excluded(&why, a);
     rc = out_fail(cli, CLI_NO, "not_replayable",
-                  excluded == 1 ? "the %lld %s that matches cannot be sent: %s"
-                                : "none of the %lld %s that match can be sent: %s",
-                  (long long)excluded, sending_noun(s, excluded), why.data ? why.data : "");
+                  excluded == 1 ? "the %s %s that matches cannot be sent: %s"
+                                : "none of the %s %s that match can be sent: %s",
+                  TEXT_COUNTED(excluded), sending_noun(s, excluded), why.data ? why.data : "");
     buf_fini(&why);
     replay_preview_obstacles(cli, stderr, a);
     return rc;
@@ -121,9 +121,9 @@ static void question_text(const struct sending *s, char *out, size_t room, const
     if (replay_preview_to(a) != NULL)
         snprintf(where, sizeof where, " to %.200s", replay_preview_to(a));
     replay_preview_about(a, about);
-    snprintf(out, room, *about ? "%s %lld %s%s%s (%s)? [y/N] " : "%s %lld %s%s%s%s? [y/N] ",
-             *where ? "Send copies of" : s->Verb, (long long)count, sending_noun(s, count), where,
-             pace, about);
+    snprintf(out, room, *about ? "%s %s %s%s%s (%s)? [y/N] " : "%s %s %s%s%s%s? [y/N] ",
+             *where ? "Send copies of" : s->Verb, TEXT_COUNTED(count), sending_noun(s, count),
+             where, pace, about);
 }
 
 /* The answer as a screen or as JSON, and the command that sends just that. */
@@ -220,12 +220,12 @@ static void say_other_number(const struct sending *s, const json_t *job, int64_t
     int64_t now = out_integer(job, "counts.selected");
 
     if (now < agreed)
-        out_note("%lld now, not %lld: %lld %s meanwhile.", (long long)now, (long long)agreed,
-                 (long long)(agreed - now),
+        out_note("%s now, not %s: %s %s meanwhile.", TEXT_COUNTED(now), TEXT_COUNTED(agreed),
+                 TEXT_COUNTED(agreed - now),
                  s == &sending_replay ? "purged, replayed or expired" : "sent again or gone");
     else if (now > agreed)
-        out_note("%lld now, not %lld: %lld came meanwhile.", (long long)now, (long long)agreed,
-                 (long long)(now - agreed));
+        out_note("%s now, not %s: %s came meanwhile.", TEXT_COUNTED(now), TEXT_COUNTED(agreed),
+                 TEXT_COUNTED(now - agreed));
 }
 
 static int replay_start(struct cli *cli, const struct sending *s, json_t *body, int64_t agreed,

@@ -35,13 +35,13 @@ static int restore_do(struct cli *cli, const char *job, int64_t count)
         puts(w.id);
     if (!w.over)
         return rc;
-    out_note("restored %lld dead letter%s. Next: webhookctl dlq summary", (long long)w.done,
+    out_note("restored %s dead letter%s. Next: webhookctl dlq summary", TEXT_COUNTED(w.done),
              w.done == 1 ? "" : "s");
     if (w.done < w.selected)
         out_note(
-            "%lld could not be: they were sent or imported again meanwhile, their time was over, "
+            "%s could not be: they were sent or imported again meanwhile, their time was over, "
             "or the job was cancelled",
-            (long long)(w.selected - w.done));
+            TEXT_COUNTED(w.selected - w.done));
     return rc;
 }
 
@@ -62,8 +62,8 @@ int cmd_dlq_restore(struct cli *cli)
     if (dry && out_is_json(cli))
         printf("{\"count\":%lld,\"restored\":0,\"job\":null,\"dry_run\":true}\n", (long long)count);
     if (dry)
-        out_note("Would restore %lld dead letter%s, %s; recoverable until %s. Nothing was changed.",
-                 (long long)count, count == 1 ? "" : "s", size, until ? until : "-");
+        out_note("Would restore %s dead letter%s, %s; recoverable until %s. Nothing was changed.",
+                 TEXT_COUNTED(count), count == 1 ? "" : "s", size, until ? until : "-");
     answer_fini(&a);
     return dry ? CLI_OK : restore_do(cli, job, count);
 }

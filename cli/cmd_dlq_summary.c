@@ -269,7 +269,7 @@ static void table_print(struct cli *cli, const struct summary *s, json_t *rows)
         columns[n++] = (struct out_column){"CAUSE", "cause", OUT_TEXT};
     if (grouped_by(s, "status"))
         columns[n++] = (struct out_column){"LAST", "last_status|last_outcome", OUT_TEXT};
-    columns[n++] = (struct out_column){"COUNT", "count", OUT_TEXT};
+    columns[n++] = (struct out_column){"COUNT", "count", OUT_COUNT};
     columns[n++] = (struct out_column){"FIRST DIED", "first_died_at", OUT_TIME, 1};
     columns[n++] = (struct out_column){"LAST DIED", "last_died_at", OUT_TIME};
     if (grouped_by(s, "subscription"))
@@ -406,15 +406,16 @@ static void summary_print(struct cli *cli, const struct summary *s, json_t *rows
     struct buf head;
 
     buf_init(&head, 1024);
-    buf_addf(&head, "%lld dead letter%s", (long long)s->total, s->total == 1 ? "" : "s");
+    buf_addf(&head, "%s dead letter%s", TEXT_COUNTED(s->total), s->total == 1 ? "" : "s");
     if (by_sub)
-        buf_addf(&head, " in %zu subscription%s", subs, subs == 1 ? "" : "s");
+        buf_addf(&head, " in %s subscription%s", TEXT_COUNTED(subs), subs == 1 ? "" : "s");
     oldest_text(cli, rows, &head);
     printf("%s\n\n", head.data);
     buf_fini(&head);
     table_print(cli, s, rows);
     if (json_array_size(rows) < json_object_size(s->groups))
-        out_note("%zu of %zu groups shown", json_array_size(rows), json_object_size(s->groups));
+        out_note("%s of %s groups shown", TEXT_COUNTED(json_array_size(rows)),
+                 TEXT_COUNTED(json_object_size(s->groups)));
     printf("\nWhy:  webhookctl dlq show %s\n", example ? example : "ID");
     if (by_sub)
         next_print(cli, rows);

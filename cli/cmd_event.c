@@ -126,12 +126,12 @@ static void outcome_say(struct cli *cli, json_t *accepted, const struct outcome_
         puts(id ? id : "-");
         return;
     }
-    printf("%s  routed to %lld, delivered %lld", id ? id : "-", (long long)o->routed,
-           (long long)o->delivered);
+    printf("%s  routed to %s, delivered %s", id ? id : "-", TEXT_COUNTED(o->routed),
+           TEXT_COUNTED(o->delivered));
     if (o->open == 0)
         printf(" in %.2fs\n", (double)took_ms / 1000);
     else
-        printf(", still open %lld\n", (long long)o->open);
+        printf(", still open %s\n", TEXT_COUNTED(o->open));
     if (o->delivered < o->routed)
         out_note("Next: webhookctl event trace %s%s", id ? id : "-", o->open ? " -f" : "");
 }
@@ -189,7 +189,7 @@ static int emit_preview(struct cli *cli, const struct answer *a)
     int rc = list_array(cli, subs, "id", columns, "No subscription matches: nobody would get it.");
 
     if (rc == 0 && cli->format == OUT_TABLE && n > 0)
-        out_note("Would go to %zu subscription%s.", n, n == 1 ? "" : "s");
+        out_note("Would go to %s subscription%s.", TEXT_COUNTED(n), n == 1 ? "" : "s");
     if (json_is_true(json_object_get(a->json, "id_known")))
         out_note("An event of that id is here already: the same again would be dropped, another "
                  "one refused.");
@@ -211,8 +211,8 @@ static void emit_say(struct cli *cli, const struct answer *a)
     else if (out_integer(a->json, "matched") == 0)
         out_note("accepted; no subscription matches, so nobody gets it. Next: webhookctl sub list");
     else
-        out_note("accepted; subscriptions that match: %lld%s. Next: webhookctl event show %s",
-                 (long long)out_integer(a->json, "matched"),
+        out_note("accepted; subscriptions that match: %s%s. Next: webhookctl event show %s",
+                 TEXT_COUNTED(out_integer(a->json, "matched")),
                  a->in_process ? "; it is sent when webhookd starts" : "", id ? id : "-");
 }
 
@@ -271,7 +271,7 @@ int cmd_event_list(struct cli *cli)
 int cmd_event_types(struct cli *cli)
 {
     static const struct out_column columns[] = {{"TYPE", "type", OUT_TEXT},
-                                                {"EVENTS", "count", OUT_TEXT},
+                                                {"EVENTS", "count", OUT_COUNT},
                                                 {"FIRST", "first_at", OUT_TIME},
                                                 {"LAST", "last_at", OUT_TIME},
                                                 OUT_COLUMNS_END};

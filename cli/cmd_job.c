@@ -28,21 +28,21 @@ static void put_stand(struct buf *out, const json_t *job, const char *underway_t
     bool cancelled = state != NULL && strcmp(state, "cancelled") == 0;
 
     if (!delivers(job)) {
-        buf_addf(out, "%lld of %lld done", (long long)count(job, "done"),
-                 (long long)count(job, "selected"));
+        buf_addf(out, "%s of %s done", TEXT_COUNTED(count(job, "done")),
+                 TEXT_COUNTED(count(job, "selected")));
         return;
     }
-    buf_addf(out, "%lld delivered", (long long)count(job, "delivered"));
+    buf_addf(out, "%s delivered", TEXT_COUNTED(count(job, "delivered")));
     if (count(job, "dead_again") > 0)
-        buf_addf(out, ", %lld dead again", (long long)count(job, "dead_again"));
+        buf_addf(out, ", %s dead again", TEXT_COUNTED(count(job, "dead_again")));
     if (copies && count(job, "discarded") > 0)
-        buf_addf(out, ", %lld failed", (long long)count(job, "discarded"));
+        buf_addf(out, ", %s failed", TEXT_COUNTED(count(job, "discarded")));
     if (underway > 0)
-        buf_addf(out, ", %lld on their way%s", (long long)underway,
+        buf_addf(out, ", %s on their way%s", TEXT_COUNTED(underway),
                  copies && cancelled ? " (they are discarded)" : underway_too);
     if (count(job, "gone") > 0)
-        buf_addf(out, ", %lld gone", (long long)count(job, "gone"));
-    buf_addf(out, ", %lld not sent", (long long)count(job, "not_sent"));
+        buf_addf(out, ", %s gone", TEXT_COUNTED(count(job, "gone")));
+    buf_addf(out, ", %s not sent", TEXT_COUNTED(count(job, "not_sent")));
 }
 
 /* One change, and one line about it on stderr. */
@@ -113,11 +113,10 @@ static void say_resumed(struct buf *out, const char *id, const json_t *job)
     buf_addf(out, ". Watch: webhookctl job watch %s", id);
     put_hindrance(out, job);
     if (count(job, "dead_again") > 0)
-        buf_addf(
-            out,
-            "   The %lld that died again are not among them; afterwards: webhookctl dlq replay "
-            "--job %s",
-            (long long)count(job, "dead_again"), id);
+        buf_addf(out,
+                 "   The %s that died again are not among them; afterwards: webhookctl dlq replay "
+                 "--job %s",
+                 TEXT_COUNTED(count(job, "dead_again")), id);
 }
 
 int cmd_job_cancel(struct cli *cli)

@@ -42,10 +42,10 @@ int cmd_job_list(struct cli *cli)
     static const struct out_column columns[] = {{"JOB", "id", OUT_TEXT},
                                                 {"KIND", "kind", OUT_TEXT},
                                                 {"STATE", "state_words", OUT_STATE},
-                                                {"SELECTED", "counts.selected", OUT_TEXT},
-                                                {"DELIVERED", "delivered", OUT_TEXT},
-                                                {"DEAD AGAIN", "dead_again", OUT_TEXT, 1},
-                                                {"NOT SENT", "not_sent", OUT_TEXT},
+                                                {"SELECTED", "counts.selected", OUT_COUNT},
+                                                {"DELIVERED", "delivered", OUT_COUNT},
+                                                {"DEAD AGAIN", "dead_again", OUT_COUNT, 1},
+                                                {"NOT SENT", "not_sent", OUT_COUNT},
                                                 {"CREATED", "created_at", OUT_TIME, 2},
                                                 {"BY", "actor", OUT_LONG, 3},
                                                 {"NOTE", "note", OUT_LONG},
@@ -103,8 +103,8 @@ static void set_sending(json_t *shown, const json_t *job)
     job_rate_words(&words, job);
     set_words(shown, "rate", &words);
     if (canary > 0)
-        buf_addf(&words, canary == 1 ? "%lld letter first" : "%lld letters first, one at a time",
-                 (long long)canary);
+        buf_addf(&words, canary == 1 ? "%s letter first" : "%s letters first, one at a time",
+                 TEXT_COUNTED(canary));
     else
         buf_adds(&words, "none");
     set_words(shown, "canary", &words);
@@ -140,7 +140,7 @@ static void set_restoring(json_t *shown, const json_t *job)
         return;
     buf_init(&words, WORDS_MAX);
     if (n > 0)
-        buf_addf(&words, "%lld until %s, by webhookctl dlq restore %s", (long long)n, until,
+        buf_addf(&words, "%s until %s, by webhookctl dlq restore %s", TEXT_COUNTED(n), until,
                  out_string(job, "id"));
     else if (out_string(job, "restored_by") != NULL)
         buf_adds(&words, "nothing any more: it is back");
@@ -179,7 +179,7 @@ static void put_value(struct buf *out, const json_t *job, const json_t *value)
     json_array_foreach(value, i, item)
     {
         if (i == VALUES_SHOWN) {
-            buf_addf(out, " and %zu more", n - i);
+            buf_addf(out, " and %s more", TEXT_COUNTED(n - i));
             break;
         }
         buf_addf(out, "%s%s", i > 0 ? "," : " ",
@@ -251,13 +251,13 @@ static void job_print(const struct cli *cli, const json_t *job)
     const struct out_column columns[] = {{"SUBSCRIPTION", "subscription|subscription_id", OUT_TEXT},
                                          {"STATE", "state_words", OUT_STATE},
                                          {"WHY", "why", OUT_TEXT},
-                                         {"SELECTED", "counts.selected", OUT_TEXT},
-                                         {"DELIVERED", "counts.delivered", OUT_TEXT},
-                                         {"RETRYING", "counts.retrying", OUT_TEXT, 1},
+                                         {"SELECTED", "counts.selected", OUT_COUNT},
+                                         {"DELIVERED", "counts.delivered", OUT_COUNT},
+                                         {"RETRYING", "counts.retrying", OUT_COUNT, 1},
                                          {copies ? "FAILED" : "DEAD AGAIN",
                                           copies ? "counts.discarded" : "counts.dead_again",
-                                          OUT_TEXT},
-                                         {"NOT SENT", "counts.not_sent", OUT_TEXT},
+                                          OUT_COUNT},
+                                         {"NOT SENT", "counts.not_sent", OUT_COUNT},
                                          OUT_COLUMNS_END};
     const json_t *parts = json_object_get(job, "subscriptions");
     struct out_table *t = json_array_size(parts) > 0 ? out_table_new(cli, columns) : NULL;

@@ -142,7 +142,8 @@ static int rejects_each(struct cli *cli, const char *method, const char *verb, c
     if (rc == 0 && n > 1 && cli_flag(cli, FLAG_ALL) && strcmp(method, "DELETE") == 0) {
         char question[128];
 
-        snprintf(question, sizeof question, "Forget %zu rejected rows for good? [y/N] ", n);
+        snprintf(question, sizeof question, "Forget %s rejected rows for good? [y/N] ",
+                 TEXT_COUNTED(n));
         rc = cli_confirm(cli, question);
     }
     json_array_foreach(ids, i, id)
@@ -169,7 +170,7 @@ static int rejects_each(struct cli *cli, const char *method, const char *verb, c
     json_decref(ids);
     if (rc != 0)
         return rc;
-    out_done(cli, "%zu of %zu rejected rows %s", good, n, done);
+    out_done(cli, "%s of %s rejected rows %s", TEXT_COUNTED(good), TEXT_COUNTED(n), done);
     if (last == 0)
         return CLI_OK;
     if (good > 0)

@@ -10,8 +10,8 @@ static json_t *number(const json_t *item, const char *name, const char *exact)
 {
     char text[32];
 
-    snprintf(text, sizeof text, "%s%lld", json_is_true(json_object_get(item, exact)) ? "" : "≥ ",
-             (long long)out_integer(item, name));
+    snprintf(text, sizeof text, "%s%s", json_is_true(json_object_get(item, exact)) ? "" : "≥ ",
+             TEXT_COUNTED(out_integer(item, name)));
     return json_string(text);
 }
 

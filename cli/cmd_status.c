@@ -89,8 +89,8 @@ static void deliveries_print(struct out_parts *s, const json_t *j)
         out_part(s, STYLE_PLAIN, b.data);
     }
     buf_clear(&b);
-    buf_addf(&b, "in flight %lld/%lld", (long long)out_integer(j, "in_flight"),
-             (long long)out_integer(j, "in_flight_limit"));
+    buf_addf(&b, "in flight %s/%s", TEXT_COUNTED(out_integer(j, "in_flight")),
+             TEXT_COUNTED(out_integer(j, "in_flight_limit")));
     out_part(s, STYLE_PLAIN, b.data);
     counted(s, j, "deliveries.dead", "dead", STYLE_BAD);
     counted(s, j, "deliveries.delivered", "delivered", STYLE_PLAIN);
@@ -132,20 +132,20 @@ static void config_print(struct out_parts *s, const json_t *j)
     struct buf b;
 
     buf_init(&b, 1024);
-    buf_addf(&b, "subscriptions %lld active", (long long)out_integer(j, "subscriptions.active"));
+    buf_addf(&b, "subscriptions %s active", TEXT_COUNTED(out_integer(j, "subscriptions.active")));
     if (out_integer(j, "subscriptions.paused") > 0)
-        buf_addf(&b, ", %lld paused", (long long)out_integer(j, "subscriptions.paused"));
+        buf_addf(&b, ", %s paused", TEXT_COUNTED(out_integer(j, "subscriptions.paused")));
     if (out_integer(j, "subscriptions.disabled") > 0)
-        buf_addf(&b, ", %lld disabled", (long long)out_integer(j, "subscriptions.disabled"));
+        buf_addf(&b, ", %s disabled", TEXT_COUNTED(out_integer(j, "subscriptions.disabled")));
     out_part(s, STYLE_PLAIN, b.data);
     buf_clear(&b);
-    buf_addf(&b, "%zu outbox%s", outboxes, outboxes == 1 ? "" : "es");
+    buf_addf(&b, "%s outbox%s", TEXT_COUNTED(outboxes), outboxes == 1 ? "" : "es");
     out_part(s, STYLE_PLAIN, b.data);
     buf_clear(&b);
     buf_adds(&b, "config loaded ");
     value(s, &b, j, "config_loaded_at", OUT_TIME);
     if (reloads > 0)
-        buf_addf(&b, " (%lld reload%s)", (long long)reloads, reloads == 1 ? "" : "s");
+        buf_addf(&b, " (%s reload%s)", TEXT_COUNTED(reloads), reloads == 1 ? "" : "s");
     out_part(s, STYLE_PLAIN, b.data);
     out_parts_end(s);
     buf_fini(&b);
@@ -167,7 +167,7 @@ static void jobs_print(struct out_parts *s, const json_t *j)
         buf_addf(&b, "job %s: %s ", out_string(job, "id"), out_string(job, "kind"));
         job_state_words(&b, job);
         if (all > 0)
-            buf_addf(&b, ", %lld of %lld", (long long)over, (long long)all);
+            buf_addf(&b, ", %s of %s", TEXT_COUNTED(over), TEXT_COUNTED(all));
         out_part(s, STYLE_PLAIN, b.data);
         out_parts_end(s);
     }

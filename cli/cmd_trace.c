@@ -95,7 +95,7 @@ static void routed(const struct trace *t, const json_t *whole, struct buf *out)
         buf_adds(out, "matched no subscription: nobody gets it (webhookctl sub list shows what "
                       "each one asks for)");
     else
-        buf_addf(out, "%zu subscription%s: ", n, n == 1 ? "" : "s");
+        buf_addf(out, "%s subscription%s: ", TEXT_COUNTED(n), n == 1 ? "" : "s");
     for (size_t i = 0; i < n && i < 20; i++) {
         buf_adds(out, i ? ", " : "");
         out_value(t->cli, json_array_get(names, i), OUT_TEXT, out);
@@ -420,11 +420,12 @@ static void say_over(const struct trace *t, const json_t *whole)
     if (t->cli->format != OUT_TABLE || delivered + dead + discarded == 0)
         return;
     if (dead > 0)
-        out_note("Over: %lld delivered, %lld dead, %lld discarded. Next: webhookctl dlq show %s",
-                 (long long)delivered, (long long)dead, (long long)discarded, id ? id : "");
+        out_note("Over: %s delivered, %s dead, %s discarded. Next: webhookctl dlq show %s",
+                 TEXT_COUNTED(delivered), TEXT_COUNTED(dead), TEXT_COUNTED(discarded),
+                 id ? id : "");
     else
-        out_note("Over: %lld delivered, %lld discarded", (long long)delivered,
-                 (long long)discarded);
+        out_note("Over: %s delivered, %s discarded", TEXT_COUNTED(delivered),
+                 TEXT_COUNTED(discarded));
 }
 
 static int trace_follow(struct trace *t, const char *ref)

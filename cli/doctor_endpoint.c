@@ -110,7 +110,7 @@ static void state_find(const struct cli *cli, struct finding *f, const json_t *s
     }
     if (dead > 0) {
         snprintf(fix, sizeof fix, "webhookctl dlq summary -s %s", name);
-        add(f, DOCTOR_WARN, fix, "%lld dead letter%s", (long long)dead, dead == 1 ? "" : "s");
+        add(f, DOCTOR_WARN, fix, "%s dead letter%s", TEXT_COUNTED(dead), dead == 1 ? "" : "s");
     }
 }
 
@@ -173,7 +173,7 @@ static void probe_find(struct finding *f, const struct probe *p)
     if (p->expires_ms > 0)
         add(f, days < DAYS_FEW ? DOCTOR_WARN : DOCTOR_OK,
             days < DAYS_FEW ? "tell the partner to renew the certificate" : NULL,
-            "certificate %lld day%s left", (long long)days, days == 1 ? "" : "s");
+            "certificate %s day%s left", TEXT_COUNTED(days), days == 1 ? "" : "s");
 }
 
 static void endpoint_say(struct doctor *d, const json_t *sub, const char *refused,

@@ -160,6 +160,6 @@ int filter_unmatched(const struct filter_flags *f, enum api_kind kind)
             out_note("no %s '%s'", api_kind_noun(kind), id);
     }
     if (n > UNMATCHED_SHOWN)
-        out_note("and %zu more", n - UNMATCHED_SHOWN);
+        out_note("and %s more", TEXT_COUNTED(n - UNMATCHED_SHOWN));
     return n > 0 && n >= f->ids_n ? CLI_NOT_FOUND : 0;
 }

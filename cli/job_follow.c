@@ -159,7 +159,8 @@ static int64_t look_at_waits(struct follow *f, const json_t *job)
     size_t n = strlen(f->waits);
 
     if (waiting > 1)
-        snprintf(f->waits + n, sizeof f->waits - n, " and %zu others wait", waiting - 1);
+        snprintf(f->waits + n, sizeof f->waits - n, " and %s others wait",
+                 TEXT_COUNTED(waiting - 1));
     if (waiting == 0 || waiting < active)
         *f->waits = '\0';
     if (tried != f->tried || *f->waits == '\0' || is_backlog(job))
@@ -190,8 +191,8 @@ static void say_canary(struct follow *f, const json_t *job)
         return;
     f->canary = true;
     progress_clear(&f->progress);
-    out_note("canary  %lld/%lld delivered at the first attempt", (long long)delivered,
-             (long long)wanted);
+    out_note("canary  %s/%s delivered at the first attempt", TEXT_COUNTED(delivered),
+             TEXT_COUNTED(wanted));
 }
 
 static void show(struct follow *f, const json_t *job)
@@ -220,11 +221,11 @@ static void show(struct follow *f, const json_t *job)
         else
             snprintf(pace, sizeof pace, "%.1f/s", rate);
         if (retrying > 0)
-            snprintf(again, sizeof again, "  retrying %lld", (long long)retrying);
-        snprintf(text, sizeof text, "%s  delivered %lld  failed %lld%s  in flight %lld", pace,
-                 (long long)count(job, "delivered"),
-                 (long long)(count(job, "dead_again") + count(job, "discarded")), again,
-                 (long long)in_flight);
+            snprintf(again, sizeof again, "  retrying %s", TEXT_COUNTED(retrying));
+        snprintf(text, sizeof text, "%s  delivered %s  failed %s%s  in flight %s", pace,
+                 TEXT_COUNTED(count(job, "delivered")),
+                 TEXT_COUNTED(count(job, "dead_again") + count(job, "discarded")), again,
+                 TEXT_COUNTED(in_flight));
     }
     progress_show(&f->progress, done, count(job, "selected"), text);
 }

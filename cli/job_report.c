@@ -46,7 +46,7 @@ static void put_count(struct buf *out, const json_t *job, const char *name, cons
                       bool always)
 {
     if (always || count(job, name) > 0)
-        buf_addf(out, "%s%lld %s", out->len > 0 ? ", " : "", (long long)count(job, name), word);
+        buf_addf(out, "%s%s %s", out->len > 0 ? ", " : "", TEXT_COUNTED(count(job, name)), word);
 }
 
 static void report_line(const char *id, const json_t *job)
@@ -93,13 +93,13 @@ static void report_copies(const json_t *part)
         return;
     if (strcmp(reason, "subscription_deleted") == 0)
         out_note(
-            "A subscription that is not known here any more: no copies of its %lld can be signed.",
-            (long long)count(part, "excluded"));
+            "A subscription that is not known here any more: no copies of its %s can be signed.",
+            TEXT_COUNTED(count(part, "excluded")));
     else
-        out_note("Copies of %s's stopped: %s; %lld were not sent.", name,
+        out_note("Copies of %s's stopped: %s; %s were not sent.", name,
                  strcmp(reason, "canary_failed") == 0 ? "the first ones failed, one after the other"
                                                       : "too many of the last ones failed",
-                 (long long)count(part, "not_sent"));
+                 TEXT_COUNTED(count(part, "not_sent")));
 }
 
 /* What was copied is where it was. */
@@ -174,19 +174,19 @@ static void report_part(const json_t *job, const json_t *part)
     bool resend = is(job, "kind", "resend");
 
     if (again > 0)
-        snprintf(dead, sizeof dead, resend ? ", %lld are dead" : " (%lld died again)",
-                 (long long)again);
+        snprintf(dead, sizeof dead, resend ? ", %s are dead" : " (%s died again)",
+                 TEXT_COUNTED(again));
     for (size_t i = 0; reason != NULL && i < sizeof rows / sizeof rows[0]; i++) {
         if (strcmp(reason, rows[i].reason) != 0)
             continue;
         put_next(part, rows[i].next, next, sizeof next);
         if (resend)
-            out_note("%s %s; %lld were not sent%s.%s", name ? name : "A deleted subscription",
-                     rows[i].text, (long long)unsent, dead, next);
+            out_note("%s %s; %s were not sent%s.%s", name ? name : "A deleted subscription",
+                     rows[i].text, TEXT_COUNTED(unsent), dead, next);
         else
-            out_note("%s %s; %lld of its letters are dead%s.%s",
+            out_note("%s %s; %s of its letters are dead%s.%s",
                      name ? name : "A deleted subscription", rows[i].text,
-                     (long long)(unsent + again), dead, next);
+                     TEXT_COUNTED(unsent + again), dead, next);
     }
 }
 
@@ -236,10 +236,10 @@ static void report_dead_again(struct cli *cli, const char *id, const json_t *job
     dead = dead < still ? dead : still;
 
     if (trying > 0)
-        snprintf(more, sizeof more, ", and those of the %lld retrying that will",
-                 (long long)trying);
+        snprintf(more, sizeof more, ", and those of the %s retrying that will",
+                 TEXT_COUNTED(trying));
     if (dead > 0)
-        out_note("The %lld that died again%s: webhookctl dlq replay --job %s", (long long)dead,
+        out_note("The %s that died again%s: webhookctl dlq replay --job %s", TEXT_COUNTED(dead),
                  more, id);
 }
 
@@ -273,12 +273,12 @@ static void report_notes(struct cli *cli, const char *id, const json_t *job)
         report_originals(id, job);
     if (json_is_false(json_object_get(job, "resumable")) && count(job, "not_sent") > 0)
         out_note(
-            "Of the %lld that were not sent none is left to send: another job sent them since, or "
+            "Of the %s that were not sent none is left to send: another job sent them since, or "
             "they are purged or expired. Nothing is to be done here.",
-            (long long)count(job, "not_sent"));
+            TEXT_COUNTED(count(job, "not_sent")));
     else if (is(job, "state", "stopped") && count_sendable(job, "not_sent") > 0)
-        out_note("When it is mended, the %lld that were not sent: webhookctl job resume %s",
-                 (long long)count_sendable(job, "not_sent"), id);
+        out_note("When it is mended, the %s that were not sent: webhookctl job resume %s",
+                 TEXT_COUNTED(count_sendable(job, "not_sent")), id);
     if (copies_to(job) != NULL)
         return;
     report_dead_again(cli, id, job);

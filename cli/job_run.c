@@ -56,13 +56,12 @@ static int leave(const struct cli *cli, const struct job_run *w, bool step, bool
 {
     (void)cli;
     if (strcmp(w->state, "paused") == 0)
-        out_note("%s is paused at %lld of %lld. Go on: webhookctl job resume %s", w->id,
-                 (long long)w->done, (long long)w->selected, w->id);
+        out_note("%s is paused at %s of %s. Go on: webhookctl job resume %s", w->id,
+                 TEXT_COUNTED(w->done), TEXT_COUNTED(w->selected), w->id);
     else if (step)
-        out_note(
-            "Interrupted; %s stands at %lld of %lld and goes on when webhookd starts, or with: "
-            "webhookctl job watch %s   Stop: webhookctl job cancel %s",
-            w->id, (long long)w->done, (long long)w->selected, w->id, w->id);
+        out_note("Interrupted; %s stands at %s of %s and goes on when webhookd starts, or with: "
+                 "webhookctl job watch %s   Stop: webhookctl job cancel %s",
+                 w->id, TEXT_COUNTED(w->done), TEXT_COUNTED(w->selected), w->id, w->id);
     else
         out_note("%s %s continues. Watch: webhookctl job watch %s   Stop: webhookctl job cancel %s",
                  interrupted ? "Detached;" : "Not done yet;", w->id, w->id, w->id);

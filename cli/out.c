@@ -327,7 +327,7 @@ static void value_counts(const json_t *value, struct buf *out)
     {
         if (json_integer_value(n) <= 0)
             continue;
-        buf_addf(out, "%s%lld %s", some ? ", " : "", (long long)json_integer_value(n), state);
+        buf_addf(out, "%s%s %s", some ? ", " : "", TEXT_COUNTED(json_integer_value(n)), state);
         some = true;
     }
     if (!some)

@@ -154,9 +154,9 @@ static void put_words(struct progress *p, struct buf *out, int64_t done, int64_t
     if (whole > 0 && p->share)
         buf_addf(out, "%lld%%", (long long)(done * 100 / whole));
     else
-        buf_addf(out, "%lld", (long long)done);
+        buf_addf(out, "%s", TEXT_COUNTED(done));
     if (whole > 0 && !p->share)
-        buf_addf(out, draws ? "/%lld  %lld%%" : " of %lld (%lld%%)", (long long)whole,
+        buf_addf(out, draws ? "/%s  %lld%%" : " of %s (%lld%%)", TEXT_COUNTED(whole),
                  (long long)(done * 100 / whole));
     if (whole > 0 && draws)
         eta_text(p, done, whole, eta);

@@ -61,10 +61,10 @@ static void put_types(struct buf *out, const json_t *types)
     json_array_foreach(types, i, row)
     {
         if (i == TYPES_SHOWN) {
-            buf_addf(out, ", and %zu other types", n - TYPES_SHOWN);
+            buf_addf(out, ", and %s other types", TEXT_COUNTED(n - TYPES_SHOWN));
             break;
         }
-        buf_addf(out, "%s%lld %s", i > 0 ? ", " : "", (long long)out_integer(row, "count"),
+        buf_addf(out, "%s%s %s", i > 0 ? ", " : "", TEXT_COUNTED(out_integer(row, "count")),
                  out_string(row, "type"));
     }
 }
@@ -90,8 +90,8 @@ static void put_what(const struct cli *cli, const struct sending *s, struct buf 
     int64_t count = out_integer(a, "count");
 
     text_size(size, sizeof size, out_integer(a, "payload_bytes"));
-    buf_addf(text, "Would %s %lld %s", replay_preview_to(a) ? "send copies of" : s->verb,
-             (long long)count, sending_noun(s, count));
+    buf_addf(text, "Would %s %s %s", replay_preview_to(a) ? "send copies of" : s->verb,
+             TEXT_COUNTED(count), sending_noun(s, count));
     if (json_array_size(json_object_get(a, "types")) > 0) {
         buf_adds(text, " (");
         put_types(text, json_object_get(a, "types"));
@@ -124,7 +124,7 @@ static void target_columns(const struct sending *s, const json_t *a, struct out_
 
     columns[n++] =
         (struct out_column){copies ? "OF" : "TO", "subscription|subscription_id", OUT_TEXT};
-    columns[n++] = (struct out_column){copies ? "COPIES" : s->column, "count", OUT_TEXT};
+    columns[n++] = (struct out_column){copies ? "COPIES" : s->column, "count", OUT_COUNT};
     if (copies) {
         columns[n++] = (struct out_column){"TO", "to", OUT_LONG};
     } else {
@@ -159,7 +159,7 @@ static void print_targets(struct cli *cli, const struct sending *s, FILE *to, co
     }
     out_table_print(t);
     if (total > (int64_t)json_array_size(targets))
-        fprintf(to, "(and %lld others)\n", (long long)(total - (int64_t)json_array_size(targets)));
+        fprintf(to, "(and %s others)\n", TEXT_COUNTED(total - (int64_t)json_array_size(targets)));
 }
 
 /* ---- how ---- */
@@ -274,7 +274,7 @@ static void put_plan(struct buf *out, const json_t *a)
     char about[PREVIEW_ABOUT_MAX];
 
     if (canary > 0)
-        buf_addf(out, "Canary %lld, then ", (long long)canary);
+        buf_addf(out, "Canary %s, then ", TEXT_COUNTED(canary));
     if (rate > 0)
         buf_addf(out, "%g/s", rate);
     else
@@ -322,7 +322,7 @@ void replay_preview_excluded(struct buf *out, const json_t *a)
     size_t i;
 
     json_array_foreach(json_object_get(a, "excluded_by"), i, row)
-        buf_addf(out, "%s%lld %s", i > 0 ? "; " : "", (long long)out_integer(row, "count"),
+        buf_addf(out, "%s%s %s", i > 0 ? "; " : "", TEXT_COUNTED(out_integer(row, "count")),
                  reason_text(out_string(row, "reason")));
 }
 
@@ -342,7 +342,7 @@ void replay_preview_print(struct cli *cli, const struct sending *s, FILE *to, co
         put_copies(s, &text, a);
     out_said(to, &text);
     if (out_integer(a, "excluded") > 0) {
-        buf_addf(&text, "Left out: %lld (", (long long)out_integer(a, "excluded"));
+        buf_addf(&text, "Left out: %s (", TEXT_COUNTED(out_integer(a, "excluded")));
         replay_preview_excluded(&text, a);
         buf_addc(&text, ')');
     }

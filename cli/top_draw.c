@@ -113,8 +113,8 @@ static void head_draw(const struct top *t)
         buf_addf(&b, "  held %s", text_count(n, sizeof n, out_integer(s, "held")));
     buf_adds(&b, "  oldest ");
     span_words(&b, ago_ms(json_object_get(s, "oldest_due_at")));
-    buf_addf(&b, "  in flight %lld/%lld", (long long)out_integer(s, "in_flight"),
-             (long long)out_integer(s, "in_flight_limit"));
+    buf_addf(&b, "  in flight %s/%s", TEXT_COUNTED(out_integer(s, "in_flight")),
+             TEXT_COUNTED(out_integer(s, "in_flight_limit")));
     buf_addf(&b, "  dead %s", text_count(n, sizeof n, out_integer(s, "deliveries.dead")));
     screen_put(0, 0, STYLE_HEAD, false, b.data);
     buf_clear(&b);

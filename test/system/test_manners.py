@@ -216,6 +216,39 @@ class Questions(unittest.TestCase):
             self.assertEqual([d.ctl(*line.split()) for line in looks], before)
 
 
+class Numbers(unittest.TestCase):
+    def test_one_way(self):
+        """Counts have separators in every table, line and question, and none in JSON."""
+        n = 1068
+        with Daemon("retry: {default: {max_retries: 0}}\n") as d, Receiver(400) as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.insert(*[dict(type="a.b", event_id=f"E-{i}", payload="{}") for i in range(n)])
+            wait_for(lambda: d.counts()["dead"] == n)
+            looks = (("dlq", "summary"), ("dlq", "purge", "--all", "--dry-run"), ("dlq", "replay", "--all", "--dry-run"), ("status",), ("stats",),
+                     ("sub", "list"), ("sub", "show", "acme"), ("delivery", "resend", "-s", "acme", "--state", "delivered", "--dry-run"), ("doctor",),
+                     ("retention", "show"), ("db", "info"), ("dlq", "list"), ("event", "types"))
+            def both(*words, check=None):
+                done = d.ctl(*words, raw=True, check=check)
+                return done.stdout + done.stderr
+            for words in looks:
+                said = both(*words)
+                self.assertNotRegex(said, r"(^|[^\w.,:=-])1068\b", words)
+                if words[0] != "delivery":
+                    self.assertIn("1,068", said, words)
+                if words != ("doctor",):  # whose details are words
+                    self.assertNotIn("1,068", d.ctl("-o", "json", *words, check=None))
+            self.assertEqual(d.json("dlq", "count"), {"count": n})
+            self.assertEqual(d.ctl("dlq", "count"), f"{n}\n")  # for scripts: it is all that is printed
+            said = both("dlq", "replay", "--all", "--yes", "--canary", "0", "--stop-at", "1", check=1)
+            self.assertIn("The 1,068 that died again", said)
+            for words in (("job", "list"), ("job", "show", d.ctl("-q", "job", "list").strip())):
+                self.assertIn("1,068", both(*words))
+            status, shown = d.terminal("dlq", "purge", "--all", keys="1,068\n")
+            self.assertEqual(status, 0, shown)
+            self.assertIn("Purge 1,068 dead letters? Type 1068 to confirm", shown)
+            self.assertIn("purged 1,068 dead letters", shown)
+
+
 class Near(unittest.TestCase):
     def test_what_was_nearly_meant(self):
         """Nouns, verbs, flags, words of closed lists, names: by the daemon and without one."""
