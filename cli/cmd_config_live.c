@@ -7,6 +7,7 @@
 #include "cli/client.h"
 #include "cli/filter.h"
 #include "cli/out.h"
+#include "cli/running_conf.h"
 #include "policy/conf.h"
 
 /* Looking for the daemon where the file says: it may still be where the file said before. */
@@ -27,26 +28,6 @@ static void diff_row(void *arg, const char *key, const char *now, const char *ne
     json_array_append_new(arg, json_pack("{s:s,s:s?,s:s?,s:b,s:s}", "key", key, "running", now,
                                          "file", next, "reloadable", reloadable, "takes_effect",
                                          reloadable ? "at reload" : "needs a restart"));
-}
-
-/* The answer's "config" is what `config show -o json` writes: it is read as such. */
-static int running_read(struct cli *cli, const struct answer *a, struct conf **out)
-{
-    /* 17 digits, as jansson has them, make 0.10000000000000001 of 0.1 */
-    char *text =
-        json_dumps(json_object_get(a->json, "config"), JSON_COMPACT | JSON_REAL_PRECISION(15));
-    struct buf problems;
-
-    buf_init(&problems, (size_t)1 << 20);
-    enum err_code rc =
-        conf_parse(out, "webhookd", text ? text : "", text ? strlen(text) : 0, &problems);
-
-    free(text);
-    buf_fini(&problems);
-    return rc == OK ? 0
-                    : out_fail(cli, CLI_INTERNAL, "internal",
-                               "the running webhookd has keys that this webhookctl does not know: "
-                               "use the webhookctl of its version");
 }
 
 static int file_read(const char *file, struct conf **out)
@@ -141,7 +122,7 @@ static int config_diff(struct cli *cli, const char *named, size_t *n)
     if (rc == 0 && (path == NULL || !json_is_object(json_object_get(a.json, "config"))))
         rc = client_unreadable(cli, &a);
     if (rc == 0)
-        rc = running_read(cli, &a, &running);
+        rc = running_conf(cli, a.json, &running);
     if (rc == 0)
         rc = file_read(path, &file);
     if (rc == 0) {

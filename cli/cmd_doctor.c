@@ -1,24 +1,55 @@
 /* cli/cmd_doctor.c: doctor: runs the checks and prints their rows; see doctor.h. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "cli/client.h"
 #include "cli/doctor.h"
 #include "cli/out.h"
+#include "cli/running_conf.h"
 #include "store/backend.h"
+
+/* By what a running webhookd has all the rest can be looked at, whatever its file says by now. */
+static void conf_of_running(struct doctor *d)
+{
+    struct cli *cli = d->cli;
+    struct client_request r = {
+        .method = "GET", .path = "/api/v1/config", .daemon_only = true, .quiet = true};
+    struct conf *conf = NULL;
+    struct answer a;
+
+    if (client_send(cli, &r, &a) != 0)
+        return;
+    if (a.status == 200 && running_conf(cli, a.json, &conf) == 0) {
+        cli->conf = conf;
+        doctor_say(
+            d, "running configuration", DOCTOR_OK, NULL,
+            "what follows is seen by what webhookd runs with since its start or last reload");
+    }
+    answer_fini(&a);
+}
 
 /* Every mistake of the file is a row; without a configuration there is nothing else to look at. */
 static void conf_mistakes(struct doctor *d)
 {
+    const char *file = d->cli->config_file;
     struct buf problems;
     struct conf *conf = NULL;
 
     buf_init(&problems, (size_t)1 << 20);
-    if (conf_load(&conf, d->cli->config_file, &problems) == OK) {
+    if (conf_load(&conf, file, &problems) == OK) {
         d->cli->conf = conf;
-        doctor_say(d, "configuration", DOCTOR_OK, NULL, "%s is valid", d->cli->config_file);
+        doctor_say(d, "configuration", DOCTOR_OK, NULL, "%s is valid", file);
+    } else if (access(file, R_OK) != 0 && errno == EACCES) {
+        doctor_say(d, "configuration", DOCTOR_UNSEEN, DOCTOR_AS_WHOM, "%s: %s", file,
+                   errno_text(EACCES));
+        buf_clear(&problems);
     }
-    for (char *at = problems.data; at != NULL && *at;) {
+    bool mistaken = problems.len > 0;
+
+    for (char *at = problems.data; mistaken && *at;) {
         size_t n = strcspn(at, "\n");
 
         doctor_say(d, "configuration", DOCTOR_FAIL, "correct the file; webhookctl config check",
@@ -26,6 +57,12 @@ static void conf_mistakes(struct doctor *d)
         at += n + (at[n] == '\n');
     }
     buf_fini(&problems);
+    char *path = mistaken ? conf_socket(file) : NULL;
+
+    if (path != NULL)
+        d->cli->socket = path; /* known, without the warning that the rows are already */
+    if (path != NULL)
+        conf_of_running(d);
 }
 
 /* An outbox without a name is called by its path, which stands under SEEN too: here the file will do. */
@@ -41,6 +78,25 @@ static void row_print(struct out_table *t, const json_t *item)
     }
     out_table_row(t, row);
     json_decref(row);
+}
+
+/* What was not looked at is no proof of health. */
+static void end_print(const struct doctor *d)
+{
+    char unseen[128] = "";
+
+    if (d->unseen > 0)
+        snprintf(unseen, sizeof unseen, "%d check%s could not be made: " DOCTOR_AS_WHOM ".",
+                 d->unseen, d->unseen == 1 ? "" : "s");
+    if (d->failed > 0)
+        out_note("%d check%s failed.%s%s", d->failed, d->failed == 1 ? "" : "s", *unseen ? " " : "",
+                 unseen);
+    else if (d->unseen > 0)
+        out_note("%s", unseen);
+    else if (d->warned > 0)
+        out_note("Nothing fails; %d warning%s.", d->warned, d->warned == 1 ? "" : "s");
+    else
+        out_note("Nothing is wrong.");
 }
 
 static void print(struct doctor *d)
@@ -84,12 +140,7 @@ static void print(struct doctor *d)
         else
             out_note("%s: %s", out_string(item, "check"), fix);
     }
-    if (d->failed > 0)
-        out_note("%d check%s failed.", d->failed, d->failed == 1 ? "" : "s");
-    else if (d->warned > 0)
-        out_note("Nothing fails; %d warning%s.", d->warned, d->warned == 1 ? "" : "s");
-    else
-        out_note("Nothing is wrong.");
+    end_print(d);
 }
 
 int cmd_doctor(struct cli *cli)
@@ -104,6 +155,7 @@ int cmd_doctor(struct cli *cli)
         doctor_daemon(&d);
         if (!named) {
             doctor_files(&d);
+            doctor_modes(&d);
             doctor_machine(&d);
             doctor_outboxes(&d);
         }
@@ -120,5 +172,5 @@ int cmd_doctor(struct cli *cli)
         print(&d);
     json_decref(d.status);
     json_decref(d.items);
-    return rc != 0 ? rc : d.failed > 0 ? CLI_NO : CLI_OK;
+    return rc != 0 ? rc : d.failed > 0 ? CLI_NO : d.unseen > 0 ? CLI_DENIED : CLI_OK;
 }

@@ -266,11 +266,12 @@ static void warn_outboxes(struct out_parts *s, const json_t *j)
         if (strcmp(state, "failing") == 0) {
             sub_state_words(s->cli, &b, o);
             buf_addf(&b, ": %s", out_string(o, "error"));
-        } else {
+            buf_addf(&command, "webhookctl outbox check %s",
+                     url != NULL && strncmp(url, "sqlite://", 9) == 0 ? url + 9 : name);
+        } else { /* it is fit itself */
             buf_adds(&b, "waits: the store's disk is nearly full");
+            buf_adds(&command, "webhookctl doctor");
         }
-        buf_addf(&command, "webhookctl outbox check %s",
-                 url != NULL && strncmp(url, "sqlite://", 9) == 0 ? url + 9 : name);
         warn(s, b.data, command.data);
         buf_fini(&b);
         buf_fini(&command);

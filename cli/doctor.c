@@ -8,7 +8,7 @@ void doctor_say(struct doctor *d, const char *check, enum doctor_verdict verdict
                 const char *detail, ...)
 {
     static const char *const words[] = {"ok", "unseen", "warn", "fail"};
-    char text[2048];
+    char text[8192];
     va_list ap;
 
     va_start(ap, detail);
@@ -16,6 +16,7 @@ void doctor_say(struct doctor *d, const char *check, enum doctor_verdict verdict
     va_end(ap);
     d->failed += verdict == DOCTOR_FAIL;
     d->warned += verdict == DOCTOR_WARN;
+    d->unseen += verdict == DOCTOR_UNSEEN;
     json_t *item = json_pack("{s:s,s:s,s:s,s:s?}", "check", check, "result", words[verdict],
                              "detail", text, "fix", fix);
 

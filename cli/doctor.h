@@ -1,6 +1,7 @@
 /* cli/doctor.h: what is wrong here: checks, each of them a row: what was seen, what to type.
  *
- *   cmd_doctor.c ─▶ doctor_files.c, doctor_machine.c (daemon, clock), doctor_outbox.c, doctor_endpoint.c
+ *   cmd_doctor.c ─▶ doctor_files.c (doctor_store.c, doctor_modes.c), doctor_machine.c (daemon, clock),
+ *                   doctor_outbox.c, doctor_endpoint.c
  *                                                             └─▶ doctor_probe.c (libcurl) */
 #ifndef CLI_DOCTOR_H
 #define CLI_DOCTOR_H
@@ -12,6 +13,7 @@
 
 #include "cli/cli.h"
 #include "policy/egress.h"
+#include "store/care.h"
 
 enum doctor_verdict { DOCTOR_OK, DOCTOR_UNSEEN, DOCTOR_WARN, DOCTOR_FAIL };
 
@@ -21,17 +23,22 @@ struct doctor {
     json_t *status; /* the running daemon's; NULL: none answered */
     bool listens;   /* somebody does, at the socket */
     uid_t user;     /* whom webhookd runs as, as far as can be seen; (uid_t)-1: cannot be */
-    int failed, warned;
+    int failed, warned, unseen;
 };
 /* fix: what to type or do; NULL: nothing. */
 __attribute__((format(printf, 5, 6))) void doctor_say(struct doctor *d, const char *check,
                                                       enum doctor_verdict verdict, const char *fix,
                                                       const char *detail, ...);
 
+#define DOCTOR_AS_WHOM "run this as root or as webhookd's user"
+
 void doctor_files(struct doctor *d);   /* configuration file, key, store, log, disk */
+void doctor_modes(struct doctor *d);   /* what stands open to everybody */
 void doctor_daemon(struct doctor *d);  /* socket, daemon, descriptors, the kill switch */
 void doctor_machine(struct doctor *d); /* clock, name servers, authorities */
 void doctor_outboxes(struct doctor *d);
+/* The store's file; the caller closes it. NULL: it cannot be read, as was said. */
+struct care *doctor_store(struct doctor *d, const char *path);
 /* Dials each of the named ones (n 0: all), or with dial false only says how they are. 0, or an exit
  * code with the reason printed. */
 int doctor_endpoints(struct doctor *d, const char *const *names, size_t n, bool dial);

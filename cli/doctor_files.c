@@ -14,15 +14,11 @@
 #include "base/text.h"
 #include "base/url.h"
 #include "cli/doctor.h"
+#include "cli/out.h"
 #include "store/care.h"
 #include "store/seal.h"
 
-enum {
-    LOG_LARGE_BYTES = 256 << 20,
-    LOG_NOTED_BYTES = 16 << 20,
-    INODES_FEW = 1000,
-    GROUPS_MAX = 64
-};
+enum { INODES_FEW = 1000, GROUPS_MAX = 64 };
 
 static bool in_group(uid_t user, gid_t group)
 {
@@ -95,8 +91,7 @@ static void key_file(struct doctor *d, struct care *c)
         return;
     }
     if (rc != OK && access(file, R_OK) != 0) {
-        doctor_say(d, "key file", DOCTOR_UNSEEN, "run this as root or as webhookd's user", "%s",
-                   err.text);
+        doctor_say(d, "key file", DOCTOR_UNSEEN, DOCTOR_AS_WHOM, "%s", err.text);
         return;
     }
     if (rc == OK && c != NULL)
@@ -111,7 +106,7 @@ static void key_file(struct doctor *d, struct care *c)
     keyring_free(keys);
 }
 
-static void store_modes(struct doctor *d, const char *path)
+static void store_folder(struct doctor *d, const char *path)
 {
     char folder[4096], fix[400];
     struct stat st;
@@ -128,50 +123,6 @@ static void store_modes(struct doctor *d, const char *path)
         doctor_say(d, "store folder", DOCTOR_FAIL, fix,
                    "uid %u, whom webhookd runs as, cannot write to %s", (unsigned)d->user, folder);
     }
-    if (stat(path, &st) == 0 && (st.st_mode & 077) != 0) {
-        snprintf(fix, sizeof fix, "chmod 600 %.300s", path);
-        doctor_say(d, "store file", DOCTOR_WARN, fix, "others can read %s (mode %04o)", path,
-                   (unsigned)st.st_mode & 07777);
-    }
-}
-
-static struct care *store_file(struct doctor *d, const char *path)
-{
-    struct care *c = NULL;
-    struct care_info info;
-    struct err err = {OK, ""};
-    enum err_code rc = care_open(&c, d->cli->conf->store_url, &err);
-    char size[32];
-
-    if (rc == ERR_NOT_FOUND) {
-        doctor_say(d, "store", DOCTOR_OK, NULL, "%s: made at the first start", path);
-        return NULL;
-    }
-    if (rc == OK)
-        rc = care_info(c, 0, &info, &err);
-    if (rc == ERR_DENIED) {
-        doctor_say(d, "store", DOCTOR_UNSEEN, "run this as root or as webhookd's user", "%s",
-                   err.text);
-    } else if (rc != OK) {
-        doctor_say(d, "store", DOCTOR_FAIL, "webhookctl db check; webhookctl help backup", "%s",
-                   err.text);
-    } else if (info.schema > info.schema_known) {
-        doctor_say(d, "store", DOCTOR_FAIL, "install the webhookd that wrote it",
-                   "schema %lld, this version knows %lld", (long long)info.schema,
-                   (long long)info.schema_known);
-    } else {
-        text_size(size, sizeof size, info.file_bytes);
-        doctor_say(d, "store", DOCTOR_OK, NULL, "%s, %s, schema %lld", path, size,
-                   (long long)info.schema);
-        text_size(size, sizeof size, info.log_bytes);
-        doctor_say(d, "store log", info.log_bytes > LOG_LARGE_BYTES ? DOCTOR_WARN : DOCTOR_OK,
-                   info.log_bytes > LOG_LARGE_BYTES
-                       ? "end what reads the store for long (db check, db backup, sqlite3)"
-                       : NULL,
-                   "%s%s", size,
-                   info.log_bytes > LOG_NOTED_BYTES ? "; it keeps the size it once had" : "");
-    }
-    return c;
 }
 
 /* ---- disk ---- */
@@ -197,6 +148,22 @@ static void disk_kind(struct doctor *d, const char *folder)
                        kinds[i].name);
 }
 
+/* A running webhookd's own limit, or its last look, may be another than ours. */
+static bool intake_waits(const struct doctor *d)
+{
+    const json_t *outbox;
+    size_t i;
+
+    json_array_foreach(json_object_get(d->status, "outboxes"), i, outbox)
+    {
+        const char *state = out_string(outbox, "state");
+
+        if (state != NULL && strcmp(state, "disk_low") == 0)
+            return true;
+    }
+    return false;
+}
+
 static void disk_room(struct doctor *d, const char *path)
 {
     char folder[4096], has[32], low[32];
@@ -214,6 +181,11 @@ static void disk_room(struct doctor *d, const char *path)
         doctor_say(d, "disk", DOCTOR_FAIL, "make room: df -h; du -x FOLDER | sort -n | tail",
                    "%s free on %s: below store.low_disk (%s) nothing is taken in", has, folder,
                    low);
+    else if (intake_waits(d))
+        doctor_say(d, "disk", DOCTOR_FAIL, "webhookctl config diff; webhookctl config reload",
+                   "%s free on %s, and webhookd takes nothing in: its store.low_disk is not that "
+                   "of the file (%s)",
+                   has, folder, low);
     else if (room < 4 * low_bytes)
         doctor_say(d, "disk", DOCTOR_WARN, "make room: df -h", "%s free on %s, at %s intake stops",
                    has, folder, low);
@@ -251,8 +223,8 @@ void doctor_files(struct doctor *d)
                    "%s keeps nothing", d->cli->conf->store_url);
         return;
     }
-    store_modes(d, path);
-    struct care *c = store_file(d, path);
+    store_folder(d, path);
+    struct care *c = doctor_store(d, path);
 
     key_file(d, c);
     clock_and_store(d, c);

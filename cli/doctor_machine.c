@@ -107,7 +107,7 @@ static void descriptors(struct doctor *d)
     struct rlimit mine;
 
     if (pid > 0 && has < 0) {
-        doctor_say(d, "descriptors", DOCTOR_UNSEEN, "run this as root or as webhookd's user",
+        doctor_say(d, "descriptors", DOCTOR_UNSEEN, DOCTOR_AS_WHOM,
                    "the limits of process %ld cannot be seen", pid);
         return;
     }

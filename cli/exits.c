@@ -107,6 +107,7 @@ static const struct {
     {"config reload", CLI_NO, "refused, and all stays: the file is wrong, or needs a restart"},
     {"doctor", CLI_OK, "nothing is wrong; warnings are possible"},
     {"doctor", CLI_NO, "something is wrong: what, and the fix, is said"},
+    {"doctor", CLI_DENIED, "not permitted to look at all of it; nothing is wrong with the rest"},
     {"db check", CLI_OK, "the store is sound"},
     {"db check", CLI_NO, "it is not"},
     {"db check", CLI_INTERRUPTED, "^C: not checked to the end"},

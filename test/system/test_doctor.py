@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import ssl
+import subprocess
 import tempfile
 import unittest
 
@@ -18,8 +19,8 @@ class Doctor(unittest.TestCase):
     def look(self, d, *args, check=None):
         done = d.ctl("-o", "json", "doctor", *args, check=None, raw=True)
         found = {x["check"]: x for x in json.loads(done.stdout)["items"]}
-        failed = any(x["result"] == "fail" for x in json.loads(done.stdout)["items"])
-        self.assertEqual(done.returncode, 1 if failed else 0, done)
+        results = {x["result"] for x in json.loads(done.stdout)["items"]}
+        self.assertEqual(done.returncode, 1 if "fail" in results else 77 if "unseen" in results else 0, done)
         return found
 
     def bad(self, found, check, says, result="fail"):
@@ -82,6 +83,72 @@ class Doctor(unittest.TestCase):
             self.assertEqual(done.stdout.count("error:"), 2, done.stdout)
             self.assertIn(f"{d.conf}:13:", done.stdout)
 
+    def test_a_running_daemon_beside_a_file_with_mistakes(self):
+        with Daemon(FAST) as d, Receiver() as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.write_conf(CONF + "rety: {}\n")
+            found = self.look(d, "--endpoints")
+            self.bad(found, "configuration", "unknown key 'rety'")
+            self.assertEqual({found[c]["result"] for c in ("daemon", "store", "key file", "endpoint acme")}, {"ok"})
+            d.stop()
+            self.assertEqual(set(self.look(d)), {"configuration"})
+
+    def test_what_stands_open(self):
+        with Daemon(FAST) as d:
+            os.chmod(f"{d.dir}/outbox", 0o2770)
+            os.mkdir(f"{d.dir}/etc", 0o755)
+            shutil.copy(d.conf, f"{d.dir}/etc")
+            self.assertFalse([c for c in self.look(d) if "folder" in c or c.endswith(" file") and self.look(d)[c]["result"] != "ok"])
+            outbox = f"{d.dir}/outbox/outbox.db"
+            for path, mode, checks, fix in ((f"{d.dir}/store", 0o777, ["store folder"], "chmod o-w"), (f"{d.dir}/store", 0o757, ["store folder"], "chmod o-w"),
+                                            (f"{d.dir}/outbox", 0o2777, [f"outbox folder {outbox}"], "chmod o-w"),
+                                            (d.dir, 0o777, ["configuration folder"], "chmod o-w"),  # of key, socket, store and outbox too: one fix
+                                            (outbox, 0o666, [f"outbox file {outbox}"], "chmod o-w"), (f"{d.dir}/key", 0o640, ["key file"], "chmod 600"),
+                                            (f"{d.dir}/store/webhookd.db", 0o620, ["store file"], "chmod 600"),
+                                            (f"{d.dir}/store/webhookd.db-wal", 0o602, ["store file"], "chmod 600")):
+                before = os.stat(path).st_mode & 0o7777
+                os.chmod(path, mode)
+                found = self.look(d)
+                self.assertEqual([c for c in found if found[c]["result"] == "fail"], checks, (path, found))
+                self.assertIn(f"{fix} {path}", found[checks[0]]["detail"] + (found[checks[0]]["fix"] or ""))
+                os.chmod(path, before)
+            os.chmod(d.dir, 0o1777)  # as /tmp is
+            self.assertFalse([c for c, x in self.look(d).items() if x["result"] == "fail"])
+
+    def test_a_lost_store(self):
+        with Daemon(FAST) as d:
+            d.stop()
+            store = f"{d.dir}/store/webhookd.db"
+            os.rename(store, f"{store}.away")
+            self.assertIn("help backup", self.bad(self.look(d), "store", "is gone: there was one")["fix"])
+            os.remove(f"{store}.lock")
+            self.assertIn("help backup", self.bad(self.look(d), "store", "is not there, but its key")["fix"])
+            os.remove(f"{d.dir}/key")
+            self.assertIn("made at the first start", self.look(d)["store"]["detail"])
+
+    def test_a_store_that_goes_from_beneath_webhookd(self):
+        """Whatever somebody did to the file, the fix brings back all that was committed."""
+        for how in ("rm {s}", "rm {s} {s}-wal {s}-shm", "mv {s} {s}.away; cp {s}.away {s}"):
+            with Daemon(FAST) as d, Receiver(500) as r:
+                d.subscribe(r.url, "--name", "acme")
+                d.emit("a.b")
+                wait_for(lambda: d.counts()["dead"] == 1)
+                store = f"{d.dir}/store/webhookd.db"
+                subprocess.run(how.format(s=store), shell=True, check=True)
+                d.emit("a.b")
+                wait_for(lambda: d.counts()["dead"] == 2)
+                row = self.bad(self.look(d), "store", "webhookd")
+                if "mv" in how:
+                    self.assertIn("/proc/", row["fix"])
+                    continue
+                fix = row["fix"].split("; ", 1)[1].rsplit("; ", 1)
+                self.assertEqual(fix[1], "systemctl start webhookd")
+                subprocess.run(fix[0], shell=True, check=True)
+                d.process.wait()
+                d.start()
+                self.assertEqual(d.counts()["dead"], 2, how)
+                self.assertEqual(self.look(d)["store"]["result"], "ok")
+
     def bad_text(self, row):
         self.assertEqual(row["result"], "fail", row)
         return row["detail"] + (row["fix"] or "")
@@ -90,7 +157,11 @@ class Doctor(unittest.TestCase):
         with Daemon(FAST) as d:
             d.write_conf(CONF.replace("encryption_key_file: {dir}/key", "encryption_key_file: {dir}/key\n  low_disk: 1000GiB"))
             self.bad(self.look(d), "disk", "nothing is taken in")
+            d.ctl("config", "reload")
+            wait_for(lambda: d.json("status")["outboxes"][0]["state"] == "disk_low")
+            self.assertIn("webhookctl doctor", d.ctl("status"))
             d.write_conf(CONF)
+            self.assertIn("config reload", self.bad(self.look(d), "disk", "webhookd takes nothing in")["fix"])
             outbox = f"{d.dir}/outbox/outbox.db"
             self.assertEqual(d.stop(), 0)
             for suffix in ("", "-wal", "-shm"):
@@ -166,6 +237,12 @@ class Doctor(unittest.TestCase):
             done = run_as_nobody(WEBHOOKCTL, "-c", d.conf, "-o", "json", "doctor")
             found = {x["check"]: x["result"] for x in json.loads(done.stdout)["items"]}
             self.assertEqual((found["socket"], found["store"], found["key file"]), ("unseen", "unseen", "unseen"), done)
+            done = run_as_nobody(WEBHOOKCTL, "-c", d.conf, "doctor")
+            self.assertEqual(done.returncode, 77, done)
+            self.assertRegex(done.stderr.splitlines()[-1], r"^\d checks could not be made: run this as root or as webhookd's user\.$")
+            os.chmod(d.conf, 0o600)
+            done = run_as_nobody(WEBHOOKCTL, "-c", d.conf, "doctor")
+            self.assertEqual((done.returncode, "fail" in done.stdout), (77, False), done)
 
 
 if __name__ == "__main__":
