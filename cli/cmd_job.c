@@ -2,6 +2,7 @@
  * cmd_job_look.c. */
 #include <string.h>
 
+#include "base/text.h"
 #include "cli/filter.h"
 #include "cli/job_follow.h"
 #include "cli/job_words.h"

@@ -12,6 +12,9 @@
 #include "cli/object.h"
 
 #define BODY_MAX_BYTES ((size_t)16 << 20)
+#define TAKEN_LOOKS 200 /* deliveries, as many as a query may name */
+#define TAKEN_SHOWN 3
+#define TAKEN_QUERY_MAX_BYTES ((size_t)16 << 10)
 
 static const struct out_column attempt_columns[] = {{"#", "n", OUT_TEXT},
                                                     {"STARTED", "started_at", OUT_CLOCK},
@@ -355,6 +358,71 @@ static bool all_of_a_job(const struct cli *cli)
     return all;
 }
 
+/* Of these deliveries how many have which job now. */
+static void jobs_count(struct cli *cli, const json_t *deliveries, const char *but, json_t *counts)
+{
+    struct client_request r = {.method = "GET", .path = "/api/v1/deliveries", .quiet = true};
+    struct answer a;
+    struct buf query;
+    const char *id;
+    json_t *value, *item;
+    size_t i;
+
+    buf_init(&query, TAKEN_QUERY_MAX_BYTES);
+    client_query(&query, "limit", "1000");
+    json_object_foreach((json_t *)(uintptr_t)deliveries, id, value) client_query(&query, "id", id);
+    r.query = query.data;
+    if (client_send(cli, &r, &a) == 0) {
+        json_array_foreach(json_object_get(a.json, "items"), i, item)
+        {
+            const char *job = out_string(item, "job");
+
+            if (job != NULL && strcmp(job, but) != 0)
+                json_object_set_new(counts, job, json_integer(out_integer(counts, job) + 1));
+        }
+        answer_fini(&a);
+    }
+    buf_fini(&query);
+}
+
+/* Which jobs took them since: its attempts say what it sent, whoever sent that later. The latest few
+ * are enough. */
+static void taken_by(struct cli *cli, const char *job, struct buf *out)
+{
+    struct client_request r = {.method = "GET", .path = "/api/v1/attempts", .quiet = true};
+    json_t *deliveries = json_object(), *counts = json_object(), *item, *n;
+    struct answer a;
+    struct buf query;
+    const char *other;
+    size_t i, shown = 0;
+
+    buf_init(&query, 1024);
+    client_query(&query, "job", job);
+    client_query(&query, "limit", "1000");
+    r.query = query.data;
+    if (client_send(cli, &r, &a) == 0) {
+        json_array_foreach(json_object_get(a.json, "items"), i, item)
+        {
+            const char *id = out_string(item, "delivery");
+
+            if (id != NULL && json_object_size(deliveries) < TAKEN_LOOKS)
+                json_object_set_new(deliveries, id, json_true());
+        }
+        answer_fini(&a);
+    }
+    if (json_object_size(deliveries) > 0)
+        jobs_count(cli, deliveries, job, counts);
+    json_object_foreach(counts, other, n)
+    {
+        if (shown++ < TAKEN_SHOWN)
+            buf_addf(out, "%s%s", shown > 1 ? ", " : "", other);
+    }
+    buf_adds(out, shown > TAKEN_SHOWN ? ", …" : "");
+    buf_fini(&query);
+    json_decref(deliveries);
+    json_decref(counts);
+}
+
 /* A delivery is listed with the job that sent it last. */
 static void say_taken(struct cli *cli, size_t shown)
 {
@@ -363,11 +431,20 @@ static void say_taken(struct cli *cli, size_t shown)
     if (object_get(cli, "jobs", cli_flag(cli, FLAG_JOB), NULL, &a) != 0)
         return;
     int64_t taken = out_integer(a.json, "counts.queued") - (int64_t)shown;
+    const char *id = out_string(a.json, "id");
 
-    if (taken > 0 && json_is_true(json_object_get(a.json, "delivers")))
-        out_note("%lld more that it sent are not among these: a later job sent them again, or "
-                 "retention deleted them. Jobs: webhookctl job list",
-                 (long long)taken);
+    if (taken > 0 && id != NULL && json_is_true(json_object_get(a.json, "delivers"))) {
+        struct buf jobs;
+
+        buf_init(&jobs, 4096);
+        taken_by(cli, id, &jobs);
+        out_note("%s more that it sent are not among these: a later job sent them again%s%s%s, or "
+                 "retention deleted them. All it sent: webhookctl attempt list -q --job %s | "
+                 "webhookctl delivery list --ids-from -",
+                 TEXT_COUNTED(taken), jobs.len ? " (" : "", jobs.len ? jobs.data : "",
+                 jobs.len ? ")" : "", id);
+        buf_fini(&jobs);
+    }
     answer_fini(&a);
 }
 

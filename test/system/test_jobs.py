@@ -174,7 +174,11 @@ class Look(unittest.TestCase):
             r.answer = 200
             d.ctl("dlq", "replay", "--job", first, "--yes")
             self.assertNotIn("that died again", d.ctl("job", "watch", first, check=1, raw=True).stderr)
-            self.assertIn("3 more that it sent are not among these: a later job sent them again", d.ctl("delivery", "list", "--job", first, raw=True).stderr)
+            second = d.ctl("-o", "id", "job", "list").split()[0]
+            said = d.ctl("delivery", "list", "--job", first, raw=True).stderr
+            self.assertIn(f"3 more that it sent are not among these: a later job sent them again ({second}), or", said)
+            self.assertIn(f"All it sent: webhookctl attempt list -q --job {first} | webhookctl delivery list --ids-from -", said)
+            self.assertEqual(len(d.ctl("delivery", "list", "-q", "--ids-from", "-", stdin=d.ctl("attempt", "list", "-q", "--job", first)).split()), 3)
 
     def test_which(self):
         with Letters(1) as (d, r):
