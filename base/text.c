@@ -88,7 +88,8 @@ void text_escape_terminal(struct buf *out, const char *text, size_t n, bool keep
 
 #define NEAREST_MAX 64
 
-/* Edits (insert, delete, replace, swap of neighbours) between two words; large where too long. */
+/* Half edits between two words: to insert, delete or replace is two, to swap neighbours, the commonest
+ * slip, one. Large where too long. */
 static size_t distance(const char *a, const char *b)
 {
     size_t an = strlen(a), bn = strlen(b);
@@ -96,14 +97,14 @@ static size_t distance(const char *a, const char *b)
         return SIZE_MAX;
     size_t rows[3][NEAREST_MAX + 1]; /* i-2, i-1, i by turns */
     for (size_t j = 0; j <= bn; j++)
-        rows[0][j] = j;
+        rows[0][j] = 2 * j;
     for (size_t i = 1; i <= an; i++) {
         size_t *now = rows[i % 3], *up = rows[(i + 2) % 3], *upper = rows[(i + 1) % 3];
-        now[0] = i;
+        now[0] = 2 * i;
         for (size_t j = 1; j <= bn; j++) {
-            size_t best = up[j - 1] + (a[i - 1] != b[j - 1]);
-            best = up[j] + 1 < best ? up[j] + 1 : best;
-            best = now[j - 1] + 1 < best ? now[j - 1] + 1 : best;
+            size_t best = up[j - 1] + (a[i - 1] != b[j - 1] ? 2 : 0);
+            best = up[j] + 2 < best ? up[j] + 2 : best;
+            best = now[j - 1] + 2 < best ? now[j - 1] + 2 : best;
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
                 upper[j - 2] + 1 < best)
                 best = upper[j - 2] + 1;
@@ -115,11 +116,11 @@ static size_t distance(const char *a, const char *b)
 
 const char *text_nearest(const char *text, const char *const *words)
 {
-    size_t n = strlen(text), limit = n < 5 ? 1 : 1 + n / 4;
+    size_t n = strlen(text), limit = n < 5 ? 2 : 2 * (1 + n / 4);
     const char *nearest = NULL;
     for (; *words; words++) {
         size_t d = distance(text, *words);
-        if (d > limit || d >= n)
+        if (d > limit || d >= 2 * n)
             continue;
         nearest = *words;
         limit = d ? d - 1 : 0; /* the first of equals wins */

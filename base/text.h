@@ -32,7 +32,8 @@ int text_days_in_month(int year, int month); /* month 1..12 */
 /* RFC 3339 with any offset or Z. */
 bool text_parse_time(const char *text, int64_t *out_ms);
 /* A point in time as an operator types it: RFC 3339, "2h"/"3d" (ago), "today",
- * "yesterday" (UTC), "now", "18:55" (the last time it was that, in the zone of TZ). */
+ * "yesterday" (UTC), "now", "18:55" (the last time it was that, in the zone of TZ), a date (00:00 UTC),
+ * a date and a time without a zone (that of TZ). */
 bool text_parse_when(const char *text, int64_t now_ms, int64_t *out_ms);
 /* "2h 14m", "12s": for people. */
 void text_ago(char *out, size_t room, int64_t ms);

@@ -245,6 +245,30 @@ static bool parse_wall_clock(const char *text, int64_t now_ms, int64_t *out_ms)
     return at != (time_t)-1;
 }
 
+/* "2026-11-22T05:07:41", "2026-11-22 05:07": without a zone it is that of the place, as "18:55" is. */
+static bool parse_local(const char *text, int64_t *out_ms)
+{
+    const char *p = text, *start;
+    struct tm t;
+    int ms = 0;
+    if (!parse_date(&p, &t) || (!skip(&p, 'T') && !skip(&p, 't') && !skip(&p, ' ')))
+        return false;
+    start = p;
+    if (!parse_clock(&p, &t, &ms)) {
+        p = start;
+        t.tm_hour = digits(&p, 2);
+        t.tm_min = t.tm_hour >= 0 && skip(&p, ':') ? digits(&p, 2) : -1;
+        t.tm_sec = 0;
+        if (t.tm_hour > 23 || t.tm_min < 0 || t.tm_min > 59)
+            return false;
+    }
+    t.tm_isdst = -1;
+    time_t at = *p ? -1 : mktime(&t);
+    if (at != (time_t)-1)
+        *out_ms = (int64_t)at * 1000 + ms;
+    return at != (time_t)-1;
+}
+
 bool text_parse_when(const char *text, int64_t now_ms, int64_t *out_ms)
 {
     int64_t ago;
@@ -263,6 +287,6 @@ bool text_parse_when(const char *text, int64_t now_ms, int64_t *out_ms)
     else if (parse_date(&p, &t) && !*p)
         *out_ms = (int64_t)timegm(&t) * 1000;
     else
-        return text_parse_time(text, out_ms);
+        return text_parse_time(text, out_ms) || parse_local(text, out_ms);
     return true;
 }

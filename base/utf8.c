@@ -30,5 +30,7 @@ bool utf8_is_hostile(uint32_t code)
            code == 0x180e || (code >= 0x200b && code <= 0x200f) ||
            (code >= 0x2028 && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f) ||
            code == 0xfeff || (code >= 0xfff9 && code <= 0xfffb) ||
-           (code >= 0xe0000 && code <= 0xe007f);
+           (code >= 0x13430 && code <= 0x1343f) || (code >= 0x1bca0 && code <= 0x1bca3) ||
+           (code >= 0x1d173 && code <= 0x1d17a) || (code >= 0xe0000 && code <= 0xe007f) ||
+           code == 0x115f || code == 0x1160 || code == 0x3164 || code == 0xffa0;
 }

@@ -10,8 +10,9 @@
  * bytes are not UTF-8 (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF). */
 size_t utf8_next(const unsigned char *p, size_t n, uint32_t *code);
 
-/* Moves a terminal's cursor, reorders what is read, breaks lines or hides: C0, DEL, C1, bidi
- * controls, U+2028/2029, zero-width and tag characters. */
+/* Moves a terminal's cursor, reorders what is read, breaks lines or hides: C0, DEL, C1, U+2028/2029, and
+ * Unicode's category Cf (bidi controls, zero-width, tags, musical and annotation controls) but its signs
+ * that are seen (U+0600 and its like); Hangul's blank letters. */
 bool utf8_is_hostile(uint32_t code);
 
 #endif

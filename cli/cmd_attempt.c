@@ -266,7 +266,7 @@ static int attempt_print(struct cli *cli, const char *ref, const json_t *deliver
     const char *id = out_string(delivery, "id");
 
     if (cli_flag(cli, FLAG_RAW) != NULL) {
-        if (cli->out_tty && cli_flag(cli, FLAG_FORCE) == NULL)
+        if (cli->out_tty && cli_flag(cli, FLAG_FORCE_RAW) == NULL)
             return out_fail(cli, CLI_USAGE, "usage",
                             "--raw: a partner's bytes could do anything to a terminal: send them "
                             "to a file or a pipe, or give --force");

@@ -8,6 +8,7 @@
 #include "cli/filter.h"
 #include "cli/out.h"
 #include "cli/running_conf.h"
+#include "engine/api.h"
 #include "policy/conf.h"
 
 /* Looking for the daemon where the file says: it may still be where the file said before. */
@@ -224,14 +225,15 @@ int cmd_log_level(struct cli *cli)
     int64_t for_ms = 0;
     struct answer a;
     json_t *body = NULL;
-    int rc = filter_duration(cli, FLAG_FOR, &for_ms);
+    int rc = filter_for(cli, API_LOG_FOR_MAX_MS, &for_ms);
 
     if (rc == 0 && level == NULL && cli_flag(cli, FLAG_FOR) != NULL)
         rc = out_fail(cli, CLI_USAGE, "usage", "--for needs a level: log level debug --for 10m");
     if (rc != 0)
         return rc;
     if (level != NULL)
-        body = json_pack("{s:s,s:f}", "level", level, "for_seconds", (double)for_ms / 1000.0);
+        body = json_pack("{s:s,s:o*}", "level", level, "for_seconds",
+                         for_ms > 0 ? json_real((double)for_ms / 1000.0) : NULL);
     rc = ask(cli, "/api/v1/log", body, &a);
     if (rc != 0)
         return rc;

@@ -39,6 +39,10 @@ static int target_check(struct cli *cli, const char *file)
     const char *store = url_sqlite_path(cli->conf->store_url);
     struct stat there, ours;
 
+    if (strcmp(file, "-") == 0)
+        return out_fail(cli, CLI_USAGE, "usage",
+                        "a backup is a file, not standard output: name one, as in "
+                        "/backup/webhookd.db");
     if (lstat(file, &there) != 0)
         return errno == ENOENT
                    ? 0

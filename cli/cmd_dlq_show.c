@@ -226,9 +226,11 @@ static int raw_check(struct cli *cli, int64_t wanted)
 {
     if (cli_flag(cli, FLAG_RAW) == NULL)
         return 0;
+    if (cli_flag(cli, FLAG_CURL) != NULL)
+        return out_fail(cli, CLI_USAGE, "usage", "--raw and --curl exclude each other");
     if (wanted < 0)
         return out_fail(cli, CLI_USAGE, "usage", "--raw: of one attempt; give its number");
-    if (cli->out_tty && cli_flag(cli, FLAG_FORCE) == NULL)
+    if (cli->out_tty && cli_flag(cli, FLAG_FORCE_RAW) == NULL)
         return out_fail(cli, CLI_USAGE, "usage",
                         "--raw: such bytes could do anything to a terminal: send them to a file or "
                         "a pipe, or give --force");

@@ -8,6 +8,7 @@
 #include "cli/filter.h"
 #include "cli/object.h"
 #include "cli/out.h"
+#include "engine/api.h"
 #include "policy/egress.h"
 
 int cmd_egress_check(struct cli *cli)
@@ -142,7 +143,7 @@ int cmd_egress_pause(struct cli *cli)
 {
     int64_t for_ms = 0;
     char question[200], span[32] = "until egress resume";
-    int rc = filter_duration(cli, FLAG_FOR, &for_ms);
+    int rc = filter_for(cli, API_FOR_MAX_MS, &for_ms);
 
     if (rc != 0)
         return rc;

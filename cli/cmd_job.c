@@ -186,7 +186,7 @@ int cmd_job_set_rate(struct cli *cli)
     bool none = strcmp(text, "none") == 0 || strcmp(text, "0") == 0;
     struct buf before;
     double rate = 0;
-    int rc = none ? 0 : filter_rate_of(cli, text, &rate);
+    int rc = none ? 0 : filter_rate_of(cli, text, text, &rate);
 
     buf_init(&before, WORDS_MAX);
     if (rc == 0)

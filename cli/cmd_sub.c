@@ -7,6 +7,7 @@
 #include "cli/list.h"
 #include "cli/object.h"
 #include "cli/sub_input.h"
+#include "engine/api.h"
 #include "policy/sign.h"
 
 static void secret_print(const json_t *json)
@@ -100,21 +101,23 @@ int cmd_sub_rotate(struct cli *cli)
 /* "NAME is paused; its deliveries are held" " (now " "5)" ". Next: webhookctl sub resume" " NAME" */
 struct verb {
     const char *is, *counted, *next; /* counted: before the number that it has open */
+    const char *stopped;             /* instead of next, where no webhookd runs; NULL: the same */
 };
 
-static void verb_report(struct cli *cli, const char *ref, const json_t *before, const json_t *after,
-                        const struct verb *v)
+static void verb_report(struct cli *cli, const char *ref, const json_t *before,
+                        const struct answer *after, const struct verb *v)
 {
-    const char *was = out_string(before, "updated_at"), *is = out_string(after, "updated_at");
+    const char *was = out_string(before, "updated_at"), *is = out_string(after->json, "updated_at");
+    const char *next = after->in_process && v->stopped != NULL ? v->stopped : v->next;
     int64_t open = out_integer(before, "backlog");
     char n[32], counted[64] = "";
 
     if (open > 0)
         snprintf(counted, sizeof counted, "%s%s)", v->counted, text_count(n, sizeof n, open));
     if (was != NULL && is != NULL && strcmp(was, is) == 0)
-        out_note("%s is %s already: nothing was changed", ref, out_string(after, "state"));
+        out_note("%s is %s already: nothing was changed", ref, out_string(after->json, "state"));
     else
-        out_done(cli, "%s %s%s%s %s", ref, v->is, counted, v->next, ref);
+        out_done(cli, "%s %s%s%s %s", ref, v->is, counted, next, ref);
 }
 
 static int sub_verb(struct cli *cli, const char *verb, const struct verb *v)
@@ -122,7 +125,7 @@ static int sub_verb(struct cli *cli, const char *verb, const struct verb *v)
     const char *ref = cli->args->words[0], *note = cli_flag(cli, FLAG_NOTE);
     struct answer before, after;
     int64_t for_ms = 0;
-    int rc = filter_duration(cli, FLAG_FOR, &for_ms);
+    int rc = filter_for(cli, API_FOR_MAX_MS, &for_ms);
 
     if (rc == 0)
         rc = object_get(cli, "subscriptions", ref, NULL, &before);
@@ -137,7 +140,7 @@ static int sub_verb(struct cli *cli, const char *verb, const struct verb *v)
     rc = object_change(cli, "POST", "subscriptions", ref, verb, body, &after);
     if (rc == 0) {
         (void)object_plain(cli, &after, ref);
-        verb_report(cli, ref, before.json, after.json, v);
+        verb_report(cli, ref, before.json, &after, v);
         answer_fini(&after);
     }
     answer_fini(&before);
@@ -150,7 +153,7 @@ int cmd_sub_pause(struct cli *cli)
                      ". Next: webhookctl sub resume"};
     char next[128], span[32];
     int64_t for_ms = 0;
-    int rc = filter_duration(cli, FLAG_FOR, &for_ms);
+    int rc = filter_for(cli, API_FOR_MAX_MS, &for_ms);
 
     if (rc != 0)
         return rc;
@@ -164,17 +167,22 @@ int cmd_sub_pause(struct cli *cli)
 
 int cmd_sub_resume(struct cli *cli)
 {
-    static const struct verb v = {"is active again; what waited", " (",
-                                  " is sent now. Next: webhookctl sub show"};
+    static const struct verb v = {
+        "is active again; what waited", " (", " is sent now. Next: webhookctl sub show",
+        " is sent when webhookd starts: it is not running. Next: webhookctl "
+        "sub show"};
 
     return sub_verb(cli, "resume", &v);
 }
 
 int cmd_sub_enable(struct cli *cli)
 {
-    static const struct verb v = {"is active again: what it held", " (",
-                                  " is sent now, and it is disabled again where its endpoint "
-                                  "answers 410. Next: webhookctl sub show"};
+    static const struct verb v = {
+        "is active again: what it held", " (",
+        " is sent now, and it is disabled again where its endpoint "
+        "answers 410. Next: webhookctl sub show",
+        " is sent when webhookd starts: it is not running. It is disabled "
+        "again where its endpoint answers 410. Next: webhookctl sub show"};
 
     return sub_verb(cli, "enable", &v);
 }
@@ -203,11 +211,35 @@ static bool is_name_of(struct cli *cli, const char *typed, const char *ref)
     return is;
 }
 
+/* Severe: on a terminal its name is typed. --yes or --confirm=NAME say it before. */
+static int delete_confirm(struct cli *cli, const char *ref, const char *name, const char *open)
+{
+    char typed[256];
+    struct buf question;
+
+    if (cli_flag(cli, FLAG_CONFIRM_NAME) != NULL || cli_flag(cli, FLAG_YES) != NULL ||
+        cli_flag(cli, FLAG_DRY_RUN) != NULL)
+        return 0;
+    if (!cli->in_tty)
+        return out_fail(cli, CLI_USAGE, "usage", "refusing without --confirm=%s or --yes: %s", name,
+                        cli_no_asking(cli));
+    buf_init(&question, 1024);
+    buf_addf(&question,
+             "Delete subscription %s? What it has open (%s) becomes dead. Type %s to confirm: ",
+             name, open, name);
+    int rc = cli_ask(cli, question.data ? question.data : "", typed, sizeof typed);
+
+    buf_fini(&question);
+    if (rc == 0 && !is_name_of(cli, typed, ref))
+        rc = out_fail(cli, CLI_USAGE, "usage", "that is not %s; nothing was changed", name);
+    return rc;
+}
+
 int cmd_sub_delete(struct cli *cli)
 {
     const char *ref = cli->args->words[0], *typed = cli_flag(cli, FLAG_CONFIRM_NAME);
     struct answer a;
-    char question[256], open[32];
+    char open[32];
 
     if (typed != NULL && !is_name_of(cli, typed, ref))
         return out_fail(cli, CLI_USAGE, "usage", "--confirm=%s is not %s; nothing was changed",
@@ -216,13 +248,12 @@ int cmd_sub_delete(struct cli *cli)
 
     if (rc != 0)
         return rc;
+    const char *name = out_string(a.json, "name");
+
     text_count(open, sizeof open,
                out_integer(a.json, "backlog") + out_integer(a.json, "in_flight"));
+    rc = delete_confirm(cli, ref, name ? name : ref, open);
     answer_fini(&a);
-    snprintf(question, sizeof question,
-             "Delete subscription %s? What it has open (%s) becomes dead. [y/N] ", ref, open);
-    if (typed == NULL)
-        rc = cli_confirm(cli, question);
     if (rc == 0)
         rc = object_change(cli, "DELETE", "subscriptions", ref, NULL, NULL, &a);
     if (rc != 0)

@@ -30,18 +30,15 @@ static const struct out_column fields[] = {{"Outcome", "outcome", OUT_STATE},
                                            {"Error", "error", OUT_TEXT},
                                            OUT_COLUMNS_END};
 
-/* POST /subscriptions/{ref}/test to the running daemon. */
+/* POST /subscriptions/{ref}/test; where no daemon runs it is queued for the next one. */
 static int test_send(struct cli *cli, const char *ref, const struct buf *body, struct answer *a)
 {
     struct buf path;
 
     buf_init(&path, 16384);
     client_path(&path, "subscriptions", ref, "test");
-    struct client_request r = {.method = "POST",
-                               .path = path.data,
-                               .body = body->data,
-                               .body_bytes = body->len,
-                               .daemon_only = true};
+    struct client_request r = {
+        .method = "POST", .path = path.data, .body = body->data, .body_bytes = body->len};
     int rc = client_send(cli, &r, a);
 
     buf_fini(&path);
@@ -50,7 +47,7 @@ static int test_send(struct cli *cli, const char *ref, const struct buf *body, s
     rc = client_judge(cli, a, CLI_USAGE);
     if (rc != 0)
         answer_fini(a);
-    return rc;
+    return rc == 0 ? client_readable(cli, a) : rc;
 }
 
 /* {"type","data"}, of what is given. */
@@ -151,6 +148,20 @@ static int test_report(struct cli *cli, const char *ref, const struct answer *a)
     return delivered ? CLI_OK : CLI_NO;
 }
 
+/* Nobody waits for it: its id, and where its end is seen. */
+static int test_queued(struct cli *cli, const struct answer *a, const char *id)
+{
+    bool detach = cli_flag(cli, FLAG_DETACH) != NULL;
+
+    if (!object_plain(cli, a, id))
+        puts(id);
+    out_note("%s Look%s: webhookctl delivery show %s",
+             a->in_process ? "webhookd is not running: the test is queued, and sent when it starts."
+                           : "The test is on its way.",
+             a->in_process ? " then" : "", id);
+    return detach || !a->in_process ? CLI_OK : CLI_LATER;
+}
+
 int cmd_sub_test(struct cli *cli)
 {
     const char *ref = cli->args->words[0];
@@ -160,6 +171,8 @@ int cmd_sub_test(struct cli *cli)
     int64_t wait_ms = WAIT_MS;
     int rc = filter_duration(cli, FLAG_WAIT, &wait_ms);
 
+    if (rc == 0 && cli_flag(cli, FLAG_WAIT) && cli_flag(cli, FLAG_DETACH))
+        rc = out_fail(cli, CLI_USAGE, "usage", "--wait and --detach exclude each other");
     buf_init(&body, EVENT_DATA_MAX_BYTES + 16384);
     if (rc == 0)
         rc = test_body(cli, &body);
@@ -174,6 +187,11 @@ int cmd_sub_test(struct cli *cli)
         out_done(cli, "%s is sent one signed %s event", ref, out_string(a.json, "type"));
         answer_fini(&a);
         return CLI_OK;
+    }
+    if (a.in_process || cli_flag(cli, FLAG_DETACH) != NULL) {
+        rc = test_queued(cli, &a, id);
+        answer_fini(&a);
+        return rc;
     }
     answer_fini(&a);
     rc = test_follow(cli, id, wait_ms, &a);

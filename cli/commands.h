@@ -58,6 +58,7 @@ enum flag_id {
     FLAG_EXPORT,
     FLAG_FILE,
     FLAG_FORCE,
+    FLAG_FORCE_RAW,
     FLAG_BODY,
     FLAG_ATTEMPT,
     FLAG_CURL,

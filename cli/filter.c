@@ -265,8 +265,9 @@ static int time_read(struct cli *cli, struct filter_flags *f, enum flag_id flag,
         return 0;
     if (!text_parse_when(text, clock_wall_ms(), out_ms))
         return filter_span_bad(cli, flag,
-                               "not a time: 30s, 10m, 2h, 3d (ago), 18:55, today, yesterday, or "
-                               "2026-11-22T05:07:00Z");
+                               "not a time: 30s, 10m, 2h, 3d (ago), 18:55, today, yesterday, "
+                               "2026-11-22, 2026-11-22T05:07:00Z (without Z or an offset: the "
+                               "time of your zone)");
     filter_text(f, flags_table[flag].name, text_time(out, *out_ms));
     return 0;
 }

@@ -75,8 +75,11 @@ int filter_limit(struct cli *cli, size_t standard, size_t *out);
 
 /* "20/s" or "20": 0 where the flag is not given. */
 int filter_rate(struct cli *cli, double *out);
-int filter_rate_of(struct cli *cli, const char *text, double *out);
+/* typed: the flag or the key with its value, as it was typed. */
+int filter_rate_of(struct cli *cli, const char *typed, const char *text, double *out);
 int filter_duration(struct cli *cli, enum flag_id flag, int64_t *out_ms);
+/* --for: more than nothing; *out_ms stays where it is not given. */
+int filter_for(struct cli *cli, int64_t max_ms, int64_t *out_ms);
 /* 64: the flag's value is no span of time. what: the legal forms; what was meant is added, if it can
  * be guessed. */
 int filter_span_bad(struct cli *cli, enum flag_id flag, const char *what);

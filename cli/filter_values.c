@@ -9,9 +9,10 @@
 #include "base/text.h"
 #include "cli/filter.h"
 #include "cli/out.h"
+#include "engine/api.h"
 
-/* "10min" is 10m, "2 hours" 2h; false: no guess. */
-static bool span_meant(const char *text, char out[32])
+/* "10min" is 10m, "2 hours" 2h, a bare number minutes, or seconds where one waits; false: no guess. */
+static bool span_meant(enum flag_id flag, const char *text, char out[32])
 {
     static const struct {
         const char *said, *unit;
@@ -35,7 +36,10 @@ static bool span_meant(const char *text, char out[32])
     }
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         if (strcasecmp(word, units[i].said) == 0) {
-            (void)snprintf(out, 32, "%ld%s", n * weeks, units[i].unit);
+            bool quick = !*word && (flag == FLAG_WATCH || flag == FLAG_INTERVAL ||
+                                    flag == FLAG_WAIT || flag == FLAG_CALL_TIMEOUT);
+
+            (void)snprintf(out, 32, "%ld%s", n * weeks, quick ? "s" : units[i].unit);
             return true;
         }
     }
@@ -46,7 +50,7 @@ int filter_span_bad(struct cli *cli, enum flag_id flag, const char *what)
 {
     const char *text = cli_flag(cli, flag);
     char meant[32];
-    bool some = span_meant(text, meant);
+    bool some = span_meant(flag, text, meant);
 
     return out_fail(cli, CLI_USAGE, "usage", "--%s %s: %s%s%s%s", flags_table[flag].name, text,
                     what, some ? "; did you mean " : "", some ? meant : "", some ? "?" : "");
@@ -80,22 +84,52 @@ int filter_rate(struct cli *cli, double *out)
     const char *text = cli_flag(cli, FLAG_RATE);
 
     *out = 0;
-    return text == NULL ? 0 : filter_rate_of(cli, text, out);
+    struct buf typed;
+
+    if (text == NULL)
+        return 0;
+    buf_init(&typed, 4096);
+    buf_addf(&typed, "--rate %s", text);
+    int rc = filter_rate_of(cli, typed.data ? typed.data : "--rate", text, out);
+
+    buf_fini(&typed);
+    return rc;
 }
 
-int filter_rate_of(struct cli *cli, const char *text, double *out)
+int filter_rate_of(struct cli *cli, const char *typed, const char *text, double *out)
 {
     char *end, meant[48] = "";
     double rate = strtod(text, &end);
 
     if (end != text && (strcmp(end, "/m") == 0 || strcmp(end, "/min") == 0) && rate > 0)
         (void)snprintf(meant, sizeof meant, "; did you mean %.3g/s?", rate / 60);
-    if (end == text || (*end && strcmp(end, "/s") != 0) || !isfinite(rate) || rate <= 0)
+    if (end == text || (*end && strcmp(end, "/s") != 0) || isnan(rate) || rate <= 0)
         return out_fail(cli, CLI_USAGE, "usage",
-                        "--rate %s: not a rate; give a number a second, as in 20/s or 0.5/s%s",
-                        text, meant);
+                        "%s: not a rate; give a number a second, as in 20/s or 0.5/s%s", typed,
+                        meant);
+    if (rate > API_RATE_MAX_PER_S || rate < API_RATE_MIN_PER_S)
+        return out_fail(cli, CLI_USAGE, "usage", "%s: %s", typed,
+                        rate < 1 ? "at least 0.001/s, one in a thousand seconds"
+                                 : "at most 1000000/s");
     *out = rate;
     return 0;
+}
+
+int filter_for(struct cli *cli, int64_t max_ms, int64_t *out_ms)
+{
+    const char *text = cli_flag(cli, FLAG_FOR);
+    char most[32];
+    int rc = filter_duration(cli, FLAG_FOR, out_ms);
+
+    if (rc != 0 || text == NULL)
+        return rc;
+    if (*out_ms < API_FOR_MIN_MS)
+        return filter_bad(cli, FLAG_FOR,
+                          "longer than nothing; without --for it lasts until somebody ends it");
+    if (*out_ms <= max_ms)
+        return 0;
+    text_duration(most, sizeof most, max_ms);
+    return out_fail(cli, CLI_USAGE, "usage", "--for %s: at most %s", text, most);
 }
 
 int filter_duration(struct cli *cli, enum flag_id flag, int64_t *out_ms)

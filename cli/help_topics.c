@@ -45,6 +45,7 @@ static const char text_times[] =
     "  18:55  18:55:07    the last time it was that on your clock (TZ)\n"
     "  2026-11-22         00:00 UTC of that day\n"
     "  2026-11-22T05:00:00Z, 2026-11-22T06:00:00.000+01:00    RFC 3339\n"
+    "  2026-11-22T06:00:00  2026-11-22T06:00    without an offset: on your clock (TZ)\n"
     "--since is inclusive, --until is not. For dead letters both look at the time of\n"
     "death, for attempts at their start, elsewhere at the time of creation.\n"
     "\n"

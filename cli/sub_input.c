@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cli/filter.h"
 #include "cli/out.h"
+#include "engine/api.h"
 #include "policy/sign.h"
 
 #define SECRET_MAX_BYTES 8192
@@ -106,38 +107,45 @@ static void put_events(const char *at, json_t *body)
     }
 }
 
-static int put_number(struct cli *cli, enum flag_id flag, const char *text, json_t *body,
+/* typed: "--concurrency 2000", or "concurrency=2000". */
+static int put_number(struct cli *cli, const char *typed, const char *text, json_t *body,
                       const char *member)
 {
     char *end;
     long n = strtol(text, &end, 10);
 
-    if (end == text || *end || n < 1 || n > 1000000)
-        return out_fail(cli, CLI_USAGE, "usage", "--%s %s: not a number from 1 on",
-                        flags_table[flag].name, text);
+    if (end == text || *end || n < 1 || n > API_CONCURRENCY_MAX)
+        return out_fail(cli, CLI_USAGE, "usage", "%s: not a number from 1 to %d", typed,
+                        API_CONCURRENCY_MAX);
     json_object_set_new(body, member, json_integer(n));
     return 0;
 }
 
-static int put_rate(struct cli *cli, const char *text, json_t *body, const char *member)
+static int put_rate(struct cli *cli, const char *typed, const char *text, json_t *body,
+                    const char *member)
 {
     double rate = 0;
-    int rc = filter_rate_of(cli, text, &rate);
+    int rc = filter_rate_of(cli, typed, text, &rate);
 
     if (rc == 0)
         json_object_set_new(body, member, json_real(rate));
     return rc;
 }
 
-static int put_duration(struct cli *cli, enum flag_id flag, const char *text, json_t *body,
+static int put_duration(struct cli *cli, const char *typed, const char *text, json_t *body,
                         const char *member)
 {
     int64_t ms = 0;
+    char least[32], most[32];
 
+    text_duration(least, sizeof least, API_TIMEOUT_MIN_MS);
+    text_duration(most, sizeof most, API_TIMEOUT_MAX_MS);
     if (!text_parse_duration(text, &ms))
-        return out_fail(cli, CLI_USAGE, "usage",
-                        "--%s %s: not a duration: 500ms, 10s, 5m, 24h, 30d", flags_table[flag].name,
-                        text);
+        return out_fail(cli, CLI_USAGE, "usage", "%s: not a duration like 500ms, 10s or 2m", typed);
+    if (ms < API_TIMEOUT_MIN_MS || ms > API_TIMEOUT_MAX_MS)
+        return out_fail(cli, CLI_USAGE, "usage", "%s: %s %s", typed,
+                        ms > API_TIMEOUT_MAX_MS ? "at most" : "at least",
+                        ms > API_TIMEOUT_MAX_MS ? most : least);
     json_object_set_new(body, member, json_real((double)ms / 1000.0));
     return 0;
 }
@@ -182,7 +190,9 @@ static void put_none(const struct input *in, json_t *body)
     json_object_set_new(body, in->member, number ? json_integer(0) : json_null());
 }
 
-int sub_input_put(struct cli *cli, enum flag_id flag, const char *value, bool clear, json_t *body)
+/* typed: as it was said, for errors. */
+static int input_put(struct cli *cli, enum flag_id flag, const char *typed, const char *value,
+                     bool clear, json_t *body)
 {
     size_t i = 0;
 
@@ -203,11 +213,11 @@ int sub_input_put(struct cli *cli, enum flag_id flag, const char *value, bool cl
         put_events(value, body);
         return 0;
     case RATE:
-        return put_rate(cli, value, body, in->member);
+        return put_rate(cli, typed, value, body, in->member);
     case NUMBER:
-        return put_number(cli, flag, value, body, in->member);
+        return put_number(cli, typed, value, body, in->member);
     case DURATION:
-        return put_duration(cli, flag, value, body, in->member);
+        return put_duration(cli, typed, value, body, in->member);
     case HEADERS:
         return put_headers(cli, value, body);
     case BEARER:
@@ -220,8 +230,15 @@ int sub_input_flags(struct cli *cli, bool clear, json_t *body)
 {
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < cli->args->given_n; i++)
-        rc = sub_input_put(cli, cli->args->given[i].flag, cli->args->given[i].value, clear, body);
+    for (size_t i = 0; rc == 0 && i < cli->args->given_n; i++) {
+        const struct args_given *g = &cli->args->given[i];
+        struct buf typed;
+
+        buf_init(&typed, 8192);
+        buf_addf(&typed, "--%s %s", flags_table[g->flag].name, g->value);
+        rc = input_put(cli, g->flag, typed.data ? typed.data : "", g->value, clear, body);
+        buf_fini(&typed);
+    }
     return rc;
 }
 
@@ -263,7 +280,7 @@ int sub_input_word(struct cli *cli, const char *word, json_t *body)
               word);
     for (size_t i = 0; i < INPUTS; i++) {
         if (inputs[i].flag != FLAG_PARTNER && strcmp(flags_table[inputs[i].flag].name, key) == 0)
-            return sub_input_put(cli, inputs[i].flag, equals + 1, true, body);
+            return input_put(cli, inputs[i].flag, word, equals + 1, true, body);
     }
     return key_unknown(cli, key);
 }

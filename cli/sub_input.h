@@ -7,10 +7,8 @@
 
 #include "cli/cli.h"
 
-/* Puts one into body. clear: the word "none" takes away what is there. Other flags than a
- * subscription's are left alone. 0, or 64, 65, 66 with the reason printed. */
-int sub_input_put(struct cli *cli, enum flag_id flag, const char *value, bool clear, json_t *body);
-/* All flags that were given, in their order. */
+/* All flags that were given, in their order; those that are not a subscription's are left alone. clear:
+ * the word "none" takes away what is there. 0, or 64, 65, 66 with the reason printed. */
 int sub_input_flags(struct cli *cli, bool clear, json_t *body);
 /* A word "rate=20/s". */
 int sub_input_word(struct cli *cli, const char *word, json_t *body);

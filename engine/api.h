@@ -146,6 +146,16 @@
 /* Of a request on the socket: an exported letter in one line, whose payload is the largest that an outbox
  * may be allowed, 16 MiB, as base64, and then some. */
 #define API_BODY_MAX_BYTES ((size_t)32 << 20)
+/* Where they are given at all (0: no limit, the profile's timeout). */
+#define API_RATE_MIN_PER_S 0.001
+#define API_RATE_MAX_PER_S 1e6
+#define API_CONCURRENCY_MAX 1024
+#define API_TIMEOUT_MIN_MS 10
+#define API_TIMEOUT_MAX_MS 600000
+/* "for_seconds" of a pause, and of a level of the log; left out: until somebody ends it. */
+#define API_FOR_MIN_MS 1
+#define API_FOR_MAX_MS (INT64_C(366) * 86400000)
+#define API_LOG_FOR_MAX_MS (INT64_C(30) * 86400000)
 #include "engine/changes.h"
 #include "engine/intake.h"
 #include "engine/outbox.h"

@@ -7,8 +7,6 @@
 #include "engine/api_impl.h"
 #include "engine/reload.h"
 
-#define FOR_MAX_S (30.0 * 86400)
-
 static enum err_code running(struct api_call *c)
 {
     return c->api->live ? OK
@@ -155,7 +153,8 @@ enum err_code h_log_set(struct api_call *c)
     if (rc == OK)
         rc = read_level(c, &level);
     if (rc == OK)
-        rc = api_member_number(c, "for_seconds", 0, FOR_MAX_S, &for_s);
+        rc = api_member_number(c, "for_seconds", API_FOR_MIN_MS / 1000.0,
+                               (double)API_LOG_FOR_MAX_MS / 1000.0, &for_s);
     if (rc != OK)
         return rc;
     int64_t until_ms = for_s > 0 ? c->now_ms + (int64_t)(for_s * 1000) : 0;

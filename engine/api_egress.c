@@ -5,8 +5,6 @@
 #include "engine/api_impl.h"
 #include "engine/egress_pause.h"
 
-#define FOR_MAX_S (366.0 * 86400)
-
 void render_egress(struct buf *b, const char *name, const struct egress_pause *p, int64_t waiting)
 {
     put_open(b, name, '{');
@@ -76,7 +74,8 @@ enum err_code h_egress_pause(struct api_call *c)
     double for_s = 0;
     enum err_code rc = api_members(c, c->body, names);
     if (rc == OK)
-        rc = api_member_number(c, "for_seconds", 0, FOR_MAX_S, &for_s);
+        rc = api_member_number(c, "for_seconds", API_FOR_MIN_MS / 1000.0,
+                               (double)API_FOR_MAX_MS / 1000.0, &for_s);
     if (rc == OK)
         rc = read_note(c, &p);
     if (rc == OK)

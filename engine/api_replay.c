@@ -19,10 +19,10 @@ enum { NOTE_MAX = 1000, CANARY_MAX = 1000 };
 enum err_code api_member_rate(struct api_call *c, double *out)
 {
     const json_t *v = json_object_get(c->body, "rate_per_second");
-    enum err_code rc = api_member_number(c, "rate_per_second", 0, 1e6, out);
+    enum err_code rc = api_member_number(c, "rate_per_second", 0, API_RATE_MAX_PER_S, out);
     if (v && json_is_null(v))
         *out = 0;
-    if (rc == OK && *out > 0 && *out < 0.001)
+    if (rc == OK && *out > 0 && *out < API_RATE_MIN_PER_S)
         return api_refuse(c, 422, "invalid_member", "rate_per_second",
                           "rate_per_second: at least 0.001, or 0 for no limit");
     return rc;

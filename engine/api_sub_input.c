@@ -13,9 +13,6 @@
 #include "policy/route.h"
 
 enum { EVENTS_TEXT_MAX = 16384 };
-#define RATE_MAX 1e6
-#define CONCURRENCY_MAX 1024
-#define TIMEOUT_MAX_S 600
 
 static enum err_code no_memory(struct api_call *c)
 {
@@ -153,19 +150,19 @@ static enum err_code read_profile(struct api_call *c, struct subscription *s)
 static enum err_code read_numbers(struct api_call *c, struct subscription *s)
 {
     double rate = 0, concurrency = 0, timeout_s = 0;
-    enum err_code rc = api_member_number(c, "rate_per_second", 0, RATE_MAX, &rate);
+    enum err_code rc = api_member_number(c, "rate_per_second", 0, API_RATE_MAX_PER_S, &rate);
     if (rc == OK)
-        rc = api_member_number(c, "concurrency", 0, CONCURRENCY_MAX, &concurrency);
+        rc = api_member_number(c, "concurrency", 0, API_CONCURRENCY_MAX, &concurrency);
     if (rc == OK)
-        rc = api_member_number(c, "timeout_seconds", 0, TIMEOUT_MAX_S, &timeout_s);
+        rc = api_member_number(c, "timeout_seconds", 0, API_TIMEOUT_MAX_MS / 1000.0, &timeout_s);
     if (rc != OK)
         return rc;
     if (concurrency != (double)(int)concurrency)
         return api_refuse(c, 422, "invalid_member", "concurrency", "concurrency: a whole number");
-    if (rate > 0 && rate < 0.001)
+    if (rate > 0 && rate < API_RATE_MIN_PER_S)
         return api_refuse(c, 422, "invalid_member", "rate_per_second",
                           "rate_per_second: at least 0.001, or 0 for no limit");
-    if (timeout_s > 0 && timeout_s < 0.01)
+    if (timeout_s > 0 && timeout_s < API_TIMEOUT_MIN_MS / 1000.0)
         return api_refuse(c, 422, "invalid_member", "timeout_seconds",
                           "timeout_seconds: at least 0.01, or 0 for the profile's");
     if (json_object_get(c->body, "rate_per_second"))

@@ -383,7 +383,8 @@ enum err_code h_subs_pause(struct api_call *c)
     if (rc == OK)
         rc = api_members(c, c->body, MOVE_MEMBERS);
     if (rc == OK)
-        rc = api_member_number(c, "for_seconds", 0, 366.0 * 86400, &for_s);
+        rc = api_member_number(c, "for_seconds", API_FOR_MIN_MS / 1000.0,
+                               (double)API_FOR_MAX_MS / 1000.0, &for_s);
     if (rc == OK && s.state == SUB_DISABLED)
         rc = wrong_state(c, &s, "it holds its deliveries already; enable it first");
     if (rc != OK)

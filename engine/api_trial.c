@@ -5,7 +5,7 @@
  * it is counted as traffic, and where it fails no dead letter is left. It goes out whatever holds the
  * subscription's deliveries (engine/lane.h), so that an endpoint can be tried before traffic flows to it.
  * Only the kill switch holds: while egress is paused nobody is sent anything. Whoever asked follows
- * the delivery. */
+ * the delivery; where no daemon runs it waits in the store for the next one. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

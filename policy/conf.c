@@ -44,7 +44,7 @@ enum err_code conf_load(struct conf **out, const char *file, struct buf *problem
     if (text_read_file(file, CONF_FILE_MAX, &text, &err) == OK)
         rc = conf_parse(out, file, text.data == NULL ? "" : text.data, text.len, problems);
     else
-        buf_addf(problems, "%s:1:1: error: %s\n", file, err.text);
+        conf_problem_line(problems, file, 1, 1, err.text);
     buf_fini(&text);
     return rc;
 }

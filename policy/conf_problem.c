@@ -5,6 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
+void conf_problem_line(struct buf *out, const char *file, int line, int col, const char *text)
+{
+    text_escape_terminal(out, file, strlen(file), false);
+    buf_addf(out, ":%d:%d: error: ", line, col);
+    text_escape_terminal(out, text, strlen(text), false);
+    buf_addc(out, '\n');
+}
+
 void conf_problem(struct conf_problems *p, int line, int col, const char *fmt, ...)
 {
     char text[1024];
@@ -12,8 +22,7 @@ void conf_problem(struct conf_problems *p, int line, int col, const char *fmt, .
 
     if (p->n++ >= CONF_PROBLEMS_MAX) {
         if (p->n == CONF_PROBLEMS_MAX + 1)
-            buf_addf(p->out, "%s:%d:%d: error: and more: stopped listing here\n", p->file, line,
-                     col);
+            conf_problem_line(p->out, p->file, line, col, "and more: stopped listing here");
         return;
     }
     struct conf_problem_at *at = &p->at[p->n - 1];
@@ -21,7 +30,7 @@ void conf_problem(struct conf_problems *p, int line, int col, const char *fmt, .
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    buf_addf(p->out, "%s:%d:%d: error: %s\n", p->file, line, col, text);
+    conf_problem_line(p->out, p->file, line, col, text);
     at->end = p->out->len;
 }
 

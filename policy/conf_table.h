@@ -86,6 +86,8 @@ struct conf_problems {
         size_t start, end; /* of its text in out */
     } at[CONF_PROBLEMS_MAX];
 };
+/* "FILE:1:1: error: text", harmless on a terminal. */
+void conf_problem_line(struct buf *out, const char *file, int line, int col, const char *text);
 void conf_problems_sort(struct conf_problems *p);
 __attribute__((format(printf, 4, 5))) void conf_problem(struct conf_problems *p, int line, int col,
                                                         const char *fmt, ...);

@@ -9,7 +9,7 @@ from every import World
 
 C0 = "".join(map(chr, range(1, 32)))
 C1 = "".join(map(chr, range(0x7f, 0xa0)))
-HIDDEN = "\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff\U000e0001"
+HIDDEN = "\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff\ufff9\u3164\U0001d173\U0001d17a\U000e0001\U000e007f"
 EVIL = f"EVIL\x1b[2J\x1b[31mred\x1b]52;c;aGk=\x07\x1b]0;title\x1b\\\x9b31m\rEVIL{C0}{C1}{HIDDEN}"
 RAW = b"\xff\xfe\x9b31m\xc3\xed\xa0\x80\xf4\x90\x80\x80"
 # What may not be in what is shown. Line feeds and tabs only lay out; a carriage return may only draw our own progress anew.

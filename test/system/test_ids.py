@@ -43,7 +43,7 @@ class Kinds(unittest.TestCase):
                     self.assertTrue(any(line.startswith(command + " ") for line in TAKES), f"{command} is not in TAKES")
             for daemon in (True, False):
                 for line, takes in TAKES.items():
-                    if not daemon and line.startswith(("doctor", "stats", "attempt tail", "subscription test")):  # need one
+                    if not daemon and line.startswith(("doctor", "stats", "attempt tail")):  # need one
                         continue
                     for kind, id in ids.items():
                         if kind in takes:

@@ -194,7 +194,7 @@ class Questions(unittest.TestCase):
     def test_that_nobody_answers(self):
         """^C and ^D at each of them: a line of its own that says that nothing was changed, and that is so."""
         rows = (("dlq replay --all", "[y/N]"), ("dlq purge --all", "to confirm:"), ("delivery discard --all", "[y/N]"),
-                ("delivery resend --all --state discarded", "[y/N]"), ("sub delete acme", "[y/N]"), ("outbox rejects purge --all", "[y/N]"),
+                ("delivery resend --all --state discarded", "[y/N]"), ("sub delete acme", "to confirm:"), ("outbox rejects purge --all", "[y/N]"),
                 ("egress pause", "[y/N]"))
         looks = ("dlq list", "sub list -q", "outbox rejects list", "-q job list", "delivery list", "egress show -q")
         with Daemon(QUICK) as d, Receiver(503) as r:
@@ -255,7 +255,7 @@ class Near(unittest.TestCase):
         rows = (("dql list", "dlq"), ("replay", "dlq replay"), ("dlq retry", "dlq replay"), ("log tail", "attempt tail"), ("webhooks", "subscription list"),
                 ("trace T-1", "event trace"), ("stats acme-settle", "stats -s acme-settle"), ("dlq list -s acme", "acme-settle"), ("sub show settle", "acme-settle"),
                 ("dlq list -s acne*", "acme-settle"), ("dlq list --since 10min", "10m"), ("sub pause acme-settle --for 2hours", "2h"),
-                ("dlq replay --all --rate 30/min", "0.5/s"), ("dlq sumary", "dlq summary"), ("outbox rejects lst", "outbox rejects list"), ("dlq list --limt 3", "--limit"),
+                ("dlq replay --all --rate 30/min", "0.5/s"), ("dlq sumary", "dlq summary"), ("stauts", "status"), ("stats --watch 1", "1s"), ("outbox rejects lst", "outbox rejects list"), ("dlq list --limt 3", "--limit"),
                 ("dlq list --cause gon", "gone"), ("dlq list --outcome timeot", "timeout"), ("delivery list --state retring", "retrying"),
                 ("sub list --state pausd", "paused"), ("sub show acme-setle", "acme-settle"), ("sub pause acme-setle", "acme-settle"),
                 ("dlq list -s acme-setle", "acme-settle"), ("stats -s acme-setle", "acme-settle"), ("dlq replay -s acmesettle --dry-run", "acme-settle"),

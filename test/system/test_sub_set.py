@@ -78,16 +78,44 @@ class SubscriptionSet(unittest.TestCase):
             self.assertEqual(d.json("sub", "show", "acme")["state"], "active")
             self.assertEqual(json.loads(d.ctl("-o", "json", "audit", "list"))["items"][0]["detail"]["note"], "INC-1")
 
+    def test_bounds_are_said_in_the_words_that_were_typed(self):
+        with Daemon(start=False) as d:
+            d.subscribe("https://hooks.example/", "--name", "two")
+            for args, says in ((("sub", "set", "two", "timeout=1h"), "timeout=1h: at most 10m"), (("sub", "set", "two", "timeout=1ms"), "timeout=1ms: at least 10ms"),
+                               (("sub", "set", "two", "--timeout", "1h"), "--timeout 1h: at most 10m"), (("sub", "set", "two", "timeout=soon"), "timeout=soon: not a duration"),
+                               (("sub", "set", "two", "concurrency=2000"), "concurrency=2000: not a number from 1 to 1024"),
+                               (("sub", "set", "two", "concurrency=0"), "concurrency=0: not a number from 1 to 1024"),
+                               (("sub", "set", "two", "rate=99999999999999999999/s"), "rate=99999999999999999999/s: at most 1000000/s"),
+                               (("dlq", "replay", "--all", "--yes", "--rate", "1e7"), "--rate 1e7: at most 1000000/s"),
+                               (("dlq", "replay", "--all", "--yes", "--rate", "0.0001/s"), "--rate 0.0001/s: at least 0.001/s"),
+                               (("sub", "pause", "two", "--for", "0s"), "--for 0s: longer than nothing"), (("sub", "pause", "two", "--for", "400d"), "--for 400d: at most 366d"),
+                               (("egress", "pause", "--yes", "--for", "0s"), "--for 0s: longer than nothing"), (("log", "level", "warn", "--for", "0s"), "--for 0s: longer than nothing"),
+                               (("log", "level", "warn", "--for", "31d"), "--for 31d: at most 30d"), (("db", "backup", "-"), "a backup is a file"),
+                               (("dlq", "show", "E-1", "--raw", "--curl"), "exclude each other"), (("dlq", "list", "--since", "2026-11-2"), "2026-11-22T05:07:00Z (without Z")):
+                with self.subTest(args=args):
+                    done = d.ctl(*args, check=64, raw=True)
+                    self.assertIn(says, done.stderr)
+            self.assertEqual((d.json("sub", "show", "two")["state"], d.ctl("egress", "show", "-q")), ("active", "open\n"))
+            self.assertIn("--raw on a terminal too", d.ctl("dlq", "show", "--help"))
+            d.ctl("sub", "set", "two", "timeout=10m", "concurrency=1024", "rate=1000000/s")
+            for verb, back in (("pause", "resume"), ("disable", "enable")):
+                d.ctl("sub", verb, "two")
+                self.assertIn("is sent when webhookd starts: it is not running", d.ctl("sub", back, "two", raw=True).stderr)
+
     def test_delete_asks(self):
         with Daemon(start=False) as d:
             d.subscribe("https://hooks.example/", "--name", "acme")
-            self.assertIn("--yes", d.ctl("sub", "delete", "acme", check=64, raw=True).stderr)
+            self.assertIn("--confirm=acme or --yes", d.ctl("sub", "delete", "acme", check=64, raw=True).stderr)
             status, shown = d.terminal("sub", "delete", "acme", keys="n\n")
             self.assertEqual(status, 64, shown)
             d.ctl("sub", "delete", "acme", "--confirm=other", check=64)
             d.ctl("sub", "delete", d.json("sub", "show", "acme")["id"], "--confirm=other", check=64)
             status, shown = d.terminal("sub", "delete", "acme", keys="y\n")
+            self.assertEqual(status, 64, shown)
+            self.assertIn("that is not acme; nothing was changed", shown)
+            status, shown = d.terminal("sub", "delete", d.json("sub", "show", "acme")["id"], keys="acme\n", columns=200)
             self.assertEqual(status, 0, shown)
+            self.assertIn("Type acme to confirm: ", shown)
             d.ctl("sub", "show", "acme", check=4)
             made = d.subscribe("https://hooks.example/", "--name", "globex")
             d.ctl("sub", "delete", made["id"], "--confirm=globex")

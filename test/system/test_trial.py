@@ -82,9 +82,37 @@ class Trial(unittest.TestCase):
             d.ctl("subscription", "test", "nobody", check=4)
             d.ctl("subscription", "test", "acme", "--type", "a b", check=64)
             d.ctl("subscription", "test", "acme", "--data", "{", check=65)
-            d.stop()
-            self.assertIn("start it", d.ctl("subscription", "test", "acme", check=69, raw=True).stderr)
             self.assertEqual(len(r.requests), 0)
+
+    def test_nobody_waits_for_it(self):
+        """--detach; and what is asked for while webhookd is down is sent when it starts, once, also to one that is paused."""
+        with Daemon(CONF) as d, Receiver(200) as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.ctl("subscription", "test", "acme", "--detach", "--wait", "1s", check=64)
+            done = d.ctl("subscription", "test", "acme", "--detach", raw=True)
+            self.assertIn(f"webhookctl delivery show {done.stdout.strip()}", done.stderr)
+            wait_for(lambda: d.json("delivery", "show", done.stdout.strip())["state"] == "delivered")
+            d.ctl("subscription", "pause", "acme")
+            d.stop()
+            before = len(r.requests)
+            ids = [d.ctl("subscription", "test", "acme", "--detach").strip(), d.json("subscription", "test", "acme", check=75)["id"]]
+            done = d.ctl("subscription", "test", "acme", "--type", "trade.made", "--data", '{"n":7}', check=75, raw=True)
+            self.assertIn("webhookd is not running: the test is queued, and sent when it starts.", done.stderr)
+            ids.append(done.stdout.strip())
+            self.assertIn("It would be", d.ctl("subscription", "test", "acme", "--dry-run", raw=True).stderr)
+            d.ctl("subscription", "test", "nobody", check=4)
+            d.ctl("subscription", "test", "acme", "--type", "a b", check=64)
+            d.ctl("egress", "pause", "--yes")
+            self.assertIn("egress is paused", d.ctl("subscription", "test", "acme", check=1, raw=True).stderr)
+            d.ctl("egress", "resume")
+            self.assertEqual(d.json("delivery", "show", ids[0])["state"], "held")  # as others of one that is paused
+            r.answer = lambda request, n: 500 if request.json["event"] == "trade.made" else 200
+            d.start()
+            for id in ids:
+                wait_for(lambda: d.json("delivery", "show", id)["state"] in ("delivered", "discarded"))
+            self.assertEqual(sorted(q.json["event"] for q in r.requests[before:]), ["trade.made", "webhookd.test", "webhookd.test"])
+            self.assertEqual(d.ctl("dlq", "count"), "0\n")
+            self.assertEqual(d.json("subscription", "show", "acme")["backlog"], 0)
 
     def test_before_a_backlog(self):
         with Daemon(CONF) as d, Receiver(200) as r:

@@ -187,6 +187,13 @@ static void whens(void **state)
         {"500ms", 1795324061120 - 500},
         {"2026-11-22", 1795305600000},
         {"2026-11-22T00:00:00+01:00", 1795302000000},
+        {"2026-11-22T05:07:41", 1795324061000}, /* of TZ, see below */
+        {"2026-11-22 05:07:41.120", 1795324061120},
+        {"2026-11-22T05:07", 1795324020000},
+        {"2026-11-22T05:07x", -1},
+        {"2026-11-22T05:7", -1},
+        {"2026-11-22T24:00", -1},
+        {"2026-11-22T", -1},
         {"2026-11-31", -1},
         {"2026-11", -1},
         {"Now", -1},
@@ -200,6 +207,12 @@ static void whens(void **state)
         assert_int_equal(ms, rows[i].ms);
     }
     int64_t ms;
+    setenv("TZ", "MEZ-1", 1);
+    assert_true(text_parse_when("2026-11-22T06:07:41", now, &ms));
+    assert_int_equal(ms, 1795324061000);
+    assert_true(text_parse_when("2026-11-22T05:07:41Z", now, &ms));
+    assert_int_equal(ms, 1795324061000);
+    setenv("TZ", "UTC", 1);
     assert_true(text_parse_when("today", -1, &ms)); /* before 1970 too */
     assert_int_equal(ms, -86400000);
 }
@@ -251,6 +264,10 @@ static void terminals(void **state)
         {"\xe2\x80\xaegnp.exe", false, "\\u202egnp.exe"},
         {"\xe2\x81\xa6x\xe2\x80\x8b", false, "\\u2066x\\u200b"},
         {"\xf3\xa0\x81\x81", false, "\\U000e0041"},
+        {"a\xf0\x9d\x85\xb3z\xf0\x9d\x85\xba", false, "a\\U0001d173z\\U0001d17a"},
+        {"\xef\xbf\xb9\xef\xbf\xbb\xc2\xad", false, "\\ufff9\\ufffb\\u00ad"},
+        {"\xf0\x9b\xb2\xa0\xf0\x93\x90\xb0", false, "\\U0001bca0\\U00013430"},
+        {"\xe3\x85\xa4\xd8\x80", false, "\\u3164\xd8\x80"}, /* a blank letter; a visible sign */
         {"\xff\xc3", false, "\\xff\\xc3"},
         {"\xe2\x80", false, "\\xe2\\x80"},
     };
