@@ -10,6 +10,7 @@
 #include "cli/client.h"
 #include "cli/cmd_dlq.h"
 #include "cli/job_follow.h"
+#include "cli/job_words.h"
 #include "cli/object.h"
 #include "cli/out.h"
 #include "cli/replay_preview.h"
@@ -253,7 +254,7 @@ static int replay_start(struct cli *cli, const struct sending *s, json_t *body, 
     }
     out_note("%s started (the set is fixed now: later %s are not included)", id, s->many);
     if (detach) {
-        out_note("Watch: webhookctl job watch %s   Stop: webhookctl job cancel %s", id, id);
+        job_say_commands(id);
         return CLI_OK;
     }
     out_note("Ctrl-C leaves it running; webhookctl job cancel %s stops it.", id);

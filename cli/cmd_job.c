@@ -120,19 +120,25 @@ static void say_resumed(struct buf *out, const char *id, const json_t *job)
                  TEXT_COUNTED(count(job, "dead_again")), id);
 }
 
+/* Why, for the audit log. */
+static json_t *note_body(const struct cli *cli)
+{
+    return json_pack("{s:s*}", "note", cli_flag(cli, FLAG_NOTE));
+}
+
 int cmd_job_cancel(struct cli *cli)
 {
-    return tap(cli, "cancel", NULL, say_cancelled);
+    return tap(cli, "cancel", note_body(cli), say_cancelled);
 }
 
 int cmd_job_pause(struct cli *cli)
 {
-    return tap(cli, "pause", NULL, say_paused);
+    return tap(cli, "pause", note_body(cli), say_paused);
 }
 
 int cmd_job_resume(struct cli *cli)
 {
-    return tap(cli, "resume", NULL, say_resumed);
+    return tap(cli, "resume", note_body(cli), say_resumed);
 }
 
 int cmd_job_watch(struct cli *cli)

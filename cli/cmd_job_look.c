@@ -67,6 +67,7 @@ static const struct out_column job_fields[] = {{"Job", "id", OUT_TEXT},
                                                {"Attempts", "attempts", OUT_TEXT},
                                                {"Order", "order", OUT_TEXT},
                                                {"By", "actor", OUT_TEXT},
+                                               {"State by", "state_by_words", OUT_LONG},
                                                {"Note", "note", OUT_TEXT},
                                                {"Selected", "counts.selected", OUT_COUNT},
                                                {"Left out", "left_out", OUT_COUNT},
@@ -206,13 +207,23 @@ static void set_filter(json_t *shown, const json_t *job)
     buf_fini(&words);
 }
 
+static void set_state_by(const struct cli *cli, json_t *shown, const json_t *job)
+{
+    struct buf words;
+
+    buf_init(&words, WORDS_MAX);
+    if (job_state_by_words(cli, &words, job))
+        set_words(shown, "state_by_words", &words);
+    buf_fini(&words);
+}
+
 static json_t *show_words(const struct cli *cli, const json_t *job)
 {
     json_t *shown = job_with_words(cli, job);
     const char *why = job_reason_words(out_string(job, "reason"));
 
     set_filter(shown, job);
-
+    set_state_by(cli, shown, job);
     if (why != NULL)
         json_object_set_new(shown, "why", json_string(why));
     set_count(shown, "left_out", job, "counts.excluded", false);

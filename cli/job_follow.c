@@ -31,6 +31,8 @@ struct follow {
     int64_t tried, moved_ms; /* outcomes, and when there was one last */
     char waits[160];         /* what everything that is active waits for; "": it does not */
     bool step;               /* nobody but us gets it on */
+    bool live;               /* a webhookd answered, which alone gets it on */
+    int64_t away_ms;         /* since when none does; 0: one does */
     bool canary;             /* said that it is through */
     char said[SAID_MAX][96]; /* subscriptions and what they wait for */
     size_t said_n;
@@ -56,9 +58,13 @@ static bool job_over(const json_t *job)
 /* ---- while it runs ---- */
 static int job_ask(struct follow *f, struct answer *a)
 {
+    if (f->live)
+        return object_get_live(f->cli, "jobs", f->id, a);
     int rc = f->step ? object_change(f->cli, "POST", "jobs", f->id, "step", NULL, a)
                      : object_get(f->cli, "jobs", f->id, NULL, a);
 
+    if (rc == 0)
+        f->live = !a->in_process && json_is_true(json_object_get(a->json, "delivers"));
     if (rc == 0)
         f->step = a->in_process && !json_is_true(json_object_get(a->json, "delivers")) &&
                   is(a->json, "state", "active");
@@ -190,6 +196,7 @@ static void say_canary(struct follow *f, const json_t *job)
     if (wanted == 0)
         return;
     f->canary = true;
+    progress_anew(&f->progress);
     progress_clear(&f->progress);
     out_note("canary  %s/%s delivered at the first attempt", TEXT_COUNTED(delivered),
              TEXT_COUNTED(wanted));
@@ -200,7 +207,7 @@ static void show(struct follow *f, const json_t *job)
     const json_t *parts = json_object_get(job, "subscriptions"), *part;
     bool delivers = json_is_true(json_object_get(job, "delivers"));
     int64_t done = count(job, "done");
-    char text[320] = "", pace[200], again[40] = "";
+    char text[320] = "", pace[200] = "", again[40] = "";
     size_t i;
 
     if (delivers) {
@@ -211,18 +218,18 @@ static void show(struct follow *f, const json_t *job)
         json_array_foreach(parts, i, part) say_waits(f, part);
         int64_t in_flight = look_at_waits(f, job);
 
-        if (set != f->set_rate)
+        if (set != f->set_rate || *f->waits)
             progress_anew(&f->progress);
         f->set_rate = set;
         double rate = progress_rate(&f->progress, done);
 
         if (*f->waits)
-            snprintf(pace, sizeof pace, "waiting: %s", f->waits);
-        else
-            snprintf(pace, sizeof pace, "%.1f/s", rate);
+            snprintf(pace, sizeof pace, "waiting: %s  ", f->waits);
+        else if (rate >= 0)
+            snprintf(pace, sizeof pace, "%.1f/s  ", rate);
         if (retrying > 0)
             snprintf(again, sizeof again, "  retrying %s", TEXT_COUNTED(retrying));
-        snprintf(text, sizeof text, "%s  delivered %s  failed %s%s  in flight %s", pace,
+        snprintf(text, sizeof text, "%sdelivered %s  failed %s%s  in flight %s", pace,
                  TEXT_COUNTED(count(job, "delivered")),
                  TEXT_COUNTED(count(job, "dead_again") + count(job, "discarded")), again,
                  TEXT_COUNTED(in_flight));
@@ -240,8 +247,52 @@ static int report(struct follow *f, const struct answer *a)
 /* ---- the whole ---- */
 static int say_later(const struct follow *f, const char *what)
 {
-    out_note("%s %s. Watch: webhookctl job watch %s   Stop: webhookctl job cancel %s", f->id, what,
-             f->id, f->id);
+    out_note("%s %s.", f->id, what);
+    job_say_commands(f->id);
+    return CLI_LATER;
+}
+
+/* Whoever looks waits for a restart; where nobody looks, not for ever. -1: on. */
+static int away(struct follow *f)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    if (f->away_ms == 0) {
+        progress_clear(&f->progress);
+        out_note(
+            "webhookd does not answer (a restart?); waiting for it. %s goes on when it starts.",
+            f->id);
+        f->away_ms = now_ms;
+    }
+    if (f->cli->err_tty || now_ms - f->away_ms < STUCK_AFTER_MS)
+        return -1;
+    return say_later(f, "goes on when webhookd starts");
+}
+
+static void back(struct follow *f)
+{
+    if (f->away_ms == 0)
+        return;
+    out_note("webhookd is back");
+    f->away_ms = 0;
+    f->moved_ms = clock_mono_ms();
+    progress_anew(&f->progress);
+}
+
+/* Somebody holds it: who, and how it goes on. */
+static int say_paused(struct follow *f, const json_t *job)
+{
+    struct buf words;
+
+    progress_clear(&f->progress);
+    buf_init(&words, 8192);
+    if (!job_state_by_words(f->cli, &words, job))
+        buf_adds(&words, "paused");
+    out_note("%s is %s: what it had queued goes on, nothing more of it does.", f->id,
+             words.data ? words.data : "paused");
+    out_note("Go on: webhookctl job resume %s", f->id);
+    out_note("Watch: webhookctl job watch %s", f->id);
+    buf_fini(&words);
     return CLI_LATER;
 }
 
@@ -251,8 +302,11 @@ static int look(struct follow *f)
     struct answer a;
     int rc = job_ask(f, &a);
 
+    if (rc == -1)
+        return away(f);
     if (rc != 0)
         return rc;
+    back(f);
     rc = -1;
     if (job_over(a.json)) {
         progress_last(&f->progress);
@@ -260,13 +314,10 @@ static int look(struct follow *f)
         progress_clear(&f->progress);
         rc = report(f, &a);
     } else if (is(a.json, "state", "paused")) {
-        progress_clear(&f->progress);
-        out_note("%s is paused. Go on: webhookctl job resume %s", f->id, f->id);
-        rc = CLI_LATER;
+        rc = say_paused(f, a.json);
     } else if (a.in_process && !f->step) {
         progress_clear(&f->progress);
-        out_note("%s is %s; it goes on when webhookd starts.", f->id, out_string(a.json, "state"));
-        rc = CLI_LATER;
+        rc = say_later(f, "goes on when webhookd starts");
     } else {
         show(f, a.json);
     }
@@ -287,14 +338,13 @@ int job_follow(struct cli *cli, const char *id, int64_t wait_ms)
         rc = look(&f);
         if (rc == -1 && progress_interrupted()) {
             progress_clear(&f.progress);
-            out_note("Detached; %s continues. Watch: webhookctl job watch %s   Stop: webhookctl "
-                     "job cancel %s",
-                     id, id, id);
+            out_note("Detached; %s continues.", id);
+            job_say_commands(id);
             rc = CLI_INTERRUPTED;
         } else if (rc == -1 && wait_ms >= 0 && clock_mono_ms() - f.start_ms >= wait_ms) {
             progress_clear(&f.progress);
             rc = say_later(&f, "is not done yet and goes on");
-        } else if (rc == -1 && wait_ms < 0 && !cli->err_tty &&
+        } else if (rc == -1 && wait_ms < 0 && !cli->err_tty && f.away_ms == 0 &&
                    clock_mono_ms() - f.moved_ms >= STUCK_AFTER_MS) {
             out_note("Nothing came back for 30 s: %s.", f.waits);
             rc = say_later(&f, "goes on by itself when that is over");

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "cli/client.h"
 #include "cli/filter.h"
+#include "cli/job_words.h"
 #include "cli/out.h"
 #include "cli/progress.h"
 
@@ -59,12 +60,13 @@ static int leave(const struct cli *cli, const struct job_run *w, bool step, bool
         out_note("%s is paused at %s of %s. Go on: webhookctl job resume %s", w->id,
                  TEXT_COUNTED(w->done), TEXT_COUNTED(w->selected), w->id);
     else if (step)
-        out_note("Interrupted; %s stands at %s of %s and goes on when webhookd starts, or with: "
-                 "webhookctl job watch %s   Stop: webhookctl job cancel %s",
-                 w->id, TEXT_COUNTED(w->done), TEXT_COUNTED(w->selected), w->id, w->id);
+        out_note("Interrupted; %s stands at %s of %s and goes on when webhookd starts, or while it "
+                 "is watched.",
+                 w->id, TEXT_COUNTED(w->done), TEXT_COUNTED(w->selected));
     else
-        out_note("%s %s continues. Watch: webhookctl job watch %s   Stop: webhookctl job cancel %s",
-                 interrupted ? "Detached;" : "Not done yet;", w->id, w->id, w->id);
+        out_note("%s %s continues.", interrupted ? "Detached;" : "Not done yet;", w->id);
+    if (strcmp(w->state, "paused") != 0)
+        job_say_commands(w->id);
     return interrupted ? CLI_INTERRUPTED : CLI_LATER;
 }
 
@@ -133,7 +135,7 @@ int job_run_start(struct cli *cli, const char *path, json_t *body, struct job_ru
     answer_fini(&a);
     if (cli_flag(cli, FLAG_DETACH) == NULL)
         return follow(cli, out, wait_ms);
-    out_note("%s started. Watch: webhookctl job watch %s   Stop: webhookctl job cancel %s", out->id,
-             out->id, out->id);
+    out_note("%s started.", out->id);
+    job_say_commands(out->id);
     return CLI_OK;
 }

@@ -100,6 +100,29 @@ bool job_stopped_words(struct buf *out, const json_t *job)
     return true;
 }
 
+void job_say_commands(const char *id)
+{
+    out_note("Watch: webhookctl job watch %s", id);
+    out_note("Stop:  webhookctl job cancel %s", id);
+}
+
+bool job_state_by_words(const struct cli *cli, struct buf *out, const json_t *job)
+{
+    static const struct words rows[] = {
+        {"job.pause", "paused"}, {"job.cancel", "cancelled"}, {"job.resume", "resumed"}};
+    const char *did =
+        words_of(rows, sizeof rows / sizeof *rows, out_string(job, "state_by.action"));
+    const char *actor = out_string(job, "state_by.actor"), *note = out_string(job, "state_by.note");
+
+    if (did == NULL)
+        return false;
+    buf_addf(out, "%s by %s ", did, actor ? actor : "somebody");
+    out_value(cli, out_member(job, "state_by.at"), OUT_TIME, out);
+    if (note != NULL)
+        buf_addf(out, " (%s)", note);
+    return true;
+}
+
 bool job_gone_words(struct buf *out, const json_t *job)
 {
     int64_t gone = out_integer(job, "counts.gone");

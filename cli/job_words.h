@@ -17,6 +17,10 @@ void job_ahead_words(struct buf *out, const json_t *what);
 /* "job_… stopped: 579 not sent, 8 died again". False: nothing of it is left
  * to send, or others have sent it since. */
 bool job_stopped_words(struct buf *out, const json_t *job);
+/* The two commands for who does not look on any more, a line each. */
+void job_say_commands(const char *id);
+/* "paused by uid:1000 ana 5m ago (lunch)". False: nobody held it or let it go. */
+bool job_state_by_words(const struct cli *cli, struct buf *out, const json_t *job);
 /* "130: purged, expired or sent by another job". False: none was gone when its turn came. */
 bool job_gone_words(struct buf *out, const json_t *job);
 /* "job_… (a purge by uid:1000 ana, 12 of 80) is active on acme, …: wait for it (…), or cancel it (…)."

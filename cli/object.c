@@ -43,6 +43,33 @@ int object_get(struct cli *cli, const char *noun, const char *ref, const char *q
     return rc == 0 ? client_readable(cli, a) : rc;
 }
 
+int object_get_live(struct cli *cli, const char *noun, const char *ref, struct answer *a)
+{
+    struct client_request r = {.method = "GET", .daemon_only = true, .quiet = true};
+    struct buf path;
+
+    buf_init(&path, 16384);
+    client_path(&path, noun, ref, NULL);
+    r.path = path.data;
+    int rc = client_send(cli, &r, a);
+
+    buf_fini(&path);
+    if (rc == CLI_UNREACHABLE)
+        return -1;
+    if (rc == 0 && a->status == 503) {
+        answer_fini(a);
+        return -1;
+    }
+    if (rc != 0)
+        return rc;
+    rc = client_judge(cli, a, CLI_USAGE);
+    if (rc != 0) {
+        answer_fini(a);
+        return rc;
+    }
+    return client_readable(cli, a);
+}
+
 int object_change(struct cli *cli, const char *method, const char *noun, const char *ref,
                   const char *verb, json_t *body, struct answer *a)
 {

@@ -11,6 +11,9 @@
 /* GET /api/v1/NOUN/REF. query may be NULL. 0: free *a with answer_fini(). */
 int object_get(struct cli *cli, const char *noun, const char *ref, const char *query,
                struct answer *a);
+/* The same of a running webhookd alone, for whoever looks again and again. -1: none answers, or one that
+ * is about to stop or has only just started; nothing is said. */
+int object_get_live(struct cli *cli, const char *noun, const char *ref, struct answer *a);
 /* METHOD /api/v1/NOUN/REF/VERB with a body, which is taken; verb and body may be NULL. As above. */
 int object_change(struct cli *cli, const char *method, const char *noun, const char *ref,
                   const char *verb, json_t *body, struct answer *a);

@@ -17,7 +17,9 @@ enum {
     LINE_EVERY_MS = 10000,
     ETA_AFTER_MS = 1000,
     DRAWN_AFTER_MS = 300,
-    LOOK_EVERY_MS = 100
+    LOOK_EVERY_MS = 100,
+    SETTLES_MS = 1000,
+    RATE_AFTER_MS = 1000
 };
 
 static volatile sig_atomic_t interrupted;
@@ -97,6 +99,8 @@ static void look_add(struct progress *p, int64_t done)
 
     if (p->looks_n > 0 && now_ms - p->looks[last].at_ms < LOOK_EVERY_MS)
         return;
+    if (p->anew_ms != 0 && now_ms - p->anew_ms < SETTLES_MS)
+        return;
     p->looks[p->looks_n % PROGRESS_LOOKS].at_ms = now_ms;
     p->looks[p->looks_n++ % PROGRESS_LOOKS].done = done;
 }
@@ -111,12 +115,14 @@ double progress_rate(struct progress *p, int64_t done)
     look_add(p, done);
     int64_t ms = look_span_ms(p);
 
-    return ms > 0 ? (double)(done - p->looks[look_first(p)].done) * 1000 / (double)ms : 0;
+    return ms >= RATE_AFTER_MS ? (double)(done - p->looks[look_first(p)].done) * 1000 / (double)ms
+                               : -1;
 }
 
 void progress_anew(struct progress *p)
 {
     p->looks_n = 0;
+    p->anew_ms = clock_mono_ms();
 }
 
 /* "  ETA 7s", as fast as it went in the last seconds; nothing where that is not known. */

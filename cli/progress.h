@@ -17,6 +17,7 @@ struct progress {
         int64_t at_ms, done;
     } looks[PROGRESS_LOOKS]; /* a ring of the last ones, some 6 s */
     size_t looks_n;
+    int64_t anew_ms; /* when it began to go at another pace */
     bool begun;
     int64_t shown; /* and when a line was written last */
     bool drawn;    /* something stands on the terminal's line */
@@ -29,9 +30,9 @@ struct progress {
 void progress_begin(struct progress *p, const struct cli *cli);
 void progress_end(struct progress *p); /* what is said next stands on a line of its own */
 bool progress_interrupted(void);
-/* How much is done a second, by the last seconds. */
+/* How much is done a second, by the last seconds; below 0: not known yet. */
 double progress_rate(struct progress *p, int64_t done);
-/* From now on it goes at another pace: what was before says nothing. */
+/* From now on it goes at another pace: what was before says nothing, nor does the burst of its start. */
 void progress_anew(struct progress *p);
 /* [=====>    ] 221/371  59%  TEXT  ETA 7s. whole 0: how much there is is not known. */
 void progress_show(struct progress *p, int64_t done, int64_t whole, const char *text);

@@ -95,6 +95,7 @@
  *                              about_seconds is not known
  *   POST /dead-letters/{dlv_… or event id}/replay           the same without "filter"
  *   GET  /jobs                 ?state=&kind=; GET /jobs/{id}   POST /jobs/{id}/cancel|pause|resume
+ *                              {"note"}, for the audit log
  *   POST /jobs/{id}/rate       {"rate_per_second"}: from now on; 0: no limit
  *   POST /jobs/{id}/step       without a daemon: runs a few slices of a job that does not "deliver"
  *                              (there it needs none); else the same as GET

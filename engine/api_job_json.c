@@ -334,6 +334,34 @@ static enum err_code put_resumable(struct api_call *c, const struct job *j)
     return rc;
 }
 
+/* Who paused it, cancelled it or let it go on last, and why. */
+static enum err_code put_state_by(struct api_call *c, const struct job *j, bool whole)
+{
+    struct buf *b = &c->resp->body;
+    struct audit_entry *rows = NULL;
+    char id[ID_TEXT_MAX];
+    struct audit_filter f = {.action = j->state == JOB_PAUSED      ? "job.pause"
+                                       : j->state == JOB_CANCELLED ? "job.cancel"
+                                                                   : "job.resume",
+                             .target = id_text(id, "job", j->num),
+                             .limit = 1};
+    size_t n = 0;
+    enum err_code rc = whole ? c->ops->audit_list(c->b, &f, c->mem, &rows, &n, c->err) : OK;
+    if (rc != OK || n == 0) {
+        put_null(b, "state_by");
+        return rc;
+    }
+    json_t *detail = rows->detail ? json_loads(rows->detail, 0, NULL) : NULL;
+    put_open(b, "state_by", '{');
+    put_str(b, "action", rows->action);
+    put_str(b, "actor", rows->actor);
+    put_str(b, "note", json_string_value(json_object_get(detail, "note")));
+    put_time(b, "at", rows->created_ms);
+    buf_addc(b, '}');
+    json_decref(detail);
+    return OK;
+}
+
 enum err_code render_job(struct api_call *c, const struct job *j, bool whole)
 {
     struct buf *b = &c->resp->body;
@@ -353,7 +381,8 @@ enum err_code render_job(struct api_call *c, const struct job *j, bool whole)
     put_str(b, "kind", job_kind_name(j->kind));
     put_str(b, "state", job_state_name(j->state));
     put_str(b, "reason", stopped_by(j, &parts));
-    rc = put_resumable(c, j);
+    rc = put_state_by(c, j, whole);
+    rc = rc == OK ? put_resumable(c, j) : rc;
     put_wait(b, &wait);
     put_bool(b, "delivers", job_work(j->kind)->delivers);
     put_str(b, "actor", j->actor);

@@ -174,14 +174,35 @@ static enum err_code parts_move(struct api_call *c, struct job *j, enum job_stat
     return rc;
 }
 
+static enum err_code move_audit(struct api_call *c, const struct job *j, const char *action,
+                                const char *note)
+{
+    char id[ID_TEXT_MAX];
+    struct buf detail;
+    buf_init(&detail, 16384);
+    put_open(&detail, NULL, '{');
+    put_str(&detail, "note", note);
+    buf_addc(&detail, '}');
+    enum err_code rc =
+        detail.failed ? fail(c->err, ERR_NOMEM, "no memory for the audit log")
+                      : api_audit(c, action, id_text(id, "job", j->num), note ? detail.data : NULL);
+    buf_fini(&detail);
+    return rc;
+}
+
 /*   ACTIVE ⇄ PAUSED     both ─▶ CANCELLED     STOPPED ─▶ ACTIVE, CANCELLED
  * The same again changes nothing. What a replay has queued goes on its way all the same: it is an
  * ordinary delivery by now. Copies that are cancelled on their way are discarded. */
 static enum err_code job_move(struct api_call *c, enum job_state to, const char *action)
 {
+    static const char *const names[] = {"note", NULL};
     struct job j;
-    char id[ID_TEXT_MAX];
-    enum err_code rc = job_of_ref(c, &j);
+    const char *note = NULL;
+    enum err_code rc = api_members(c, c->body, names);
+    if (rc == OK)
+        rc = api_member_note(c, &note);
+    if (rc == OK)
+        rc = job_of_ref(c, &j);
     if (rc == OK && !job_work(j.kind)->held)
         rc = api_refuse(c, 409, "wrong_state", NULL, "a %s job runs to its end",
                         job_kind_name(j.kind));
@@ -193,7 +214,7 @@ static enum err_code job_move(struct api_call *c, enum job_state to, const char 
     if (rc == OK)
         rc = c->ops->job_update(c->b, &j, c->err);
     if (rc == OK)
-        rc = api_audit(c, action, id_text(id, "job", j.num), NULL);
+        rc = move_audit(c, &j, action, note);
     c->resp->changes.jobs = true;
     return rc == OK ? job_answer(c, &j, 200) : rc;
 }

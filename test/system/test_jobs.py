@@ -148,6 +148,22 @@ class Look(unittest.TestCase):
             self.assertRegex(shown, rf"(?m)^Gone meanwhile +{gone}: purged, expired or sent by another job$")
             self.assertRegex(shown, rf"(?m)^s +done +{gone} gone meanwhile ")
 
+    def test_who_held_it_and_why(self):
+        with Letters(12) as (d, r):
+            r.answer = 200
+            job = job_of(d, "-s", "s", "--rate", "0.5/s")
+            self.assertIsNone(d.json("job", "show", job)["state_by"])
+            d.ctl("job", "pause", job, "--note", "they reboot")
+            by = d.json("job", "show", job)["state_by"]
+            self.assertEqual((by["action"], by["note"]), ("job.pause", "they reboot"))
+            self.assertRegex(d.ctl("job", "show", job), r"(?m)^State by +paused by uid:\d+ .* \(they reboot\)$")
+            said = d.ctl("job", "watch", job, check=75, raw=True).stderr
+            self.assertRegex(said, rf"{job} is paused by uid:\d+ [^(]*\(they reboot\): what it had queued goes on")
+            d.ctl("job", "cancel", job, "--note", "x" * 1001, check=64)
+            d.ctl("job", "cancel", job, "--note", "not today")
+            self.assertRegex(d.ctl("job", "show", job), r"(?m)^State by +cancelled by uid:\d+ .* \(not today\)$")
+            self.assertIn("not today", d.ctl("audit", "list", "--limit", "1", "-o", "json"))
+
     def test_nothing_is_purged_from_under_a_replay(self):
         with Letters(12) as (d, r):
             r.answer = 200
