@@ -1,6 +1,7 @@
 /* cli/cmd_job_look.c: jobs looked at: list, and one with all about it, in words. */
 #include <string.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/job_words.h"
 #include "cli/list.h"
@@ -248,7 +249,7 @@ static json_t *part_words(const json_t *job, const json_t *part)
     if (why != NULL)
         buf_adds(&words, why);
     if (gone > 0)
-        buf_addf(&words, "%s%lld gone meanwhile", why != NULL ? "; " : "", (long long)gone);
+        buf_addf(&words, "%s%s gone meanwhile", why != NULL ? "; " : "", TEXT_COUNTED(gone));
     if (words.len > 0)
         set_words(shown, "why", &words);
     buf_fini(&words);

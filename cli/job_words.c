@@ -128,7 +128,7 @@ bool job_gone_words(struct buf *out, const json_t *job)
     int64_t gone = out_integer(job, "counts.gone");
 
     if (gone > 0)
-        buf_addf(out, "%lld: purged, expired or sent by another job", (long long)gone);
+        buf_addf(out, "%s: purged, expired or sent by another job", TEXT_COUNTED(gone));
     return gone > 0;
 }
 
@@ -142,11 +142,10 @@ bool job_in_the_way_words(struct buf *out, const json_t *row)
 
     if (other == NULL)
         return false;
-    buf_addf(out,
-             "%s (a %s by %s, %lld of %lld) is %s on %s, which takes one job at a time: ", other,
+    buf_addf(out, "%s (a %s by %s, %s of %s) is %s on %s, which takes one job at a time: ", other,
              kind ? kind : "job", actor ? actor : "somebody",
-             (long long)out_integer(row, "blocked_by_done"),
-             (long long)out_integer(row, "blocked_by_selected"), paused ? "paused" : "active",
+             TEXT_COUNTED(out_integer(row, "blocked_by_done")),
+             TEXT_COUNTED(out_integer(row, "blocked_by_selected")), paused ? "paused" : "active",
              name ? name : "it");
     buf_addf(out,
              paused ? "let it go on (webhookctl job resume %s)"
