@@ -132,7 +132,7 @@ int cmd_attempt_list(struct cli *cli)
     if (rc == 0)
         rc = f.by_ids ? filter_limit(cli, SIZE_MAX, &l.limit) : list_limit(cli, &l.limit);
     if (rc == 0 && f.by_ids)
-        client_query(&f.query, "order", "oldest");
+        filter_order(&f, "oldest");
     if (rc == 0)
         rc = list_print(cli, &l, &shown, &more);
     if (rc == 0 && more)

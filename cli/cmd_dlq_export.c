@@ -270,6 +270,8 @@ int cmd_dlq_export(struct cli *cli)
     bool to_file = file != NULL && strcmp(file, "-") != 0;
     int rc = filter_flags_read(cli, &f);
 
+    if (rc == 0 && f.ids_n > FILTER_QUERY_IDS) /* which of them are the first? */
+        rc = dlq_limit(cli, &f);
     if (rc == 0)
         rc = dlq_fix(cli, &f, &count, &bytes);
     if (rc == 0)

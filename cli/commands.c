@@ -173,15 +173,15 @@ const struct command commands_table[] = {
      "webhookctl dlq replay -s acme-settle --since 3h --rate 20/s --dry-run",
      "0 1 3 4 64 66 69 70 73 74 75 77 78 130", cmd_dlq_replay},
     {"dlq purge",
-     FILTERS | F(OLDER_THAN) | F(EXPORT) | F(FORCE) | F(CONFIRM) | F(NOTE) | F(WAIT) | F(DETACH) |
-         F(DRY_RUN) | F(YES),
+     FILTERS | F(ORDER) | F(OLDER_THAN) | F(EXPORT) | F(FORCE) | F(CONFIRM) | F(NOTE) | F(WAIT) |
+         F(DETACH) | F(DRY_RUN) | F(YES),
      IDS, 0, COMMAND_ANY, "discard dead letters; they can be restored for a while",
      "webhookctl dlq purge --older-than 30d --export dead.jsonl --confirm=1204",
      "0 1 3 4 64 66 69 70 73 74 75 77 78 130", cmd_dlq_purge},
     {"dlq restore", F(NOTE) | F(WAIT) | F(DETACH) | F(DRY_RUN), "JOB", 1, 1,
      "take a purge back, while its grace lasts", "webhookctl dlq restore job_01N8D3VQ0C4T5",
      "0 1 3 4 64 69 70 73 74 75 77 78 130", cmd_dlq_restore},
-    {"dlq export", FILTERS | F(FILE) | F(FORCE) | F(NOTE), IDS, 0, COMMAND_ANY,
+    {"dlq export", FILTERS | F(ORDER) | F(FILE) | F(FORCE) | F(NOTE), IDS, 0, COMMAND_ANY,
      "write dead letters as JSON Lines", "webhookctl dlq export -f dead.jsonl",
      "0 4 64 66 69 70 73 74 75 77 78 130", cmd_dlq_export},
     {"dlq import", F(FILE) | F(DRY_RUN), "", 0, 0, "read exported dead letters back",

@@ -15,8 +15,7 @@
 #include "cli/shell.h"
 
 #define IDS_FILE_MAX_BYTES ((size_t)16 << 20)
-#define QUERY_IDS_MAX 200 /* the daemon takes a head of 16 KiB */
-#define VALUES_MAX 64     /* of one flag */
+#define VALUES_MAX 64 /* of one flag */
 #define FILTER_WORDS                                                                               \
     (FLAG_BIT(FLAG_SUBSCRIPTION) | FLAG_BIT(FLAG_EVENT) | FLAG_BIT(FLAG_TYPE) |                    \
      FLAG_BIT(FLAG_CAUSE) | FLAG_BIT(FLAG_STATUS) | FLAG_BIT(FLAG_OUTCOME) |                       \
@@ -251,6 +250,7 @@ static int ids_read(struct cli *cli, struct filter_flags *f)
             json_array_append_new(ids, json_string(f->ids[i]));
         json_object_set_new(f->json, "id", ids);
         f->any = f->by_ids = true;
+        f->named_n = f->ids_n;
     }
     return 0;
 }
@@ -314,7 +314,14 @@ static int contains_read(struct cli *cli, struct filter_flags *f)
     return 0;
 }
 
-/* Of lists; which end comes first. A job has an order of its own. */
+void filter_order(struct filter_flags *f, const char *order)
+{
+    f->order = order;
+    client_query(&f->query, "order", order);
+}
+
+/* Which end comes first: of a list, and of what --limit takes for a job, which has it as a member of
+ * its own and not in the filter. */
 static int order_read(struct cli *cli, struct filter_flags *f)
 {
     const char *text = cli_flag(cli, FLAG_ORDER);
@@ -323,7 +330,7 @@ static int order_read(struct cli *cli, struct filter_flags *f)
         return 0;
     if (!is_one_of(flags_table[FLAG_ORDER].words, text))
         return filter_bad(cli, FLAG_ORDER, "not oldest or newest");
-    client_query(&f->query, "order", text);
+    filter_order(f, text);
     return 0;
 }
 
@@ -334,6 +341,8 @@ int filter_name(struct filter_flags *f, json_t *ids)
     size_t i;
 
     buf_clear(&f->query);
+    if (f->order != NULL)
+        filter_order(f, f->order);
     f->ids_n = 0;
     json_array_foreach(ids, i, id)
     {
@@ -381,7 +390,7 @@ int filter_flags_read(struct cli *cli, struct filter_flags *f)
         rc = contains_read(cli, f);
     if (rc == 0)
         rc = ids_read(cli, f);
-    if (rc == 0 && !changes_something(cli))
+    if (rc == 0)
         rc = order_read(cli, f);
     if (rc == 0 && cli_flag(cli, FLAG_ALL) != NULL) {
         if (!f->any)
@@ -456,7 +465,7 @@ bool filter_query(const struct filter_flags *f, size_t *from, struct buf *out)
         return false;
     if (f->query.len > 0)
         buf_adds(out, f->query.data);
-    for (size_t n = 0; *from < f->ids_n && n < QUERY_IDS_MAX; n++)
+    for (size_t n = 0; *from < f->ids_n && n < FILTER_QUERY_IDS; n++)
         client_query(out, "id", f->ids[(*from)++]);
     if (!f->by_ids)
         *from = parts;

@@ -19,12 +19,17 @@
      FLAG_BIT(FLAG_MIN_ATTEMPTS) | FLAG_BIT(FLAG_MAX_ATTEMPTS) | FLAG_BIT(FLAG_CONTAINS) |         \
      FLAG_BIT(FLAG_JOB) | FLAG_BIT(FLAG_LIMIT) | FLAG_BIT(FLAG_IDS_FROM) | FLAG_BIT(FLAG_ALL))
 
+enum { FILTER_QUERY_IDS = 200 }; /* in one query: the daemon takes a head of 16 KiB */
+
 struct filter_flags {
     struct cli *cli;  /* whose flags they are */
     json_t *json;     /* the API's "filter" object */
     struct buf query; /* the same without ids */
     const char **ids; /* of the command line, then of --ids-from */
     size_t ids_n, ids_room;
+    const char
+        *order;     /* which end of a list comes first, "oldest" or "newest"; NULL: as it likes */
+    size_t named_n; /* how many of the ids somebody named; others were found */
     struct buf ids_text; /* where those of a file live */
     bool by_ids;         /* ids were given, or a file of them, which may be empty */
     bool contains;       /* --contains is part of it: slow, and a page may be short */
@@ -37,6 +42,7 @@ struct filter_flags {
 /* 0, or 64/66 with the reason printed. Free with filter_flags_fini() in both cases. */
 int filter_flags_read(struct cli *cli, struct filter_flags *f);
 void filter_flags_fini(struct filter_flags *f);
+void filter_order(struct filter_flags *f, const char *order);
 /* Nothing from ms on; an earlier --until stays. */
 void filter_until(struct filter_flags *f, int64_t ms);
 /* Dead letters: the set is what a count or a preview gave this number with; see engine/api.h. */
@@ -47,8 +53,9 @@ void filter_answered(const struct filter_flags *f, const json_t *answer);
 int filter_unmatched(const struct filter_flags *f, enum api_kind kind);
 /* Nothing matched: says so (says may be NULL), and what of the filter may be a slip (a type that no event has). */
 void filter_empty(struct cli *cli, const struct filter_flags *f, const char *says);
-/* The first limit letters (or deliveries) that match, by their ids, become the filter: of payloads,
- * which are sealed, or of a limit nothing else can be kept by a job. More than 10000: 64. */
+/* The first limit letters (or deliveries) that match, in the order of --order, become the filter, by
+ * their ids: of payloads, which are sealed, or of a limit nothing else can be kept by a job. More
+ * than 10000: 64. */
 enum { FILTER_IDS_MAX = 10000 };
 int filter_to_ids(struct cli *cli, struct filter_flags *f, size_t limit);
 /* One member more of it. */

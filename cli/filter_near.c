@@ -161,5 +161,5 @@ int filter_unmatched(const struct filter_flags *f, enum api_kind kind)
     }
     if (n > UNMATCHED_SHOWN)
         out_note("and %s more", TEXT_COUNTED(n - UNMATCHED_SHOWN));
-    return n > 0 && n >= f->ids_n ? CLI_NOT_FOUND : 0;
+    return n > 0 && n >= f->named_n ? CLI_NOT_FOUND : 0;
 }

@@ -151,11 +151,17 @@ size_t job_run_allows(struct job_run *run, const struct job *j, int64_t now_ms, 
     return n < (double)most ? (size_t)n : most;
 }
 
+/* What is due in the same millisecond goes by its number, the oldest first: where the newest is to go
+ * first each has a millisecond of its own. (Without a rate that makes a thousand a second the most; a
+ * higher one is kept, and the order within a millisecond is not.) */
 int64_t job_run_due(struct job_run *run, const struct job *j, int64_t now_ms)
 {
-    int64_t due_ms = (int64_t)run->next_due_ms;
-    if (j->rate_per_s <= 0)
-        return now_ms;
-    run->next_due_ms += 1000 / j->rate_per_s;
-    return due_ms > now_ms ? due_ms : now_ms;
+    int64_t due_ms = j->rate_per_s > 0 ? (int64_t)run->next_due_ms : now_ms;
+    if (j->rate_per_s > 0)
+        run->next_due_ms += 1000 / j->rate_per_s;
+    due_ms = due_ms > now_ms ? due_ms : now_ms;
+    if (j->newest_first && j->rate_per_s <= 1000 && due_ms <= run->last_due_ms)
+        due_ms = run->last_due_ms + 1;
+    run->last_due_ms = due_ms;
+    return due_ms;
 }

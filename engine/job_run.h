@@ -15,6 +15,7 @@ struct job_run {
     struct dead_key *keys; /* all of them, in order */
     size_t keys_n;
     double rate_per_s, next_due_ms; /* the rate, and when its next letter is due */
+    int64_t last_due_ms;            /* when the last one that was queued is due */
     int64_t after_sub, given_sub;   /* parts: looked at up to, the last that got letters */
 };
 

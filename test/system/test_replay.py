@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """A replay as a job: preview, canary, when it stops by itself, its rate, live traffic first, kill -9, two operators."""
+import json
+import re
 import subprocess
 import threading
 import time
@@ -134,6 +136,39 @@ class StopAt(unittest.TestCase):
             r.answer = 200
             d.ctl("dlq", "replay", "--all", "--canary", "5", "--order", "newest", "--yes")
             self.assertEqual(r.ids(), order[::-1])
+
+    def test_the_newest_few_newest_first(self):
+        """--limit N takes the end that --order says, as a list does, and sends in that order, without a rate too."""
+        with Letters(40) as (d, r):
+            r.answer = 200
+            for order in ("newest", "oldest"):
+                wanted = [x["event_id"] for x in d.json("dlq", "list", "--order", order, "--limit", "15")["items"]]
+                shown = d.json("dlq", "replay", "-s", "s", "--order", order, "--limit", "15", "--dry-run")
+                self.assertEqual(shown["count"], 15)
+                by_hand = [d.json("dlq", "show", id)["event_id"] for id in re.findall(r"dlv_\w+", shown["command"])]
+                self.assertEqual(by_hand, wanted)
+                r.requests.clear()
+                d.ctl("dlq", "replay", "-s", "s", "--order", order, "--limit", "15", "--yes")
+                self.assertEqual(sorted(r.ids()), sorted(wanted))
+                sent = {x["event_id"]: x["started_at"] for x in reversed(d.json("attempt", "list", "--limit", "15")["items"])}
+                if order == "newest":
+                    self.assertEqual([sent[id] for id in wanted], sorted(sent.values()))
+
+    def test_the_newest_few_of_many_ids(self):
+        """Ids are asked for 200 at a time: which ones are the newest is judged over all of them."""
+        with Letters(450) as (d, r):
+            ids = d.ctl("-q", "dlq", "list")
+            for order in ("newest", "oldest"):
+                wanted = [x["id"] for x in d.json("dlq", "list", "--order", order, "--limit", "7")["items"]]
+                args = ("--ids-from", "-", "--order", order, "--limit", "7")
+                self.assertEqual(d.ctl("-q", "dlq", "list", *args, stdin=ids).split(), wanted)
+                self.assertEqual([json.loads(x)["delivery"] for x in d.ctl("dlq", "export", *args, stdin=ids).splitlines()], wanted)
+                self.assertEqual([json.loads(x)["delivery"] for x in d.ctl("dlq", "export", *args[2:]).splitlines()], wanted)
+                shown = d.json("dlq", "replay", *args, "--dry-run", stdin=ids)
+                self.assertEqual(re.findall(r"dlv_\w+", shown["command"]), wanted)
+                died = sorted(d.json("dlq", "show", id)["died_at"] for id in wanted)
+                for told in (d.json("dlq", "purge", *args, "--dry-run", stdin=ids), d.json("dlq", "purge", "--all", *args[2:], "--dry-run")):
+                    self.assertEqual((told["oldest_died_at"], told["newest_died_at"]), (died[0], died[-1]))
 
 
 class Rate(unittest.TestCase):
