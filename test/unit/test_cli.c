@@ -267,7 +267,7 @@ static void fits(const char *what, const char *text, size_t rows_max)
 
 static void test_help_fits(void **state)
 {
-    static const char large[] = "dlq replay,dlq purge,delivery resend,delivery discard,"
+    static const char large[] = "dlq replay,dlq purge,dlq export,delivery resend,delivery discard,"
                                 "subscription add,subscription set,event emit,";
     static const char whole[] = "commands reference"; /* tables to be searched */
     char *text = printed("", NULL), words[64];
