@@ -277,7 +277,7 @@ class Emits(unittest.TestCase):
             self.assertEqual(sorted(x.split()[0] for x in lines(done.stdout)[1:]), ["acme", "audit-log"])
             self.assertIn("Nothing was changed.", done.stderr)
             preview = d.json("event", "emit", "--type", "none.z", "--id", "E-9", "-n")
-            self.assertEqual(preview, {"id": "E-9", "id_known": False, "matched": 0, "subscriptions": []})
+            self.assertEqual(preview, {"id": "E-9", "id_known": False, "matched": 0, "subscriptions": [], "dry_run": True})
             d.ctl("event", "emit", "--type", "bad type", "--dry-run", check=65)
             self.assertEqual(len(d.json("event", "list", "--all")["items"]), before)
             d.stop()
