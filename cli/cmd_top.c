@@ -15,6 +15,7 @@
 #include "cli/filter.h"
 #include "cli/monitor.h"
 #include "cli/out.h"
+#include "cli/out_fit.h"
 #include "cli/screen.h"
 #include "cli/sub_words.h"
 #include "cli/top.h"
@@ -129,16 +130,28 @@ static bool selected_is_disabled(const struct top *t)
     return selected_is(t, "disabled");
 }
 
+/* In as many words as there is room for: the end of it, [y/N], must be seen. */
 static void pause_ask(struct top *t)
 {
+    const char *verb = selected_sends(t) ? "Pause" : selected_is_disabled(t) ? "Enable" : "Resume";
+    const char *more = selected_sends(t) ? " Its deliveries are held until it is resumed."
+                                         : " What it holds is sent.";
+    size_t room = (size_t)screen_columns(), around = strlen(verb) + strlen(" ? [y/N] ");
+    struct buf name;
+
     if (!t->selected[0])
         return;
     t->line = LINE_CONFIRM;
-    snprintf(t->message, sizeof t->message,
-             selected_sends(t) ? "Pause %s? Its deliveries are held until it is resumed. [y/N] "
-             : selected_is_disabled(t) ? "Enable %s? What it holds is sent. [y/N] "
-                                       : "Resume %s? What it holds is sent. [y/N] ",
-             t->selected);
+    snprintf(t->message, sizeof t->message, "%s %s?%s [y/N] ", verb, t->selected, more);
+    if (out_width(t->message) <= room)
+        return;
+    buf_init(&name, sizeof t->message);
+    if (out_width(t->selected) + around > room)
+        out_cut(&name, t->selected, room > around ? room - around : 1);
+    else
+        buf_adds(&name, t->selected);
+    snprintf(t->message, sizeof t->message, "%s %s? [y/N] ", verb, name.data ? name.data : "");
+    buf_fini(&name);
 }
 
 static void pause_do(struct top *t)
@@ -237,6 +250,8 @@ static void key_do(struct top *t, int key)
     if (key == SCREEN_NONE || key == SCREEN_RESIZED) {
         if (key == SCREEN_RESIZED)
             select_row(t, top_selected(t));
+        if (key == SCREEN_RESIZED && t->line == LINE_CONFIRM)
+            pause_ask(t);
         return;
     }
     if (t->line == LINE_FILTER) {

@@ -15,13 +15,14 @@
 #define FIRST_ROW 3 /* of the table's body */
 
 /* ---- cells ---- */
-/* In the order in which they are worth their place: what does not fit, is left out. */
+/* In the order in which they are worth their place: what does not fit, is left out, but the first two,
+ * which are cut then. */
 static const struct {
     const char *header, *path;
     enum out_kind kind;
     int most; /* left-justified and no wider than that; 0: a number, right-justified */
 } columns[] = {{"SUBSCRIPTION", "subscription", OUT_TEXT, 28},
-               {"STATE", "", OUT_STATE, 14},
+               {"STATE", "", OUT_STATE, 40},
                {"OK/s", "ok_now", OUT_RATE, 0},
                {"FAIL/s", "fail_now", OUT_RATE, 0},
                {"OK%", "success_ratio", OUT_RATIO, 0},
@@ -31,7 +32,7 @@ static const struct {
                {"OLDEST", "oldest_due_at", OUT_TIME, 0},
                {"INFL", "in_flight", OUT_COUNT, 0},
                {"P50", "p50_seconds", OUT_BRIEF, 0}};
-enum { COLUMNS_N = sizeof columns / sizeof *columns, NUMBER_MIN = 4 };
+enum { COLUMNS_N = sizeof columns / sizeof *columns, NUMBER_MIN = 4, COLUMNS_KEPT = 2 };
 
 static void cell_text(const struct top *t, const json_t *item, size_t c, struct buf *out)
 {
@@ -108,6 +109,7 @@ static void head_draw(const struct top *t)
     text_time_local(now, clock_wall_ms() - ago_ms(json_object_get(s, "as_of")));
     now[strlen("2026-11-22T05:07:41")] = '\0';
     buf_addf(&b, "webhookd %s", now + strlen("2026-11-22T"));
+    buf_addf(&b, "  dead %s", text_count(n, sizeof n, out_integer(s, "deliveries.dead")));
     buf_addf(&b, "  due %s", text_count(n, sizeof n, out_integer(s, "due")));
     if (out_integer(s, "held") > 0)
         buf_addf(&b, "  held %s", text_count(n, sizeof n, out_integer(s, "held")));
@@ -115,7 +117,6 @@ static void head_draw(const struct top *t)
     span_words(&b, ago_ms(json_object_get(s, "oldest_due_at")));
     buf_addf(&b, "  in flight %s/%s", TEXT_COUNTED(out_integer(s, "in_flight")),
              TEXT_COUNTED(out_integer(s, "in_flight_limit")));
-    buf_addf(&b, "  dead %s", text_count(n, sizeof n, out_integer(s, "deliveries.dead")));
     screen_put(0, 0, STYLE_HEAD, false, b.data);
     buf_clear(&b);
     out_value(t->cli, json_object_get(s, "ok_now"), OUT_RATE, &b);
@@ -149,7 +150,7 @@ static void last_line_draw(const struct top *t)
         return;
     }
     snprintf(text, sizeof text,
-             "q quit  s sort: %s  / filter%s%s  p pause/resume  Enter details  h help",
+             "q quit  h help  s sort: %s  / filter%s%s  p pause/resume  Enter details",
              top_sort_words[t->sort], t->filter[0] ? ": " : "", t->filter);
     screen_put(row, 0, STYLE_PLAIN, false, text);
 }
@@ -186,8 +187,12 @@ static void list_draw(struct top *t)
 
     buf_init(&b, CELL_MAX_BYTES);
     for (; fit < COLUMNS_N; fit++) {
+        int room = screen_columns() / (fit == 0 ? 2 : 1) - at;
+
         widths[fit] = width_of(t, fit);
-        if (fit > 0 && at + (int)widths[fit] > screen_columns())
+        if (fit < COLUMNS_KEPT && (int)widths[fit] > room)
+            widths[fit] = room > 1 ? (size_t)room : 1;
+        else if ((int)widths[fit] > room)
             break;
         put_padded(2, &at, widths[fit], columns[fit].most == 0, STYLE_HEAD, false,
                    columns[fit].header);

@@ -1,6 +1,7 @@
 """webhookctl top before a pseudo-terminal: keys, sorting, filtering, pausing with a question; and what it is elsewhere."""
 import json
 import os
+import re
 import signal
 import subprocess
 import unittest
@@ -78,6 +79,21 @@ class Top(unittest.TestCase):
             t.type("q")
             self.assertEqual(t.end(), 0)
             self.assertFalse(t.screen.alternate)
+
+    def test_narrow_the_state_and_the_question_stay(self):
+        for columns in (100, 80, 60, 40):
+            with self.top(columns=columns) as t:
+                t.wait(lambda t: row(t, "globex") and "q quit" in t.screen.text())
+                state = next(line for line in t.screen.lines() if line.startswith("globex "))
+                self.assertRegex(state, r"failing \S+ \(503\b[^…]*\)", columns)
+                self.assertIn("dead 5", t.screen.line(0))
+                self.assertIn("h help", t.screen.text())
+                t.type("p")
+                t.wait("[y/N]")
+                t.resize(24, 10)
+                t.wait(lambda t: re.search(r"Pause glo\S*\? \[y/N\]", t.screen.line(9)))
+                t.type("nq")
+                self.assertEqual(t.end(), 0)
 
     def test_details_and_a_pause_that_asks(self):
         with self.top("-s", "globex,acme", "--sort", "dead") as t:
