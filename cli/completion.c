@@ -35,6 +35,9 @@ static const char bash[] =
     "        line=${line%%$'\\t'*}\n"
     "        COMPREPLY+=(\"${line#\"$prefix\"}\")\n"
     "    done\n"
+    "    if [[ ${COMPREPLY[0]} == *= ]]; then\n"
+    "        compopt -o nospace 2>/dev/null\n"
+    "    fi\n"
     "}\n"
     "complete -F _webhookctl webhookctl\n";
 
@@ -44,6 +47,7 @@ static const char zsh[] =
     "_webhookctl() {\n"
     "    local -a lines described\n"
     "    local line word\n"
+    "    local -a ends\n"
     "    lines=(\"${(@f)$(${(Q)~words[1]} completion words -- \"${(@Q)words[2,CURRENT-1]}\" "
     "\"${(Q)PREFIX}\" 2>/dev/null </dev/null)}\")\n"
     "    if [[ $lines[1] == :files ]]; then\n"
@@ -55,7 +59,8 @@ static const char zsh[] =
     "        [[ $line == *$'\\t'* ]] && word+=:${line#*$'\\t'}\n"
     "        described+=(\"$word\")\n"
     "    done\n"
-    "    (( $#described )) && _describe -t words webhookctl described\n"
+    "    [[ ${lines[1]%%$'\\t'*} == *= ]] && ends=(-S '')\n"
+    "    (( $#described )) && _describe -t words webhookctl described \"${ends[@]}\"\n"
     "}\n"
     "if [[ $funcstack[1] == _webhookctl ]]; then _webhookctl \"$@\"; else compdef _webhookctl "
     "webhookctl; fi\n";

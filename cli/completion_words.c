@@ -116,14 +116,23 @@ static void take(struct completing *c, const char *word)
     }
 }
 
+/* "rate=20/s" stands for --rate 20/s there. */
+static bool takes_keys(const struct completing *c)
+{
+    return c->row != NULL && c->arguments > 0 && strstr(c->row->args, "KEY=VALUE") != NULL;
+}
+
 /* "--cause=re" is the value re of --cause; "a,b" is b behind "a,". */
 static void take_current(struct completing *c, const char *word)
 {
-    const char *equals = strncmp(word, "--", 2) == 0 ? strchr(word, '=') : NULL;
-    const char *start = word;
+    const char *equals = strchr(word, '='), *start = word;
+    bool key = c->value_of == FLAGS && word[0] != '-' && takes_keys(c);
+    char flag[WORD_MAX + 2];
 
-    if (c->value_of == FLAGS && !c->ended && equals != NULL) {
-        c->value_of = flag_of(c, word);
+    snprintf(flag, sizeof flag, "%s%s", key ? "--" : "", word);
+    if (c->value_of == FLAGS && equals != NULL &&
+        (key || (!c->ended && strncmp(word, "--", 2) == 0))) {
+        c->value_of = flag_of(c, flag);
         start = equals + 1;
     }
     if (c->value_of != FLAGS && flags_table[c->value_of].many && strrchr(start, ',') != NULL)
@@ -133,10 +142,10 @@ static void take_current(struct completing *c, const char *word)
 }
 
 /* What webhookd has now: member of each item of a list. */
-static void offer_live(struct completing *c, const char *noun, const char *member,
-                       const char *about)
+static void offer_found(struct completing *c, const char *noun, const char *query,
+                        const char *member, const char *about)
 {
-    struct client_request r = {.method = "GET", .query = LIVE_LIMIT, .daemon_only = true};
+    struct client_request r = {.method = "GET", .query = query, .daemon_only = true};
     struct answer a;
     char path[64];
     size_t i;
@@ -158,6 +167,12 @@ static void offer_live(struct completing *c, const char *noun, const char *membe
         buf_fini(&text);
     }
     answer_fini(&a);
+}
+
+static void offer_live(struct completing *c, const char *noun, const char *member,
+                       const char *about)
+{
+    offer_found(c, noun, LIVE_LIMIT, member, about);
 }
 
 static void offer_list(const struct completing *c, const char *words)
@@ -239,6 +254,40 @@ static void offer_help(struct completing *c)
     }
 }
 
+static void offer_keys(const struct completing *c)
+{
+    char word[64];
+
+    for (size_t i = 0; i < FLAGS; i++) {
+        snprintf(word, sizeof word, "%s=", flags_table[i].name);
+        if ((c->row->flags & FLAG_BIT(i)) && flags_table[i].value != NULL)
+            offer(c, word, flags_table[i].help);
+    }
+}
+
+/* "bash|zsh|fish", "[debug|info]" */
+static void offer_choice(const struct completing *c, const char *args)
+{
+    char list[128];
+
+    text_copy(list, sizeof list, args + (*args == '['));
+    for (char *p = list; *p; p++)
+        *p = *p == '|' || *p == ']' ? ' ' : *p;
+    if (c->arguments == 0)
+        offer_list(c, list);
+}
+
+/* Nothing can be done to one that is over. */
+static bool changes_job(const char *words)
+{
+    static const char *const changing[] = {"job pause", "job resume", "job cancel", "job set-rate"};
+
+    for (size_t i = 0; i < sizeof changing / sizeof *changing; i++)
+        if (strcmp(words, changing[i]) == 0)
+            return true;
+    return false;
+}
+
 static void offer_arguments(struct completing *c)
 {
     static const struct {
@@ -251,20 +300,19 @@ static void offer_arguments(struct completing *c)
 
     if (strcmp(words, "help") == 0) {
         offer_help(c);
+    } else if (takes_keys(c)) {
+        offer_keys(c);
     } else if (strncmp(args, "NAME|ID", 7) == 0) {
         if (c->arguments == 0)
             offer_live(c, "subscriptions", "name", "state");
     } else if (is_file(args)) {
         puts(":files");
-    } else if (islower((unsigned char)*args)) { /* "bash|zsh|fish" */
-        char list[128];
-
-        text_copy(list, sizeof list, args);
-        for (char *p = list; *p; p++)
-            *p = *p == '|' ? ' ' : *p;
-        offer_list(c, list);
+    } else if (islower((unsigned char)args[*args == '['])) {
+        offer_choice(c, args);
     } else if (c->arguments > 0 && strstr(args, "...") == NULL) {
         return;
+    } else if (changes_job(words)) {
+        offer_found(c, "jobs", LIVE_LIMIT "&state=active&state=paused&state=stopped", "id", "state");
     } else if (strstr(args, "ID") != NULL || strncmp(args, "DELIVERY", 8) == 0) {
         for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
             if (strncmp(words, ids[i].noun, strlen(ids[i].noun)) == 0)

@@ -23,6 +23,10 @@ ROWS = (
     ("webhookctl event list --ca", set()), ("webhookctl -o js", {"json", "jsonl"}), ("webhookctl completion z", {"zsh"}),
     ("webhookctl help exit", {"exit-codes"}), ("webhookctl event show T:1:", {"T:1:2"}), ("webhookctl dlq list --note \"a b\" --cau", {"--cause"}),
     ("webhookctl sub list --state fa", {"failing"}), ("webhookctl job list --state st", {"stopped"}),
+    ("webhookctl log level de", {"debug"}), ("webhookctl log level info ", set()),
+    ("webhookctl sub set acme-settle ra", {"rate="}), ("webhookctl sub set acme-settle co", {"concurrency="}),
+    ("webhookctl sub set acme-settle rate=5/s time", {"timeout="}), ("webhookctl sub set acme-settle ordering=k", {"key"}),
+    ("webhookctl sub set acme-settle dry", set()), *((f"webhookctl job {verb} job_", "open jobs") for verb in ("cancel", "pause", "resume", "set-rate")),
     ("webhookctl job show job_", "jobs"), ("webhookctl --color al", {"always"}), ("webhookctl dlq list -- --a", set()),
 )
 
@@ -39,6 +43,11 @@ class Completion(unittest.TestCase):
         cls.d.emit("a.b", event_id="T:1:2")
         wait_for(lambda: cls.d.ctl("dlq", "count") == "3\n")
         cls.d.ctl("dlq", "replay", "--all", "--yes", check=1)
+        cls.d.ctl("egress", "pause", "--yes")
+        cls.d.ctl("dlq", "replay", "--all", "--yes", "--detach")
+        cls.d.ctl("job", "pause", *cls.d.ctl("-q", "job", "list", "--state", "active").split())
+        cls.open_jobs = set(cls.d.ctl("-q", "job", "list", "--state", "paused").split())
+        assert len(cls.open_jobs) == 1
         cls.jobs = set(cls.d.ctl("-q", "job", "list").split())
         cls.env = dict(os.environ, WEBHOOKD_CONFIG=cls.d.conf, PATH=BIN + ":" + os.environ["PATH"], LC_ALL="C.UTF-8")
         cls.home = cls.env["HOME"] = tempfile.mkdtemp(prefix="webhookd-test-")
@@ -51,7 +60,7 @@ class Completion(unittest.TestCase):
         return path
 
     def wanted(self, line, want):
-        return self.jobs if want == "jobs" else want
+        return {"jobs": self.jobs, "open jobs": self.open_jobs}.get(want, want) if isinstance(want, str) else want
 
     def bash(self, line, env=None):
         """What bash is told, in the way in which it takes lines apart."""
@@ -94,7 +103,7 @@ class Completion(unittest.TestCase):
             done = subprocess.run(["fish", "--no-config", "-c", f'source {script}; complete -C "{quoted}"'], capture_output=True, text=True, env=self.env)
             self.assertEqual(done.stderr, "", line)
             got = {row.split("\t")[0] for row in done.stdout.splitlines()}
-            want = {line.rsplit(" ", 1)[1].split("=")[0] + "=" + w for w in self.wanted(line, want)} if "=" in line else self.wanted(line, want)
+            want = {line.rsplit(" ", 1)[1].split("=")[0] + "=" + w for w in self.wanted(line, want)} if "=" in line.rsplit(" ", 1)[1] else self.wanted(line, want)
             self.assertEqual(got, want, line)
 
     @unittest.skipUnless(shutil.which("zsh"), "zsh is not installed")
