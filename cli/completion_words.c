@@ -312,7 +312,8 @@ static void offer_arguments(struct completing *c)
     } else if (c->arguments > 0 && strstr(args, "...") == NULL) {
         return;
     } else if (changes_job(words)) {
-        offer_found(c, "jobs", LIVE_LIMIT "&state=active&state=paused&state=stopped", "id", "state");
+        offer_found(c, "jobs", LIVE_LIMIT "&state=active&state=paused&state=stopped", "id",
+                    "state");
     } else if (strstr(args, "ID") != NULL || strncmp(args, "DELIVERY", 8) == 0) {
         for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
             if (strncmp(words, ids[i].noun, strlen(ids[i].noun)) == 0)
