@@ -16,7 +16,7 @@ int cmd_config_check(struct cli *cli)
     if (rc != 0)
         return rc;
     if (out_is_json(cli)) {
-        json_t *json = json_pack("{s:s,s:b}", "file", cli->config_file, "valid", 1);
+        json_t *json = json_pack("{s:o,s:b}", "file", out_path(cli->config_file), "valid", 1);
 
         out_json(json, cli->format == OUT_JSONL);
         json_decref(json);
@@ -34,10 +34,10 @@ struct origins {
 static void origin_row(void *arg, const char *key, const char *value, int line)
 {
     struct origins *o = arg;
-    json_t *row =
-        json_pack("{s:s,s:s,s:s,s:s?,s:o}", "key", key, "value", value, "origin",
-                  line > 0 ? "file" : "default", "file", line > 0 ? o->cli->config_file : NULL,
-                  "line", line > 0 ? json_integer(line) : json_null());
+    json_t *row = json_pack("{s:s,s:s,s:s,s:o,s:o}", "key", key, "value", value, "origin",
+                            line > 0 ? "file" : "default", "file",
+                            line > 0 ? out_path(o->cli->config_file) : json_null(), "line",
+                            line > 0 ? json_integer(line) : json_null());
     struct buf words;
 
     if (o->cli->format == OUT_TABLE) {
@@ -47,7 +47,7 @@ static void origin_row(void *arg, const char *key, const char *value, int line)
         buf_adds(&words, line <= 0 ? "default" : slash ? slash + 1 : o->cli->config_file);
         if (line > 0)
             buf_addf(&words, ":%d", line);
-        json_object_set_new(row, "from", json_string(words.data ? words.data : "?"));
+        json_object_set_new(row, "from", out_path(words.data ? words.data : "?"));
         buf_fini(&words);
     }
     json_array_append_new(o->items, row);

@@ -235,9 +235,9 @@ static void export_tell(const struct sink *s, const struct filter_flags *f)
 
     if (s->whole > 0)
         client_tell_audit(s->cli, "/api/v1/dead-letters/export",
-                          json_pack("{s:O,s:I,s:s*,s:s*}", "filter", f->json, "selected",
-                                    (json_int_t)s->whole, "file", name, "note",
-                                    cli_flag(s->cli, FLAG_NOTE)));
+                          json_pack("{s:O,s:I,s:o*,s:s*}", "filter", f->json, "selected",
+                                    (json_int_t)s->whole, "file", name ? out_path(name) : NULL,
+                                    "note", cli_flag(s->cli, FLAG_NOTE)));
 }
 
 int dlq_export(struct cli *cli, const struct filter_flags *f, const char *file, int64_t whole,

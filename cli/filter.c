@@ -361,6 +361,15 @@ static bool changes_something(const struct cli *cli)
     return (cli->args->command->flags & FLAG_BIT(FLAG_DRY_RUN)) != 0;
 }
 
+/* An id of another kind is told as such by who knows them. */
+static bool is_no_job(const char *text)
+{
+    int64_t num;
+
+    return (strncmp(text, "job_", 4) == 0 || strchr(text, '_') == NULL) &&
+           !id_parse(text, "job", &num);
+}
+
 int filter_flags_read(struct cli *cli, struct filter_flags *f)
 {
     int rc = 0;
@@ -378,6 +387,9 @@ int filter_flags_read(struct cli *cli, struct filter_flags *f)
         char whole[IDS_MAX];
 
         rc = ids_whole(cli, "job", cli_flag(cli, FLAG_JOB), whole);
+        if (rc == 0 && !*whole && is_no_job(cli_flag(cli, FLAG_JOB)))
+            rc = filter_bad(cli, FLAG_JOB,
+                            "not the id of a job; which there are: webhookctl job list");
         filter_text(f, "job", *whole ? whole : cli_flag(cli, FLAG_JOB));
     }
     if (rc == 0)

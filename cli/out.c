@@ -199,6 +199,18 @@ int out_fail_err(const struct cli *cli, const struct err *err)
     return out_fail(cli, exit_of_err(err->code), err_code_name(err->code), "%s", err->text);
 }
 
+json_t *out_path(const char *path)
+{
+    struct buf text;
+
+    buf_init(&text, CELL_MAX_BYTES);
+    text_escape_terminal(&text, path, strlen(path), false);
+    json_t *json = json_string(text.data ? text.data : "");
+
+    buf_fini(&text);
+    return json;
+}
+
 /* Borrowed: jansson's getters give a mutable pointer out of a const object. */
 json_t *out_member(const json_t *object, const char *path)
 {

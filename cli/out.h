@@ -69,6 +69,8 @@ struct out_column {
 json_t *out_member(const json_t *object, const char *path);     /* NULL: none; borrowed; no "|" */
 const char *out_string(const json_t *object, const char *path); /* NULL: none */
 int64_t out_integer(const json_t *object, const char *path);    /* 0: none */
+/* A path, which may be any bytes, as a string of JSON: what is no text of it is escaped. */
+json_t *out_path(const char *path);
 void out_value(const struct cli *cli, const json_t *value, enum out_kind kind, struct buf *out);
 
 struct out_table;

@@ -107,6 +107,15 @@ class Manners(unittest.TestCase):
         with open(os.path.join(os.fsencode(d.dir), b"ids\xff"), "w") as f:  # a path may be anything
             f.write("E-1\n")
         self.assertEqual(d.ctl("dlq", "count", "--ids-from", os.path.join(d.dir, os.fsdecode(b"ids\xff"))), "1\n")
+        copy = os.path.join(d.dir, os.fsdecode(b"c\xff.conf"))
+        with open(os.fsencode(copy), "w") as f, open(d.conf) as conf:
+            f.write(conf.read())
+        self.assertTrue(json.loads(d.ctl("config", "check", copy, "-o", "json"))["file"].endswith(r"c\xff.conf"))
+        self.assertTrue(any((x["file"] or "").endswith(r"c\xff.conf") for x in json.loads(d.ctl("-c", copy, "config", "show", "--origin", "-o", "json"))["items"]))
+        d.ctl("dlq", "export", "-f", os.path.join(d.dir, os.fsdecode(b"e\xff.jsonl")))
+        self.assertEqual(d.json("audit", "list", "--action", "dead_letter.export")["items"][0]["detail"]["file"], r"e\xff.jsonl")
+        for job in ("job_xxx", "xxx"):
+            self.assertIn(f"--job {job}: not the id of a job; which", d.ctl("dlq", "list", "--job", job, check=64, raw=True).stderr)
         self.assertIn("not UTF-8", d.ctl("dlq", "count", "--ids-from", "/proc/self/exe", check=64, raw=True).stderr)
 
     def test_nobody_is_asked(self):
