@@ -88,24 +88,52 @@ int cmd_egress_show(struct cli *cli)
     return CLI_OK;
 }
 
+/* "It was paused already, since 5m ago by uid:1000 ana (INC-381), until …": who did it first is asked first. */
+static void say_already(const struct cli *cli, const json_t *was, bool changes)
+{
+    const char *actor = out_string(was, "actor"), *note = out_string(was, "note");
+    struct buf words;
+
+    buf_init(&words, 8192);
+    buf_adds(&words, "It was paused already, since ");
+    out_value(cli, json_object_get(was, "since"), OUT_TIME, &words);
+    buf_addf(&words, " by %s", actor ? actor : "somebody");
+    if (note != NULL)
+        buf_addf(&words, " (%s)", note);
+    if (out_string(was, "resume_at") != NULL)
+        buf_addf(&words, ", until %s", out_string(was, "resume_at"));
+    out_note("%s%s.", words.data ? words.data : "", changes ? "" : ": nothing was changed");
+    buf_fini(&words);
+}
+
+/* What is so already: said. True: and nothing else is to be done. */
+static bool switch_is_so(const struct cli *cli, const struct answer *was, bool pause, bool more)
+{
+    bool paused = json_is_true(json_object_get(was->json, "paused"));
+    bool changes = more || out_string(was->json, "resume_at") != NULL;
+
+    if (paused && pause)
+        say_already(cli, was->json, changes);
+    if (paused ? pause && !changes : !pause)
+        switch_print(cli, was);
+    if (!paused && !pause)
+        out_note("It was not paused: nothing was changed.");
+    return paused ? pause && !changes : !pause;
+}
+
 static int switch_throw(struct cli *cli, const char *path, json_t *body)
 {
     struct answer a;
-    int rc;
+    bool pause = strstr(path, "pause") != NULL, more = json_object_size(body) > 0;
+    int rc = switch_get(cli, &a);
 
-    if (strstr(path, "resume") != NULL && (rc = switch_get(cli, &a)) == 0) {
-        bool open = !json_is_true(json_object_get(a.json, "paused"));
-
-        if (open) {
-            switch_print(cli, &a);
-            out_note("It was not paused: nothing was changed.");
-        }
+    if (rc == 0 && switch_is_so(cli, &a, pause, more)) {
         answer_fini(&a);
-        if (open) {
-            json_decref(body);
-            return CLI_OK;
-        }
+        json_decref(body);
+        return CLI_OK;
     }
+    if (rc == 0)
+        answer_fini(&a);
     rc = client_call_json(cli, "POST", path, body, &a);
 
     if (rc == 0)

@@ -104,6 +104,31 @@ struct verb {
     const char *stopped;             /* instead of next, where no webhookd runs; NULL: the same */
 };
 
+static bool so_already(const json_t *before, const json_t *after)
+{
+    const char *was = out_string(before, "state"), *is = out_string(after, "state");
+
+    return was != NULL && is != NULL && strcmp(was, is) == 0;
+}
+
+/* "acme was paused already, since 5m ago by uid:1000 ana (they reboot)." */
+static void say_already(const struct cli *cli, const char *ref, const json_t *before)
+{
+    const char *actor = out_string(before, "state_by.actor");
+    const char *note = out_string(before, "state_by.note");
+    struct buf words;
+
+    buf_init(&words, 8192);
+    buf_addf(&words, "%s was %s already, since ", ref, out_string(before, "state"));
+    out_value(cli, json_object_get(before, "state_since"), OUT_TIME, &words);
+    if (actor != NULL)
+        buf_addf(&words, " by %s", actor);
+    if (note != NULL)
+        buf_addf(&words, " (%s)", note);
+    out_note("%s.", words.data ? words.data : "");
+    buf_fini(&words);
+}
+
 static void verb_report(struct cli *cli, const char *ref, const json_t *before,
                         const struct answer *after, const struct verb *v)
 {
@@ -116,7 +141,9 @@ static void verb_report(struct cli *cli, const char *ref, const json_t *before,
         snprintf(counted, sizeof counted, "%s%s)", v->counted, text_count(n, sizeof n, open));
     if (was != NULL && is != NULL && strcmp(was, is) == 0)
         out_note("%s is %s already: nothing was changed", ref, out_string(after->json, "state"));
-    else
+    else if (so_already(before, after->json))
+        say_already(cli, ref, before);
+    if (was == NULL || is == NULL || strcmp(was, is) != 0)
         out_done(cli, "%s %s%s%s %s", ref, v->is, counted, next, ref);
 }
 

@@ -66,7 +66,8 @@ static enum err_code put_switch(struct api_call *c, const struct egress_pause *p
     return rc;
 }
 
-/* A second pause takes the first one's place: another end, another note, the same beginning. */
+/* A second pause takes the first one's place: another end, the same beginning, and the first one's note
+ * where it has none itself. The same again changes nothing. */
 enum err_code h_egress_pause(struct api_call *c)
 {
     static const char *const names[] = {"note", "for_seconds", NULL};
@@ -82,6 +83,10 @@ enum err_code h_egress_pause(struct api_call *c)
         rc = egress_pause_read(c->b, &before, c->err);
     if (rc != OK)
         return rc;
+    if (before.paused && !p.note[0] && for_s <= 0 && before.resume_at_ms == 0)
+        return answer(c, &before);
+    if (before.paused && !p.note[0])
+        text_copy(p.note, sizeof p.note, before.note);
     p.since_ms = before.paused ? before.since_ms : c->now_ms;
     p.resume_at_ms = for_s > 0 ? c->now_ms + (int64_t)(for_s * 1000) : 0;
     text_copy(p.actor, sizeof p.actor, c->req->actor ? c->req->actor : "unknown");

@@ -166,6 +166,11 @@ enum err_code job_answer(struct api_call *c, const struct job *j, int status);
 /* The member "options", of a preview too. */
 void render_job_options(struct buf *b, const struct job *j);
 
+/* ---- api_sub_look.c ---- */
+/* Why it was brought into its state, by that action; NULL: nobody said. */
+enum err_code sub_state_note(struct api_call *c, const struct subscription *s, const char *action,
+                             const char **note);
+
 /* ---- api_in_the_way.c: another job that is at work on the same letters ---- */
 /* Says so: 409. */
 enum err_code job_in_the_way(struct api_call *c, int64_t job, const char *subscription);

@@ -181,21 +181,44 @@ static void put_retry_policy(struct api_call *c, const struct subscription *s)
     buf_addc(b, '}');
 }
 
+/* What brought it into its state last: *n is 0 or 1. */
+static enum err_code state_entry(struct api_call *c, const struct subscription *s,
+                                 const char *action, struct audit_entry **rows, size_t *n)
+{
+    char id[ID_TEXT_MAX];
+    struct audit_filter f = {.action = action,
+                             .target = id_text(id, "sub", s->num),
+                             .since_ms = s->state_since_ms,
+                             .limit = 1};
+    return c->ops->audit_list(c->b, &f, c->mem, rows, n, c->err);
+}
+
+enum err_code sub_state_note(struct api_call *c, const struct subscription *s, const char *action,
+                             const char **note)
+{
+    struct audit_entry *rows = NULL;
+    size_t n = 0;
+    enum err_code rc = state_entry(c, s, action, &rows, &n);
+    json_t *detail = rc == OK && n > 0 && rows->detail ? json_loads(rows->detail, 0, NULL) : NULL;
+    const char *text = json_string_value(json_object_get(detail, "note"));
+    *note = text ? arena_bytes(c->mem, text, strlen(text) + 1) : NULL;
+    if (text && !*note)
+        rc = fail(c->err, ERR_NOMEM, "no memory for a note");
+    json_decref(detail);
+    return rc;
+}
+
 /* Who paused or disabled it, and why: an operator, or webhookd at a 410. */
 static enum err_code put_state_by(struct api_call *c, const struct subscription *s)
 {
     struct buf *b = &c->resp->body;
     struct audit_entry *rows = NULL;
-    char id[ID_TEXT_MAX];
-    struct audit_filter f = {.action = s->state == SUB_PAUSED ? "subscription.pause"
-                                                              : "subscription.disable",
-                             .target = id_text(id, "sub", s->num),
-                             .since_ms = s->state_since_ms,
-                             .limit = 1};
     size_t n = 0;
     enum err_code rc = OK;
     if (s->state == SUB_PAUSED || s->state == SUB_DISABLED)
-        rc = c->ops->audit_list(c->b, &f, c->mem, &rows, &n, c->err);
+        rc = state_entry(c, s,
+                         s->state == SUB_PAUSED ? "subscription.pause" : "subscription.disable",
+                         &rows, &n);
     if (rc != OK)
         return rc;
     if (n == 0) {

@@ -329,7 +329,7 @@ enum err_code h_subs_rotate(struct api_call *c)
  *   ACTIVE ─────────▶ PAUSED   ACTIVE, PAUSED ─────────▶ DISABLED
  *          ◀─────────                 ACTIVE ◀───────────
  *            resume                            enable
- * The same again changes nothing; what is not drawn is refused. */
+ * The same again changes nothing but its end and its note; what is not drawn is refused. */
 static enum err_code move(struct api_call *c, struct subscription *s, enum sub_state to,
                           int64_t resume_at_ms, const char *action)
 {
@@ -340,8 +340,10 @@ static enum err_code move(struct api_call *c, struct subscription *s, enum sub_s
         rc = api_refuse(c, 422, "invalid_member", "note", "note: longer than 1000 bytes");
     if (rc != OK)
         return rc;
-    if (s->state == to && s->resume_at_ms == resume_at_ms)
+    if (s->state == to && s->resume_at_ms == resume_at_ms && !note)
         return changed(c, s->num, 200, NULL);
+    if (s->state == to && !note) /* why it was so before is why it is so on */
+        rc = sub_state_note(c, s, action, &note);
     bool enabled = to == SUB_ACTIVE && s->state == SUB_DISABLED;
     if (s->state != to)
         s->state_since_ms = c->now_ms;
@@ -351,7 +353,7 @@ static enum err_code move(struct api_call *c, struct subscription *s, enum sub_s
     if (to == SUB_ACTIVE)
         s->broken_since_ms = 0; /* it is tried at once */
     if (enabled) /* who enables it vouches for the endpoint. A pause mends nothing: it goes on failing */
-        rc = c->ops->health_clear(c->b, s->num, c->err);
+        rc = rc == OK ? c->ops->health_clear(c->b, s->num, c->err) : rc;
     if (rc == OK)
         rc = store_sub(c, s);
     if (rc != OK)

@@ -51,6 +51,30 @@ class EgressPause(unittest.TestCase):
             d.ctl("egress", "resume")  # again: nothing changes
             self.assertEqual(d.json("audit", "list")["items"][1]["action"], "egress.pause")
 
+    def test_who_did_it_first_and_why_stays(self):
+        with Daemon() as d, Receiver() as r:
+            d.subscribe(r.url, "--name", "acme")
+            d.ctl("egress", "pause", "--note", "INC-381", "--yes")
+            first = d.json("egress", "show")
+            said = d.ctl("egress", "pause", "--yes", raw=True).stderr
+            self.assertRegex(said, r"It was paused already, since .* by uid:\d+.* \(INC-381\): nothing was changed\.")
+            self.assertEqual(d.json("egress", "show"), first)
+            said = d.ctl("egress", "pause", "--for", "2h", "--yes", raw=True).stderr
+            self.assertRegex(said, r"It was paused already, since .* by uid:\d+.* \(INC-381\)\.")
+            now = d.json("egress", "show")
+            self.assertEqual((now["note"], now["since"]), ("INC-381", first["since"]))
+            self.assertIsNotNone(now["resume_at"])
+            self.assertRegex(d.ctl("egress", "pause", "--note", "INC-382", "--yes", raw=True).stderr, r"\(INC-381\), until \d")
+            self.assertEqual(d.json("egress", "show")["note"], "INC-382")
+            d.ctl("egress", "resume")
+            d.ctl("sub", "pause", "acme", "--note", "they reboot")
+            self.assertIn("nothing was changed", d.ctl("sub", "pause", "acme", raw=True).stderr)
+            said = d.ctl("sub", "pause", "acme", "--for", "1h", raw=True).stderr
+            self.assertRegex(said, r"acme was paused already, since .* by uid:\d+.* \(they reboot\)\.\nacme is paused; ")
+            self.assertEqual(d.json("sub", "show", "acme")["state_by"]["note"], "they reboot")
+            d.ctl("sub", "pause", "acme", "--note", "they move")
+            self.assertEqual(d.json("sub", "show", "acme")["state_by"]["note"], "they move")
+
     def test_it_survives_kills_and_works_without_a_daemon(self):
         with Daemon() as d, Receiver() as r:
             d.subscribe(r.url)
