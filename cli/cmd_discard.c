@@ -18,7 +18,7 @@ static int preview(struct cli *cli, struct discard *d)
 {
     struct answer a;
     int64_t as_of_ms;
-    json_t *body = json_pack("{s:O}", "filter", d->f.json);
+    json_t *body = json_pack("{s:O,s:s*}", "filter", d->f.json, "note", cli_flag(cli, FLAG_NOTE));
     int rc = client_call_json(cli, "POST", "/api/v1/deliveries/discard/preview", body, &a);
 
     if (rc == 0)
@@ -105,7 +105,10 @@ static int discard(struct cli *cli, struct discard *d)
 int cmd_delivery_discard(struct cli *cli)
 {
     struct discard d = {.count = 0};
-    int rc = filter_flags_read(cli, &d.f);
+    int rc = job_run_flags(cli);
+
+    if (rc == 0)
+        rc = filter_flags_read(cli, &d.f);
 
     if (rc == 0 && !d.f.any)
         rc = out_fail(cli, CLI_USAGE, "usage",

@@ -59,7 +59,9 @@ static int purge_look(struct cli *cli, struct purge *p)
         return 0;
     }
     int rc = client_call_json(cli, "POST", "/api/v1/dead-letters/purge",
-                              json_pack("{s:O,s:b}", "filter", p->f.json, "dry_run", 1), &a);
+                              json_pack("{s:O,s:b,s:s*}", "filter", p->f.json, "dry_run", 1, "note",
+                                        cli_flag(cli, FLAG_NOTE)),
+                              &a);
 
     if (rc == 0)
         rc = client_readable(cli, &a);
@@ -197,23 +199,10 @@ static void commas_drop(char *out, size_t room, const char *text)
     out[n] = '\0';
 }
 
-/* The number must be known to whoever purges: typed on a terminal, given by --confirm elsewhere. */
-static int purge_confirm(struct cli *cli, const struct purge *p)
+static int confirm_judge(struct cli *cli, const struct purge *p, const char *given)
 {
-    const char *given = cli_flag(cli, FLAG_CONFIRM);
-    char answer[32], plain[32], *end;
+    char plain[32], *end;
 
-    if (given == NULL && !cli->in_tty)
-        return out_fail(cli, CLI_USAGE, "usage", "refusing without --confirm=%lld: %s",
-                        (long long)p->count, cli_no_asking(cli));
-    if (given == NULL) {
-        print_look(cli, stderr, p);
-        int rc = ask(cli, p, answer, sizeof answer);
-
-        if (rc != 0)
-            return rc;
-        given = answer;
-    }
     commas_drop(plain, sizeof plain, given);
     long long n = strtoll(plain, &end, 10);
 
@@ -229,15 +218,32 @@ static int purge_confirm(struct cli *cli, const struct purge *p)
     return 0;
 }
 
+/* The number must be known to whoever purges: typed on a terminal, given by --confirm elsewhere. */
+static int purge_confirm(struct cli *cli, const struct purge *p)
+{
+    const char *given = cli_flag(cli, FLAG_CONFIRM);
+    char answer[32];
+
+    if (given == NULL && !cli->in_tty)
+        return out_fail(cli, CLI_USAGE, "usage", "refusing without --confirm=%lld: %s",
+                        (long long)p->count, cli_no_asking(cli));
+    if (given == NULL) {
+        print_look(cli, stderr, p);
+        int rc = ask(cli, p, answer, sizeof answer);
+
+        if (rc != 0)
+            return rc;
+        given = answer;
+    }
+    return confirm_judge(cli, p, given);
+}
+
 static int purge_export(struct cli *cli, struct purge *p)
 {
     const char *file = cli_flag(cli, FLAG_EXPORT);
 
     if (file == NULL)
         return 0;
-    if (strcmp(file, "-") == 0 && cli->format != OUT_TABLE)
-        return out_fail(cli, CLI_USAGE, "usage",
-                        "--export - and -o both want standard output: name a file");
     p->exported = 0;
     int rc = dlq_export(cli, &p->f, file, p->count, &p->exported);
 
@@ -322,8 +328,12 @@ static int nothing_matches(struct cli *cli, const struct purge *p)
 
 static int purge_dry(struct cli *cli, const struct purge *p)
 {
+    const char *given = cli_flag(cli, FLAG_CONFIRM);
     struct buf why;
+    int rc = given != NULL ? confirm_judge(cli, p, given) : 0;
 
+    if (rc != 0)
+        return rc;
     if (out_is_json(cli))
         purge_json(p, true);
     else if (cli->format == OUT_TABLE)
@@ -336,10 +346,25 @@ static int purge_dry(struct cli *cli, const struct purge *p)
     return CLI_OK;
 }
 
+/* What can be judged before anything is looked at: so that a dry run refuses it too. */
+static int flags_judge(struct cli *cli)
+{
+    const char *file = cli_flag(cli, FLAG_EXPORT);
+    int rc = job_run_flags(cli);
+
+    if (rc == 0 && file != NULL && strcmp(file, "-") == 0 && cli->format != OUT_TABLE)
+        rc = out_fail(cli, CLI_USAGE, "usage",
+                      "--export - and -o both want standard output: name a file");
+    return rc;
+}
+
 int cmd_dlq_purge(struct cli *cli)
 {
     struct purge p = {.exported = -1};
-    int rc = filter_flags_read(cli, &p.f);
+    int rc = flags_judge(cli);
+
+    if (rc == 0)
+        rc = filter_flags_read(cli, &p.f);
 
     if (rc == 0)
         rc = older_than(cli, &p.f);

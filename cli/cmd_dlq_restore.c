@@ -11,7 +11,8 @@
 
 static int restore_preview(struct cli *cli, const char *job, struct answer *a)
 {
-    json_t *body = json_pack("{s:s,s:b}", "job", job, "dry_run", 1);
+    json_t *body =
+        json_pack("{s:s,s:b,s:s*}", "job", job, "dry_run", 1, "note", cli_flag(cli, FLAG_NOTE));
 
     return client_call_json(cli, "POST", "/api/v1/dead-letters/restore", body, a);
 }
@@ -50,7 +51,10 @@ int cmd_dlq_restore(struct cli *cli)
     const char *job = cli->args->words[0];
     struct answer a;
     char size[32];
-    int rc = restore_preview(cli, job, &a);
+    int rc = job_run_flags(cli);
+
+    if (rc == 0)
+        rc = restore_preview(cli, job, &a);
 
     if (rc != 0)
         return rc;

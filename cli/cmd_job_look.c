@@ -165,7 +165,9 @@ static const char *name_of(const json_t *job, const char *value)
         if (id != NULL && strcmp(id, value) == 0 && out_string(part, "subscription") != NULL)
             return out_string(part, "subscription");
     }
-    return value;
+    const char *name =
+        json_string_value(json_object_get(json_object_get(job, "filter_names"), value));
+    return name != NULL ? name : value;
 }
 
 /* "5xx", "acme,globex", "dlv_1,dlv_2,dlv_3 and 2 more" */

@@ -113,20 +113,24 @@ int job_run_follow(struct cli *cli, const char *id, struct job_run *out)
     return rc == 0 ? follow(cli, out, wait_ms) : rc;
 }
 
+int job_run_flags(struct cli *cli)
+{
+    int64_t wait_ms = -1;
+    int rc = filter_duration(cli, FLAG_WAIT, &wait_ms);
+
+    if (rc == 0 && cli_flag(cli, FLAG_WAIT) && cli_flag(cli, FLAG_DETACH))
+        rc = out_fail(cli, CLI_USAGE, "usage", "--wait and --detach exclude each other");
+    return rc;
+}
+
 int job_run_start(struct cli *cli, const char *path, json_t *body, struct job_run *out)
 {
     struct answer a;
     int64_t wait_ms = -1;
-    int rc = filter_duration(cli, FLAG_WAIT, &wait_ms);
 
     *out = (struct job_run){.over = false};
-    if (rc == 0 && cli_flag(cli, FLAG_WAIT) && cli_flag(cli, FLAG_DETACH))
-        rc = out_fail(cli, CLI_USAGE, "usage", "--wait and --detach exclude each other");
-    if (rc != 0) {
-        json_decref(body);
-        return rc;
-    }
-    rc = client_call_json(cli, "POST", path, body, &a);
+    (void)filter_duration(cli, FLAG_WAIT, &wait_ms); /* judged by job_run_flags() */
+    int rc = client_call_json(cli, "POST", path, body, &a);
     if (rc == 0)
         rc = client_readable(cli, &a);
     if (rc != 0)

@@ -14,6 +14,8 @@ struct job_run {
     int64_t selected, done;
     char recoverable_until[40]; /* "": not */
 };
+/* What is said of following it, judged before anything is asked or shown: 0, or 64, which was said. */
+int job_run_flags(struct cli *cli);
 /* POST path body (which is taken), then follows the job until it is over, --wait is, or Ctrl-C. 0, 3
  * or 1 by how many were done of those selected; or why not. */
 int job_run_start(struct cli *cli, const char *path, json_t *body, struct job_run *out);

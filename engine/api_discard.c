@@ -56,11 +56,14 @@ static enum err_code count(struct api_call *c, const struct filter *asked, int64
 
 enum err_code h_discard_preview(struct api_call *c)
 {
-    static const char *const names[] = {"filter", NULL};
+    static const char *const names[] = {"filter", "note", NULL};
+    const char *note;
     struct buf *b = &c->resp->body;
     struct api_filter f;
     int64_t n = 0, sending = 0;
     enum err_code rc = api_members(c, c->body, names);
+    if (rc == OK)
+        rc = api_member_note(c, &note); /* what the discard itself would refuse */
     if (rc == OK)
         rc = discard_read(c, &f);
     if (rc == OK)

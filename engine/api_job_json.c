@@ -7,7 +7,7 @@
 #include "engine/egress_pause.h"
 #include "engine/job_run.h"
 
-enum { PARTS_SHOWN = 100, ERRORS_SHOWN = 10, RESTORES_SOUGHT = 256 };
+enum { PARTS_SHOWN = 100, ERRORS_SHOWN = 10, RESTORES_SOUGHT = 256, NAMES_SHOWN = 10 };
 /* Live deliveries are counted one by one, up to that many for all parts together; who waits for them
  * for less than that waits for nothing. */
 enum { AHEAD_MAX = 10000, AHEAD_LATE_MS = 1000 };
@@ -362,6 +362,30 @@ static enum err_code put_state_by(struct api_call *c, const struct job *j, bool 
     return OK;
 }
 
+/* A filter keeps ids: the names of its first subscriptions, by id. */
+static enum err_code put_filter_names(struct api_call *c, const struct job *j, bool whole)
+{
+    struct buf *b = &c->resp->body;
+    json_t *filter = whole && j->filter ? json_loads(j->filter, 0, NULL) : NULL;
+    const json_t *ids = json_object_get(filter, "subscription");
+    size_t n = json_is_array(ids) ? json_array_size(ids) : ids ? 1 : 0;
+    enum err_code rc = OK;
+    put_open(b, "filter_names", '{');
+    for (size_t i = 0; rc == OK && i < n && i < NAMES_SHOWN; i++) {
+        const char *id = json_string_value(json_is_array(ids) ? json_array_get(ids, i) : ids);
+        struct subscription s;
+        int64_t num;
+        rc = id && id_parse(id, "sub", &num) ? c->ops->sub_get_num(c->b, num, c->mem, &s, c->err)
+                                             : ERR_NOT_FOUND;
+        if (rc == OK)
+            put_str(b, id, s.name);
+        rc = rc == ERR_NOT_FOUND ? OK : rc;
+    }
+    buf_addc(b, '}');
+    json_decref(filter);
+    return rc;
+}
+
 enum err_code render_job(struct api_call *c, const struct job *j, bool whole)
 {
     struct buf *b = &c->resp->body;
@@ -388,6 +412,7 @@ enum err_code render_job(struct api_call *c, const struct job *j, bool whole)
     put_str(b, "actor", j->actor);
     put_str(b, "note", j->note);
     put_raw(b, "filter", j->filter ? j->filter : "{}", j->filter ? strlen(j->filter) : 2);
+    rc = rc == OK ? put_filter_names(c, j, whole) : rc;
     render_job_options(b, j);
     put_job_counts(b, j, &sums, j->done);
     if (!whole) { /* an item of a list tells less */

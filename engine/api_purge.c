@@ -170,6 +170,10 @@ enum err_code h_dead_purge(struct api_call *c)
     struct purge *p = room;
     if (rc == OK)
         rc = purge_read(c, p);
+    if (rc == OK && p->dry_run && json_object_get(c->body, "confirm")) {
+        rc = c->ops->dead_count(c->b, &p->f.f, &p->sums, c->err);
+        rc = rc == OK ? purge_confirm(c, p) : rc;
+    }
     if (rc == OK && p->dry_run)
         return purge_look(c, &p->f, recoverable_until(c));
     if (rc == OK)

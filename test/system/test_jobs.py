@@ -148,6 +148,22 @@ class Look(unittest.TestCase):
             self.assertRegex(shown, rf"(?m)^Gone meanwhile +{gone}: purged, expired or sent by another job$")
             self.assertRegex(shown, rf"(?m)^s +done +{gone} gone meanwhile ")
 
+    def test_a_dry_run_refuses_what_the_run_would(self):
+        with Letters(3) as (d, r):
+            job = d.json("dlq", "purge", "s-2", "--confirm=1")["job"]
+            d.insert(dict(type="s.x", event_id="s-9"))
+            wait_for(lambda: d.counts()["dead"] == 3, what="one more")
+            mine = d.json("dlq", "purge", "-s", "s", "--confirm=3")["job"]
+            self.assertRegex(d.ctl("job", "show", mine), r"(?m)^Filter +subscription s$")
+            d.ctl("dlq", "restore", mine)
+            long = "x" * 1001
+            for args in (["dlq", "replay", "--all", "--note", long], ["dlq", "replay", "--all", "--stop-at", "2"], ["dlq", "replay", "--all", "--rate", "0.00001/s"],
+                         ["dlq", "purge", "--all", "--note", long], ["dlq", "purge", "--all", "--confirm=7"], ["dlq", "purge", "--all", "--wait", "1s", "--detach"],
+                         ["dlq", "purge", "--all", "--export", "-", "-o", "json"], ["dlq", "restore", job, "--note", long], ["dlq", "restore", job, "--wait", "soon"],
+                         ["delivery", "resend", "--all", "--note", long], ["delivery", "discard", "--all", "--note", long], ["delivery", "discard", "--all", "--wait", "soon"]):
+                with self.subTest(args=[a[:20] for a in args]):
+                    self.assertEqual(d.ctl(*args, "--dry-run", check=64, raw=True).stdout, "")
+
     def test_who_held_it_and_why(self):
         with Letters(12) as (d, r):
             r.answer = 200
