@@ -176,6 +176,11 @@ static int blocked(struct cli *cli, const json_t *a)
     return rc;
 }
 
+static enum api_kind sending_kind(const struct sending *s)
+{
+    return s == &sending_replay ? API_KIND_LETTERS : API_KIND_DELIVERIES;
+}
+
 /* 0: go on where *agreed, how many were shown, is not 0; else it is over. */
 static int replay_preview(struct cli *cli, const struct sending *s, const struct filter_flags *f,
                           json_t *body, int64_t *agreed)
@@ -194,6 +199,10 @@ static int replay_preview(struct cli *cli, const struct sending *s, const struct
     if (rc != 0)
         return rc;
     int64_t count = out_integer(a.json, "count");
+
+    filter_answered(f, a.json);
+    filter_unmatched_head(f, sending_kind(s));
+    (void)filter_unmatched(f, sending_kind(s));
 
     if (dry && (cli->format != OUT_TABLE || count + out_integer(a.json, "excluded") > 0))
         dry_run_print(cli, s, f, a.json);
@@ -283,6 +292,8 @@ static int send_again(struct cli *cli, const struct sending *s)
         rc = replay_preview(cli, s, &f, body, &agreed);
     if (rc == 0 && agreed > 0)
         rc = replay_start(cli, s, body, agreed, wait_ms);
+    if (rc == 0 && agreed > 0 && json_object_size(f.unmatched) > 0)
+        rc = CLI_PARTIAL; /* not all that were named were sent */
     json_decref(body);
     filter_flags_fini(&f);
     return rc;

@@ -151,7 +151,7 @@ const struct flag flags_table[FLAGS] = {
 #define IDS "[ID...]"
 #define STATS_EXITS "0 4 64 69 70 74 75 77 78 130"
 #define READS "0 4 64 69 70 74 75 77 78"
-#define READS_BY_FILE "0 4 64 66 69 70 74 75 77 78"
+#define READS_BY_FILE "0 4 64 65 66 69 70 74 75 77 78"
 #define WRITES "0 1 4 64 69 70 73 74 75 77 78"
 #define WRITES_BY_FILE "0 1 4 64 66 69 70 73 74 75 77 78"
 #define WRITES_MANY "0 1 3 4 64 69 70 73 74 75 77 78"
@@ -171,19 +171,19 @@ const struct command commands_table[] = {
          F(DETACH) | F(IGNORE_EXPIRY) | F(TO) | F(DRY_RUN) | F(YES),
      IDS, 0, COMMAND_ANY, "send dead letters again and report what was delivered",
      "webhookctl dlq replay -s acme-settle --since 3h --rate 20/s --dry-run",
-     "0 1 3 4 64 66 69 70 73 74 75 77 78 130", cmd_dlq_replay},
+     "0 1 3 4 64 65 66 69 70 73 74 75 77 78 130", cmd_dlq_replay},
     {"dlq purge",
      FILTERS | F(ORDER) | F(OLDER_THAN) | F(EXPORT) | F(FORCE) | F(CONFIRM) | F(NOTE) | F(WAIT) |
          F(DETACH) | F(DRY_RUN) | F(YES),
      IDS, 0, COMMAND_ANY, "discard dead letters; they can be restored for a while",
      "webhookctl dlq purge --older-than 30d --export dead.jsonl --confirm=1204",
-     "0 1 3 4 64 66 69 70 73 74 75 77 78 130", cmd_dlq_purge},
+     "0 1 3 4 64 65 66 69 70 73 74 75 77 78 130", cmd_dlq_purge},
     {"dlq restore", F(NOTE) | F(WAIT) | F(DETACH) | F(DRY_RUN), "JOB", 1, 1,
      "take a purge back, while its grace lasts", "webhookctl dlq restore job_01N8D3VQ0C4T5",
      "0 1 3 4 64 69 70 73 74 75 77 78 130", cmd_dlq_restore},
     {"dlq export", FILTERS | F(ORDER) | F(FILE) | F(FORCE) | F(NOTE), IDS, 0, COMMAND_ANY,
      "write dead letters as JSON Lines", "webhookctl dlq export -f dead.jsonl",
-     "0 4 64 66 69 70 73 74 75 77 78 130", cmd_dlq_export},
+     "0 4 64 65 66 69 70 73 74 75 77 78 130", cmd_dlq_export},
     {"dlq import", F(FILE) | F(DRY_RUN), "", 0, 0, "read exported dead letters back",
      "webhookctl dlq import -f dead.jsonl", "0 64 65 66 69 70 73 74 75 77 78 130", cmd_dlq_import},
     {"dlq note", F(DRY_RUN), "ID TEXT", 2, 2, "write a note on a dead letter ('': take it away)",
@@ -271,13 +271,13 @@ const struct command commands_table[] = {
          F(YES),
      IDS, 0, COMMAND_ANY, "give up what is open (pending, retrying, held): it is not sent",
      "webhookctl delivery discard -s acme-settle --type 'quote.*' --dry-run",
-     "0 1 3 4 64 66 69 70 73 74 75 77 78 130", cmd_delivery_discard},
+     "0 1 3 4 64 65 66 69 70 73 74 75 77 78 130", cmd_delivery_discard},
     {"delivery resend",
      (FILTERS & ~F(LIMIT)) | F(STATE) | F(JOB) | F(RATE) | F(CANARY) | F(STOP_AT) | F(ATTEMPTS) |
          F(ORDER) | F(NOTE) | F(WAIT) | F(DETACH) | F(IGNORE_EXPIRY) | F(TO) | F(DRY_RUN) | F(YES),
      IDS, 0, COMMAND_ANY, "send again what was delivered (or, by --state, discarded)",
      "webhookctl delivery resend -s acme-settle --since 3h --rate 20/s --dry-run",
-     "0 1 3 4 64 66 69 70 73 74 75 77 78 130", cmd_delivery_resend},
+     "0 1 3 4 64 65 66 69 70 73 74 75 77 78 130", cmd_delivery_resend},
     {"attempt list", ATTEMPT_FILTERS | F(IDS_FROM), IDS, 0, COMMAND_ANY,
      "the latest attempts, or those of a delivery",
      "webhookctl attempt list -s acme-settle --limit 5", READS_BY_FILE, cmd_attempt_list},

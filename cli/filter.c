@@ -208,28 +208,55 @@ static int ids_of_line(struct cli *cli, struct filter_flags *f, json_t *taken)
     return room ? 0 : out_fail(cli, CLI_INTERNAL, "internal", "out of memory");
 }
 
+static int not_ids(struct cli *cli, const char *file, size_t line, const char *what)
+{
+    return out_fail(cli, CLI_DATA, "invalid",
+                    "%s:%zu: %s; give ids of deliveries (dlv_…) or of events, one a line",
+                    strcmp(file, "-") == 0 ? "standard input" : file, line, what);
+}
+
+/* The word at *at, which is moved behind it. */
+static int ids_word(struct cli *cli, struct filter_flags *f, json_t *taken, const char *file,
+                    size_t line, char **at)
+{
+    char *id = *at, what[128];
+    size_t n = strcspn(id, " \t\r,");
+
+    *at += n + (id[n] != '\0');
+    id[n] = '\0';
+    if (ids_of_attempt(id, f->whole))
+        id[strlen(f->whole)] = '\0';
+    if (!id_is_event_id(id)) {
+        snprintf(what, sizeof what, "'%.80s' is no id", id);
+        return not_ids(cli, file, line, what);
+    }
+    return ids_take(f, taken, id) ? 0 : out_fail(cli, CLI_INTERNAL, "internal", "out of memory");
+}
+
 static int ids_of_file(struct cli *cli, struct filter_flags *f, json_t *taken, const char *file)
 {
     struct err err = {OK, ""};
-    bool room = true;
+    size_t line = 1;
+    int rc = 0;
 
     if (cli_read_file(file, IDS_FILE_MAX_BYTES, &f->ids_text, &err) != OK)
         return out_fail(cli, CLI_NO_INPUT, "not_found", "%s", err.text);
-    if (!text_is_utf8(f->ids_text.data ? f->ids_text.data : "", f->ids_text.len))
-        return filter_bad(cli, FLAG_IDS_FROM, "not UTF-8, so not ids alone");
-    for (char *at = f->ids_text.data; at != NULL && *at;) {
-        at += strspn(at, " \t\r\n,");
-        size_t n = strcspn(at, " \t\r\n,");
-        bool last = at[n] == '\0';
+    for (char *at = f->ids_text.data, *end = at + f->ids_text.len; at != NULL && at < end; line++) {
+        char *newline = memchr(at, '\n', (size_t)(end - at));
+        char *next = newline != NULL ? newline + 1 : end;
 
-        at[n] = '\0';
-        if (ids_of_attempt(at, f->whole))
-            at[strlen(f->whole)] = '\0';
-        if (n > 0)
-            room = room && ids_take(f, taken, at);
-        at += n + !last;
+        if (newline != NULL)
+            *newline = '\0';
+        if (memchr(at, '\0', (size_t)(next - at - (newline != NULL))) != NULL ||
+            !text_is_utf8(at, strlen(at)))
+            return not_ids(cli, file, line, "bytes that are no text");
+        while (rc == 0 && *(at += strspn(at, " \t\r,")) != '\0')
+            rc = ids_word(cli, f, taken, file, line, &at);
+        if (rc != 0)
+            return rc;
+        at = next;
     }
-    return room ? 0 : out_fail(cli, CLI_INTERNAL, "internal", "out of memory");
+    return 0;
 }
 
 static int ids_read(struct cli *cli, struct filter_flags *f)

@@ -51,6 +51,8 @@ void filter_arrived(struct filter_flags *f, int64_t before);
 void filter_answered(const struct filter_flags *f, const json_t *answer);
 /* Says them ("no dead letter 'x'"); 4 where none of the named ids is anybody's, else 0. */
 int filter_unmatched(const struct filter_flags *f, enum api_kind kind);
+/* "2 of 5 ids are no dead letters of this set:", before they are said. */
+void filter_unmatched_head(const struct filter_flags *f, enum api_kind kind);
 /* Nothing matched: says so (says may be NULL), and what of the filter may be a slip (a type that no event has). */
 void filter_empty(struct cli *cli, const struct filter_flags *f, const char *says);
 /* The first limit letters (or deliveries) that match, in the order of --order, become the filter, by

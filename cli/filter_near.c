@@ -136,6 +136,37 @@ static bool names_a_subscription(struct cli *cli, const char *name)
     return yes;
 }
 
+/* One that is there, and not in the set: the rest of the filter, or its state, is why. */
+static bool left_out(const struct filter_flags *f, enum api_kind kind, const char *id)
+{
+    bool letters = kind == API_KIND_LETTERS, said = false;
+    struct answer a = {.status = 0};
+    struct buf path;
+
+    buf_init(&path, 4096);
+    client_path(&path, letters ? "dead-letters" : "deliveries", id, NULL);
+    if (ask(f->cli, path.data, &a) && a.status == 200) {
+        said = true;
+        if (letters)
+            out_note("%s is a dead letter of %s, type %s: the rest of the filter leaves it out", id,
+                     out_string(a.json, "subscription"), out_string(a.json, "type"));
+        else
+            out_note("%s is %s, which is not what this is about", id, out_string(a.json, "state"));
+    }
+    answer_fini(&a);
+    buf_fini(&path);
+    return said;
+}
+
+void filter_unmatched_head(const struct filter_flags *f, enum api_kind kind)
+{
+    size_t n = json_object_size(f->unmatched);
+
+    if (n > 0 && n < f->named_n)
+        out_note("%zu of %zu ids are no %s of this set:", n, f->named_n,
+                 kind == API_KIND_LETTERS ? "dead letters" : "deliveries");
+}
+
 int filter_unmatched(const struct filter_flags *f, enum api_kind kind)
 {
     size_t n = json_object_size(f->unmatched), i = 0;
@@ -156,7 +187,7 @@ int filter_unmatched(const struct filter_flags *f, enum api_kind kind)
         }
         if (known)
             out_note("%s", other);
-        else
+        else if (!left_out(f, kind, id))
             out_note("no %s '%s'", api_kind_noun(kind), id);
     }
     if (n > UNMATCHED_SHOWN)

@@ -67,6 +67,15 @@ enum err_code letter_not_dead(struct api_call *c, const char *ref, int64_t num)
     if (d.state == DELIVERY_DISCARDED)
         return purged(c, ref, &d);
     id_text(id, "dlv", d.num);
+    if (d.state == DELIVERY_DEAD) {
+        struct dead_letter l;
+        rc = c->ops->dead_get(c->b, d.num, c->mem, &l, c->err);
+        return rc != OK ? rc
+                        : api_refuse(c, 404, "not_found", NULL,
+                                     "%s is a dead letter of %s, type %s: the rest of the filter "
+                                     "leaves it out",
+                                     id, l.sub_name ? l.sub_name : "-", l.event.type);
+    }
     return api_refuse(
         c, 404, "not_found", NULL,
         "no dead letter '%.140s': delivery %s is %s; look: webhookctl delivery show %s", ref, id,

@@ -107,9 +107,15 @@ enum err_code filter_read_ids(struct filter_reading *r)
 
 /* ---- which of them are nothing here ---- */
 
-static enum err_code is_here(struct api_call *c, const char *id, enum api_filter_of of, bool *here)
+/* states: of deliveries that are over; open ones change as they are looked at. */
+static enum err_code is_here(struct api_call *c, const char *id, enum api_filter_of of,
+                             unsigned states, bool *here)
 {
-    struct filter f = {.event_ids = &id, .event_ids_n = 1, .limit = 1, .with_expired = true};
+    unsigned over = FILTER_BIT(DELIVERY_DELIVERED) | FILTER_BIT(DELIVERY_DISCARDED);
+    if (of == API_FILTER_DEAD || (states & ~over))
+        states = 0;
+    struct filter f = {
+        .event_ids = &id, .event_ids_n = 1, .states = states, .limit = 1, .with_expired = true};
     struct dead_letter *letters = NULL;
     struct delivery *deliveries = NULL, d;
     struct arena mem;
@@ -119,7 +125,8 @@ static enum err_code is_here(struct api_call *c, const char *id, enum api_filter
     arena_init(&mem);
     if (id_parse(id, "dlv", &num)) {
         rc = c->ops->delivery_get(c->b, num, &mem, &d, c->err);
-        n = rc == OK && (of != API_FILTER_DEAD || d.state == DELIVERY_DEAD);
+        n = rc == OK && (of != API_FILTER_DEAD || d.state == DELIVERY_DEAD) &&
+            (states == 0 || (states & FILTER_BIT(d.state)));
         rc = rc == ERR_NOT_FOUND ? OK : rc;
     } else if (of == API_FILTER_DEAD) {
         rc = c->ops->dead_list(c->b, &f, &mem, &letters, &n, c->err);
@@ -129,6 +136,40 @@ static enum err_code is_here(struct api_call *c, const char *id, enum api_filter
     arena_fini(&mem);
     *here = n > 0;
     return rc;
+}
+
+/* The id alone with the rest of the filter. An event's is judged where no other events are asked for. */
+static enum err_code is_left_in(struct api_call *c, const struct api_filter *whole, const char *id,
+                                bool *in)
+{
+    struct filter f = whole->f;
+    struct dead_letter *rows = NULL;
+    struct arena mem;
+    size_t n = 0;
+    int64_t num;
+    bool of_event = !id_parse(id, "dlv", &num);
+    if (of_event && f.event_ids_n > 0)
+        return OK;
+    f.ids = of_event ? NULL : &num;
+    f.ids_n = of_event ? 0 : 1;
+    if (of_event) {
+        f.event_ids = &id;
+        f.event_ids_n = 1;
+    }
+    f.limit = 1;
+    f.after_ms = f.after_num = 0;
+    arena_init(&mem);
+    enum err_code rc = c->ops->dead_list(c->b, &f, &mem, &rows, &n, c->err);
+    arena_fini(&mem);
+    *in = n > 0;
+    return rc;
+}
+
+static bool filter_has_more(const struct filter *f)
+{
+    return f->subs_n > 0 || f->event_ids_n > 0 || f->types_n > 0 || f->statuses_n > 0 ||
+           f->causes || f->outcomes || f->since_ms || f->until_ms || f->min_attempts ||
+           f->max_attempts_set || f->job;
 }
 
 enum err_code put_unmatched(struct api_call *c, const struct api_filter *f, enum api_filter_of of)
@@ -143,7 +184,9 @@ enum err_code put_unmatched(struct api_call *c, const struct api_filter *f, enum
         const char *id = filter_text_at(v, i);
         bool here = true;
         if (id)
-            rc = is_here(c, id, of, &here);
+            rc = is_here(c, id, of, f->f.states, &here);
+        if (rc == OK && id && here && of == API_FILTER_DEAD && filter_has_more(&f->f))
+            rc = is_left_in(c, f, id, &here);
         if (!here) {
             put_str(&c->resp->body, NULL, id);
             n++;

@@ -228,6 +228,8 @@ enum err_code preview_answer(struct api_call *c, struct replay *r)
     about = pace.sends_s > about ? pace.sends_s : about;
     put_real(b, "about_seconds", pace.full ? 0 : about);
     put_real(b, "live_ahead_seconds", pace.unknown ? 0 : pace.waits_s);
+    if (rc == OK)
+        rc = put_unmatched(c, &r->f, is_resend(r) ? API_FILTER_DELIVERIES : API_FILTER_DEAD);
     buf_addc(b, '}');
     c->resp->status = 200;
     return rc;

@@ -122,5 +122,57 @@ class Nothing(unittest.TestCase):
                     self.assertEqual(d.stop(), 0)
 
 
+class Named(unittest.TestCase):
+    """Ids that were named and are not in the set: each is told, and who named them does not hear that all is well."""
+
+    def setUp(self):
+        self.d, self.r = Daemon(QUICK).__enter__(), Receiver(503).__enter__()
+        self.addCleanup(self.d.__exit__, None, None, None)
+        self.addCleanup(self.r.__exit__)
+        for name in ("one", "two"):
+            self.d.subscribe(self.r.url, "--name", name, events=f"{name}.*")
+        self.d.insert(*[dict(type="one.x", event_id=f"T-{i}") for i in range(3)])
+        wait_for(lambda: self.d.ctl("dlq", "count") == "3\n")
+        self.letter = self.d.json("dlq", "list")["items"][0]["id"]
+
+    def test_unknown_ones(self):
+        d, unknown = self.d, ("dlv_0000000000009", "T-99")
+        done = d.ctl("dlq", "replay", self.letter, *unknown, "--dry-run", raw=True)
+        self.assertIn("2 of 3 ids are no dead letters of this set:", done.stderr)
+        for id in unknown:
+            self.assertIn(f"no dead letter '{id}'", done.stderr)
+        self.assertEqual(sorted(d.json("dlq", "replay", self.letter, *unknown, "--dry-run")["unmatched"]), sorted(unknown))
+        self.r.answer = 200
+        done = d.ctl("dlq", "replay", "--ids-from", "-", "--yes", stdin="\n".join((self.letter, *unknown)), check=3, raw=True)
+        self.assertIn("no dead letter 'T-99'", done.stderr)
+        done = d.ctl("delivery", "resend", self.letter, *unknown, "T-1", "--yes", check=3, raw=True)
+        self.assertIn("3 of 4 ids are no", done.stderr)
+        self.assertIn("no delivery or event 'T-99'", done.stderr)
+        many = "\n".join([self.letter] + [f"X-{i}" for i in range(40)])
+        self.assertIn("and 30 more", d.ctl("delivery", "resend", "--ids-from", "-", "--dry-run", stdin=many, raw=True).stderr)
+
+    def test_lines_that_are_no_ids(self):
+        """Refused before anything is sent, with file and line, the same in every command."""
+        d = self.d
+        for name, content, line in (("words", f"{self.letter}\n\nthis is {{no}} id\n".encode(), 3), ("bytes", b"\xff\x00\x01\x80\n" * 40, 1)):
+            path = f"{d.dir}/{name}"
+            with open(path, "wb") as f:
+                f.write(content)
+            for command in ("dlq list", "dlq count", "dlq summary", "dlq export", "dlq replay --yes", "dlq purge --confirm=1", "delivery resend --yes",
+                            "delivery discard --yes", "delivery list"):
+                done = d.ctl(*command.split(), "--ids-from", path, check=65, raw=True)
+                self.assertIn(f"{path}:{line}: ", done.stderr, command)
+        self.assertEqual(d.ctl("dlq", "count"), "3\n")
+
+    def test_what_the_rest_of_the_filter_leaves_out(self):
+        for daemon in (True, False):
+            for line in ("replay --dry-run", "purge --dry-run", "list", "count", "summary", "export"):
+                done = self.d.ctl("dlq", *line.split(), self.letter, "-s", "two", check=4, raw=True)
+                self.assertIn(f"{self.letter} is a dead letter of one, type one.x: the rest of the filter leaves it out", done.stderr, line)
+                self.assertNotIn("no dead letter", done.stderr)
+            if daemon:
+                self.assertEqual(self.d.stop(), 0)
+
+
 if __name__ == "__main__":
     unittest.main()
