@@ -73,7 +73,7 @@ static void row_print(struct out_table *t, const json_t *item)
     char name[128];
 
     if (slash != NULL && strncmp(check, "outbox ", strlen("outbox ")) == 0) {
-        snprintf(name, sizeof name, "outbox %s", slash + 1);
+        snprintf(name, sizeof name, "%.*s%s", (int)strcspn(check, "/"), check, slash + 1);
         json_object_set_new(row, "check", json_string(name));
     }
     out_table_row(t, row);

@@ -112,6 +112,9 @@ class Doctor(unittest.TestCase):
                 self.assertEqual([c for c in found if found[c]["result"] == "fail"], checks, (path, found))
                 self.assertIn(f"{fix} {path}", found[checks[0]]["detail"] + (found[checks[0]]["fix"] or ""))
                 os.chmod(path, before)
+            os.chmod(outbox, 0o666)
+            self.assertIn("outbox file outbox.db", d.ctl("doctor", check=1))
+            os.chmod(outbox, 0o660)
             os.chmod(d.dir, 0o1777)  # as /tmp is
             self.assertFalse([c for c, x in self.look(d).items() if x["result"] == "fail"])
 
