@@ -105,6 +105,7 @@ static int discard(struct cli *cli, struct discard *d)
 int cmd_delivery_discard(struct cli *cli)
 {
     struct discard d = {.count = 0};
+    size_t limit;
     int rc = job_run_flags(cli);
 
     if (rc == 0)
@@ -114,6 +115,10 @@ int cmd_delivery_discard(struct cli *cli)
         rc = out_fail(cli, CLI_USAGE, "usage",
                       "delivery discard: name ids or a filter, or say --all; see webhookctl help "
                       "filters");
+    if (rc == 0)
+        rc = filter_limit(cli, SIZE_MAX, &limit);
+    if (rc == 0 && limit != SIZE_MAX)
+        rc = filter_to_ids(cli, &d.f, limit);
     if (rc == 0)
         rc = preview(cli, &d);
     int unknown = rc == 0 ? filter_unmatched(&d.f, API_KIND_DELIVERIES) : 0;

@@ -134,6 +134,8 @@ static void dry_run_print(struct cli *cli, const struct sending *s, const struct
     struct buf command, line;
     bool some = out_integer(a, "count") > 0;
 
+    if (cli->format == OUT_ID) /* that is the job's, and there is none */
+        return;
     buf_init(&command, (size_t)1 << 20);
     buf_init(&line, (size_t)1 << 20);
     if (some)

@@ -66,7 +66,7 @@ const struct flag flags_table[FLAGS] = {
     [FLAG_CANARY] = {"canary", 0, "N", false, NULL,
                      "N one at a time first (default 1; 0: none); it ends if the first 5 fail"},
     [FLAG_STOP_AT] = {"stop-at", 0, "RATIO", false, NULL,
-                      "later it ends if more of the last 20 fail (default 0.5; 1: never)"},
+                      "or if more of the last 20 fail (default 0.5; 1: never)"},
     [FLAG_ATTEMPTS] = {"attempts", 0, "full|1", false, "full 1",
                        "as the retry policy says, or one each"},
     [FLAG_NOTE] = {"note", 0, "TEXT", false, NULL, "why, for the audit trail"},
@@ -267,14 +267,13 @@ const struct command commands_table[] = {
      "one delivery: its attempts, what it waits for, what was done to it",
      "webhookctl delivery show dlv_01N8D3VQ0C4T5", READS, cmd_delivery_show},
     {"delivery discard",
-     (FILTERS & ~F(LIMIT)) | F(STATE) | F(JOB) | F(NOTE) | F(WAIT) | F(DETACH) | F(DRY_RUN) |
-         F(YES),
-     IDS, 0, COMMAND_ANY, "give up what is open (pending, retrying, held): it is not sent",
+     FILTERS | F(STATE) | F(JOB) | F(NOTE) | F(WAIT) | F(DETACH) | F(DRY_RUN) | F(YES), IDS, 0,
+     COMMAND_ANY, "give up what is open (pending, retrying, held): it is not sent",
      "webhookctl delivery discard -s acme-settle --type 'quote.*' --dry-run",
      "0 1 3 4 64 65 66 69 70 73 74 75 77 78 130", cmd_delivery_discard},
     {"delivery resend",
-     (FILTERS & ~F(LIMIT)) | F(STATE) | F(JOB) | F(RATE) | F(CANARY) | F(STOP_AT) | F(ATTEMPTS) |
-         F(ORDER) | F(NOTE) | F(WAIT) | F(DETACH) | F(IGNORE_EXPIRY) | F(TO) | F(DRY_RUN) | F(YES),
+     FILTERS | F(STATE) | F(JOB) | F(RATE) | F(CANARY) | F(STOP_AT) | F(ATTEMPTS) | F(ORDER) |
+         F(NOTE) | F(WAIT) | F(DETACH) | F(IGNORE_EXPIRY) | F(TO) | F(DRY_RUN) | F(YES),
      IDS, 0, COMMAND_ANY, "send again what was delivered (or, by --state, discarded)",
      "webhookctl delivery resend -s acme-settle --since 3h --rate 20/s --dry-run",
      "0 1 3 4 64 65 66 69 70 73 74 75 77 78 130", cmd_delivery_resend},

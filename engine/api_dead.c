@@ -112,6 +112,15 @@ enum err_code letter_of_ref(struct api_call *c, struct dead_letter *l)
         num = n ? rows[0].delivery.num : 0;
     }
     enum err_code rc = num ? c->ops->dead_get(c->b, num, c->mem, l, c->err) : ERR_NOT_FOUND;
+    const char *sub = json_string_value(json_object_get(c->query, "subscription"));
+    struct subscription s;
+    char id[ID_TEXT_MAX];
+    if (rc == OK && sub &&
+        (c->ops->sub_get(c->b, sub, c->mem, &s, c->err) != OK || s.num != l->sub_num))
+        return api_refuse(c, 404, "not_found", "subscription",
+                          "%s is a dead letter of %s, type %s, not of '%.140s'",
+                          id_text(id, "dlv", num), l->sub_name ? l->sub_name : "-", l->event.type,
+                          sub);
     return rc == ERR_NOT_FOUND || rc == ERR_STALE ? letter_not_dead(c, c->ref, num) : rc;
 }
 

@@ -152,6 +152,28 @@ class Named(unittest.TestCase):
         many = "\n".join([self.letter] + [f"X-{i}" for i in range(40)])
         self.assertIn("and 30 more", d.ctl("delivery", "resend", "--ids-from", "-", "--dry-run", stdin=many, raw=True).stderr)
 
+    def test_show_of_another_subscription(self):
+        for sub in ("two", "nobody"):
+            self.assertIn(f"{self.letter} is a dead letter of one, type one.x, not of '{sub}'", self.d.ctl("dlq", "show", self.letter, "-s", sub, check=4, raw=True).stderr)
+        self.assertIn(self.letter, self.d.ctl("dlq", "show", self.letter, "-s", "one"))
+
+    def test_the_first_few_deliveries(self):
+        d = self.d
+        self.assertEqual(d.ctl("-q", "dlq", "replay", "--all", "--dry-run"), "")
+        d.ctl("sub", "pause", "two")
+        d.insert(*[dict(type="two.x", event_id=f"W-{i}") for i in range(5)])
+        wait_for(lambda: len(d.ctl("-q", "delivery", "list", "-s", "two").split()) == 5)
+        d.ctl("delivery", "discard", "-s", "two", "--limit", "2", "--yes")
+        left = [x["event_id"] for x in d.json("delivery", "list", "-s", "two", "--state", "held")["items"]]
+        self.assertEqual(sorted(left), ["W-2", "W-3", "W-4"])
+        self.r.answer = 200
+        d.ctl("sub", "resume", "two")
+        wait_for(lambda: d.json("delivery", "list", "-s", "two", "--state", "delivered")["items"][2:])
+        for order, first in (("newest", ["W-4", "W-3"]), ("oldest", ["W-2", "W-3"])):
+            self.r.requests.clear()
+            d.ctl("delivery", "resend", "-s", "two", "--limit", "2", "--order", order, "--yes")
+            self.assertEqual(sorted(self.r.ids()), sorted(first))
+
     def test_lines_that_are_no_ids(self):
         """Refused before anything is sent, with file and line, the same in every command."""
         d = self.d
