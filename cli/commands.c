@@ -66,7 +66,7 @@ const struct flag flags_table[FLAGS] = {
     [FLAG_CANARY] = {"canary", 0, "N", false, NULL,
                      "N one at a time first (default 1; 0: none); it ends if the first 5 fail"},
     [FLAG_STOP_AT] = {"stop-at", 0, "RATIO", false, NULL,
-                      "or if more of the last 20 fail (default 0.5; 1: never)"},
+                      "or if more of the last 20 fail (0.5; 1: never)"},
     [FLAG_ATTEMPTS] = {"attempts", 0, "full|1", false, "full 1",
                        "as the retry policy says, or one each"},
     [FLAG_NOTE] = {"note", 0, "TEXT", false, NULL, "why, for the audit trail"},
