@@ -78,6 +78,7 @@ static const char text_ids[] =
 static const char text_json[] =
     "-o json   one JSON document; a list is {\"items\":[...],\"next_cursor\":null|\"...\"}\n"
     "          of 50, or as --limit and --all say; next_cursor null: that was the whole\n"
+    "          (else --limit N, --all or -o jsonl have the rest: no flag takes a cursor)\n"
     "-o jsonl  one item a line, as many as there are, in constant memory\n"
     "-o id     one id a line, for xargs and --ids-from -\n"
     "\n"

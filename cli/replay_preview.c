@@ -308,7 +308,7 @@ static const char *reason_text(const char *reason)
                 {"payload_gone", "payload gone: retention deleted it"},
                 {"subscription_paused", "subscription paused"},
                 {"subscription_disabled", "subscription disabled"},
-                {"subscription_deleted", "subscription deleted"}};
+                {"subscription_deleted", "subscription deleted, or not here"}};
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (reason != NULL && strcmp(reason, rows[i].reason) == 0)

@@ -1,5 +1,6 @@
 """Ids as people mix them up: one of another kind than the one that is wanted is told apart in every command that takes an id, and
 what nothing has is told from what is empty."""
+import re
 import unittest
 
 from harness import Daemon, Receiver, wait_for
@@ -156,6 +157,14 @@ class Named(unittest.TestCase):
         for sub in ("two", "nobody"):
             self.assertIn(f"{self.letter} is a dead letter of one, type one.x, not of '{sub}'", self.d.ctl("dlq", "show", self.letter, "-s", sub, check=4, raw=True).stderr)
         self.assertIn(self.letter, self.d.ctl("dlq", "show", self.letter, "-s", "one"))
+
+    def test_letters_whose_subscription_is_not_here(self):
+        line = self.d.ctl("dlq", "export", self.letter).replace(self.letter, "dlv_0000000000004").replace('"T-', '"U-').replace('"name":"one"', '"name":"nope"')
+        line = re.sub(r'"id":"sub_\w+"', '"id":"sub_0000000000004"', line)
+        self.d.ctl("dlq", "import", stdin=line)
+        for done in (self.d.ctl("dlq", "replay", "dlv_0000000000004", "--dry-run", raw=True), self.d.ctl("dlq", "replay", "dlv_0000000000004", "--yes", check=1, raw=True)):
+            self.assertIn("nope is not here: add it (webhookctl sub add), then import the same file again", done.stdout + done.stderr)
+            self.assertIn("subscription deleted, or not here", done.stdout + done.stderr)
 
     def test_the_first_few_deliveries(self):
         d = self.d
