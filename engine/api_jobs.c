@@ -190,6 +190,20 @@ static enum err_code move_audit(struct api_call *c, const struct job *j, const c
     return rc;
 }
 
+/* What others have sent since is not sent twice, and a job of nothing is not begun again. */
+static enum err_code something_left(struct api_call *c, const struct job *j)
+{
+    char id[ID_TEXT_MAX];
+    bool left;
+    enum err_code rc = job_resumable(c, j, &left);
+    return rc == OK && !left
+               ? api_refuse(c, 409, "wrong_state", NULL,
+                            "nothing of %s is left to send: another job sent it since, or it is "
+                            "purged or expired; what died again: webhookctl dlq replay --job %s",
+                            id_text(id, "job", j->num), id)
+               : rc;
+}
+
 /*   ACTIVE ⇄ PAUSED     both ─▶ CANCELLED     STOPPED ─▶ ACTIVE, CANCELLED
  * The same again changes nothing. What a replay has queued goes on its way all the same: it is an
  * ordinary delivery by now. Copies that are cancelled on their way are discarded. */
@@ -210,7 +224,10 @@ static enum err_code job_move(struct api_call *c, enum job_state to, const char 
         return rc == OK ? job_answer(c, &j, 200) : rc;
     if (job_over(&j) && (j.state != JOB_STOPPED || to == JOB_PAUSED))
         return wrong_state(c, &j);
-    rc = parts_move(c, &j, to);
+    if (j.state == JOB_STOPPED && to == JOB_ACTIVE)
+        rc = something_left(c, &j);
+    if (rc == OK)
+        rc = parts_move(c, &j, to);
     if (rc == OK)
         rc = c->ops->job_update(c->b, &j, c->err);
     if (rc == OK)

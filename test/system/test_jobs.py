@@ -117,6 +117,7 @@ class Look(unittest.TestCase):
             self.assertEqual((shown["state"], shown["resumable"], shown["counts"]["not_sent"]), ("stopped", False, 15))
             said = d.ctl("job", "watch", job, check=1, raw=True).stderr
             self.assertIn("Of the 15 that were not sent none is left to send", said)
+            self.assertIn(f"nothing of {job} is left to send", d.ctl("job", "resume", job, check=1, raw=True).stderr)
             self.assertNotIn("job resume", said)
 
     def test_a_stopped_one_of_letters_by_name_that_others_have_sent_is_over(self):
