@@ -422,7 +422,7 @@ static void summary_print(struct cli *cli, const struct summary *s, json_t *rows
     else
         puts("Next: webhookctl dlq summary");
     egress_note(cli);
-    job_report_stopped(cli);
+    job_report_stopped(cli, by_sub && cli_flag(cli, FLAG_SUBSCRIPTION) != NULL ? rows : NULL);
 }
 
 static void summary_out(struct cli *cli, const struct summary *s, json_t *rows)

@@ -296,7 +296,27 @@ int job_report(struct cli *cli, const char *id, const struct answer *a)
     return job_exit(a->json);
 }
 
-void job_report_stopped(struct cli *cli)
+/* Does it send to a subscription of these rows? */
+static bool sends_to_any(struct cli *cli, const char *id, const json_t *rows)
+{
+    const json_t *part, *row;
+    struct answer a;
+    bool yes = false;
+    size_t i, k;
+
+    if (object_get(cli, "jobs", id, NULL, &a) != 0)
+        return true;
+    json_array_foreach(json_object_get(a.json, "subscriptions"), i, part)
+    {
+        const char *name = out_string(part, "subscription");
+
+        json_array_foreach(rows, k, row) yes = yes || (name && is(row, "subscription", name));
+    }
+    answer_fini(&a);
+    return yes;
+}
+
+void job_report_stopped(struct cli *cli, const json_t *rows)
 {
     const json_t *job;
     struct answer a;
@@ -309,7 +329,8 @@ void job_report_stopped(struct cli *cli)
         struct buf line;
 
         buf_init(&line, 1024);
-        if (job_stopped_words(&line, job)) {
+        if (job_stopped_words(&line, job) &&
+            (rows == NULL || sends_to_any(cli, out_string(job, "id"), rows))) {
             buf_addf(&line, ": webhookctl job show %s", out_string(job, "id"));
             out_line(stdout, line.data);
         }

@@ -2,6 +2,8 @@
 #ifndef CLI_JOB_REPORT_H
 #define CLI_JOB_REPORT_H
 
+#include <jansson.h>
+
 #include "cli/cli.h"
 #include "cli/client.h"
 
@@ -9,6 +11,7 @@
 int job_report(struct cli *cli, const char *id, const struct answer *a);
 
 /* A line for each job that stopped by itself with something left to send. */
-void job_report_stopped(struct cli *cli);
+/* rows: only of those that send to a subscription of them; NULL: of all. */
+void job_report_stopped(struct cli *cli, const json_t *rows);
 
 #endif

@@ -85,6 +85,11 @@ class Look(unittest.TestCase):
             self.assertRegex(d.ctl("status"), rf"(?m)^! {words}\s+webhookctl job show {job}")
             self.assertEqual([x["id"] for x in d.json("status")["jobs_stopped"]], [job])
             self.assertIn(f"{words}: webhookctl job show {job}", d.ctl("dlq", "summary"))
+            self.assertIn(words, d.ctl("dlq", "summary", "-s", "s"))
+            d.subscribe(r.url, "--name", "other", "--events", "o.*")
+            d.insert(dict(type="o.x"))
+            wait_for(lambda: d.counts()["dead"] == 21, what="another one's letter")
+            self.assertNotIn(words, d.ctl("dlq", "summary", "-s", "other"))
             self.assertRegex(d.ctl("job", "list"), rf"NOT SENT .*\n{job} +replay +stopped +20 +0 +5 +15 ")
             self.assertEqual(d.ctl("job", "pause", job, check=1, raw=True).stdout, "")
             finished = d.json("job", "show", job)["finished_at"]
