@@ -126,8 +126,8 @@ int cmd_delivery_discard(struct cli *cli)
     if (rc == 0 && d.count == 0) {
         if (unknown == 0)
             result_print(cli, &d, cli_flag(cli, FLAG_DRY_RUN) != NULL);
-        filter_empty(cli, &d.f, "No open deliveries match.");
-        rc = unknown;
+        rc = filter_empty(cli, &d.f, "No open deliveries match.");
+        rc = unknown ? unknown : rc;
     } else if (rc == 0) {
         rc = discard(cli, &d);
     }

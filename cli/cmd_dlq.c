@@ -140,7 +140,7 @@ int cmd_dlq_count(struct cli *cli)
     if (rc == 0)
         printf(out_is_json(cli) ? "{\"count\":%lld}\n" : "%lld\n", (long long)count);
     if (rc == 0 && count == 0)
-        filter_empty(cli, &f, NULL); /* 0 says the rest */
+        rc = filter_empty(cli, &f, NULL); /* 0 says the rest */
     if (rc == 0)
         rc = filter_unmatched(&f, API_KIND_LETTERS);
     filter_flags_fini(&f);

@@ -277,7 +277,7 @@ int cmd_dlq_export(struct cli *cli)
     if (rc == 0)
         rc = dlq_export(cli, &f, file, count, &n);
     if (rc == 0 && n == 0)
-        filter_empty(cli, &f, "No dead letters match.");
+        rc = filter_empty(cli, &f, "No dead letters match.");
     else if (rc == 0)
         out_note("exported %s dead letter%s%s%s", TEXT_COUNTED(n), n == 1 ? "" : "s",
                  to_file ? " to " : "", to_file ? file : "");

@@ -322,8 +322,7 @@ static int nothing_matches(struct cli *cli, const struct purge *p)
 {
     if (out_is_json(cli))
         purge_json(p, cli_flag(cli, FLAG_DRY_RUN) != NULL);
-    filter_empty(cli, &p->f, "No dead letters match.");
-    return CLI_OK;
+    return filter_empty(cli, &p->f, "No dead letters match.");
 }
 
 static int purge_dry(struct cli *cli, const struct purge *p)

@@ -96,9 +96,9 @@ static int nothing_to_send(struct cli *cli, const struct sending *s, const struc
 
     if (excluded == 0) {
         (void)snprintf(says, sizeof says, "No %s match; nothing to %s.", s->many, s->verb);
-        filter_empty(cli, f, says);
+        rc = filter_empty(cli, f, says);
         /* one named by hand that is not there is a mistake; a filter that is empty is an answer */
-        return cli->args->words_n > 0 ? CLI_NOT_FOUND : CLI_OK;
+        return cli->args->words_n > 0 ? CLI_NOT_FOUND : rc;
     }
     buf_init(&why, 4096);
     replay_preview_excluded(&why, a);

@@ -488,7 +488,7 @@ int cmd_dlq_summary(struct cli *cli)
         json_decref(rows);
         rc = filter_unmatched(&f, API_KIND_LETTERS);
         if (rc == 0 && s.total == 0)
-            filter_empty(cli, &f, "No dead letters match.");
+            rc = filter_empty(cli, &f, "No dead letters match.");
     }
     buf_fini(&by);
     summary_fini(&s);

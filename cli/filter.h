@@ -53,8 +53,9 @@ void filter_answered(const struct filter_flags *f, const json_t *answer);
 int filter_unmatched(const struct filter_flags *f, enum api_kind kind);
 /* "2 of 5 ids are no dead letters of this set:", before they are said. */
 void filter_unmatched_head(const struct filter_flags *f, enum api_kind kind);
-/* Nothing matched: says so (says may be NULL), and what of the filter may be a slip (a type that no event has). */
-void filter_empty(struct cli *cli, const struct filter_flags *f, const char *says);
+/* Nothing matched: says so (says may be NULL), and what of the filter may be a slip (a type that no
+ * event has). 4 where no event is there that --event names, else 0. */
+int filter_empty(struct cli *cli, const struct filter_flags *f, const char *says);
 /* The first limit letters (or deliveries) that match, in the order of --order, become the filter, by
  * their ids: of payloads, which are sealed, or of a limit nothing else can be kept by a job. More
  * than 10000: 64. */

@@ -88,10 +88,11 @@ static void types_judge(struct cli *cli, const struct filter_flags *f)
     answer_fini(&a);
 }
 
-static void events_judge(struct cli *cli, const struct filter_flags *f)
+/* 4: those that were named are all nobody's, as where an id is an argument. */
+static int events_judge(struct cli *cli, const struct filter_flags *f)
 {
     const json_t *asked = json_object_get(f->json, "event_id");
-    size_t n = json_is_array(asked) ? json_array_size(asked) : asked != NULL;
+    size_t n = json_is_array(asked) ? json_array_size(asked) : asked != NULL, unknown = 0;
 
     for (size_t i = 0; i < n && i < LOOKED_AT; i++) {
         const json_t *one = json_is_array(asked) ? json_array_get(asked, i) : asked;
@@ -103,20 +104,22 @@ static void events_judge(struct cli *cli, const struct filter_flags *f)
         if (ask(cli, path.data, &a)) {
             if (a.status == 404 && out_string(a.json, "error.message") != NULL)
                 out_note("%s", out_string(a.json, "error.message"));
+            unknown += a.status == 404;
             answer_fini(&a);
         }
         buf_fini(&path);
     }
+    return n > 0 && unknown == n ? CLI_NOT_FOUND : 0;
 }
 
-void filter_empty(struct cli *cli, const struct filter_flags *f, const char *says)
+int filter_empty(struct cli *cli, const struct filter_flags *f, const char *says)
 {
     if (says != NULL)
         out_note("%s", says);
     if (f == NULL || f->json == NULL)
-        return;
+        return 0;
     types_judge(cli, f);
-    events_judge(cli, f);
+    return events_judge(cli, f);
 }
 
 /* Where ids are wanted many a person gives the name that all else takes. */

@@ -82,7 +82,8 @@ static int print_begin(struct printing *p, const struct out_column *columns)
     return *p->cli->refused ? *p->cli->refused : CLI_INTERNAL;
 }
 
-static void print_end(struct printing *p, bool whole, const char *cursor, const char *empty)
+/* 0, or 4 where what was named is nobody's. */
+static int print_end(struct printing *p, bool whole, const char *cursor, const char *empty)
 {
     if (whole && p->cli->format == OUT_JSON) {
         json_t *list =
@@ -93,8 +94,7 @@ static void print_end(struct printing *p, bool whole, const char *cursor, const 
     }
     json_decref(p->items);
     out_table_print(p->table);
-    if (whole && p->n == 0)
-        filter_empty(p->cli, p->list ? p->list->filter : NULL, empty);
+    return whole && p->n == 0 ? filter_empty(p->cli, p->list ? p->list->filter : NULL, empty) : 0;
 }
 
 int list_array(struct cli *cli, const json_t *items, const char *id,
@@ -108,8 +108,7 @@ int list_array(struct cli *cli, const json_t *items, const char *id,
     if (rc != 0)
         return rc;
     json_array_foreach(items, i, item) print_item(&p, item);
-    print_end(&p, true, "", empty);
-    return 0;
+    return print_end(&p, true, "", empty);
 }
 
 int list_print(struct cli *cli, const struct list *l, size_t *shown, bool *more)
@@ -122,12 +121,12 @@ int list_print(struct cli *cli, const struct list *l, size_t *shown, bool *more)
         return rc;
     rc = filter_walk(cli, l->path, l->filter, l->limit, cursor, print_item, &p);
 
-    print_end(&p, rc == 0, cursor, l->empty);
+    int named = print_end(&p, rc == 0, cursor, l->empty);
     if (shown != NULL)
         *shown = p.n;
     if (more != NULL)
         *more = cursor[0] != '\0';
-    return rc;
+    return rc != 0 ? rc : named;
 }
 
 int list_limit(struct cli *cli, size_t *out)
