@@ -238,7 +238,7 @@ class Together(unittest.TestCase):
             d.ctl("dlq", "replay", "-s", "b", "--yes")  # another subscription: another job
             d.ctl("job", "pause", job)
             paused = d.ctl("dlq", "replay", "-s", "a", "--yes", check=75, raw=True).stderr  # paused, it is active all the same
-            self.assertRegex(paused, rf"{job} \(by uid:\d+ \S+, \d+ of 30\) is paused on a, which takes one job at a time: let it go on \(webhookctl job resume {job}\), or cancel it")
+            self.assertRegex(paused, rf"{job} \(a replay by uid:\d+ \S+, \d+ of 30\) is paused on a, which takes one job at a time: let it go on \(webhookctl job resume {job}\), or cancel it")
             d.ctl("job", "cancel", job)
             d.ctl("dlq", "replay", "-s", "a", "--yes")
 
