@@ -11,6 +11,7 @@
 #include "cli/object.h"
 #include "cli/out.h"
 #include "cli/shell.h"
+#include "cli/sub_words.h"
 
 #define BODY_MAX_BYTES ((size_t)64 << 20)
 #define WORD_MAX_BYTES ((size_t)64 << 10) /* of one argument; the system takes 128 KiB */
@@ -360,8 +361,14 @@ static int screen_print(struct cli *cli, const struct answer *a, int64_t wanted)
     if (rc != 0)
         return rc;
     putchar('\n');
-    failure_say(stdout, status, outcome, out_string(a->json, "subscription"));
     buf_init(&word, 4096);
+    if (out_string(a->json, "subscription_now.state") != NULL) {
+        failure_say(stdout, status, outcome, out_string(a->json, "subscription"));
+    } else {
+        sub_not_here_words(&word, out_string(a->json, "subscription"));
+        out_escaped(word.data, word.len, "");
+        buf_clear(&word);
+    }
     shell_word(&word, event ? event : "");
     printf("Next: webhookctl dlq replay %s --dry-run%s\n      webhookctl event trace %s\n",
            id ? id : "", vain != NULL && vain->again_in_vain ? "  (once that is mended)" : "",

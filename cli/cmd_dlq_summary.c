@@ -182,7 +182,7 @@ static void now_text(const struct cli *cli, const json_t *now, struct buf *out)
     if (what == NOW_FAILING && out_string(now, "failing_since") == NULL)
         json_object_set(sub, "failing_since", json_object_get(now, "broken_since"));
     if (what == NOW_UNKNOWN)
-        buf_adds(out, "unknown here");
+        buf_adds(out, "not here");
     else
         sub_state_words(cli, out, sub);
     if (what == NOW_FINE && out_string(now, "last_success_at") != NULL) {
@@ -324,6 +324,17 @@ __attribute__((format(printf, 3, 4))) static void next_line(struct next *x, cons
     buf_fini(&word);
 }
 
+static void not_here_line(struct next *x, const char *name)
+{
+    struct buf line;
+
+    buf_init(&line, 65536);
+    buf_adds(&line, x->n++ == 0 ? "Next: " : "      ");
+    sub_not_here_words(&line, name ? name : "its subscription");
+    out_escaped(line.data, line.len, "");
+    buf_fini(&line);
+}
+
 /* What helps depends on what the subscription is doing now. Where it fails, nobody knows whether it
  * still does until something is sent: both are offered, unless somebody has to do something first
  * (a 401 stays one). Nothing can be sent to one that is gone. */
@@ -337,6 +348,8 @@ static void next_of(struct next *x, const json_t *row)
 
     switch (now_of(now)) {
     case NOW_UNKNOWN:
+        not_here_line(x, name);
+        break;
     case NOW_DELETED:
         break;
     case NOW_PAUSED:

@@ -102,10 +102,7 @@ static void put_state(const struct cli *cli, struct buf *out, const json_t *row)
     if (name == NULL)
         return;
     if (out_string(row, "subscription_id") == NULL) {
-        buf_addf(out,
-                 "%s is not here: add it (webhookctl sub add), then import the same file again to "
-                 "bind its letters",
-                 name);
+        sub_not_here_words(out, name);
     } else if (is(row, "state", "disabled")) {
         put_disabled(cli, out, row);
     } else if (is(row, "state", "paused")) {

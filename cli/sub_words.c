@@ -47,6 +47,14 @@ void ago_words(const struct cli *cli, struct buf *out, const json_t *time)
         out_value(cli, time, OUT_TIME, out);
 }
 
+void sub_not_here_words(struct buf *out, const char *name)
+{
+    buf_addf(out,
+             "%s is not here: add it (webhookctl sub add), then import the same file again to "
+             "bind its letters",
+             name);
+}
+
 bool sub_is_failing(const json_t *sub)
 {
     const char *state = out_string(sub, "state");

@@ -15,6 +15,8 @@ void sub_failure_words(struct buf *out, const json_t *sub);
 /* "2,711 held (its endpoint is down)", "7: 3 due, 4 later": what waits, each counted once. Of an object with
  * backlog, due, held, later and perhaps held_by. */
 void waiting_words(struct buf *out, const json_t *o);
+/* What to do about letters that were imported and whose subscription there is not. */
+void sub_not_here_words(struct buf *out, const char *name);
 bool sub_is_failing(const json_t *sub);
 /* "53m" of an RFC 3339 time; the time itself where times are not relative; "-" where it is null. */
 void ago_words(const struct cli *cli, struct buf *out, const json_t *time);

@@ -121,9 +121,8 @@ static enum err_code letter_send(struct job_slice *s, const struct job *job, str
         return OK;
     if (k->gone) /* was counted as left out */
         return OK;
-    if (letter_expired(
-            s, job,
-            k)) { /* what was expired already when the job was made is counted as left out */
+    if (letter_expired(s, job, k)) {
+        /* what was expired already when the job was made is counted as left out */
         p->counts.gone += k->expires_ms > job->created_ms;
         return OK;
     }

@@ -166,6 +166,10 @@ class Named(unittest.TestCase):
         self.d.ctl("dlq", "import", stdin=line)
         for done in (self.d.ctl("dlq", "replay", "dlv_0000000000004", "--dry-run", raw=True), self.d.ctl("dlq", "replay", "dlv_0000000000004", "--yes", check=1, raw=True)):
             self.assertIn("nope is not here: add it (webhookctl sub add), then import the same file again", done.stdout + done.stderr)
+            for look in (["summary"], ["show", "dlv_0000000000004"]):
+                shown = self.d.ctl("dlq", *look)
+                self.assertIn("nope is not here: add it (webhookctl sub add), then import the same file again", shown)
+                self.assertNotIn("sub test nope", shown)
             self.assertIn("subscription deleted, or not here", done.stdout + done.stderr)
 
     def test_the_first_few_deliveries(self):
