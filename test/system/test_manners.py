@@ -116,7 +116,7 @@ class Manners(unittest.TestCase):
         self.assertEqual(d.json("audit", "list", "--action", "dead_letter.export")["items"][0]["detail"]["file"], r"e\xff.jsonl")
         for job in ("job_xxx", "xxx"):
             self.assertIn(f"--job {job}: not the id of a job; which", d.ctl("dlq", "list", "--job", job, check=64, raw=True).stderr)
-        self.assertIn("not UTF-8", d.ctl("dlq", "count", "--ids-from", "/proc/self/exe", check=64, raw=True).stderr)
+        self.assertIn("bytes that are no text", d.ctl("dlq", "count", "--ids-from", "/proc/self/exe", check=65, raw=True).stderr)
 
     def test_nobody_is_asked(self):
         d = self.d
