@@ -246,8 +246,8 @@ int cmd_log_level(struct cli *cli)
         else if (level == NULL || cli_flag(cli, FLAG_DRY_RUN) == NULL)
             out_fields(cli, a.json, level_fields);
         if (level != NULL)
-            out_done(cli, "the log's level is %s%s", level,
-                     for_ms > 0 ? ""
+            out_done(cli, "the log's level is %s%s%s", level, for_ms > 0 ? " for " : "",
+                     for_ms > 0 ? cli_flag(cli, FLAG_FOR)
                                 : " until a reload or a restart; --for DUR goes back by itself");
     }
     answer_fini(&a);

@@ -362,7 +362,12 @@ static int screen_print(struct cli *cli, const struct answer *a, int64_t wanted)
         return rc;
     putchar('\n');
     buf_init(&word, 4096);
-    if (out_string(a->json, "subscription_now.state") != NULL) {
+    const char *state = out_string(a->json, "subscription_now.state");
+
+    if (state != NULL && strcmp(state, "deleted") == 0) {
+        puts("Its subscription is deleted: nothing is sent there any more. To another endpoint: "
+             "--to URL.");
+    } else if (state != NULL) {
         failure_say(stdout, status, outcome, out_string(a->json, "subscription"));
     } else {
         sub_not_here_words(&word, out_string(a->json, "subscription"));

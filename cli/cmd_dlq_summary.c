@@ -353,6 +353,10 @@ static void next_of(struct next *x, const json_t *row)
     case NOW_DELETED:
         break;
     case NOW_PAUSED:
+        if (out_string(now, "failing_since") != NULL) {
+            next_line(x, name, "sub test");
+            failure_say(stdout, status, outcome, name);
+        }
         next_line(x, name, "sub resume");
         break;
     case NOW_DISABLED:

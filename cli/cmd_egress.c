@@ -63,6 +63,9 @@ static void switch_print(const struct cli *cli, const struct answer *a)
             out_json_raw(a->raw.data, a->raw.len);
         return;
     }
+    if (cli_flag(cli, FLAG_DRY_RUN) !=
+        NULL) /* of what would be: not for a person to read as what is */
+        return;
     puts(json_is_true(json_object_get(a->json, "paused")) ? "egress is paused" : "egress is open");
     out_fields(cli, a->json, fields);
 }

@@ -7,6 +7,7 @@
 #include "cli/list.h"
 #include "cli/object.h"
 #include "cli/sub_input.h"
+#include "cli/sub_words.h"
 #include "engine/api.h"
 #include "policy/sign.h"
 
@@ -129,6 +130,24 @@ static void say_already(const struct cli *cli, const char *ref, const json_t *be
     buf_fini(&words);
 }
 
+/* It sends again. Was it refused when it last did, and does webhookd send at all? */
+static void say_hindrance(struct cli *cli, const char *ref, const json_t *before,
+                          const json_t *after)
+{
+    const char *state = out_string(after, "state");
+    struct buf words;
+
+    if (state == NULL || strcmp(state, "active") != 0)
+        return;
+    if (out_string(before, "failing_since") != NULL) {
+        buf_init(&words, 4096);
+        sub_failure_words(&words, before);
+        out_note("Its last answer was %s. Is it mended? webhookctl sub test %s", words.data, ref);
+        buf_fini(&words);
+    }
+    egress_note(cli);
+}
+
 static void verb_report(struct cli *cli, const char *ref, const json_t *before,
                         const struct answer *after, const struct verb *v)
 {
@@ -143,8 +162,10 @@ static void verb_report(struct cli *cli, const char *ref, const json_t *before,
         out_note("%s is %s already: nothing was changed", ref, out_string(after->json, "state"));
     else if (so_already(before, after->json))
         say_already(cli, ref, before);
-    if (was == NULL || is == NULL || strcmp(was, is) != 0)
+    if (was == NULL || is == NULL || strcmp(was, is) != 0) {
         out_done(cli, "%s %s%s%s %s", ref, v->is, counted, next, ref);
+        say_hindrance(cli, ref, before, after->json);
+    }
 }
 
 static int sub_verb(struct cli *cli, const char *verb, const struct verb *v)

@@ -196,12 +196,19 @@ static void next_print(const json_t *sub)
 
     if (name == NULL || state == NULL)
         return;
-    if (sub_is_failing(sub) || strcmp(state, "disabled") == 0)
+    bool paused = strcmp(state, "paused") == 0;
+    bool refused = paused && out_string(sub, "failing_since") != NULL;
+
+    if (sub_is_failing(sub) || refused || strcmp(state, "disabled") == 0)
         failure_say(stderr, out_integer(sub, "last_failure_status"),
                     out_string(sub, "last_failure_outcome"), name);
     if (sub_is_failing(sub))
         out_note("Next: webhookctl attempt list -s %s --limit 5", name);
-    else if (strcmp(state, "paused") == 0)
+    else if (refused)
+        out_note("Next: webhookctl sub test %s, and where it accepts that: webhookctl "
+                 "sub resume %s",
+                 name, name);
+    else if (paused)
         out_note("Next: webhookctl sub resume %s", name);
     else if (strcmp(state, "disabled") == 0)
         out_note("Next: webhookctl sub test %s, and where it accepts that: webhookctl "

@@ -97,8 +97,14 @@ static void state_find(const struct cli *cli, struct finding *f, const json_t *s
         add(f, DOCTOR_FAIL, fix, "%s", words.data);
         buf_fini(&words);
     } else if (state != NULL && strcmp(state, "paused") == 0) {
-        snprintf(fix, sizeof fix, "webhookctl sub resume %s", name);
-        add(f, DOCTOR_WARN, fix, "paused%s%s", until ? " until " : "", until ? until : "");
+        if (since[0] != '\0')
+            snprintf(fix, sizeof fix,
+                     "webhookctl sub test %s, and where it accepts that: webhookctl sub resume %s",
+                     name, name);
+        else
+            snprintf(fix, sizeof fix, "webhookctl sub resume %s", name);
+        add(f, DOCTOR_WARN, fix, "paused%s%s%s%s", until ? " until " : "", until ? until : "",
+            since[0] ? ", failing for " : "", since);
     } else if (since[0] != '\0') {
         snprintf(fix, sizeof fix, "webhookctl attempt list -s %s --limit 5", name);
         buf_init(&words, 256);

@@ -57,7 +57,7 @@ static enum err_code count(struct api_call *c, const struct filter *asked, int64
 enum err_code h_discard_preview(struct api_call *c)
 {
     static const char *const names[] = {"filter", "note", NULL};
-    const char *note;
+    const char *note = NULL;
     struct buf *b = &c->resp->body;
     struct api_filter f;
     int64_t n = 0, sending = 0;
