@@ -26,6 +26,7 @@ from terminal import Terminal
 BUILD = os.environ.get("BUILD", os.path.join(os.path.dirname(__file__), "../../build"))
 WEBHOOKD = os.path.join(BUILD, "webhookd")
 WEBHOOKCTL = os.path.join(BUILD, "webhookctl")
+SANITIZED = any(x in BUILD for x in ("asan", "tsan"))  # slower, and larger
 DEADLINE = 30.0  # generous: sanitizer builds on busy machines; nothing waits that long where all is well
 
 
