@@ -56,7 +56,7 @@ help:
 	@echo 'make fuzz       every parser under libFuzzer, FUZZ_SECONDS=20 each, from the corpus in test/fuzz/corpus'
 	@echo 'make lint       layers, banned calls, formatting, documents against tables, both compilers'
 	@echo 'make soak       faults for minutes: kill -9 loops, full and failing disks, jumping clocks, large backlogs'
-	@echo 'make bench      deliveries per second beside a bare libcurl loop, latency, memory (FULL=1: longer)'
+	@echo 'make bench      deliveries per second beside a bare libcurl loop, latency, memory (FULL=1: longer; S=REGEX: these sections)'
 	@echo 'make man        the man pages, under build/man: webhookctl(1) webhookd(8) webhookd.conf(5) webhookd-outbox(7)'
 	@echo 'make install    to $$(DESTDIR)$$(PREFIX)'
 	@echo 'make deps       installs the Debian packages that are missing'
@@ -108,9 +108,15 @@ soak: deps
 	$(call install-missing,$(DEPS_SOAK))
 	@$(MAKE) --no-print-directory -s -j2 build $(BENCH)
 	@python3 test/run.py --build $(BUILD) --soak $(if $(T),--only '$(T)')
+# Short by default, FULL=1 long; S=REGEX only these sections. bench-plots puts the charts of the last run where README shows them.
+.PHONY: bench-plots
 bench: deps
 	@$(MAKE) --no-print-directory -s -j2 build tests
-	@python3 test/bench/bench.py --build $(BUILD) $(if $(FULL),--full)
+	@python3 test/bench/bench.py --build $(BUILD) $(if $(FULL),--full) $(if $(S),--only '$(S)')
+bench-plots:
+	@python3 test/bench/bench.py --build $(BUILD) --show >/dev/null
+	install -d docs/bench
+	install -m 644 $(BUILD)/bench/*.svg docs/bench/
 man: $(MAN)
 install: build man
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/webhookd/docs

@@ -1,6 +1,4 @@
-"""What `make bench` measures, one function each; bench.py plans and reports.
-
-Every figure is taken beside its yardstick in the same run: absolute figures belong to the machine and its neighbours."""
+"""What the sections of `make bench` measure with: a receiver, a producer, what a process used, how long the disk takes."""
 import json
 import os
 import re
@@ -109,30 +107,6 @@ def wait_completed(daemon, n):
         time.sleep(min(max(left * 0.8, 0.01), 0.2))
 
 
-def webhookd(nginx, n, concurrency):
-    conf = f"delivery: {{max_in_flight_per_subscription: {concurrency}{', ca_file: ' + nginx.ca if nginx.ca else ''}}}\n"
-    with harness.Daemon(conf, replace=CONF) as d:
-        d.subscribe(nginx.url, "--name", "bench")
-        d.ctl("subscription", "pause", "bench")
-        pid, rest = d.process.pid, rss_mib(d.process.pid)["VmRSS"]
-        fill(f"{d.dir}/outbox/outbox.db", n)
-        harness.wait_for(lambda: d.counts()["held"] == n, 300, "the backlog is in the store")
-        cpu, start = cpu_seconds(pid), time.monotonic()
-        d.ctl("subscription", "resume", "bench")
-        seconds = wait_completed(d, n) - start
-        return {"per_s": n / seconds, "cpu_us": (cpu_seconds(pid) - cpu) / n * 1e6, "rss_rest_mib": rest, "rss_peak_mib": rss_mib(pid)["VmHWM"]}
-
-
-def bare(build, nginx, n, concurrency, mode):
-    ca = ["--ca", nginx.ca] if nginx.ca else []
-    done = subprocess.run([f"{build}/bench/bare_client", "--mode", mode, "-n", str(n), "-c", str(concurrency), *ca, nginx.url],
-                          capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit("bench: bare_client: " + done.stderr)
-    answer = json.loads(done.stdout)
-    return {"per_s": answer["per_s"], "cpu_us": answer["cpu_seconds"] / n * 1e6}
-
-
 def fdatasync_us(folder, n=100):
     fd, took = os.open(f"{folder}/probe", os.O_CREAT | os.O_WRONLY | os.O_APPEND), []
     for _ in range(n):
@@ -192,42 +166,3 @@ class Receiver:
         self.process.terminate()
         self.process.wait()
         return {int(n): int(us) for n, us in (line.split() for line in reversed(self.lines()[1:]))}
-
-
-def latency(build, rate, seconds, doorbell):
-    receiver = Receiver(build)
-    with harness.Daemon(replace=BELL if doorbell else CONF) as d:
-        d.subscribe(f"http://127.0.0.1:{receiver.port}/")
-        producer = Producer(f"{d.dir}/outbox/outbox.db", f"{d.dir}/bell" if doorbell else None)
-        sync = fdatasync_us(d.dir)
-        offered = producer.run(rate, rate * seconds)
-        sync += fdatasync_us(d.dir)
-        harness.wait_for(lambda: completed(d) >= producer.n, 60, "all delivered")
-        seen = receiver.first_us()
-    took = [seen[n] - us for n, us in producer.committed_us.items() if n in seen]
-    return {"rate": rate, "offered": offered, "doorbell": doorbell, "n": len(took), "p50_us": percentile(took, 50), "p99_us": percentile(took, 99),
-            "fdatasync_p50_us": percentile(sync, 50), "fdatasync_p99_us": percentile(sync, 99)}
-
-
-def commit_cost(build, rate, blocks):
-    """A producer's commits into an outbox that is served and delivered, and into one like it that nobody watches, turn about."""
-    receiver = Receiver(build)
-    with harness.Daemon(replace=CONF) as d:
-        d.subscribe(f"http://127.0.0.1:{receiver.port}/")
-        d.ctl("outbox", "init", f"{d.dir}/alone.db", "--wal")
-        served, alone = Producer(f"{d.dir}/outbox/outbox.db"), Producer(f"{d.dir}/alone.db")
-        for _ in range(blocks):
-            alone.run(rate, rate // 2)
-            served.run(rate, rate // 2)
-            harness.wait_for(lambda: completed(d) >= served.n, 60, "all delivered")
-        receiver.first_us()
-    return {"rate": rate, **{f"{who}_p{p}_us": percentile(x.commit_us, p) for who, x in (("alone", alone), ("served", served)) for p in (50, 99)}}
-
-
-def notice(build, rate, seconds, doorbell):
-    with tempfile.TemporaryDirectory(prefix="webhookd-bench-") as folder:
-        done = subprocess.run([f"{build}/bench/notice", folder, str(rate), str(seconds), *(["doorbell"] if doorbell else [])],
-                              capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit("bench: notice: " + done.stderr)
-        return {"rate": rate, "doorbell": doorbell, **json.loads(done.stdout)}
