@@ -28,6 +28,10 @@ void loop_defer(struct loop *l, loop_fn *fn, void *arg);
 /* Forgets every deferred call of fn with arg: for whoever is freed while one is planned. */
 void loop_defer_cancel(struct loop *l, loop_fn *fn, void *arg);
 
+/* From any thread: fn runs once on the loop's own, among the deferred calls of a turn that begins by it.
+ * Posts of one thread keep their order. Who posts keeps one under way at most (or a few). */
+void loop_post(struct loop *l, loop_fn *fn, void *arg);
+
 struct loop_watch;
 struct loop_watch *loop_watch_new(struct loop *l, int fd, loop_fn *readable, void *arg);
 void loop_watch_free(struct loop_watch *w);

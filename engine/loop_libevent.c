@@ -4,13 +4,18 @@
  *          deferred calls of this turn ──▶ the work
  *
  * A call that is deferred while deferred calls run belongs to the next turn, which then does not
- * wait: sockets get their share however much work makes more work. */
+ * wait: sockets get their share however much work makes more work. Another thread's calls wait under
+ * the mutex, which guards nothing else; a descriptor wakes the loop for them. */
 #include "engine/loop.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 
@@ -28,6 +33,10 @@ struct loop {
     struct event_base *base;
     struct calls next, running;
     bool stopped;
+    pthread_mutex_t mutex;
+    struct calls posted; /* the one thing that it guards */
+    int posted_fd;
+    struct loop_watch *posted_watch;
 };
 struct loop_timer {
     struct event *ev;
@@ -39,6 +48,8 @@ struct loop_watch {
     loop_fn *fn;
     void *arg;
 };
+
+static void take_posted(void *loop);
 
 struct loop *loop_new(void)
 {
@@ -54,8 +65,15 @@ struct loop *loop_new(void)
         l->base = event_base_new_with_config(config);
     if (config != NULL)
         event_config_free(config);
-    if (l != NULL && l->base == NULL) {
+    if (l == NULL || l->base == NULL) {
         free(l);
+        return NULL;
+    }
+    pthread_mutex_init(&l->mutex, NULL);
+    l->posted_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    l->posted_watch = l->posted_fd >= 0 ? loop_watch_new(l, l->posted_fd, take_posted, l) : NULL;
+    if (l->posted_watch == NULL) {
+        loop_free(l);
         return NULL;
     }
     return l;
@@ -65,9 +83,14 @@ void loop_free(struct loop *l)
 {
     if (l == NULL)
         return;
+    loop_watch_free(l->posted_watch);
+    if (l->posted_fd >= 0)
+        close(l->posted_fd);
+    pthread_mutex_destroy(&l->mutex);
     event_base_free(l->base);
     free(l->next.rows);
     free(l->running.rows);
+    free(l->posted.rows);
     free(l);
 }
 
@@ -113,10 +136,8 @@ void loop_stop(struct loop *l)
     event_base_loopbreak(l->base);
 }
 
-void loop_defer(struct loop *l, loop_fn *fn, void *arg)
+static void calls_add(struct calls *c, loop_fn *fn, void *arg)
 {
-    struct calls *c = &l->next;
-
     if (c->n == c->room) {
         size_t room = c->room == 0 ? 64 : c->room * 2;
         struct deferred *rows = realloc(c->rows, room * sizeof(*rows));
@@ -131,6 +152,37 @@ void loop_defer(struct loop *l, loop_fn *fn, void *arg)
         c->room = room;
     }
     c->rows[c->n++] = (struct deferred){fn, arg};
+}
+
+void loop_defer(struct loop *l, loop_fn *fn, void *arg)
+{
+    calls_add(&l->next, fn, arg);
+}
+
+void loop_post(struct loop *l, loop_fn *fn, void *arg)
+{
+    uint64_t one = 1;
+
+    pthread_mutex_lock(&l->mutex);
+    bool first = l->posted.n == 0;
+    calls_add(&l->posted, fn, arg);
+    pthread_mutex_unlock(&l->mutex);
+    while (first && write(l->posted_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        continue;
+}
+
+static void take_posted(void *loop)
+{
+    struct loop *l = loop;
+    uint64_t ignored;
+
+    while (read(l->posted_fd, &ignored, sizeof(ignored)) < 0 && errno == EINTR)
+        continue;
+    pthread_mutex_lock(&l->mutex);
+    for (size_t i = 0; i < l->posted.n; i++)
+        calls_add(&l->next, l->posted.rows[i].fn, l->posted.rows[i].arg);
+    l->posted.n = 0;
+    pthread_mutex_unlock(&l->mutex);
 }
 
 static void cancel_in(struct calls *c, loop_fn *fn, const void *arg)

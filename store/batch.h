@@ -9,6 +9,7 @@ enum { BATCH_WORK_US = 5000 }; /* then commit what there is: nobody waits behind
 
 struct request {
     struct request *next;
+    struct store *from; /* the face that it is answered to */
     enum store_thread thread;
     unsigned flags;
     store_work_fn *work;

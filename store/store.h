@@ -1,13 +1,14 @@
-/* store/store.h: the one asynchronous face of what is remembered.
+/* store/store.h: the asynchronous face of what is remembered. A loop has its own: what it submits is
+ * answered to it.
  *
  * Three threads, each with its own connection (DESIGN rules 4, 5, 10):
  *   STORE_WRITE  the only writer. Whatever arrived during the last commit is the next batch: one
  *                transaction, one fsync. Linger of at most 3 ms only while busy.
- *   STORE_CLAIM  reads what is due, on its own snapshot.
+ *   STORE_CLAIM  reads what is due, on its own snapshot: one for each face.
  *   STORE_LIST   lists and single looks for people; each request its own short snapshot.
  *
  * A request is a blocking function over one backend. store_submit() returns OK and then done runs
- * exactly once, on the thread that calls store_drain() (the loop), after the batch that held it has
+ * exactly once, on the thread that calls store_drain() (the face's loop), after the batch that held it has
  * been committed or has failed; or it returns ERR_BUSY (queue full) or ERR_IO (store has failed)
  * and neither runs. arg belongs to the store in between: only copies cross.
  *
@@ -47,7 +48,11 @@ typedef void store_done_fn(void *arg, const struct err *err, int64_t generation)
  * not for this version, or not ours; ERR_DENIED, ERR_IO, ERR_FULL, ERR_NOMEM. */
 enum err_code store_open(struct store **out, const char *url, const struct keyring *keys,
                          int64_t lock_wait_ms, struct err *err);
-/* Finishes what is queued, stops the threads, runs the remaining callbacks, closes. */
+/* Another face of the same store, for another loop, with a claim reader of its own. Before that loop
+ * runs; store_close() of the first one ends it too. url of store_open() is read once more. */
+enum { STORE_FACES_MAX = 64 };
+enum err_code store_join(struct store **out, struct store *of, struct err *err);
+/* Finishes what is queued, stops the threads, runs the remaining callbacks of all faces, closes. */
 void store_close(struct store *s);
 
 enum err_code store_submit(struct store *s, enum store_thread thread, unsigned flags,
@@ -57,7 +62,7 @@ size_t store_drain(struct store *s); /* runs callbacks; how many */
 bool store_failed(const struct store *s, struct err *why);
 /* True while the thread's queue has room for ordinary work (the last eighth is kept for settlements).
  */
-bool store_has_room(const struct store *s, enum store_thread thread);
+bool store_has_room(struct store *s, enum store_thread thread);
 
 /* How long a patient slice should work before it lets go: less while others write. */
 int64_t store_slice_us(const struct store *s);

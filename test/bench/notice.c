@@ -44,7 +44,7 @@ enum err_code store_submit(struct store *s, enum store_thread thread, unsigned f
     return OK;
 }
 
-bool store_has_room(const struct store *s, enum store_thread thread)
+bool store_has_room(struct store *s, enum store_thread thread)
 {
     (void)s;
     (void)thread;

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -173,6 +174,58 @@ static void watches_and_signals(void **state)
     loop_free(s.loop);
 }
 
+/* ---- posts ---- */
+enum { POSTERS = 3, POSTS = 2000 };
+struct poster {
+    struct loop *loop;
+    int last, *left;
+    struct post {
+        struct poster *from;
+        int n;
+    } posts[POSTS];
+};
+
+static void post_arrives(void *arg)
+{
+    struct post *p = arg;
+
+    assert_int_equal(p->n, p->from->last + 1); /* in their order, each once */
+    p->from->last = p->n;
+    if (--*p->from->left == 0)
+        loop_stop(p->from->loop);
+}
+
+static void *post_all(void *arg)
+{
+    struct poster *from = arg;
+
+    for (int i = 0; i < POSTS; i++) {
+        from->posts[i] = (struct post){from, i + 1};
+        loop_post(from->loop, post_arrives, &from->posts[i]);
+    }
+    return NULL;
+}
+
+/* Nothing else would ever wake it. */
+static void other_threads_posts_wake_the_loop_and_keep_their_order(void **state)
+{
+    static struct poster posters[POSTERS];
+    struct loop *l = loop_new();
+    pthread_t threads[POSTERS];
+    int left = POSTERS * POSTS;
+
+    (void)state;
+    for (int i = 0; i < POSTERS; i++) {
+        posters[i] = (struct poster){.loop = l, .left = &left};
+        assert_int_equal(pthread_create(&threads[i], NULL, post_all, &posters[i]), 0);
+    }
+    loop_run(l);
+    for (int i = 0; i < POSTERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(left, 0);
+    loop_free(l);
+}
+
 /* ---- resolver ---- */
 
 static void answered(void *arg, const struct resolver_answer *a)
@@ -259,6 +312,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_never_stops_talking_holds_up_no_deferred_call),
         cmocka_unit_test(a_timer_is_never_early_and_moves),
         cmocka_unit_test(watches_and_signals),
+        cmocka_unit_test(other_threads_posts_wake_the_loop_and_keep_their_order),
         cmocka_unit_test(localhost_and_impossible_names_are_answered_at_once),
         cmocka_unit_test(equal_questions_are_one_and_a_cancelled_one_stays_silent),
         cmocka_unit_test(many_names_run_at_once_and_free_ends_them),

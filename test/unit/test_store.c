@@ -453,6 +453,60 @@ static void many_threads_submit_in_their_order(void **state)
         assert_int_equal(stats.ops[op].errors, 0);
 }
 
+/* ---- faces ---- */
+static void each_face_hears_what_it_asked(void **state)
+{
+    struct fixture *f = *state;
+    struct store *other = NULL;
+    struct err err;
+    struct ask mine = {.key = "a", .value = "1"}, theirs = {.key = "b", .value = "2"},
+               look = {.key = "a"}, also = {.key = "b"};
+    assert_int_equal(store_join(&other, f->store, &err), OK);
+    assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &mine), OK);
+    assert_int_equal(store_submit(other, STORE_WRITE, 0, set_work, done, &theirs), OK);
+    drain(other, 1);
+    assert_true(theirs.generation > 0 && mine.generation == 0);
+    drain(f->store, 1);
+    assert_true(mine.generation > 0);
+    ask_and_wait(other, STORE_CLAIM, 0, get_work, &look);
+    assert_string_equal(look.value, "1");
+    ask_and_wait(f->store, STORE_CLAIM, 0, get_work, &also);
+    assert_string_equal(also.value, "2");
+    assert_true(look.generation >= mine.generation);
+}
+
+static void claim_readers_do_not_wait_for_each_other(void **state)
+{
+    struct fixture *f = *state;
+    struct store *other = NULL;
+    struct err err;
+    sem_t hold;
+    sem_init(&hold, 0, 0);
+    struct ask held = {.hold = &hold}, quick = {.key = "none"};
+    assert_int_equal(store_join(&other, f->store, &err), OK);
+    assert_int_equal(store_submit(f->store, STORE_CLAIM, 0, set_work, done, &held), OK);
+    ask_and_wait(other, STORE_CLAIM, 0, get_work, &quick);
+    sem_post(&hold);
+    drain(f->store, 1);
+    sem_destroy(&hold);
+}
+
+static void a_failed_store_wakes_every_face_and_close_answers_all(void **state)
+{
+    struct fixture *f = *state;
+    struct store *other = NULL;
+    struct err err;
+    struct ask bad = {.answer = ERR_CORRUPT};
+    assert_int_equal(store_join(&other, f->store, &err), OK);
+    assert_int_equal(store_submit(other, STORE_WRITE, 0, set_work, done, &bad), OK);
+    struct pollfd p = {.fd = store_fd(f->store), .events = POLLIN}; /* it asked for nothing */
+    assert_int_equal(poll(&p, 1, 20000), 1);
+    assert_true(store_failed(f->store, NULL));
+    store_close(f->store);
+    f->store = NULL;
+    assert_int_equal(bad.got, ERR_CORRUPT);
+}
+
 /* A read that says generation g shows every commit up to g. */
 static void a_read_shows_what_its_generation_promises(void **state)
 {
@@ -617,6 +671,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_queue_says_busy, setup, teardown),
         cmocka_unit_test_setup_teardown(many_threads_submit_in_their_order, setup, teardown),
         cmocka_unit_test_setup_teardown(a_read_shows_what_its_generation_promises, setup, teardown),
+        cmocka_unit_test_setup_teardown(each_face_hears_what_it_asked, setup, teardown),
+        cmocka_unit_test_setup_teardown(claim_readers_do_not_wait_for_each_other, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_failed_store_wakes_every_face_and_close_answers_all,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(close_finishes_what_is_queued, setup, teardown),
         cmocka_unit_test_setup_teardown(a_second_daemon_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_not_a_store_is_refused, setup, teardown),

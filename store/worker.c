@@ -1,0 +1,312 @@
+/* store/worker.c: the store's threads, each over its own connection; see store_impl.h for who waits for
+ * whom.
+ *
+ * A worker takes whatever has arrived as its next batch. The writer's batch is one transaction and one
+ * fsync; a claim reader's is one snapshot; the list reader takes one request per snapshot, so that a
+ * long list pins no log longer than itself. No work and no callback runs under the mutex. */
+#include <errno.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "store/store_impl.h"
+
+enum {
+    BATCH_MAX = 1024,
+    CLAIM_BATCH_MAX = 64,
+    LINGER_BATCH_MIN = 8, /* smaller batches mean that nobody is in a hurry */
+    LINGER_STEPS = 3,
+    LINGER_STEP_NS = 500 * 1000,
+    LOG_STEP_BYTES = 4 * 1024 * 1024,  /* about 1000 pages: time for a checkpoint */
+    LOG_HIGH_BYTES = 64 * 1024 * 1024, /* the writer itself checkpoints, so that the log is reset */
+    LOG_HIGH_STEP_BYTES = 16 * 1024 * 1024
+};
+
+/* ---- completion ---- */
+static void wake(int fd)
+{
+    uint64_t one = 1;
+    /* A full counter (EAGAIN) is readable already: nothing is lost. */
+    while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        continue;
+}
+
+/* Each to the face that it came from; whose list was empty is woken, once, and not under the mutex. */
+static void complete(struct core *c, struct batch *batch, bool committed)
+{
+    int fds[STORE_FACES_MAX], n = 0;
+    struct request *r;
+    pthread_mutex_lock(&c->mutex);
+    batch_count(batch, c->stats.ops);
+    c->stats.requests += (int64_t)batch->n;
+    if (committed) {
+        c->stats.commits++;
+        if ((int64_t)batch->n > c->stats.batch_max)
+            c->stats.batch_max = (int64_t)batch->n;
+    }
+    while ((r = batch_take(batch)) != NULL) {
+        if (r->from->done.first == NULL)
+            fds[n++] = r->from->fd;
+        batch_put(&r->from->done, r);
+    }
+    pthread_mutex_unlock(&c->mutex);
+    while (n > 0)
+        wake(fds[--n]);
+}
+
+/* For good: nothing is acknowledged any more; what is queued hears why, and whoever waits for nothing
+ * looks up too. */
+static void fail_store(struct core *c, const struct err *why)
+{
+    struct batch queued;
+    batch_init(&queued);
+    pthread_mutex_lock(&c->mutex);
+    if (!c->failed) {
+        c->failed = true;
+        c->failure = *why;
+    }
+    for (struct worker *w = c->workers; w != NULL; w = w->next) {
+        batch_join(&queued, &w->queue);
+        batch_join(&queued, &w->patient);
+    }
+    for (struct store *s = c->faces; s != NULL; s = s->next)
+        wake(s->fd);
+    pthread_mutex_unlock(&c->mutex);
+    batch_fail(&queued, why);
+    if (queued.n > 0)
+        complete(c, &queued, false);
+}
+
+/* ---- the writer ---- */
+static bool is_fatal(enum err_code code, bool at_commit)
+{
+    return code == ERR_CORRUPT || (at_commit && code != ERR_FULL && code != ERR_NOMEM);
+}
+
+static void note_op(struct core *c, enum store_op op, int64_t from_us, bool failed)
+{
+    int64_t us = clock_mono_us() - from_us;
+    pthread_mutex_lock(&c->mutex);
+    timing_add(&c->stats.ops[op], us);
+    c->stats.ops[op].errors += failed;
+    pthread_mutex_unlock(&c->mutex);
+}
+
+static void log_checkpoint(struct core *c, struct backend *b)
+{
+    int64_t from_us = clock_mono_us();
+    c->ops->checkpoint(b);
+    note_op(c, STORE_OP_CHECKPOINT, from_us, false);
+}
+
+/* Off the commit path: the list reader does it. Only where the log has outgrown that (a passive
+ * checkpoint never catches up with a writer that does not pause) the writer does one itself: then
+ * nothing is added meanwhile, and the next commit begins the log anew. */
+static void mind_log(struct core *c, struct backend *b)
+{
+    if (c->ops->log_bytes == NULL)
+        return;
+    int64_t bytes = c->ops->log_bytes(b);
+    if (bytes < c->checkpointed_bytes)
+        c->checkpointed_bytes = c->high_bytes = 0;
+    if (bytes >= LOG_HIGH_BYTES && bytes - c->high_bytes >= LOG_HIGH_STEP_BYTES) {
+        c->high_bytes = bytes;
+        log_checkpoint(c, b);
+    }
+    if (bytes - c->checkpointed_bytes < LOG_STEP_BYTES)
+        return;
+    c->checkpointed_bytes = bytes;
+    pthread_mutex_lock(&c->mutex);
+    c->lists.checkpoint = true;
+    pthread_cond_signal(&c->lists.wake);
+    pthread_mutex_unlock(&c->mutex);
+}
+
+void worker_note_size(struct core *c, struct backend *b)
+{
+    int64_t bytes = c->ops->file_bytes(b);
+    int64_t log_bytes = c->ops->log_bytes != NULL ? c->ops->log_bytes(b) : 0;
+    pthread_mutex_lock(&c->mutex);
+    c->stats.file_bytes = bytes;
+    c->stats.log_bytes = log_bytes;
+    pthread_mutex_unlock(&c->mutex);
+}
+
+static void write_once(struct core *c, struct backend *b, struct batch *todo)
+{
+    struct batch ran;
+    struct err err = {.code = OK};
+    bool at_commit = false;
+    batch_init(&ran);
+    enum err_code code = c->ops->begin(b, &err);
+    if (code != OK) /* nothing ran: the whole batch hears it */
+        batch_join(&ran, todo);
+    else
+        code = batch_write(b, todo, &ran, &err);
+    if (code == OK) {
+        int64_t from_us = clock_mono_us();
+        at_commit = true;
+        code = c->ops->commit(b, &err);
+        note_op(c, STORE_OP_COMMIT, from_us, code != OK);
+    }
+    if (code == OK) {
+        batch_set_generation(&ran, __atomic_add_fetch(&c->generation, 1, __ATOMIC_SEQ_CST));
+        c->last_batch = ran.n;
+        complete(c, &ran, true);
+        worker_note_size(c, b);
+        mind_log(c, b);
+        return;
+    }
+    err.code = code;
+    c->ops->rollback(b);
+    batch_fail(&ran, &err);
+    if (is_fatal(code, at_commit)) {
+        batch_fail(todo, &err);
+        batch_join(&ran, todo);
+        fail_store(c, &err);
+    }
+    complete(c, &ran, false);
+}
+
+/* ---- the readers ---- */
+static void read_once(struct core *c, struct backend *b, struct batch *todo, size_t max)
+{
+    struct batch ran;
+    struct err err = {.code = OK};
+    batch_init(&ran);
+    /* Before the snapshot begins: whatever was committed until here, the snapshot shows. */
+    int64_t generation = __atomic_load_n(&c->generation, __ATOMIC_SEQ_CST);
+    enum err_code code = c->ops->begin(b, &err);
+    if (code != OK) {
+        err.code = code;
+        batch_fail(todo, &err);
+        batch_join(&ran, todo);
+        complete(c, &ran, false);
+        return;
+    }
+    code = batch_read(b, todo, &ran, max, &err);
+    batch_set_generation(&ran, generation);
+    if (code == ERR_CORRUPT && ran.first->thread == STORE_CLAIM)
+        fail_store(c, &err);
+    if (c->ops->commit(b, &err) != OK)
+        c->ops->rollback(b);
+    complete(c, &ran, false);
+}
+
+/* ---- the threads ---- */
+/* When the first patient one may be taken: now (0) or later. */
+static int64_t patient_wait_us(const struct worker *w, int64_t now_us)
+{
+    if (w->core->stopping)
+        return 0;
+    return patience_wait_us(&w->patience, w->patient.first->since_us, w->queue.first != NULL,
+                            now_us);
+}
+
+static void wait_us(struct worker *w, int64_t us)
+{
+    struct timespec at;
+    int64_t ns;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    ns = at.tv_nsec + us * 1000;
+    at.tv_sec += ns / 1000000000;
+    at.tv_nsec = ns % 1000000000;
+    (void)pthread_cond_timedwait(&w->wake, &w->core->mutex, &at);
+}
+
+/* Nothing to take yet: waits for it. */
+static void worker_wait(struct worker *w)
+{
+    struct core *c = w->core;
+    while (w->queue.first == NULL && !c->stopping && !w->checkpoint) {
+        int64_t us = w->patient.first != NULL ? patient_wait_us(w, clock_mono_us()) : -1;
+        if (us == 0)
+            return;
+        if (us < 0)
+            pthread_cond_wait(&w->wake, &c->mutex);
+        else
+            wait_us(w, us);
+    }
+}
+
+/* Waits for work, or (the list reader) for a checkpoint, and takes what has arrived, or one patient
+ * request; false: stopping, and nothing is left. */
+static bool worker_take(struct worker *w, struct batch *todo, bool *checkpoint)
+{
+    struct core *c = w->core;
+    *checkpoint = false;
+    pthread_mutex_lock(&c->mutex);
+    worker_wait(w);
+    *checkpoint = w->checkpoint;
+    w->checkpoint = false;
+    size_t max = w->which == STORE_WRITE ? BATCH_MAX : CLAIM_BATCH_MAX;
+    struct request *r;
+    if (w->patient.first != NULL && patient_wait_us(w, clock_mono_us()) == 0)
+        batch_put(todo, batch_take(&w->patient));
+    else
+        while (todo->n < max && (r = batch_take(&w->queue)) != NULL)
+            batch_put(todo, r);
+    bool go_on = todo->n > 0 || *checkpoint || !c->stopping;
+    pthread_mutex_unlock(&c->mutex);
+    return go_on;
+}
+
+/* While the loop is busy, commits of a handful cost it a wake-up each: wait a moment for a batch as
+ * large as the last one. Not at all where the last one was small. */
+static void linger(struct worker *w)
+{
+    struct core *c = w->core;
+    const struct timespec step = {.tv_nsec = LINGER_STEP_NS};
+    if (c->last_batch < LINGER_BATCH_MIN)
+        return;
+    for (int i = 0; i < LINGER_STEPS; i++) {
+        pthread_mutex_lock(&c->mutex);
+        size_t n = w->queue.n;
+        bool stop = c->stopping;
+        pthread_mutex_unlock(&c->mutex);
+        if (stop || n == 0 || n * 2 >= c->last_batch)
+            return;
+        nanosleep(&step, NULL);
+    }
+}
+
+static void write_turn(struct worker *w, struct batch *todo)
+{
+    bool patient = (todo->first->flags & STORE_PATIENT) != 0;
+    int64_t from_us = clock_mono_us();
+    write_once(w->core, w->backend, todo);
+    if (patient)
+        patience_done(&w->patience, from_us, clock_mono_us());
+    else
+        patience_others(&w->patience, clock_mono_us());
+}
+
+void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    struct core *c = w->core;
+    struct batch todo;
+    bool checkpoint;
+    batch_init(&todo);
+    while (worker_take(w, &todo, &checkpoint)) {
+        while (todo.n > 0) {
+            pthread_mutex_lock(&c->mutex);
+            bool failed = c->failed;
+            struct err why = c->failure;
+            pthread_mutex_unlock(&c->mutex);
+            if (failed) {
+                batch_fail(&todo, &why);
+                complete(c, &todo, false);
+            } else if (w->which == STORE_WRITE) {
+                write_turn(w, &todo);
+            } else {
+                read_once(c, w->backend, &todo, w->which == STORE_CLAIM ? CLAIM_BATCH_MAX : 1);
+            }
+        }
+        if (checkpoint)
+            log_checkpoint(c, w->backend);
+        if (w->which == STORE_WRITE)
+            linger(w);
+    }
+    return NULL;
+}
