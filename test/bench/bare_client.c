@@ -1,24 +1,25 @@
 /* test/bench/bare_client.c: the yardstick: how fast does libcurl alone POST from a libevent loop?
  *
- *   bare_client [--mode textbook|tuned] [-n REQUESTS] [-c CONCURRENCY] [--ca FILE] URL
+ *   bare_client [--mode textbook|tuned] [-n REQUESTS] [-c CONCURRENCY] [--ca FILE] --request FILE URL…
  *
- * No store, no resolver, no rules, no retries; but the same headers and an HMAC over the same body
- * as webhookd signs. textbook: libcurl's own hiperfifo example (one event a socket, moved whenever
- * libcurl says so). tuned: sockets stay armed between requests, as in engine/transport_glue.c.
+ * No store, no resolver, no rules, no retries; but requests like those that webhookd sends, signed
+ * anew (request.h), to the URLs in turn, one at a time on a connection of HTTP/2 too. Handles are
+ * kept in both modes.
+ *
+ * textbook: as libcurl's own hiperfifo example: a new event whenever libcurl says so, a list of
+ * headers appended for each request.
+ * tuned: sockets stay armed between requests, as in engine/transport_glue.c, the timer is moved only
+ * when it must fire earlier, and the headers' nodes are our own.
+ *
  * Prints one line of JSON; exit 1 where an answer was not 2xx. */
 #include <curl/curl.h>
 #include <event2/event.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { FDS_MAX = 4096, BODY_BYTES = 500 };
+#include "test/bench/request.h"
+
+enum { FDS_MAX = 4096, LINES_MAX = 16 };
 
 struct sock {
     struct event *ev;
@@ -28,25 +29,22 @@ struct sock {
 struct bench {
     struct event_base *base;
     CURLM *multi;
-    struct event *timer;
+    struct event *timer, *turn;
+    double timer_due_s, timer_armed_s; /* tuned; 0: none */
     bool tuned;
-    long n, started, over, bad, running;
-    const char *url, *ca;
+    long n, started, over, bad;
+    char **urls;
+    long urls_n;
+    const char *ca;
+    struct request_shape shape;
     struct sock socks[FDS_MAX];
 };
-struct request {
+struct transfer {
     CURL *easy;
-    struct curl_slist *headers;
-    char body[BODY_BYTES];
+    struct request request;
+    struct curl_slist nodes[LINES_MAX]; /* tuned */
+    struct curl_slist *headers;         /* textbook */
 };
-
-static double now_s(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
 
 static size_t swallow(char *bytes, size_t size, size_t n, void *arg)
 {
@@ -55,49 +53,56 @@ static size_t swallow(char *bytes, size_t size, size_t n, void *arg)
     return size * n;
 }
 
-static struct curl_slist *headers_of(long number, const struct request *r)
+/* The lines of the request and "Expect:", as nodes; each line ends with a '\0' then. */
+static bool split_headers(struct transfer *t)
 {
-    unsigned char mac[EVP_MAX_MD_SIZE];
-    unsigned int mac_bytes = 0;
-    char line[256], hex[65] = "";
-    struct curl_slist *list = NULL;
+    static char no_expect[] = "Expect:";
+    size_t n = 0;
 
-    HMAC(EVP_sha256(), "whsec_bench_secret_of_some_length", 33, (const unsigned char *)r->body,
-         sizeof(r->body), mac, &mac_bytes);
-    for (unsigned int i = 0; i < mac_bytes && i < 32; i++) {
-        hex[2 * i] = "0123456789abcdef"[mac[i] >> 4];
-        hex[2 * i + 1] = "0123456789abcdef"[mac[i] & 15];
+    for (char *line = t->request.text, *end; line + 1 < t->request.body; line = end + 1) {
+        end = strchr(line, '\n');
+        if (end == NULL || n + 1 == LINES_MAX)
+            return false;
+        *end = '\0';
+        t->nodes[n].data = line;
+        t->nodes[n].next = &t->nodes[n + 1];
+        n++;
     }
-    list = curl_slist_append(list, "Content-Type: application/json");
-    list = curl_slist_append(list, "User-Agent: webhookd/bench");
-    (void)snprintf(line, sizeof(line), "X-BondX-Signature: sha256=%s", hex);
-    list = curl_slist_append(list, line);
-    (void)snprintf(line, sizeof(line), "X-Request-ID: req_%020ld", number);
-    list = curl_slist_append(list, line);
-    (void)snprintf(line, sizeof(line), "X-Correlation-ID: cor_%020ld", number);
-    list = curl_slist_append(list, line);
-    (void)snprintf(line, sizeof(line), "webhook-id: evt_%020ld", number);
-    list = curl_slist_append(list, line);
-    (void)snprintf(line, sizeof(line), "webhook-timestamp: %ld", 1760000000 + number);
-    list = curl_slist_append(list, line);
-    list = curl_slist_append(list, "webhook-attempt: 1");
-    return curl_slist_append(list, "Expect:");
+    t->nodes[n].data = no_expect;
+    return true;
 }
 
-static void start(struct bench *b, struct request *r)
+static struct curl_slist *headers_of(const struct bench *b, struct transfer *t)
+{
+    if (b->tuned)
+        return t->nodes;
+    curl_slist_free_all(t->headers);
+    t->headers = NULL;
+    for (const struct curl_slist *line = t->nodes; line != NULL; line = line->next)
+        t->headers = curl_slist_append(t->headers, line->data);
+    return t->headers;
+}
+
+static bool make_request(const struct bench *b, struct transfer *t)
+{
+    const struct request_shape *s = &b->shape;
+    char *text = malloc(s->file_bytes + 1);
+
+    if (text == NULL)
+        return false;
+    memcpy(text, s->file, s->file_bytes + 1);
+    return request_mark(&t->request, text, s->body_at, s->file_bytes) && split_headers(t);
+}
+
+static void start(struct bench *b, struct transfer *t)
 {
     long number = b->started++;
-    int k = snprintf(
-        r->body, sizeof(r->body),
-        "{\"event\":\"order.executed\",\"event_id\":\"evt_%020ld\",\"data\":{\"pad\":\"", number);
 
-    memset(r->body + k, 'x', sizeof(r->body) - (size_t)k);
-    memcpy(r->body + sizeof(r->body) - 3, "\"}}", 3);
-    curl_slist_free_all(r->headers);
-    r->headers = headers_of(number, r);
-    (void)curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->headers);
-    b->running++;
-    (void)curl_multi_add_handle(b->multi, r->easy);
+    request_next(&t->request, number);
+    (void)curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, headers_of(b, t));
+    if (b->urls_n > 1)
+        (void)curl_easy_setopt(t->easy, CURLOPT_URL, b->urls[number % b->urls_n]);
+    (void)curl_multi_add_handle(b->multi, t->easy);
 }
 
 static void take(struct bench *b)
@@ -108,18 +113,17 @@ static void take(struct bench *b)
     while ((m = curl_multi_info_read(b->multi, &left)) != NULL) {
         CURL *easy = m->easy_handle;
         CURLcode code = m->data.result;
-        struct request *r = NULL;
+        struct transfer *t = NULL;
         long status = 0;
 
-        (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &r);
+        (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t);
         (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
         (void)curl_multi_remove_handle(b->multi, easy);
         b->over++;
-        b->running--;
         if (code != CURLE_OK || status / 100 != 2)
             b->bad++;
         if (b->started < b->n)
-            start(b, r);
+            start(b, t);
     }
     if (b->over == b->n)
         event_base_loopbreak(b->base);
@@ -173,116 +177,158 @@ static int close_socket(void *arg, curl_socket_t fd)
     return close(fd);
 }
 
-static void timer_fired(evutil_socket_t fd, short what, void *arg)
+static void arm_timer(struct bench *b, double wait_s)
+{
+    struct timeval tv = {.tv_sec = (time_t)wait_s,
+                         .tv_usec = (suseconds_t)((wait_s - (double)(time_t)wait_s) * 1e6)};
+
+    evtimer_add(b->timer, &tv);
+}
+
+static void time_over(evutil_socket_t fd, short what, void *arg)
 {
     struct bench *b = arg;
     int running;
 
     (void)fd;
     (void)what;
+    b->timer_due_s = 0;
     (void)curl_multi_socket_action(b->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     take(b);
 }
 
+static void timer_fired(evutil_socket_t fd, short what, void *arg)
+{
+    struct bench *b = arg;
+    double early = b->timer_due_s - now_s();
+
+    b->timer_armed_s = 0;
+    if (!b->tuned || (b->timer_due_s > 0 && early <= 0)) {
+        time_over(fd, what, arg);
+    } else if (b->timer_due_s > 0) {
+        b->timer_armed_s = b->timer_due_s;
+        arm_timer(b, early);
+    }
+}
+
+/* Each transfer sets and clears its deadlines. Tuned: what fires too early is set again, and "at
+ * once" is no timer. */
 static int timer_changed(CURLM *multi, long wait_ms, void *arg)
 {
     struct bench *b = arg;
-    struct timeval tv = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+    double wait_s = (double)wait_ms / 1000;
 
     (void)multi;
+    b->timer_due_s = wait_ms < 0 ? 0 : now_s() + wait_s;
+    if (b->tuned && wait_ms == 0) {
+        event_active(b->turn, EV_TIMEOUT, 0);
+        return 0;
+    }
+    if (b->tuned && (wait_ms < 0 || (b->timer_armed_s > 0 && b->timer_armed_s <= b->timer_due_s)))
+        return 0;
+    b->timer_armed_s = b->timer_due_s;
     if (wait_ms < 0)
         evtimer_del(b->timer);
     else
-        evtimer_add(b->timer, &tv);
+        arm_timer(b, wait_s);
     return 0;
 }
 
-static void set_up(struct bench *b, struct request *r)
+static bool set_up(struct bench *b, struct transfer *t)
 {
-    CURL *c = r->easy = curl_easy_init();
+    CURL *c = t->easy = curl_easy_init();
 
-    (void)curl_easy_setopt(c, CURLOPT_URL, b->url);
-    (void)curl_easy_setopt(c, CURLOPT_PRIVATE, r);
+    if (c == NULL || !make_request(b, t))
+        return false;
+    (void)curl_easy_setopt(c, CURLOPT_URL, b->urls[0]);
+    (void)curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    (void)curl_easy_setopt(c, CURLOPT_PRIVATE, t);
     (void)curl_easy_setopt(c, CURLOPT_POST, 1L);
-    (void)curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)sizeof(r->body));
-    (void)curl_easy_setopt(c, CURLOPT_POSTFIELDS, r->body);
+    (void)curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)t->request.body_bytes);
+    (void)curl_easy_setopt(c, CURLOPT_POSTFIELDS, t->request.body);
     (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, swallow);
     (void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, 10000L);
     (void)curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, 5000L);
     (void)curl_easy_setopt(c, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
     (void)curl_easy_setopt(c, CURLOPT_CLOSESOCKETDATA, b);
-    if (b->ca != NULL)
-        (void)curl_easy_setopt(c, CURLOPT_CAINFO, b->ca);
+    return b->ca == NULL || curl_easy_setopt(c, CURLOPT_CAINFO, b->ca) == CURLE_OK;
 }
 
-static void report(const struct bench *b, double seconds)
+static bool read_options(struct bench *b, long *concurrency, int argc, char **argv)
 {
-    struct rusage u;
+    int opt = 1;
 
-    (void)getrusage(RUSAGE_SELF, &u);
-    double cpu = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-                 (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-    printf("{\"n\":%ld,\"seconds\":%.6f,\"cpu_seconds\":%.6f,\"per_s\":%.1f}\n", b->n, seconds, cpu,
-           (double)b->n / seconds);
+    for (; opt + 1 < argc && argv[opt][0] == '-'; opt += 2) {
+        const char *name = argv[opt], *value = argv[opt + 1];
+
+        if (strcmp(name, "--mode") == 0)
+            b->tuned = strcmp(value, "tuned") == 0;
+        else if (strcmp(name, "-n") == 0)
+            b->n = strtol(value, NULL, 10);
+        else if (strcmp(name, "-c") == 0)
+            *concurrency = strtol(value, NULL, 10);
+        else if (strcmp(name, "--ca") == 0)
+            b->ca = value;
+        else if (strcmp(name, "--request") != 0 || !request_shape_read(&b->shape, value))
+            return false;
+    }
+    b->urls = argv + opt;
+    b->urls_n = argc - opt;
+    return b->urls_n > 0 && b->shape.file != NULL && b->n > 0 && *concurrency > 0 &&
+           *concurrency <= FDS_MAX / 4;
+}
+
+static void run(struct bench *b, struct transfer *transfers, long concurrency)
+{
+    double begun = now_s(), cpu = cpu_s();
+
+    for (long i = 0; i < concurrency && b->started < b->n; i++)
+        start(b, &transfers[i]);
+    (void)event_base_loop(b->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    request_report(b->n, b->bad, now_s() - begun, cpu_s() - cpu);
 }
 
 int main(int argc, char **argv)
 {
     static struct bench b = {.n = 20000};
     long concurrency = 128;
-    bool legal = true;
 
-    for (int i = 1; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : "";
-
-        if (argv[i][0] != '-') {
-            b.url = argv[i];
-            continue;
-        }
-        if (strcmp(argv[i], "--mode") == 0)
-            b.tuned = strcmp(value, "tuned") == 0;
-        else if (strcmp(argv[i], "-n") == 0)
-            b.n = strtol(value, NULL, 10);
-        else if (strcmp(argv[i], "-c") == 0)
-            concurrency = strtol(value, NULL, 10);
-        else if (strcmp(argv[i], "--ca") == 0)
-            b.ca = value;
-        else
-            legal = false;
-        i++;
-    }
-    if (!legal || b.url == NULL || b.n < 1 || concurrency < 1 || concurrency > FDS_MAX / 2) {
-        fputs("usage: bare_client [--mode textbook|tuned] [-n N] [-c N] [--ca FILE] URL\n", stderr);
+    if (!read_options(&b, &concurrency, argc, argv)) {
+        fputs("usage: bare_client [--mode textbook|tuned] [-n N] [-c N] [--ca FILE] --request FILE "
+              "URL...\n",
+              stderr);
         return 2;
     }
-    struct request *requests = calloc((size_t)concurrency, sizeof(*requests));
+    struct transfer *transfers = calloc((size_t)concurrency, sizeof(*transfers));
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     b.base = event_base_new();
     b.multi = curl_multi_init();
     b.timer = evtimer_new(b.base, timer_fired, &b);
-    if (requests == NULL || b.base == NULL || b.multi == NULL || b.timer == NULL)
+    b.turn = event_new(b.base, -1, 0, time_over, &b);
+    if (transfers == NULL || b.base == NULL || b.multi == NULL || b.timer == NULL || b.turn == NULL)
         return 2;
     (void)curl_multi_setopt(b.multi, CURLMOPT_SOCKETFUNCTION, socket_changed);
     (void)curl_multi_setopt(b.multi, CURLMOPT_SOCKETDATA, &b);
     (void)curl_multi_setopt(b.multi, CURLMOPT_TIMERFUNCTION, timer_changed);
     (void)curl_multi_setopt(b.multi, CURLMOPT_TIMERDATA, &b);
-    (void)curl_multi_setopt(b.multi, CURLMOPT_MAXCONNECTS, concurrency * 2);
-    double begun = now_s();
-    for (long i = 0; i < concurrency && b.started < b.n; i++) {
-        set_up(&b, &requests[i]);
-        start(&b, &requests[i]);
-    }
-    (void)event_base_loop(b.base, EVLOOP_NO_EXIT_ON_EMPTY);
-    report(&b, now_s() - begun);
+    (void)curl_multi_setopt(b.multi, CURLMOPT_MAXCONNECTS, FDS_MAX / 2L);
+    (void)curl_multi_setopt(b.multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    for (long i = 0; i < concurrency; i++)
+        if (!set_up(&b, &transfers[i]))
+            return 2;
+    run(&b, transfers, concurrency);
     for (long i = 0; i < concurrency; i++) {
-        curl_slist_free_all(requests[i].headers);
-        curl_easy_cleanup(requests[i].easy);
+        curl_slist_free_all(transfers[i].headers);
+        curl_easy_cleanup(transfers[i].easy);
+        free(transfers[i].request.text);
     }
     (void)curl_multi_cleanup(b.multi);
     event_free(b.timer);
+    event_free(b.turn);
     event_base_free(b.base);
-    free(requests);
+    free(transfers);
+    free(b.shape.file);
     if (b.bad > 0)
         fprintf(stderr, "bare_client: %ld of %ld answers were not 2xx\n", b.bad, b.n);
     return b.bad > 0;
