@@ -20,29 +20,35 @@ def percentile(values, p):
     return values[min(len(values) - 1, int(len(values) * p / 100))] if values else float("nan")
 
 
-def certificate(folder):
-    """A certificate of 127.0.0.1 that is its own authority."""
+def certificate(folder, hosts=("127.0.0.1",)):
+    """A certificate of addresses that is its own authority."""
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
                     "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem", "-subj", "/CN=127.0.0.1",
-                    "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+                    "-addext", "subjectAltName=" + ",".join(f"IP:{host}" for host in hosts)], check=True, capture_output=True)
     return f"{folder}/cert.pem"
 
 
 class Nginx:
-    """One worker that answers 200 to everything."""
+    """One worker that answers 200 to everything, on so many addresses: endpoints that share nothing but the worker."""
 
-    def __init__(self, tls):
+    def __init__(self, tls=False, http2=False, endpoints=1):
         self.dir, port = tempfile.mkdtemp(prefix="webhookd-bench-nginx-"), harness.free_port()
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}/hook"
-        self.ca = certificate(self.dir) if tls else None
-        ssl = f"ssl_certificate {self.ca}; ssl_certificate_key {self.dir}/key.pem; ssl_protocols TLSv1.3;" if tls else ""
+        hosts = [f"127.0.0.{i + 1}" for i in range(endpoints)]
+        self.urls = [f"{'https' if tls or http2 else 'http'}://{host}:{port}/hook" for host in hosts]
+        self.url, self.ca = self.urls[0], certificate(self.dir, hosts) if tls or http2 else None
+        ssl = f"ssl_certificate {self.ca}; ssl_certificate_key {self.dir}/key.pem; ssl_protocols TLSv1.3;" if self.ca else ""
+        listens = "".join(f"listen {host}:{port} backlog=4096{' ssl' if self.ca else ''}{' http2' if http2 else ''}; " for host in hosts)
+        # It answers at once, whatever the body. Over HTTP/2 it would cut the stream then (RST_STREAM), which libcurl 7.88 takes for a fault:
+        # there it reads the body first, as who works with it does, by way of a mirror of the request.
+        answer = "mirror /read; error_page 404 =200 @ok;" if http2 else "return 200;"
+        more = "location = /read { internal; return 204; } location @ok { return 200; }" if http2 else ""
         user = "user root;" if os.geteuid() == 0 else ""  # the folder is ours alone
         with open(f"{self.dir}/nginx.conf", "w") as f:
             f.write(f"""daemon off; {user} worker_processes 1; pid {self.dir}/pid; error_log {self.dir}/error.log crit;
 events {{ worker_connections 4096; }}
 http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {self.dir}/b; proxy_temp_path {self.dir}/p;
  fastcgi_temp_path {self.dir}/f; uwsgi_temp_path {self.dir}/u; scgi_temp_path {self.dir}/s; {ssl}
- server {{ listen 127.0.0.1:{port} backlog=4096{' ssl' if tls else ''}; location / {{ return 200; }} }} }}""")
+ server {{ {listens} location / {{ {answer} }} {more} }} }}""")
         path = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
         if path is None:
             raise SystemExit("bench: there is no nginx: make deps installs it")
@@ -70,6 +76,15 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def threads_cpu_s(pid):
+    """Seconds on a processor by thread: "loop", the first, and the others by their names and numbers."""
+    used = {}
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{tid}/comm") as name, open(f"/proc/{pid}/task/{tid}/schedstat") as f:
+            used["loop" if int(tid) == pid else f"{name.read().strip()}-{tid}"] = int(f.read().split()[0]) / 1e9
+    return used
+
+
 def rss_mib(pid):
     with open(f"/proc/{pid}/status") as f:
         text = f.read()
@@ -85,12 +100,16 @@ def payload(n):
     return body[:-1] + ', "pad": "' + "x" * (420 - len(body)) + '"}'
 
 
-def fill(file, n):
+def attempts(daemon):
+    """How many were made, whatever came of them."""
+    return sum(int(n) for n in re.findall(r'^webhookd_attempts_total\{.*\} (\d+)', daemon.metrics(), re.M))
+
+
+def fill(file, n, type=lambda k: "order.executed", payload=payload):
     with sqlite3.connect(file, isolation_level=None) as db:
         for start in range(0, n, 5000):
             db.execute("BEGIN IMMEDIATE")
-            db.executemany("INSERT INTO outbox(type, payload) VALUES ('order.executed', ?)",
-                           [(payload(i),) for i in range(start, min(n, start + 5000))])
+            db.executemany("INSERT INTO outbox(type, payload) VALUES (?, ?)", ((type(k), payload(k)) for k in range(start, min(n, start + 5000))))
             db.execute("COMMIT")
 
 

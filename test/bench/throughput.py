@@ -1,77 +1,107 @@
-"""Durable deliveries per second from a backlog: webhookd beside a bare libcurl loop against the same nginx, turn about.
+"""Durable deliveries per second from a standing backlog: webhookd beside bare clients against the same nginx, turn about.
 
-Durable: outcome and attempt of every delivery are committed with synchronous=FULL."""
+Durable: each event was committed by another process and taken into the store; outcome and attempt of each delivery are committed with
+synchronous=FULL. The bare clients store nothing, look nothing up and judge nothing: libcurl's loop as its example has it (textbook), the
+best loop we know how to write around libcurl (tuned), and sockets without an HTTP library, to show what is left. All send the request that
+webhookd sends, byte for byte, signed anew each time (recorder.py, request.h)."""
+import contextlib
 import json
+import os
 import statistics
 import subprocess
-import time
+import tempfile
 
-import harness
 import measure as kit
+import recorder
 from report import at_least
+from standing import Standing, deliver
 
 ROUNDS = 7
 CONCURRENCY = 128
-KINDS = {"http": "HTTP", "tls": "TLS 1.3"}
-BARS = (("tuned", at_least(0.90)), ("textbook", at_least(1.2)))
+KINDS = {  # name: (words, how nginx listens, is it in the short form the small number?)
+    "http": ("HTTP", {}, False),
+    "tls": ("TLS 1.3", {"tls": True}, False),
+    "http2": ("HTTP/2 over TLS 1.3", {"http2": True}, True),
+    "http_100": ("HTTP, 100 endpoints", {"endpoints": 100}, True),
+    "tls_100": ("TLS 1.3, 100 endpoints", {"tls": True, "endpoints": 100}, True),
+}
+CLIENTS = {"webhookd": "webhookd, every outcome committed", "tuned": "bare libcurl, tuned", "textbook": "bare libcurl, textbook",
+           "sockets": "bare sockets, no HTTP library"}
+BARS = {"tuned": at_least(0.90), "textbook": at_least(1.2), "sockets": None}
 
 
-def webhookd(nginx, n, concurrency):
-    conf = f"delivery: {{max_in_flight_per_subscription: {concurrency}{', ca_file: ' + nginx.ca if nginx.ca else ''}}}\n"
-    with harness.Daemon(conf, replace=kit.CONF) as d:
-        d.subscribe(nginx.url, "--name", "bench")
-        d.ctl("subscription", "pause", "bench")
-        pid, rest = d.process.pid, kit.rss_mib(d.process.pid)["VmRSS"]
-        kit.fill(f"{d.dir}/outbox/outbox.db", n)
-        harness.wait_for(lambda: d.counts()["held"] == n, 300, "the backlog is in the store")
-        cpu, start = kit.cpu_seconds(pid), time.monotonic()
-        d.ctl("subscription", "resume", "bench")
-        seconds = kit.wait_completed(d, n) - start
-        return {"per_s": n / seconds, "cpu_us": (kit.cpu_seconds(pid) - cpu) / n * 1e6, "rss_rest_mib": rest, "rss_peak_mib": kit.rss_mib(pid)["VmHWM"]}
-
-
-def bare(build, nginx, n, concurrency, mode):
-    ca = ["--ca", nginx.ca] if nginx.ca else []
-    done = subprocess.run([f"{build}/bench/bare_client", "--mode", mode, "-n", str(n), "-c", str(concurrency), *ca, nginx.url],
-                          capture_output=True, text=True)
+def bare(run, nginx, request, n, client):
+    """One run of a bare client: deliveries a second, CPU of one."""
+    program = ["socket_client"] if client == "sockets" else ["bare_client", "--mode", client]
+    done = subprocess.run([f"{run.build}/bench/{program[0]}", *program[1:], "-n", str(n), "-c", str(CONCURRENCY), *(["--ca", nginx.ca] if nginx.ca else []),
+                           "--request", request, *(nginx.urls[:1] if client == "sockets" else nginx.urls)], capture_output=True, text=True)
     if done.returncode:
-        raise SystemExit("bench: bare_client: " + done.stderr)
+        raise SystemExit(f"bench: {client}: {done.stderr}")
     answer = json.loads(done.stdout)
-    return {"per_s": answer["per_s"], "cpu_us": answer["cpu_seconds"] / n * 1e6}
+    return {"per_s": n / answer["seconds"], "cpu_us": answer["cpu_seconds"] / n * 1e6}
 
 
-def rounds(run, tls):
-    n, out = run.pick(30000, 100000), []
-    with kit.Nginx(tls) as nginx:
+def webhookd(nginx, standing, conf=""):
+    """One run of webhookd over the whole backlog."""
+    with standing.daemon(f"delivery: {{max_in_flight: {CONCURRENCY}, max_in_flight_per_subscription: {CONCURRENCY}"
+                         f"{', ca_file: ' + nginx.ca if nginx.ca else ''}{conf}}}\n", nginx.urls) as d:
+        out = deliver(d, standing.n)
+        return {"per_s": standing.n / out["seconds"], **out}
+
+
+def rounds(run, kind, standing, request):
+    words, listen, _ = KINDS[kind]
+    clients = [c for c in CLIENTS if not (c == "sockets" and "http2" in listen)]
+    out = []
+    with kit.Nginx(**listen) as nginx:
         for i in range(ROUNDS):
-            run.progress(f"{'TLS 1.3' if tls else 'HTTP'}, {i + 1} of {ROUNDS}")
-            out.append({"textbook": bare(run.build, nginx, n, CONCURRENCY, "textbook"), "tuned": bare(run.build, nginx, n, CONCURRENCY, "tuned"),
-                        "webhookd": webhookd(nginx, n, CONCURRENCY)})
-    return {"n": n, "concurrency": CONCURRENCY, "runs": out}
+            run.progress(f"{words}, round {i + 1} of {ROUNDS}")
+            order = [*clients[i % len(clients):], *clients[:i % len(clients)]]
+            out.append({c: webhookd(nginx, standing) if c == "webhookd" else bare(run, nginx, request, standing.n, c) for c in order})
+    return {"n": standing.n, "rounds": out}
 
 
 def measure(run):
-    return {"http": rounds(run, False), "tls": rounds(run, True)}
+    kinds = [k for k in KINDS if run.full or k != "tls_100"]
+    with contextlib.ExitStack() as stack:
+        request = os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "request")
+        recorder.write(request, *recorder.sent_by_webhookd(kit.payload(7)))
+        made, out = {}, {}
+        for kind in kinds:
+            n, endpoints = run.pick(10000 if KINDS[kind][2] else 20000, 200000), KINDS[kind][1].get("endpoints", 1)
+            if (n, endpoints) not in made:
+                run.progress(f"a backlog of {n}")
+                urls = [f"http://127.0.0.{i + 1}:8080/hook" for i in range(endpoints)]
+                made[n, endpoints] = stack.enter_context(Standing(n, urls))
+            out[kind] = rounds(run, kind, made[n, endpoints], request)
+    return out
+
+
+def ratios(rounds, client, key="per_s"):
+    return [r["webhookd"][key] / r[client][key] for r in rounds]
 
 
 def show(result, table):
     for kind, t in result.items():
-        runs = t["runs"]
-        table.head(2, KINDS[kind], f"a backlog of {t['n']} for one endpoint, {t['concurrency']} at a time, every outcome committed")
-        for who in ("textbook", "tuned", "webhookd"):
-            name = who if who == "webhookd" else f"bare libcurl, {who}"
-            table.add(name, [r[who]["per_s"] for r in runs], "/s")
-            table.add(f"{name}: CPU of one", [r[who]["cpu_us"] for r in runs], "us")
-        for base, bar in BARS:
-            table.add(f"webhookd to the {base} loop", [r["webhookd"]["per_s"] / r[base]["per_s"] for r in runs], bar=bar)
-        table.note(f"memory (RSS) at rest {statistics.median(r['webhookd']['rss_rest_mib'] for r in runs):.0f} MiB, "
-                   f"at its peak {max(r['webhookd']['rss_peak_mib'] for r in runs):.0f} MiB")
+        rounds, n = t["rounds"], t["n"]
+        table.head(2, KINDS[kind][0], f"a backlog of {n:,}, {CONCURRENCY} at a time, one nginx worker, {len(rounds)} rounds turn about")
+        for client in (c for c in CLIENTS if c in rounds[0]):
+            table.add(CLIENTS[client], [r[client]["per_s"] for r in rounds], "/s", digits=0)
+        for client in (c for c in BARS if c in rounds[0]):
+            table.add(f"webhookd to {CLIENTS[client]}", ratios(rounds, client), bar=BARS[client])
+        cpu = {client: statistics.median(r[client]["cpu_us"] for r in rounds) for client in CLIENTS if client in rounds[0]}
+        parts = {}
+        for name, us in ((name, us) for r in rounds for name, us in r["webhookd"]["threads_us"].items()):
+            parts.setdefault("loop" if name == "loop" else "others", []).append(us)
+        loop = statistics.median(parts["loop"])
+        table.note("CPU of one, us: " + ", ".join(f"{client} {us:.0f}" for client, us in cpu.items())
+                   + f"; of webhookd's {loop:.0f} on its loop, {cpu['webhookd'] - loop:.0f} on the store's threads")
+        table.note(f"memory (RSS) at its peak {max(r['webhookd']['rss_peak_mib'] for r in rounds):.0f} MiB; attempts beyond one for each delivery: "
+                   f"{sum(r['webhookd']['attempts'] - n for r in rounds)}")
 
 
 def plots(result):
-    return {"throughput": {
-        "kind": "bars", "title": "Durable deliveries per second, one loop, one nginx worker", "unit": "/s",
-        "note": "median of the rounds, least to greatest as whiskers; the bare loops store nothing",
-        "groups": [{"name": KINDS[kind], "bars": [{"name": name, "values": [r[who]["per_s"] for r in t["runs"]]} for who, name in
-                                                  (("webhookd", "webhookd"), ("tuned", "bare libcurl, tuned"), ("textbook", "bare libcurl, textbook"))]}
-                   for kind, t in result.items()]}}
+    groups = [{"name": KINDS[kind][0], "bars": [{"name": "webhookd" if c == "webhookd" else CLIENTS[c].split(", no")[0], "values": [r[c]["per_s"] for r in t["rounds"]]}
+                                                for c in CLIENTS if c in t["rounds"][0] and c != "sockets"]} for kind, t in result.items()]
+    return {"throughput": {"kind": "bars", "title": "Durable deliveries per second beside a bare libcurl loop", "unit": "/s", "groups": groups,
+                           "note": "One loop, one nginx worker, requests alike. Median, least to greatest; the bare loops store nothing."}}
