@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """`make bench`: measures, prints one table, writes build/bench.json and the plots under build/bench/.
 
-    bench.py [--build DIR] [--full] [--only REGEX] [--show]
+    bench.py [--build DIR] [--full] [--only REGEX[/PART]] [--show]
 
---only measures the sections whose names match and keeps of bench.json what the others left there; --show measures nothing.
+--only measures the sections whose names match, of them the parts whose names match, and keeps of bench.json what the others left
+there; --show measures nothing.
 A section is a module of this folder that is named in SECTIONS, with
 
-    measure(run) -> dict      plain data for bench.json. run.build, run.full, run.pick(short, full), run.progress(text).
-                              Figures stand beside their yardstick, taken turn about in the same run: keep the single values.
+    measure(run) -> dict      plain data for bench.json. run.build, run.full, run.pick(short, full), run.progress(text);
+                              run.wants(part) where it has parts: keys of the dict. Figures stand beside their yardstick,
+                              taken turn about in the same run: keep the single values.
     show(result, table)       the dict as lines: table.head(), table.add(), table.note() (report.py); no longer than a screen
     plots(result) -> {name: chart}    may be left out: plot.py draws each as build/bench/NAME-{light,dark}.svg
 
@@ -27,14 +29,17 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "../system")]
 
-SECTIONS = ("throughput", "latency")
+SECTIONS = ("throughput", "stream", "latency")
 
 
 class Run:
     """What a section is given."""
 
-    def __init__(self, build, full):
-        self.build, self.full, self.section, self.begun = build, full, "", time.monotonic()
+    def __init__(self, build, full, part):
+        self.build, self.full, self.part, self.section, self.begun = build, full, part, "", time.monotonic()
+
+    def wants(self, part):
+        return re.search(self.part, part) is not None
 
     def pick(self, short, full):
         return full if self.full else short
@@ -73,6 +78,8 @@ def measure(run, names, path):
         result = importlib.import_module(name).measure(run)
         whole = read(path)
         whole.update(machine=machine())
+        if run.part and name in whole:
+            result = {**whole[name]["result"], **result}
         whole[name] = {"at": time.strftime("%Y-%m-%d %H:%M", time.gmtime()), "commit": commit(), "full": run.full,
                        "took_s": round(time.monotonic() - start, 1), "result": result}
         with open(path + ".new", "w") as f:
@@ -99,16 +106,17 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build")
     parser.add_argument("--full", action="store_true", help="more deliveries, larger backlogs, longer streams")
-    parser.add_argument("--only", default="", metavar="REGEX", help="of " + ", ".join(SECTIONS))
+    parser.add_argument("--only", default="", metavar="REGEX[/PART]", help="of " + ", ".join(SECTIONS))
     parser.add_argument("--show", action="store_true", help="what build/bench.json holds; nothing is measured")
     args = parser.parse_args()
     build = os.path.abspath(args.build)
     os.environ["BUILD"] = build
-    path, names = f"{build}/bench.json", [s for s in SECTIONS if re.search(args.only, s)]
+    only, _, part = args.only.partition("/")
+    path, names = f"{build}/bench.json", [s for s in SECTIONS if re.search(only, s)]
     if not names:
-        parser.error(f"no section matches {args.only}: there are {', '.join(SECTIONS)}")
+        parser.error(f"no section matches {only}: there are {', '.join(SECTIONS)}")
     if not args.show:
-        measure(Run(build, args.full), names, path)
+        measure(Run(build, args.full, part), names, path)
     if not os.path.exists(path):
         parser.error(f"there is no {path} yet")
     os.makedirs(f"{build}/bench", exist_ok=True)

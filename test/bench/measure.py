@@ -61,6 +61,10 @@ http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {sel
                 return s.connect_ex(("127.0.0.1", port)) == 0
         harness.wait_for(answers, what="nginx listens")
 
+    def cpu_s(self):
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as f:
+            return sum(sum(threads_cpu_s(int(pid)).values()) for pid in f.read().split())
+
     def __enter__(self):
         return self
 

@@ -52,17 +52,18 @@ def webhookd(nginx, standing, conf=""):
 def rounds(run, kind, standing, request):
     words, listen, _ = KINDS[kind]
     clients = [c for c in CLIENTS if not (c == "sockets" and "http2" in listen)]
-    out = []
+    out, disk = [], []
     with kit.Nginx(**listen) as nginx:
         for i in range(ROUNDS):
             run.progress(f"{words}, round {i + 1} of {ROUNDS}")
             order = [*clients[i % len(clients):], *clients[:i % len(clients)]]
             out.append({c: webhookd(nginx, standing) if c == "webhookd" else bare(run, nginx, request, standing.n, c) for c in order})
-    return {"n": standing.n, "rounds": out}
+            disk += kit.fdatasync_us(standing.dir, 50)
+    return {"n": standing.n, "rounds": out, "fdatasync_p50_us": kit.percentile(disk, 50), "fdatasync_p99_us": kit.percentile(disk, 99)}
 
 
 def measure(run):
-    kinds = [k for k in KINDS if run.full or k != "tls_100"]
+    kinds = [k for k in KINDS if (run.full or k != "tls_100") and run.wants(k)]
     with contextlib.ExitStack() as stack:
         request = os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "request")
         recorder.write(request, *recorder.sent_by_webhookd(kit.payload(7)))
@@ -89,15 +90,13 @@ def show(result, table):
             table.add(CLIENTS[client], [r[client]["per_s"] for r in rounds], "/s", digits=0)
         for client in (c for c in BARS if c in rounds[0]):
             table.add(f"webhookd to {CLIENTS[client]}", ratios(rounds, client), bar=BARS[client])
-        cpu = {client: statistics.median(r[client]["cpu_us"] for r in rounds) for client in CLIENTS if client in rounds[0]}
-        parts = {}
-        for name, us in ((name, us) for r in rounds for name, us in r["webhookd"]["threads_us"].items()):
-            parts.setdefault("loop" if name == "loop" else "others", []).append(us)
-        loop = statistics.median(parts["loop"])
+        cpu = {c: statistics.median(r[c]["cpu_us"] for r in rounds) for c in CLIENTS if c in rounds[0]}
+        loop = statistics.median(r["webhookd"]["threads_us"]["loop"] for r in rounds)
         table.note("CPU of one, us: " + ", ".join(f"{client} {us:.0f}" for client, us in cpu.items())
-                   + f"; of webhookd's {loop:.0f} on its loop, {cpu['webhookd'] - loop:.0f} on the store's threads")
-        table.note(f"memory (RSS) at its peak {max(r['webhookd']['rss_peak_mib'] for r in rounds):.0f} MiB; attempts beyond one for each delivery: "
-                   f"{sum(r['webhookd']['attempts'] - n for r in rounds)}")
+                   + f"; of webhookd's {loop:.0f} on its loop, {cpu['webhookd'] - loop:.0f} on its other threads")
+        table.note(f"memory (RSS) at most {max(r['webhookd']['rss_peak_mib'] for r in rounds):.0f} MiB; attempts beyond one each: "
+                   f"{sum(r['webhookd']['attempts'] - n for r in rounds)}; fdatasync of this disk meanwhile: p50 {t['fdatasync_p50_us']:.0f} us, "
+                   f"p99 {t['fdatasync_p99_us']:.0f} us")
 
 
 def plots(result):
