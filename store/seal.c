@@ -2,16 +2,19 @@
  *
  *   sealed: | 0x01 | key id 4 | nonce 12 | ciphertext n | tag 16 |
  *
- * The ring is read-only after loading, so that every thread may use it; a context is made per call.
+ * The ring is read-only after loading, so that every thread may use it; a context is made per call,
+ * but for the digest's, which only the writer asks for: keying it costs five times the digest.
  * A random nonce is good for 2^32 seals under one key (NIST SP 800-38D 8.3). */
 #include "store/seal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/params.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,23 +43,9 @@ struct ring_key {
 struct keyring {
     EVP_CIPHER *cipher; /* fetched once: a fetch per call costs more than the sealing */
     size_t n;
-    uint8_t digest_key[KEY_BYTES];
+    EVP_MAC_CTX *digest; /* keyed with the last key's; the writer's */
     struct ring_key keys[KEYS_MAX];
 };
-
-static enum err_code ring_new(struct keyring **out, struct err *err)
-{
-    struct keyring *k = calloc(1, sizeof(*k));
-    if (k == NULL)
-        return fail(err, ERR_NOMEM, "no memory for the keys");
-    k->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-    if (k->cipher == NULL) {
-        free(k);
-        return fail(err, ERR_INTERNAL, "libcrypto offers no AES-256-GCM");
-    }
-    *out = k;
-    return OK;
-}
 
 size_t keyring_size(const struct keyring *k)
 {
@@ -68,21 +57,45 @@ void keyring_free(struct keyring *k)
     if (k == NULL)
         return;
     EVP_CIPHER_free(k->cipher);
+    EVP_MAC_CTX_free(k->digest);
     OPENSSL_cleanse(k, sizeof(*k));
     free(k);
+}
+
+static enum err_code ring_new(struct keyring **out, struct err *err)
+{
+    struct keyring *k = calloc(1, sizeof(*k));
+    if (k == NULL)
+        return fail(err, ERR_NOMEM, "no memory for the keys");
+    k->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    k->digest = EVP_MAC_CTX_new(hmac);
+    EVP_MAC_free(hmac); /* the context holds it */
+    if (k->cipher == NULL || k->digest == NULL) {
+        keyring_free(k);
+        return fail(err, ERR_INTERNAL, "libcrypto offers no AES-256-GCM or no HMAC");
+    }
+    *out = k;
+    return OK;
 }
 
 /* The digest's key hangs on the last key of the file, the oldest: rotation adds keys in front. */
 static void ring_add(struct keyring *k, const uint8_t key[KEY_BYTES])
 {
     static const char label[] = "webhookd remembered ids";
-    uint8_t sha[SHA256_DIGEST_LENGTH];
+    uint8_t sha[SHA256_DIGEST_LENGTH], digest_key[KEY_BYTES];
+    char sha256[] = "SHA256";
+    const OSSL_PARAM with[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, sha256, 0),
+                               OSSL_PARAM_construct_end()};
     struct ring_key *r = &k->keys[k->n++];
     memcpy(r->key, key, KEY_BYTES);
     SHA256(key, KEY_BYTES, sha);
     memcpy(r->id, sha, KEY_ID_BYTES);
-    HMAC(EVP_sha256(), key, KEY_BYTES, (const unsigned char *)label, sizeof(label) - 1,
-         k->digest_key, NULL);
+    HMAC(EVP_sha256(), key, KEY_BYTES, (const unsigned char *)label, sizeof(label) - 1, digest_key,
+         NULL);
+    if (EVP_MAC_init(k->digest, digest_key, KEY_BYTES, with) != 1)
+        abort(); /* no memory, or no SHA-256 at all: every id would be remembered wrongly */
+    OPENSSL_cleanse(digest_key, sizeof(digest_key));
 }
 
 enum err_code keyring_from_bytes(struct keyring **out, const uint8_t key[32], struct err *err)
@@ -347,6 +360,9 @@ out:
 void seal_digest(const struct keyring *k, const void *bytes, size_t n, uint8_t out[16])
 {
     uint8_t mac[SHA256_DIGEST_LENGTH];
-    HMAC(EVP_sha256(), k->digest_key, KEY_BYTES, bytes, n, mac, NULL);
+    size_t mac_n = 0;
+    if (EVP_MAC_init(k->digest, NULL, 0, NULL) != 1 || EVP_MAC_update(k->digest, bytes, n) != 1 ||
+        EVP_MAC_final(k->digest, mac, &mac_n, sizeof(mac)) != 1)
+        abort();
     memcpy(out, mac, 16);
 }

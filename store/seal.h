@@ -31,7 +31,7 @@ enum err_code seal_open(const struct keyring *k, const char *bound, const void *
                         struct err *err); /* ERR_CORRUPT, ERR_DENIED: no such key */
 
 /* Keyed digest for remembered ids: the first 16 bytes of HMAC-SHA256 under a key derived from the
- * ring's oldest key (the last of the file), so that it survives a rotation. */
+ * ring's oldest key (the last of the file), so that it survives a rotation. One thread at a time. */
 void seal_digest(const struct keyring *k, const void *bytes, size_t n, uint8_t out[16]);
 
 #endif

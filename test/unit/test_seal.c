@@ -183,6 +183,22 @@ static void rotation_opens_the_old_and_keeps_the_digest(void **state)
     keyring_free(after);
 }
 
+/* Stores in the field remember ids so. */
+static void the_digest_of_an_id_stays_as_it_is(void **state)
+{
+    static const uint8_t known[16] = {0xf2, 0x80, 0xfd, 0x90, 0x68, 0xd0, 0x75, 0xdc,
+                                      0xdb, 0x26, 0xb5, 0x8a, 0x3a, 0x98, 0x73, 0x1a};
+    struct keyring *k = ring(3);
+    uint8_t one[16];
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        seal_digest(k, "evt_1", 5, one);
+        assert_memory_equal(one, known, 16);
+        seal_digest(k, "", 0, one);
+    }
+    keyring_free(k);
+}
+
 static void bad_files_are_refused_with_their_line(void **state)
 {
     static const struct {
@@ -218,6 +234,7 @@ int main(void)
         cmocka_unit_test(nonces_are_fresh_and_nothing_can_be_sealed),
         cmocka_unit_test(the_file_is_made_once_and_is_private),
         cmocka_unit_test(rotation_opens_the_old_and_keeps_the_digest),
+        cmocka_unit_test(the_digest_of_an_id_stays_as_it_is),
         cmocka_unit_test(bad_files_are_refused_with_their_line),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
