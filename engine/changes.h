@@ -55,7 +55,10 @@ struct changes {
 void changes_init(struct changes *c);
 void changes_fini(struct changes *c);
 void changes_clear(struct changes *c);
+/* due_ms: of the earliest that became ready. What was due before is not looked for again. */
 void changes_wake(struct changes *c, int64_t sub, int64_t due_ms);
+/* Some time ago, nobody knows when: before all but a trial. */
+#define CHANGES_DUE_BEFORE (TRIAL_DUE_MS + 1)
 /* A delivery that may go at once; where there is no room for it, a wake. */
 void changes_row(struct changes *c, const struct delivery *d, const struct event_rec *e);
 void changes_sub(struct changes *c, int64_t sub);

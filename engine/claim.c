@@ -155,7 +155,7 @@ static void claim_arrived(struct scheduler *s, struct lane *l, struct want *w, b
         l->next_due_ms = now_ms + 1000;
         return;
     }
-    l->next_due_ms = w->got.next_due_ms;
+    l->next_due_ms = l->from_ms = w->got.next_due_ms;
     l->next_bytes = w->got.next_bytes;
     lane_saw_due(l, woken);
     for (size_t i = 0; i < w->got.n; i++) {
@@ -244,7 +244,7 @@ struct claim *claim_add(struct scheduler *s, struct claim *c, struct lane *l, in
     bool trial = lane_wants_trial(l, now_ms);
     size_t appetite = trial ? 1 : lane_appetite(l, now_ms),
            rows = appetite > 0 ? rows_left(s, l) : 0;
-    struct claim_ask ask = {.max = appetite < rows ? appetite : rows};
+    struct claim_ask ask = {.from_ms = l->from_ms, .max = appetite < rows ? appetite : rows};
     int64_t *skip;
 
     if (ask.max == 0)

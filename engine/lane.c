@@ -245,6 +245,8 @@ void lane_saw_due(struct lane *l, int64_t due_ms)
         return;
     if (l->next_due_ms == 0 || due_ms < l->next_due_ms)
         l->next_due_ms = due_ms;
+    if (due_ms < l->from_ms)
+        l->from_ms = due_ms;
     if (l->claiming && (l->woken_ms == 0 || due_ms < l->woken_ms))
         l->woken_ms = due_ms;
 }
@@ -284,6 +286,16 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* What was claimed from a backlog lies in the order of its numbers: mostly there is nothing to do. */
+static void sort(int64_t *nums, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (nums[i] < nums[i - 1]) {
+            qsort(nums, n, sizeof *nums, by_number);
+            return;
+        }
+}
+
 int64_t *lane_known(const struct lane *l, const struct delivery_key *held, size_t held_n, size_t *n)
 {
     size_t all = l->queue.n + l->busy.n + held_n, i = 0;
@@ -296,14 +308,14 @@ int64_t *lane_known(const struct lane *l, const struct delivery_key *held, size_
         *n = SIZE_MAX;
         return NULL;
     }
-    for (const struct task *t = l->queue.first; t != NULL; t = t->next)
-        out[i++] = t->row->delivery.num;
     for (const struct task *t = l->busy.first; t != NULL; t = t->next)
+        out[i++] = t->row->delivery.num;
+    for (const struct task *t = l->queue.first; t != NULL; t = t->next)
         out[i++] = t->row->delivery.num;
     for (size_t h = 0; h < held_n; h++)
         if (held[h].sub == l->sub)
             out[i++] = held[h].num;
-    qsort(out, i, sizeof *out, by_number);
+    sort(out, i);
     *n = i;
     return out;
 }

@@ -55,8 +55,10 @@ struct lane {
     bool probing;          /* taken for the breaker's probe: in flight, or about to start */
 
     int64_t next_due_ms; /* of the earliest ready delivery that is not in memory; 0: none known */
-    int64_t woken_ms;    /* earliest due told while a claim was out; 0: none */
-    int64_t newest;      /* highest number of a delivery that was ever queued here */
+    int64_t from_ms;  /* where the next claim begins: nothing but what is in memory is ready and due
+                            before that; 0: at the start */
+    int64_t woken_ms; /* earliest due told while a claim was out; 0: none */
+    int64_t newest;   /* highest number of a delivery that was ever queued here */
     bool claiming, loading, load_again;
     bool hungry;       /* it has nothing in memory and was told to wait for room */
     double row_avg;    /* bytes of a claimed one: how many may a claim bring? */
@@ -114,6 +116,7 @@ bool lane_wants_trial(const struct lane *l, int64_t now_ms);
 
 /* When the scheduler should look at the lane again; INT64_MAX: something else will wake it. */
 int64_t lane_wake_ms(const struct lane *l, int64_t now_ms);
+/* One that is not in memory became ready, or it is known now: due then, or not before. */
 void lane_saw_due(struct lane *l, int64_t due_ms);
 
 /* Only while a claim is out. False: no memory. */

@@ -142,7 +142,7 @@ void lanes_hold(struct scheduler *s, const struct delivery_key *keys, size_t n)
 
         if (l == NULL || (i > 0 && s->held[i - 1].sub == l->sub))
             continue;
-        lane_saw_due(l, clock_store_ms());
+        lane_saw_due(l, CHANGES_DUE_BEFORE);
         scheduler_touch(s, l);
     }
     s->held_n = n;
@@ -181,8 +181,8 @@ static void heads_done(void *arg, const struct err *err, int64_t generation)
 
         if (l == NULL)
             continue;
-        /* Where the read failed, a claim a second later finds out. */
-        lane_saw_due(l, err->code == OK ? h->due_ms[i] : clock_store_ms() + 1000);
+        /* Where the read failed, a claim finds out. */
+        lane_saw_due(l, err->code == OK ? h->due_ms[i] : CHANGES_DUE_BEFORE);
         scheduler_touch(s, l);
     }
     if (err->code != OK)

@@ -249,7 +249,8 @@ void scheduler_look(const struct scheduler *s, struct scheduler_now *out)
         /* what is paused or disabled waits because somebody said so */
         bool sends = s->lanes[i]->row.state == SUB_ACTIVE;
         int64_t due = s->lanes[i]->next_due_ms;
-        if (sends && due > TRIAL_DUE_MS && (out->oldest_due_ms == 0 || due < out->oldest_due_ms))
+        if (sends && due > CHANGES_DUE_BEFORE &&
+            (out->oldest_due_ms == 0 || due < out->oldest_due_ms))
             out->oldest_due_ms = due;
     }
 }

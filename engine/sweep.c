@@ -74,7 +74,7 @@ static enum err_code kill_held(struct sweep *w, struct backend *b, const struct 
     w->changes.dead[cause] += (int64_t)n;
     w->more = w->more || n == KILL_SLICE;
     if (n > 0) /* what stood behind them in a key's line is ready now */
-        changes_wake(&w->changes, row->num, now_ms);
+        changes_wake(&w->changes, row->num, CHANGES_DUE_BEFORE);
     return OK;
 }
 

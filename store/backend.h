@@ -53,6 +53,7 @@ struct retain_look {
 };
 
 struct claim_ask {
+    int64_t from_ms;      /* what was due before that is not looked at: it is in memory; 0: all */
     size_t max;           /* rows */
     size_t max_row_bytes; /* claimed.bytes of each */
     size_t max_bytes;     /* of all together */
@@ -184,8 +185,8 @@ struct backend_ops {
                                   struct arena *, struct attempt_page *, struct err *);
 
     /* ---- the hot path ---- */
-    /* Ready deliveries of sub with due <= now, in order of (due, num), as many as ask allows; out[]
-     * has room for ask->max. Whoever gets them calls claimed_free(). Index seek. */
+    /* Ready deliveries of sub with from <= due <= now, in order of (due, num), as many as ask allows;
+     * out[] has room for ask->max. Whoever gets them calls claimed_free(). Index seek. */
     enum err_code (*claim)(struct backend *, int64_t sub, int64_t now_ms, const struct claim_ask *,
                            struct claimed **out, struct claim_got *, struct err *);
     /* Earliest due of each of subs[n], 0: none. */

@@ -22,7 +22,7 @@ enum err_code mem_claim(struct backend *b, int64_t sub, int64_t now_ms, const st
     size_t room = ask->max_bytes;
     struct claim_got g = {0};
     for (const struct mem_node *i =
-             mem_index_from(db, MEM_READY, (struct mem_key){.a = sub, .b = INT64_MIN});
+             mem_index_from(db, MEM_READY, (struct mem_key){.a = sub, .b = ask->from_ms});
          i != NULL && i->key.a == sub && g.next_due_ms == 0; i = i->next[0]) {
         int64_t num = i->key.c;
         if (ask->skip_n > 0 && bsearch(&num, ask->skip, ask->skip_n, sizeof(num), cmp_num) != NULL)

@@ -162,6 +162,8 @@ static enum err_code connect(struct sq *q, struct err *err)
     sqlite3_busy_timeout(q->db, 5000);
     sqlite3_db_config(q->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     enum err_code code = sq_look_init(q, err);
+    if (code == OK)
+        code = sq_claim_init(q, err);
     if (code != OK)
         return code;
     return sq_exec(q,

@@ -73,8 +73,7 @@ enum sq_slot {
     SQ_ATTEMPT_LIST,
     SQ_ATTEMPT_GET,
     SQ_DELIVERY_GET,
-    SQ_CLAIM_SCAN,
-    SQ_CLAIM_GET,
+    SQ_CLAIM,
     SQ_HEAD,
     SQ_OPEN_GET,
     SQ_SETTLE,
@@ -205,6 +204,7 @@ struct sq {
     int64_t over_at, event_at, attempt_at; /* where the next slice of retention goes on */
     int64_t expired_ms, expired_num;       /* and of kill_expired */
     struct dead_grouping *grouping;        /* what a query of dead_groups adds to */
+    const struct claim_ask *asking;        /* what a claim under way was asked for */
     int64_t arrival, arrivals_end;         /* of the writer: the next one, of those set aside */
     sqlite3_stmt *stmts[SQ_SLOTS];
 };
@@ -355,6 +355,7 @@ enum err_code sq_event_unused(struct sq *q, int64_t event, struct err *err);
 enum err_code sq_attempt_put(struct sq *q, const struct attempt *a, int64_t delivery, int n,
                              int64_t job, struct err *err);
 
+enum err_code sq_claim_init(struct sq *q, struct err *err); /* for each connection */
 /* ---- looks at dead letters (backend_sqlite_look.c) ---- */
 enum err_code sq_look_init(struct sq *q, struct err *err); /* for each connection */
 /* Runs a query of dead_group(…), the aggregate whose arguments are read where it is defined. Takes s. */

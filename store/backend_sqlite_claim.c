@@ -1,5 +1,6 @@
-/* store/backend_sqlite_claim.c: what is due. One range of `ready` is walked per claim; only rows
- * that are taken cost a look at delivery and event.
+/* store/backend_sqlite_claim.c: what is due. One statement walks one range of `ready` and takes what
+ * sending needs of delivery and event along; rows that are in memory already cost it no look at
+ * those.
  *
  * The payload of a row that is larger than what was asked for is never copied. */
 #include "store/backend_sqlite.h"
@@ -7,106 +8,121 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Outer joins, so that a row without its event is seen and not passed over. */
 #define CLAIM_SQL                                                                                  \
-    "SELECT d.num, d.event, d.sub, e.id, e.type, NULL, d.state, d.cause, d.attempts,"              \
-    " d.budget_start, d.budget_since_ms, d.due_ms, d.last_status, d.last_outcome, d.created_ms,"   \
-    " d.finished_ms, d.job, e.ordering_key, e.partner, e.correlation_id, e.source, e.version,"     \
-    " e.attributes, e.deliver_after_ms, d.expires_ms, e.created_ms, e.accepted_ms, e.outbox,"      \
-    " e.seq, e.payload, d.budget_max, d.trial, d.original FROM delivery d"                         \
-    " JOIN event e ON e.num = d.event WHERE d.num = ?1"
+    "SELECT r.due, r.num, e.payload, e.id, e.type, e.ordering_key, e.correlation_id, e.source,"    \
+    " e.version, e.attributes, e.created_ms, d.event, d.state, d.attempts, d.budget_start,"        \
+    " d.budget_since_ms, d.job, d.expires_ms, d.budget_max, d.trial, d.original"                   \
+    " FROM ready r LEFT JOIN delivery d ON d.num = r.num LEFT JOIN event e ON e.num = d.event"     \
+    " WHERE r.sub = ?1 AND r.due >= ?2 AND NOT in_memory(r.num) ORDER BY r.due, r.num"
 
-static const int TEXT_COLS[] = {3, 4, 17, 19, 20, 21, 22, 27};
-enum { PAYLOAD_COL = 29 };
+enum { DUE, NUM, PAYLOAD, TEXTS, TEXTS_N = 7, NUMBERS = TEXTS + TEXTS_N };
 
-static char *put_text(sqlite3_stmt *st, int col, char **at)
+static bool is_skipped(const struct claim_ask *ask, int64_t num)
 {
-    if (sqlite3_column_type(st, col) == SQLITE_NULL)
-        return NULL;
-    size_t n = (size_t)sqlite3_column_bytes(st, col);
-    char *text = *at;
-    if (n > 0)
-        memcpy(text, sqlite3_column_text(st, col), n);
-    text[n] = '\0';
-    *at += n + 1;
-    return text;
+    size_t lo = 0, hi = ask->skip_n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (ask->skip[mid] < num)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < ask->skip_n && ask->skip[lo] == num;
 }
 
-static size_t text_bytes(sqlite3_stmt *st)
+static void in_memory(sqlite3_context *c, int n, sqlite3_value **num)
+{
+    const struct sq *q = sqlite3_user_data(c);
+    (void)n;
+    sqlite3_result_int(c, is_skipped(q->asking, sqlite3_value_int64(num[0])));
+}
+
+enum err_code sq_claim_init(struct sq *q, struct err *err)
+{
+    int rc = sqlite3_create_function(q->db, "in_memory", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, q,
+                                     in_memory, NULL, NULL);
+    return rc == SQLITE_OK ? OK : sq_fail(q, "in_memory", err);
+}
+
+struct text {
+    const void *bytes; /* NULL: none */
+    size_t n;
+};
+
+static size_t read_texts(sqlite3_stmt *st, struct text out[TEXTS_N])
 {
     size_t n = 0;
-    for (size_t i = 0; i < sizeof(TEXT_COLS) / sizeof(TEXT_COLS[0]); i++)
-        if (sqlite3_column_type(st, TEXT_COLS[i]) != SQLITE_NULL)
-            n += (size_t)sqlite3_column_bytes(st, TEXT_COLS[i]) + 1;
+    for (int i = 0; i < TEXTS_N; i++) {
+        out[i].bytes = sqlite3_column_text(st, TEXTS + i);
+        if (out[i].bytes == NULL)
+            continue;
+        out[i].n = (size_t)sqlite3_column_bytes(st, TEXTS + i);
+        n += out[i].n + 1;
+    }
     return n;
 }
 
-static void fill(sqlite3_stmt *st, struct claimed *c)
+static char *put_text(const struct text *text, char **at)
+{
+    char *to = *at;
+    if (text->bytes == NULL)
+        return NULL;
+    memcpy(to, text->bytes, text->n);
+    to[text->n] = '\0';
+    *at += text->n + 1;
+    return to;
+}
+
+static void fill(sqlite3_stmt *st, int64_t sub, const struct text texts[TEXTS_N], struct claimed *c)
 {
     struct delivery *d = &c->delivery;
     struct event_rec *e = &c->event;
     char *at = (char *)(c + 1);
-    sq_delivery_numbers(st, d);
-    e->num = d->event;
-    d->event_id = e->id = put_text(st, 3, &at);
-    d->type = e->type = put_text(st, 4, &at);
-    d->ordering_key = e->ordering_key = put_text(st, 17, &at);
-    e->partner = sqlite3_column_int64(st, 18);
-    e->correlation_id = put_text(st, 19, &at);
-    e->source = put_text(st, 20, &at);
-    e->version = put_text(st, 21, &at);
-    e->attributes = put_text(st, 22, &at);
-    e->deliver_after_ms = sqlite3_column_int64(st, 23);
-    e->expires_ms = sqlite3_column_int64(st, 24);
-    e->created_ms = sqlite3_column_int64(st, 25);
-    e->accepted_ms = sqlite3_column_int64(st, 26);
-    e->outbox = put_text(st, 27, &at);
-    e->seq = sqlite3_column_int64(st, 28);
-    d->budget_max = sqlite3_column_int(st, 30);
-    d->trial = sqlite3_column_int(st, 31) != 0;
-    d->original = sqlite3_column_int64(st, 32);
+    int col = NUMBERS;
+    d->num = sqlite3_column_int64(st, NUM);
+    d->sub = sub;
+    d->due_ms = sqlite3_column_int64(st, DUE);
+    d->event_id = e->id = put_text(&texts[0], &at);
+    d->type = e->type = put_text(&texts[1], &at);
+    d->ordering_key = e->ordering_key = put_text(&texts[2], &at);
+    e->correlation_id = put_text(&texts[3], &at);
+    e->source = put_text(&texts[4], &at);
+    e->version = put_text(&texts[5], &at);
+    e->attributes = put_text(&texts[6], &at);
+    e->created_ms = sqlite3_column_int64(st, col++);
+    d->event = e->num = sqlite3_column_int64(st, col++);
+    d->state = (enum delivery_state)sqlite3_column_int(st, col++);
+    d->attempts = sqlite3_column_int(st, col++);
+    d->budget_start = sqlite3_column_int(st, col++);
+    d->budget_since_ms = sqlite3_column_int64(st, col++);
+    d->job = sqlite3_column_int64(st, col++);
+    e->expires_ms = sqlite3_column_int64(st, col++);
+    d->budget_max = sqlite3_column_int(st, col++);
+    d->trial = sqlite3_column_int(st, col++) != 0;
+    d->original = sqlite3_column_int64(st, col);
     if (e->payload_bytes > 0)
-        memcpy(c->payload, sqlite3_column_blob(st, PAYLOAD_COL), e->payload_bytes);
+        memcpy(c->payload, sqlite3_column_blob(st, PAYLOAD), e->payload_bytes);
 }
 
-/* *out NULL: it has more than room bytes. */
-static enum err_code take(struct sq *q, int64_t num, size_t room, struct claimed **out,
-                          size_t *bytes, struct err *err)
+/* The row where st stands. *out NULL: it has more than room bytes. */
+static enum err_code take(struct sq *q, sqlite3_stmt *st, int64_t sub, size_t room,
+                          struct claimed **out, size_t *bytes, struct err *err)
 {
-    sqlite3_stmt *st;
-    enum err_code code = sq_row(q, SQ_CLAIM_GET, &st, err, CLAIM_SQL, "l", num);
-    if (code == ERR_NOT_FOUND ||
-        (code == OK && sqlite3_column_type(st, PAYLOAD_COL) == SQLITE_NULL)) {
-        if (code == OK)
-            sq_done(st);
+    struct text texts[TEXTS_N];
+    if (sqlite3_column_type(st, PAYLOAD) == SQLITE_NULL)
         return fail(err, ERR_CORRUPT, "store %s: delivery %lld is ready but has no event to send",
-                    q->path, (long long)num);
-    }
-    if (code != OK)
-        return code;
-    size_t text_n = text_bytes(st), payload_n = (size_t)sqlite3_column_bytes(st, PAYLOAD_COL);
+                    q->path, (long long)sqlite3_column_int64(st, NUM));
+    size_t text_n = read_texts(st, texts), payload_n = (size_t)sqlite3_column_bytes(st, PAYLOAD);
     bool fits = claimed_size(text_n, payload_n) <= room;
     struct claimed *c = fits ? claimed_alloc(text_n, payload_n) : NULL;
     if (c != NULL)
-        fill(st, c);
-    sq_done(st);
+        fill(st, sub, texts, c);
     if (fits && c == NULL)
         return fail(err, ERR_NOMEM, "no memory for a claimed delivery");
     *out = c;
     *bytes = claimed_size(text_n, payload_n);
     return OK;
-}
-
-static bool skipped(const int64_t *skip, size_t n, int64_t num)
-{
-    size_t lo = 0, hi = n;
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-        if (skip[mid] < num)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo < n && skip[lo] == num;
 }
 
 enum err_code sq_claim(struct backend *b, int64_t sub, int64_t now_ms, const struct claim_ask *ask,
@@ -116,19 +132,16 @@ enum err_code sq_claim(struct backend *b, int64_t sub, int64_t now_ms, const str
     sqlite3_stmt *st;
     size_t room = ask->max_bytes;
     struct claim_got g = {0};
-    enum err_code code =
-        sq_open(q, SQ_CLAIM_SCAN, &st, err,
-                "SELECT due, num FROM ready WHERE sub = ?1 ORDER BY due, num", "l", sub);
+    q->asking = ask;
+    enum err_code code = sq_open(q, SQ_CLAIM, &st, err, CLAIM_SQL, "ll", sub, ask->from_ms);
     while (code == OK && (code = sq_next(q, st, err)) == OK) {
-        int64_t due = sqlite3_column_int64(st, 0), num = sqlite3_column_int64(st, 1);
+        int64_t due = sqlite3_column_int64(st, DUE);
         size_t bytes = 0;
-        if (skipped(ask->skip, ask->skip_n, num))
-            continue;
         if (due > now_ms || g.n == ask->max) {
             g.next_due_ms = due;
             break;
         }
-        code = take(q, num, room < ask->max_row_bytes ? room : ask->max_row_bytes, &out[g.n],
+        code = take(q, st, sub, room < ask->max_row_bytes ? room : ask->max_row_bytes, &out[g.n],
                     &bytes, err);
         if (code != OK)
             break;
@@ -142,6 +155,7 @@ enum err_code sq_claim(struct backend *b, int64_t sub, int64_t now_ms, const str
     }
     if (code != ERR_NOT_FOUND)
         sq_done(st);
+    q->asking = NULL;
     if (code != OK && code != ERR_NOT_FOUND) {
         while (g.n > 0)
             claimed_free(out[--g.n]);

@@ -135,16 +135,27 @@ struct claimed *claimed_new(const struct delivery *d, const struct event_rec *fr
 {
     size_t n = text_bytes(from->id) + text_bytes(from->type) + text_bytes(from->ordering_key) +
                text_bytes(from->correlation_id) + text_bytes(from->source) +
-               text_bytes(from->version) + text_bytes(from->attributes) + text_bytes(from->outbox);
+               text_bytes(from->version) + text_bytes(from->attributes);
     struct claimed *c = claimed_alloc(n, from->payload_bytes);
     if (c == NULL)
         return NULL;
     char *at = (char *)(c + 1);
     struct event_rec *e = &c->event;
-    c->delivery = *d;
-    *e = *from;
-    e->partner_name = NULL;
-    c->delivery.sub_name = NULL;
+    c->delivery = (struct delivery){.num = d->num,
+                                    .event = d->event,
+                                    .sub = d->sub,
+                                    .state = d->state,
+                                    .attempts = d->attempts,
+                                    .budget_start = d->budget_start,
+                                    .budget_since_ms = d->budget_since_ms,
+                                    .due_ms = d->due_ms,
+                                    .budget_max = d->budget_max,
+                                    .trial = d->trial,
+                                    .job = d->job,
+                                    .original = d->original};
+    e->num = from->num;
+    e->expires_ms = from->expires_ms;
+    e->created_ms = from->created_ms;
     c->delivery.event_id = e->id = move_text(&at, from->id);
     c->delivery.type = e->type = move_text(&at, from->type);
     c->delivery.ordering_key = e->ordering_key = move_text(&at, from->ordering_key);
@@ -152,10 +163,8 @@ struct claimed *claimed_new(const struct delivery *d, const struct event_rec *fr
     e->source = move_text(&at, from->source);
     e->version = move_text(&at, from->version);
     e->attributes = move_text(&at, from->attributes);
-    e->outbox = move_text(&at, from->outbox);
     if (from->payload_bytes > 0)
         memcpy(c->payload, from->payload, from->payload_bytes);
-    e->payload = c->payload;
     return c;
 }
 

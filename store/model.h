@@ -218,9 +218,11 @@ struct attempt_page {
     int64_t last; /* the greatest row of the store */
 };
 
-/* What claim returns: everything that sending needs. event.expires_ms is the delivery's own: 0 where
- * a replay ignores that the event has expired. The payload lies apart from the rest, so that it can
- * go as soon as the body is made of it. */
+/* What claim returns: everything that sending and settling need; of the delivery not cause, last_…,
+ * created_ms, finished_ms, of the event not where it came from and when (partner, outbox, seq,
+ * deliver_after_ms, accepted_ms): those are 0. event.expires_ms is the delivery's own: 0 where a
+ * replay ignores that the event has expired. The payload lies apart from the rest, so that it can go
+ * as soon as the body is made of it. */
 struct claimed {
     struct delivery delivery;
     struct event_rec event;

@@ -127,9 +127,10 @@ __attribute__((noinline)) static void rows_claim(struct bench *s, int64_t sub)
 
 static void settle(struct bench *s, const struct claimed *c)
 {
-    static const char head[] = "HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sun, 29 Nov 2026 00:00:00 "
-                               "GMT\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n"
-                               "Connection: keep-alive\r\n\r\n";
+    static const char head[] =
+        "HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sun, 29 Nov 2026 00:00:00 "
+        "GMT\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n"
+        "Connection: keep-alive\r\n\r\n";
     struct err err;
     struct settled settled;
     struct settlement st = {.delivery = c->delivery.num,

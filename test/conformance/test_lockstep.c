@@ -152,7 +152,8 @@ static void step_claim_and_settle(struct walk *w)
     size_t max = 1 + roll(w, 8), max_bytes = 1 + roll(w, 4000);
     int64_t sub = roll_sub(w), pick = 0;
     int64_t skip[2] = {w->first + roll(w, 50), w->first + 60 + roll(w, 500)};
-    struct claim_ask ask = {max, 1 + roll(w, 2000), max_bytes, skip, roll(w, 3)};
+    int64_t from = roll(w, 3) != 0 ? 0 : w->now - roll(w, 3000);
+    struct claim_ask ask = {from, max, 1 + roll(w, 2000), max_bytes, skip, roll(w, 3)};
     for (int i = 0; i < PAIR; i++) {
         struct bed *bed = &w->pair[i];
         OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, w->now, &ask, list[i], &got[i], &bed->err));

@@ -84,6 +84,15 @@ static void claim_max_and_skip(void **state)
     OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 9, &CLAIM_UPTO(0), c, &got, &bed->err));
     assert_int_equal(got.n, 0);
     assert_int_equal(got.next_due_ms, T0);
+    ask.from_ms = T0 + 1; /* what is due before is in memory */
+    ask.skip_n = 0;
+    OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 2, &ask, c, &got, &bed->err));
+    assert_int_equal(got.n, 2);
+    assert_int_equal(c[0]->delivery.num, d[1]);
+    assert_int_equal(c[1]->delivery.num, d[2]);
+    assert_int_equal(got.next_due_ms, T0 + 3);
+    claimed_free(c[0]);
+    claimed_free(c[1]);
 }
 
 /* What would go beyond the bytes that were asked for stays, and says how large it is. */
@@ -107,7 +116,7 @@ static void claim_max_bytes(void **state)
     assert_int_equal(c[0]->delivery.num, d[0]);
     assert_int_equal(got.next_due_ms, T0 + 1);
     assert_true(got.next_bytes > 5000 && got.next_bytes < 6000);
-    ask = (struct claim_ask){3, SIZE_MAX, got.next_bytes, d, 1};
+    ask = (struct claim_ask){0, 3, SIZE_MAX, got.next_bytes, d, 1};
     claimed_free(c[0]);
     OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 9, &ask, c, &got, &bed->err));
     assert_int_equal(got.n, 1);
@@ -116,7 +125,7 @@ static void claim_max_bytes(void **state)
     assert_int_equal(c[0]->event.payload_bytes, sizeof(payload));
     assert_memory_equal(c[0]->event.payload, payload, sizeof(payload));
     assert_true(got.next_bytes > 0 && got.next_bytes < 2000);
-    ask = (struct claim_ask){3, ask.max_bytes - 1, SIZE_MAX, d, 1};
+    ask = (struct claim_ask){0, 3, ask.max_bytes - 1, SIZE_MAX, d, 1};
     struct claimed *none[3];
     OK_OR_DIE(bed, bed->ops->claim(bed->b, sub, T0 + 9, &ask, none, &got, &bed->err));
     assert_int_equal(got.n, 0);
