@@ -53,49 +53,38 @@ static void exchange_fail(struct exchange *x, enum outcome outcome, const char *
     exchange_over(x);
 }
 
-static void exchange_spare(struct exchange *x)
-{
-    struct transport *t = x->t;
-
-    exchange_clear(x);
-    if (x->worn || t->spare_n >= (size_t)t->conf->max_in_flight) {
-        exchange_free(x);
-        return;
-    }
-    x->state = EXCHANGE_SPARE;
-    x->next = t->spare;
-    t->spare = x;
-    t->spare_n++;
-}
-
 static int64_t time_left_ms(const struct exchange *x)
 {
     return x->timeout_ms - (clock_mono_us() - x->started_us) / 1000;
 }
 
-/* False: there is nothing to be done again. */
-static bool exchange_again(struct exchange *x)
+/* All that libcurl is through with, as a list by next. Taken from it as a whole, because removing a
+ * handle walks through all messages that are left. */
+static struct exchange *messages(struct transport *t)
 {
-    return x->stale && exchange_prepare_fresh(x, time_left_ms(x)) &&
-           curl_multi_add_handle(x->t->multi, x->easy) == CURLM_OK;
-}
-
-static void take_messages(struct transport *t)
-{
+    struct exchange *first = NULL, **end = &first;
     CURLMsg *m;
     int left;
 
     while ((m = curl_multi_info_read(t->multi, &left)) != NULL) {
-        CURLcode code = m->data.result;
-        CURL *easy = m->easy_handle;
         struct exchange *x = NULL;
 
-        if (m->msg != CURLMSG_DONE || curl_easy_getinfo(easy, CURLINFO_PRIVATE, &x) != CURLE_OK)
+        if (m->msg != CURLMSG_DONE ||
+            curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &x) != CURLE_OK)
             continue;
-        (void)curl_multi_remove_handle(t->multi, easy); /* m is gone with it */
-        if (exchange_again(x))
-            continue;
-        facts_of(x, code);
+        x->code = m->data.result;
+        x->done_next = NULL;
+        *end = x;
+        end = &x->done_next;
+    }
+    return first;
+}
+
+static void take_messages(struct transport *t)
+{
+    for (struct exchange *x = messages(t); x != NULL; x = x->done_next) {
+        (void)curl_multi_remove_handle(t->multi, x->easy);
+        facts_of(x, x->code);
         count_bytes(x);
         if (x->facts.reused)
             t->stats.reused++;
@@ -103,6 +92,19 @@ static void take_messages(struct transport *t)
             t->stats.opened++;
         exchange_over(x);
     }
+}
+
+/* Where its connection is as it should be, the next request of this lane has it. */
+static void exchange_rest(struct exchange *x)
+{
+    bool usable = glue_fd_of(x) >= 0 && !x->worn && x->options == x->t->options &&
+                  !x->lane->forgotten;
+
+    exchange_clear(x);
+    if (usable)
+        idle_put(x);
+    else
+        exchange_spare(x);
 }
 
 static void transport_flush(void *arg)
@@ -124,8 +126,9 @@ static void transport_flush(void *arg)
         x->next = NULL;
         t->active_n--; /* before done: it may send the next */
         x->done(x->arg, &x->facts);
-        exchange_spare(x);
+        exchange_rest(x);
     }
+    idle_close_ended(t);
 }
 
 /* ---- starts ---- */
@@ -182,38 +185,45 @@ static void exchange_start(struct exchange *x)
         exchange_run(x, &now);
 }
 
-static struct exchange *exchange_take(struct transport *t)
+static struct exchange *exchange_take(struct transport *t, struct tlane *l)
 {
-    struct exchange *x = t->spare;
+    struct exchange *x = idle_take(l);
 
-    if (x == NULL)
-        return exchange_new(t);
-    t->spare = x->next;
-    t->spare_n--;
+    if (x != NULL)
+        return x;
+    idle_make_room(t);
+    x = t->spare;
+    if (x != NULL) {
+        t->spare = x->next;
+        t->spare_n--;
+    } else {
+        x = exchange_new(t);
+    }
+    if (x != NULL) {
+        x->lane = l;
+        l->refs++;
+    }
     return x;
 }
 
 enum err_code transport_send(struct transport *t, const struct transport_request *r,
                              transport_done_fn *done, void *arg, struct err *err)
 {
+    struct tlane *l;
     struct exchange *x;
-    enum err_code rc = OK;
 
     if (t->active_n >= t->active_max)
         return fail(err, ERR_BUSY, "%zu requests are in flight, descriptors allow no more",
                     t->active_n);
-    x = exchange_take(t);
+    l = tlane_get(t, r->lane, r->url);
+    x = l != NULL ? exchange_take(t, l) : NULL;
     if (x == NULL)
         return fail(err, ERR_NOMEM, "no memory for a request");
     t->active_n++;
-    x->lane = tlane_get(t, r->lane, r->url);
-    if (x->lane == NULL)
-        rc = fail(err, ERR_NOMEM, "no memory for a lane");
-    if (rc == OK)
-        rc = exchange_headers(x, r->headers != NULL ? r->headers : "", err);
+    enum err_code rc = exchange_headers(x, r->headers != NULL ? r->headers : "", err);
     if (rc != OK) {
         t->active_n--;
-        exchange_spare(x);
+        exchange_rest(x);
         return rc;
     }
     x->done = done;
@@ -236,9 +246,9 @@ enum err_code transport_send(struct transport *t, const struct transport_request
 
 /* ---- the transport ---- */
 
-/* Descriptors bound what may be open: beyond it the oldest idle connection makes room. Below the
- * number in flight, MAXCONNECTS would make every answer close its connection (measured: 2.6 times
- * the CPU), hence the factor.
+/* Descriptors bound what may be open: beyond it the oldest idle connection makes room. Far below the
+ * number in flight, each answer would close its connection (measured: 2.6 times the CPU), hence
+ * the factor.
  *
  * One request at a time on a connection, of HTTP/2 too: multiplexing saves nothing here
  * (measured), and where streams share a connection libcurl 7.88 loses every other answer that comes before the
@@ -246,15 +256,13 @@ enum err_code transport_send(struct transport *t, const struct transport_request
 static void set_limits(struct transport *t)
 {
     struct rlimit files = {.rlim_cur = 1024};
-    long idle = 2L * t->conf->max_in_flight + 64, open;
+    size_t wanted = 2 * (size_t)t->conf->max_in_flight + 64, open;
 
     (void)getrlimit(RLIMIT_NOFILE, &files);
-    open = files.rlim_cur > 1000000 ? 1000000 : (long)files.rlim_cur;
+    open = files.rlim_cur > 1000000 ? 1000000 : (size_t)files.rlim_cur;
     open = open > DESCRIPTORS_SPARE + 8 ? open - DESCRIPTORS_SPARE : 8;
-    t->active_max = (size_t)open;
-    (void)curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, idle < open ? idle : open);
-    (void)curl_multi_setopt(t->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, open);
-    (void)curl_multi_setopt(t->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    t->active_max = open;
+    t->open_max = wanted < open ? wanted : open;
 }
 
 struct transport *transport_new(struct loop *l, const struct conf *conf, struct err *err)
@@ -276,13 +284,16 @@ struct transport *transport_new(struct loop *l, const struct conf *conf, struct 
     t->multi = curl_multi_init();
     if (t->multi == NULL)
         goto no_multi;
-    glue_setup(t, transport_flush);
-    if (t->timer == NULL)
+    (void)curl_multi_setopt(t->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    t->idle_timer = loop_timer_new(l, idle_timed_out, t);
+    if (t->idle_timer == NULL || !glue_setup(t, transport_flush))
         goto no_timer;
     set_limits(t);
     return t;
 
 no_timer:
+    if (t->idle_timer != NULL)
+        loop_timer_free(t->idle_timer);
     (void)curl_multi_cleanup(t->multi);
 no_multi:
     (void)fail(err, ERR_NOMEM, "no memory for the transport");
@@ -355,17 +366,15 @@ void transport_free(struct transport *t)
 {
     if (t == NULL)
         return;
+    tlane_forget_all(t);
+    idle_close_ended(t);
     free_all(t->active);
     free_all(t->over);
     free_all(t->spare);
-    tlane_forget_all(t);
     (void)curl_multi_cleanup(t->multi);
+    loop_timer_free(t->idle_timer);
     glue_fini(t);
     resolver_free(t->resolver);
-    for (struct unpin *u = t->unpins, *next; u != NULL; u = next) {
-        next = (struct unpin *)(void *)u->node.next;
-        free(u);
-    }
     free(t);
     curl_global_cleanup();
 }

@@ -224,13 +224,12 @@ static const char *timeout_text(const struct exchange *x)
     return "timed out: connecting";
 }
 
-/* Of libcurl's own texts only those go out that name the real host, not the lane. */
 static void error_text(struct exchange *x, CURLcode code, enum outcome outcome)
 {
     long os = 0;
 
     (void)curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &os);
-    if (x->budget != NULL && x->budget->left_bytes < 0)
+    if (x->budget.left_bytes < 0)
         text_copy(x->error, sizeof(x->error), "far more came in than an answer can be");
     else if (code == CURLE_OPERATION_TIMEDOUT)
         text_copy(x->error, sizeof(x->error), timeout_text(x));
@@ -239,7 +238,7 @@ static void error_text(struct exchange *x, CURLcode code, enum outcome outcome)
     else if (outcome == OUTCOME_CONNECT)
         (void)snprintf(x->error, sizeof(x->error), "connect%s%s: %s", x->address[0] ? " to " : "",
                        x->address, os != 0 ? errno_text((int)os) : "failed");
-    else if (x->curl_error[0] != '\0' && strstr(x->curl_error, x->lane->name) == NULL)
+    else if (x->curl_error[0] != '\0')
         text_copy(x->error, sizeof(x->error), x->curl_error);
     else
         text_copy(x->error, sizeof(x->error), curl_easy_strerror(code));

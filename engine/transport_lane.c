@@ -1,8 +1,7 @@
-/* engine/transport_lane.c: lanes as libcurl sees them: a name of its own for each, under which its
- * connections and its judged, pinned addresses are kept (DESIGN rule 12).
+/* engine/transport_lane.c: lanes: a URL that was judged, its judged addresses, its idle connections.
  *
- *   CONNECT_TO "::<serial>.lane:"   Host, SNI and verification stay the URL's, reuse is the lane's
- *   RESOLVE "<serial>.lane:PORT:addresses"   given once, and again when the addresses change */
+ * The addresses are pinned: RESOLVE "host:PORT:addresses" is given to each connection's own cache
+ * (struct exchange) once, and again when they change; libcurl never looks a name up. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,16 +38,11 @@ static void lru_add(struct transport *t, struct tlane *l)
     t->newest = l;
 }
 
-void tlane_unref(struct transport *t, struct tlane *l)
+void tlane_unref(struct tlane *l)
 {
     if (--l->refs > 0)
         return;
-    if (l->pin_serial > 0) { /* libcurl may have its addresses: forget them with the next pin */
-        l->unpin->node.next = t->unpins != NULL ? &t->unpins->node : NULL;
-        t->unpins = l->unpin;
-        l->unpin = NULL;
-    }
-    free(l->unpin);
+    curl_url_cleanup(l->parsed);
     url_fini(&l->url);
     free(l->url_text);
     free(l);
@@ -59,7 +53,10 @@ static void table_drop(struct transport *t, struct tlane *l)
     *table_slot(t, l->lane) = l->chain;
     lru_remove(t, l);
     t->lanes_n--;
-    tlane_unref(t, l);
+    l->forgotten = true;
+    while (l->idle != NULL)
+        idle_end(l->idle);
+    tlane_unref(l);
 }
 
 void tlane_forget(struct transport *t, int64_t lane)
@@ -103,29 +100,30 @@ static void judge_url(struct transport *t, struct tlane *l)
         l->refused != NULL && (l->literal || !only_the_name(&t->conf->egress, &l->url));
 }
 
+/* libcurl's own parse of it, made once: false: no memory. */
+static bool parse(struct tlane *l)
+{
+    l->parsed = curl_url();
+    return l->parsed != NULL && (l->url.whole == NULL || curl_url_set(l->parsed, CURLUPART_URL,
+                                                                      l->url.whole, 0) == CURLUE_OK);
+}
+
 static struct tlane *tlane_new(struct transport *t, int64_t lane, const char *url)
 {
     struct tlane *l = calloc(1, sizeof(*l));
 
     if (l == NULL)
         return NULL;
-    l->url_text = strdup(url);
-    l->unpin = calloc(1, sizeof(*l->unpin));
-    if (l->url_text == NULL || l->unpin == NULL) {
-        free(l->url_text);
-        free(l->unpin);
-        free(l);
-        return NULL;
-    }
     l->lane = lane;
     l->refs = 1;
-    judge_url(t, l);
-    (void)snprintf(l->name, sizeof(l->name), "%llx.lane", (unsigned long long)++t->serial);
-    (void)snprintf(l->connect_to_text, sizeof(l->connect_to_text), "::%s:", l->name);
-    l->connect_to.data = l->connect_to_text;
-    (void)snprintf(l->unpin->text, sizeof(l->unpin->text), "-%s:%u", l->name, l->url.port);
-    l->unpin->node.data = l->unpin->text;
-    return l;
+    l->url_text = strdup(url);
+    if (l->url_text != NULL) {
+        judge_url(t, l);
+        if (parse(l))
+            return l;
+    }
+    tlane_unref(l);
+    return NULL;
 }
 
 struct tlane *tlane_get(struct transport *t, int64_t lane, const char *url)
@@ -191,13 +189,18 @@ const char *tlane_judge(struct transport *t, struct tlane *l, const struct resol
     return NULL;
 }
 
-void tlane_pin(struct transport *t, struct tlane *l, struct exchange *x)
+/* The name as libcurl looks it up: with its trailing dot, where it has one. */
+void tlane_pin(struct exchange *x)
 {
+    const struct tlane *l = x->lane;
+    char *host = NULL;
     size_t n;
 
-    if (l->pin_confirmed == l->pin_serial)
+    if (l->literal || x->pin_serial == l->pin_serial ||
+        curl_url_get(l->parsed, CURLUPART_HOST, &host, 0) != CURLUE_OK)
         return;
-    n = (size_t)snprintf(x->resolve_text, sizeof(x->resolve_text), "%s:%u:", l->name, l->url.port);
+    n = (size_t)snprintf(x->resolve_text, sizeof(x->resolve_text), "%s:%u:", host, l->url.port);
+    curl_free(host);
     for (size_t i = 0; i < l->pin.n; i++) {
         char text[46];
 
@@ -207,16 +210,16 @@ void tlane_pin(struct transport *t, struct tlane *l, struct exchange *x)
                               text);
     }
     x->resolve.data = x->resolve_text;
-    x->unpins = t->unpins;
-    x->resolve.next = x->unpins != NULL ? &x->unpins->node : NULL;
-    t->unpins = NULL;
-    x->pin_serial = l->pin_serial;
+    x->resolve.next = NULL;
+    x->resolve_set = true;
+    x->resolve_serial = l->pin_serial;
     (void)curl_easy_setopt(x->easy, CURLOPT_RESOLVE, &x->resolve);
 }
 
-/* libcurl has read the list of x: it has the pin, until told to forget it. */
+/* libcurl has read the list of x: it has the pin of now or, where that changed meanwhile, gets it with the
+ * next request. */
 void tlane_pin_loaded(struct exchange *x)
 {
-    if (x->pin_serial > x->lane->pin_confirmed)
-        x->lane->pin_confirmed = x->pin_serial;
+    if (x->resolve_set)
+        x->pin_serial = x->resolve_serial;
 }

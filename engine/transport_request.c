@@ -41,17 +41,13 @@ static int before_sending(void *exchange, char *to, char *from, int to_port, int
     (void)to;
     (void)from;
     (void)to_port;
+    (void)from_port;
+    tlane_pin_loaded(x);
     if (sends_again(x))
         return CURL_PREREQFUNC_ABORT;
     (void)curl_easy_getinfo(x->easy, CURLINFO_NUM_CONNECTS, &connects);
-    /* A kept connection that was reset meanwhile would cost an attempt that nobody received; an
-     * answer that came in unasked would be taken for this request's. */
-    x->stale = connects == 0 && glue_stirred(x->t, from_port, x->lane->http2);
-    if (x->stale)
-        return CURL_PREREQFUNC_ABORT;
-    if (connects != 0)
-        glue_connected(x->t, glue_fd_of(x), from_port);
-    x->budget = glue_refill(x->t, from_port, tls_budget_bytes(x));
+    if (x->budget.left_bytes >= 0)
+        x->budget.left_bytes = tls_budget_bytes(x);
     x->sent = true;
     x->sent_on_kept = connects == 0;
     return CURL_PREREQFUNC_OK;
@@ -77,12 +73,11 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
         x->open_errno = errno;
         return CURL_SOCKET_BAD;
     }
-    if (!glue_opened(x, fd)) {
+    if (!glue_opened(x, fd, a.family)) {
         x->open_errno = ENOMEM;
         (void)close(fd);
         return CURL_SOCKET_BAD;
     }
-    x->fds[a.family == 6] = fd;
     return fd;
 }
 
@@ -171,10 +166,10 @@ static bool set_constant(struct exchange *x)
     SET(CURLOPT_POST, 1L);
     SET(CURLOPT_UPLOAD_BUFFERSIZE, 16384L); /* the least; 64 KiB are not faster */
     SET(CURLOPT_TCP_NODELAY, 1L);
-    /* Never pruned by age, which would walk all pins after each answer: tlane_unref() forgets. */
+    /* Never by age: the resolver knows how long an address holds, and tells of another one. */
     SET(CURLOPT_DNS_CACHE_TIMEOUT, -1L);
-    SET(CURLOPT_MAXAGE_CONN, 60L);
     SET(CURLOPT_MAXLIFETIME_CONN, 600L); /* a partner who moves is followed */
+    SET(CURLOPT_HTTPHEADER, x->headers); /* their nodes stay where they are */
     SET(CURLOPT_PRIVATE, x);
     SET(CURLOPT_ERRORBUFFER, x->curl_error);
     SET(CURLOPT_HEADERFUNCTION, answer_head);
@@ -192,6 +187,27 @@ static bool set_constant(struct exchange *x)
     return ok && set_configured(x);
 }
 
+/* ---- an exchange ---- */
+
+/* Its cache of one connection and of its lane's addresses. */
+static bool share_new(struct exchange *x)
+{
+    x->share = curl_share_init();
+    return x->share != NULL &&
+           curl_share_setopt(x->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_CONNECT) == CURLSHE_OK &&
+           curl_share_setopt(x->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) == CURLSHE_OK &&
+           curl_easy_setopt(x->easy, CURLOPT_SHARE, x->share) == CURLE_OK;
+}
+
+static bool disconnect(struct exchange *x)
+{
+    (void)curl_easy_setopt(x->easy, CURLOPT_SHARE, NULL);
+    (void)curl_share_cleanup(x->share);
+    x->pin_serial = 0;
+    x->worn |= !share_new(x);
+    return !x->worn;
+}
+
 struct exchange *exchange_new(struct transport *t)
 {
     struct exchange *x = calloc(1, sizeof(*x));
@@ -204,47 +220,64 @@ struct exchange *exchange_new(struct transport *t)
     buf_init(&x->head, HEAD_KEPT_BYTES);
     buf_init(&x->answer, BODY_KEPT_BYTES);
     x->easy = curl_easy_init();
-    if (x->easy != NULL && set_constant(x))
+    if (x->easy != NULL && share_new(x) && set_constant(x))
         return x;
     exchange_free(x);
     return NULL;
 }
 
+static void leave_lane(struct exchange *x)
+{
+    if (x->lane != NULL)
+        tlane_unref(x->lane);
+    x->lane = NULL;
+    x->set_up_for = NULL;
+    x->pin_serial = 0;
+}
+
+/* The connection goes with the share: what it points to goes after it. */
 void exchange_free(struct exchange *x)
 {
     exchange_clear(x);
     curl_easy_cleanup(x->easy);
+    if (x->share != NULL)
+        (void)curl_share_cleanup(x->share);
+    leave_lane(x);
     buf_fini(&x->header_text);
     buf_fini(&x->head);
     buf_fini(&x->answer);
     free(x);
 }
 
+void exchange_spare(struct exchange *x)
+{
+    struct transport *t = x->t;
+
+    if (x->worn || t->spare_n >= (size_t)t->conf->max_in_flight ||
+        (glue_fd_of(x) >= 0 && !disconnect(x))) {
+        exchange_free(x);
+        return;
+    }
+    leave_lane(x);
+    x->state = EXCHANGE_SPARE;
+    x->next = t->spare;
+    t->spare = x;
+    t->spare_n++;
+}
+
 void exchange_clear(struct exchange *x)
 {
-    for (struct unpin *u = x->unpins, *next; u != NULL; u = next) {
-        /* The node is the first member. */
-        next = (struct unpin *)(void *)u->node.next;
-        free(u);
-    }
-    if (x->pin_serial > 0)
+    if (x->resolve_set)
         (void)curl_easy_setopt(x->easy, CURLOPT_RESOLVE, NULL);
-    if (x->lane != NULL)
-        tlane_unref(x->t, x->lane);
-    x->unpins = NULL;
-    x->pin_serial = 0;
-    x->lane = NULL;
+    x->resolve_set = false;
     x->query = NULL;
     x->head_complete = x->head_too_large = x->body_capped = x->body_coded = false;
     x->status = 0;
     x->head_seen = x->body_seen = 0;
     x->retry_after_n = 0;
     x->sent = x->sent_on_kept = x->sent_again = false;
-    if (x->fresh)
-        (void)curl_easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, 0L);
-    x->stale = x->fresh = false;
-    x->fds[0] = x->fds[1] = -1;
-    x->budget = NULL;
+    if (x->budget.left_bytes < 0)
+        x->budget.left_bytes = 0;
     x->blocked = NULL;
     x->open_errno = 0;
     x->error[0] = x->curl_error[0] = x->address[0] = '\0';
@@ -296,8 +329,25 @@ static bool set_deadlines(struct exchange *x, int64_t timeout_ms)
     int64_t connect_ms = x->connect_timeout_ms < timeout_ms ? x->connect_timeout_ms : timeout_ms;
     bool ok = true;
 
-    SET(CURLOPT_TIMEOUT_MS, (long)(timeout_ms > 0 ? timeout_ms : 1));
-    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(connect_ms > 0 ? connect_ms : 1));
+    if (x->set_timeout_ms != timeout_ms)
+        SET(CURLOPT_TIMEOUT_MS, (long)(timeout_ms > 0 ? timeout_ms : 1));
+    if (x->set_connect_ms != connect_ms)
+        SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(connect_ms > 0 ? connect_ms : 1));
+    x->set_timeout_ms = timeout_ms;
+    x->set_connect_ms = connect_ms;
+    return ok;
+}
+
+/* What its lane alone decides. The text is for libcurl's messages, the parsed one for its work. */
+static bool set_lane(struct exchange *x)
+{
+    CURL *c = x->easy;
+    bool ok = true;
+
+    SET(CURLOPT_URL, x->lane->url.whole);
+    SET(CURLOPT_CURLU, x->lane->parsed);
+    if (ok)
+        x->set_up_for = x->lane;
     return ok;
 }
 
@@ -306,27 +356,18 @@ bool exchange_prepare(struct exchange *x, int64_t timeout_ms)
     CURL *c = x->easy;
     bool ok = x->options == x->t->options || set_configured(x);
 
-    SET(CURLOPT_URL, x->lane->url.whole);
-    SET(CURLOPT_CONNECT_TO, &x->lane->connect_to);
-    SET(CURLOPT_HTTPHEADER, x->headers);
+    /* A kept connection that was reset meanwhile would cost an attempt that nobody received; an
+     * answer that came in unasked would be taken for this request's. */
+    if (glue_fd_of(x) >= 0 && glue_stirred(x) && !disconnect(x))
+        return false;
+    if (x->set_up_for != x->lane)
+        ok &= set_lane(x);
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)x->body_bytes);
     SET(CURLOPT_POSTFIELDS, x->body_bytes > 0 ? x->body : "");
     /* Until its answer is there: by itself libcurl keeps an HTTP/2 connection that nobody answers
      * on any more, and sends each next attempt into the same hole. */
     SET(CURLOPT_FORBID_REUSE, 1L);
     ok &= set_deadlines(x, timeout_ms);
-    tlane_pin(x->t, x->lane, x);
-    return ok;
-}
-
-bool exchange_prepare_fresh(struct exchange *x, int64_t timeout_ms)
-{
-    CURL *c = x->easy;
-    bool ok = set_deadlines(x, timeout_ms);
-
-    SET(CURLOPT_FRESH_CONNECT, 1L);
-    x->stale = false;
-    x->fresh = true;
-    x->curl_error[0] = '\0';
+    tlane_pin(x);
     return ok;
 }

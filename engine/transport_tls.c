@@ -41,15 +41,11 @@ static void record_seen(int sent, int version, int type, const void *bytes, size
 CURLcode tls_begins(CURL *easy, void *ssl_ctx, void *exchange)
 {
     struct exchange *x = exchange;
-    struct tls_budget *b = glue_budget(x->t, glue_fd_of(x));
 
     (void)easy;
-    if (b == NULL)
-        return CURLE_OUT_OF_MEMORY;
-    x->budget = b;
-    b->left_bytes = HANDSHAKE_BYTES;
+    x->budget = (struct tls_budget){.fd = glue_fd_of(x), .left_bytes = HANDSHAKE_BYTES};
     SSL_CTX_set_msg_callback(ssl_ctx, record_seen);
-    SSL_CTX_set_msg_callback_arg(ssl_ctx, b);
+    SSL_CTX_set_msg_callback_arg(ssl_ctx, &x->budget);
     return CURLE_OK;
 }
 
