@@ -88,6 +88,29 @@ void buf_addc(struct buf *b, char c)
     buf_add(b, &c, 1);
 }
 
+void buf_addi(struct buf *b, int64_t n)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    uint64_t left = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+    do
+        digits[--at] = (char)('0' + left % 10);
+    while ((left /= 10) > 0);
+    if (n < 0)
+        digits[--at] = '-';
+    buf_add(b, digits + at, sizeof digits - at);
+}
+
+void buf_join(struct buf *b, ...)
+{
+    va_list ap;
+    const char *text;
+    va_start(ap, b);
+    while ((text = va_arg(ap, const char *)) != NULL)
+        buf_adds(b, text);
+    va_end(ap);
+}
+
 void buf_addf(struct buf *b, const char *fmt, ...)
 {
     va_list ap, again;

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct buf {
     char *data; /* NULL while empty */
@@ -22,6 +23,9 @@ void buf_reserve(struct buf *b, size_t n);
 void buf_add(struct buf *b, const void *bytes, size_t n);
 void buf_adds(struct buf *b, const char *text);
 void buf_addc(struct buf *b, char c);
+void buf_addi(struct buf *b, int64_t n); /* decimal */
+/* Texts one after the other, up to a NULL: where a format would be read for each of many. */
+__attribute__((sentinel)) void buf_join(struct buf *b, ...);
 __attribute__((format(printf, 2, 3))) void buf_addf(struct buf *b, const char *fmt, ...);
 /* text as a JSON string with its quotes: RFC 8259 escapes, invalid UTF-8 becomes U+FFFD. NULL: null
  */

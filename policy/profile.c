@@ -68,7 +68,8 @@ enum err_code profile_render(const struct profile *p, const struct profile_input
                     p->name, in->event->id);
     p->headers_add(in, body, headers);
     if (in->bearer != NULL)
-        buf_addf(headers, "Authorization: Bearer %s\n", in->mask ? PROFILE_MASKED : in->bearer);
+        buf_join(headers, "Authorization: Bearer ", in->mask ? PROFILE_MASKED : in->bearer, "\n",
+                 NULL);
     if (in->headers != NULL && !profile_headers_custom(in->headers, in->mask, headers))
         return fail(err, ERR_INVALID, "custom headers %s", profile_headers_problem(in->headers));
     if (headers->failed)

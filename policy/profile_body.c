@@ -14,7 +14,7 @@ static void add_time(const struct profile_event *ev, struct buf *out)
 {
     char time[TEXT_TIME_MAX];
 
-    buf_addf(out, "\"%s\"", text_time(time, ev->created_ms));
+    buf_join(out, "\"", text_time(time, ev->created_ms), "\"", NULL);
 }
 
 static void add_data(const struct profile_event *ev, struct buf *out)

@@ -75,8 +75,10 @@ static void add_trace(const struct profile_input *in, json_t *attributes, struct
 /* A random UUID (RFC 9562 version 4), new for every attempt and not remembered. */
 static void add_request_id(const struct profile_input *in, struct buf *out)
 {
+    static const uint8_t ends[] = {8, 12, 16, 20, 32};
     uint8_t u[16];
     char h[33];
+    size_t at = 0;
 
     if (in->mask) {
         buf_adds(out, "X-Request-ID: " PROFILE_MASKED "\n");
@@ -86,7 +88,12 @@ static void add_request_id(const struct profile_input *in, struct buf *out)
     u[6] = (uint8_t)((u[6] & 0x0f) | 0x40);
     u[8] = (uint8_t)((u[8] & 0x3f) | 0x80);
     text_hex(h, u, 16);
-    buf_addf(out, "X-Request-ID: %.8s-%.4s-%.4s-%.4s-%s\n", h, h + 8, h + 12, h + 16, h + 20);
+    buf_adds(out, "X-Request-ID: ");
+    for (size_t i = 0; i < sizeof(ends); i++) {
+        buf_add(out, h + at, ends[i] - at);
+        buf_addc(out, ends[i] < 32 ? '-' : '\n');
+        at = ends[i];
+    }
 }
 
 /* A correlation id that cannot be a header's value is left to the body, where the envelope has it.
@@ -103,12 +110,15 @@ static void add_common(const struct profile_input *in, bool own_type, struct buf
         type = json_string_value(json_object_get(attributes, "content_type"));
     if (type == NULL || !is_value(type, 256) || strchr(type, '/') == NULL)
         type = "application/json";
-    buf_addf(out, "Content-Type: %s\nUser-Agent: %s\n", type, in->user_agent);
-    buf_addf(out, "webhook-id: %s\nwebhook-timestamp: %lld\nwebhook-attempt: %d\n", ev->id,
-             (long long)(in->now_wall_ms / 1000), in->attempt);
+    buf_join(out, "Content-Type: ", type, "\nUser-Agent: ", in->user_agent, "\nwebhook-id: ", ev->id,
+             "\nwebhook-timestamp: ", NULL);
+    buf_addi(out, in->now_wall_ms / 1000);
+    buf_adds(out, "\nwebhook-attempt: ");
+    buf_addi(out, in->attempt);
+    buf_addc(out, '\n');
     add_request_id(in, out);
     if (ev->correlation_id != NULL && is_value(ev->correlation_id, 512))
-        buf_addf(out, "X-Correlation-ID: %s\n", ev->correlation_id);
+        buf_join(out, "X-Correlation-ID: ", ev->correlation_id, "\n", NULL);
     add_trace(in, attributes, out);
     json_decref(attributes);
 }
@@ -144,12 +154,12 @@ static void add_hex_headers(const struct profile_input *in, const char *name, co
 {
     if (in->keys_n == 0)
         return;
-    buf_addf(out, "%s: %s", name, prefix);
+    buf_join(out, name, ": ", prefix, NULL);
     profile_hex_signature(in, in->keys_n - 1, body->data, body->len, out);
     buf_addc(out, '\n');
     if (in->keys_n == 1)
         return;
-    buf_addf(out, "%s-Next: %s", name, prefix);
+    buf_join(out, name, "-Next: ", prefix, NULL);
     profile_hex_signature(in, 0, body->data, body->len, out);
     buf_addc(out, '\n');
 }
@@ -209,7 +219,9 @@ static void add_standard(const struct profile_input *in, bool as_it_stands, cons
         return;
     }
     buf_init(&content, body->len + 256);
-    buf_addf(&content, "%s.%lld.", in->event->id, (long long)(in->now_wall_ms / 1000));
+    buf_join(&content, in->event->id, ".", NULL);
+    buf_addi(&content, in->now_wall_ms / 1000);
+    buf_addc(&content, '.');
     buf_add(&content, body->data, body->len);
     for (size_t i = 0; i < in->keys_n && !content.failed; i++)
         add_v1_of(in->keys[i].value, as_it_stands, &content, out);
