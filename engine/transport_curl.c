@@ -97,8 +97,8 @@ static void take_messages(struct transport *t)
 /* Where its connection is as it should be, the next request of this lane has it. */
 static void exchange_rest(struct exchange *x)
 {
-    bool usable = glue_fd_of(x) >= 0 && !x->worn && x->options == x->t->options &&
-                  !x->lane->forgotten;
+    bool usable =
+        glue_fd_of(x) >= 0 && !x->worn && x->options == x->t->options && !x->lane->forgotten;
 
     exchange_clear(x);
     if (usable)

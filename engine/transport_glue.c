@@ -16,9 +16,9 @@
 #include "engine/transport_impl.h"
 
 struct sock {
-    struct event *ev; /* kept for the descriptor's number, NULL: never used */
-    short armed;      /* EV_READ, EV_WRITE; 0: not in the loop */
-    bool wanted;      /* libcurl watches it */
+    struct event *ev;       /* kept for the descriptor's number, NULL: never used */
+    short armed;            /* EV_READ, EV_WRITE; 0: not in the loop */
+    bool wanted;            /* libcurl watches it */
     struct exchange *owner; /* whose connection it is */
 };
 

@@ -63,7 +63,8 @@ enum exchange_state {
 struct exchange {
     struct transport *t;
     enum exchange_state state;
-    struct exchange *prev, *next; /* in t->active, lane->idle; next alone in t->spare, over, ended */
+    struct exchange *prev,
+        *next; /* in t->active, lane->idle; next alone in t->spare, over, ended */
     struct exchange *older, *newer; /* EXCHANGE_IDLE */
     int64_t idle_since_ms;
     CURL *easy;
@@ -101,8 +102,8 @@ struct exchange {
     struct exchange *done_next;
     struct tls_budget budget;
     int fds[2];          /* open, of IPv4 and IPv6; -1: none */
-    const char *blocked;       /* by OPENSOCKETFUNCTION */
-    int open_errno;            /* socket() failed */
+    const char *blocked; /* by OPENSOCKETFUNCTION */
+    int open_errno;      /* socket() failed */
     struct transport_facts facts;
     char error[ERROR_TEXT_MAX], curl_error[CURL_ERROR_SIZE], address[64];
 };
@@ -119,7 +120,7 @@ struct transport {
     bool turn_due;                        /* libcurl wants a call without a socket, now */
     loop_fn *flush;
     bool flush_planned;
-    struct sock *socks;                   /* by descriptor */
+    struct sock *socks; /* by descriptor */
     size_t socks_n;
     struct exchange *active, *spare, *over, **over_tail;
     struct exchange *ended; /* idle ones whose connection the peer has ended */
@@ -161,11 +162,11 @@ void tlane_pin(struct exchange *x);
 void tlane_pin_loaded(struct exchange *x);
 
 /* transport_idle.c: connections that wait for their lane's next request. */
-void idle_put(struct exchange *x);              /* it is over; its connection may be used again */
-struct exchange *idle_take(struct tlane *l);    /* NULL: none waits */
-void idle_stirred(struct exchange *x);          /* its peer spoke, or left */
-void idle_end(struct exchange *x);              /* closes it */
-void idle_make_room(struct transport *t);       /* for one more connection */
+void idle_put(struct exchange *x);           /* it is over; its connection may be used again */
+struct exchange *idle_take(struct tlane *l); /* NULL: none waits */
+void idle_stirred(struct exchange *x);       /* its peer spoke, or left */
+void idle_end(struct exchange *x);           /* closes it */
+void idle_make_room(struct transport *t);    /* for one more connection */
 void idle_close_ended(struct transport *t);
 void idle_timed_out(void *transport);
 

@@ -104,8 +104,9 @@ static void judge_url(struct transport *t, struct tlane *l)
 static bool parse(struct tlane *l)
 {
     l->parsed = curl_url();
-    return l->parsed != NULL && (l->url.whole == NULL || curl_url_set(l->parsed, CURLUPART_URL,
-                                                                      l->url.whole, 0) == CURLUE_OK);
+    return l->parsed != NULL &&
+           (l->url.whole == NULL ||
+            curl_url_set(l->parsed, CURLUPART_URL, l->url.whole, 0) == CURLUE_OK);
 }
 
 static struct tlane *tlane_new(struct transport *t, int64_t lane, const char *url)

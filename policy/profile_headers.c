@@ -110,8 +110,8 @@ static void add_common(const struct profile_input *in, bool own_type, struct buf
         type = json_string_value(json_object_get(attributes, "content_type"));
     if (type == NULL || !is_value(type, 256) || strchr(type, '/') == NULL)
         type = "application/json";
-    buf_join(out, "Content-Type: ", type, "\nUser-Agent: ", in->user_agent, "\nwebhook-id: ", ev->id,
-             "\nwebhook-timestamp: ", NULL);
+    buf_join(out, "Content-Type: ", type, "\nUser-Agent: ", in->user_agent,
+             "\nwebhook-id: ", ev->id, "\nwebhook-timestamp: ", NULL);
     buf_addi(out, in->now_wall_ms / 1000);
     buf_adds(out, "\nwebhook-attempt: ");
     buf_addi(out, in->attempt);
