@@ -92,9 +92,11 @@ def show(names, whole, folder):
     import plot
     import report
     table = report.Table()
-    for name in names:
-        if name in whole:
+    for name in (n for n in names if n in whole):
+        try:
             importlib.import_module(name).show(whole[name]["result"], table)
+        except KeyError as missing:
+            table.note(f"{name}: bench.json has no {missing}: it is of another version, measure again")
     print(table.text(whole["machine"]), end="")
     for name in whole:
         module = importlib.import_module(name) if name in SECTIONS else None
