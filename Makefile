@@ -108,15 +108,13 @@ soak: deps
 	$(call install-missing,$(DEPS_SOAK))
 	@$(MAKE) --no-print-directory -s -j2 build $(BENCH)
 	@python3 test/run.py --build $(BUILD) --soak $(if $(T),--only '$(T)')
-# Short by default, FULL=1 long; S=REGEX only these sections. bench-plots puts the charts of the last run where README shows them.
-.PHONY: bench-plots
+# Short by default, FULL=1 long; S=REGEX[/PART] only that. bench-publish: what the last runs left, for readers (docs/bench, README.md).
+.PHONY: bench-publish
 bench: deps
 	@$(MAKE) --no-print-directory -s -j2 build tests
 	@python3 test/bench/bench.py --build $(BUILD) $(if $(FULL),--full) $(if $(S),--only '$(S)')
-bench-plots:
-	@python3 test/bench/bench.py --build $(BUILD) --show >/dev/null
-	install -d docs/bench
-	install -m 644 $(BUILD)/bench/*.svg docs/bench/
+bench-publish:
+	@python3 test/bench/bench.py --build $(BUILD) --publish
 man: $(MAN)
 install: build man
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/webhookd/docs
@@ -129,6 +127,8 @@ install: build man
 	install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/webhookd/docs/
 	install -d $(DESTDIR)$(PREFIX)/share/doc/webhookd/docs/schema
 	install -m 644 docs/schema/*.json $(DESTDIR)$(PREFIX)/share/doc/webhookd/docs/schema/
+	install -d $(DESTDIR)$(PREFIX)/share/doc/webhookd/docs/bench
+	install -m 644 docs/bench/* $(DESTDIR)$(PREFIX)/share/doc/webhookd/docs/bench/
 	for page in $(MAN); do \
 	  install -d $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}; \
 	  install -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/; done

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """`make bench`: measures, prints one table, writes build/bench.json and the plots under build/bench/.
 
-    bench.py [--build DIR] [--full] [--only REGEX[/PART]] [--show]
+    bench.py [--build DIR] [--full] [--only REGEX[/PART]] [--show] [--publish]
 
 --only measures the sections whose names match, of them the parts whose names match, and keeps of bench.json what the others left
-there; --show measures nothing.
+there; --show measures nothing; --publish puts charts and table under docs/bench, and the lines with bars into README.md.
 A section is a module of this folder that is named in SECTIONS, with
 
     measure(run) -> dict      plain data for bench.json. run.build, run.full, run.pick(short, full), run.progress(text);
@@ -28,8 +28,10 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "../system")]
+import plot
+import report
 
-SECTIONS = ("throughput", "stream", "latency")
+SECTIONS = ("throughput", "stream", "cores", "latency")
 
 
 class Run:
@@ -88,20 +90,35 @@ def measure(run, names, path):
     run.progress("")
 
 
-def show(names, whole, folder):
-    import plot
-    import report
+def show(names, whole):
     table = report.Table()
     for name in (n for n in names if n in whole):
         try:
             importlib.import_module(name).show(whole[name]["result"], table)
         except KeyError as missing:
             table.note(f"{name}: bench.json has no {missing}: it is of another version, measure again")
-    print(table.text(whole["machine"]), end="")
-    for name in whole:
-        module = importlib.import_module(name) if name in SECTIONS else None
+    return table
+
+
+def draw(whole, folder):
+    os.makedirs(folder, exist_ok=True)
+    for name in (n for n in SECTIONS if n in whole):
+        module = importlib.import_module(name)
         for chart, data in (module.plots(whole[name]["result"]) if hasattr(module, "plots") else {}).items():
             plot.write(data, os.path.join(folder, chart))
+
+
+def publish(table, whole):
+    root = os.path.join(HERE, "../..")
+    draw(whole, f"{root}/docs/bench")
+    forms = sorted({f"{'full' if whole[n]['full'] else 'short'} form, commit {whole[n]['commit']}" for n in SECTIONS if n in whole})
+    with open(f"{root}/docs/bench/table.txt", "w") as f:
+        f.write(f"make bench: {'; '.join(forms)}\n{table.text(whole['machine'])}")
+    with open(f"{root}/README.md", encoding="utf-8") as f:
+        text = f.read()
+    block = f"<!-- bench-output -->\n```\n{table.bars_text(whole['machine'])}```\n<!-- /bench-output -->"
+    with open(f"{root}/README.md", "w", encoding="utf-8") as f:
+        f.write(re.sub(r"<!-- bench-output -->.*<!-- /bench-output -->", lambda _: block, text, flags=re.S))
 
 
 def main():
@@ -110,6 +127,7 @@ def main():
     parser.add_argument("--full", action="store_true", help="more deliveries, larger backlogs, longer streams")
     parser.add_argument("--only", default="", metavar="REGEX[/PART]", help="of " + ", ".join(SECTIONS))
     parser.add_argument("--show", action="store_true", help="what build/bench.json holds; nothing is measured")
+    parser.add_argument("--publish", action="store_true", help="that, into docs/bench and README.md")
     args = parser.parse_args()
     build = os.path.abspath(args.build)
     os.environ["BUILD"] = build
@@ -117,13 +135,17 @@ def main():
     path, names = f"{build}/bench.json", [s for s in SECTIONS if re.search(only, s)]
     if not names:
         parser.error(f"no section matches {only}: there are {', '.join(SECTIONS)}")
-    if not args.show:
+    if not args.show and not args.publish:
         measure(Run(build, args.full, part), names, path)
     if not os.path.exists(path):
         parser.error(f"there is no {path} yet")
-    os.makedirs(f"{build}/bench", exist_ok=True)
-    show(names, read(path), f"{build}/bench")
+    whole = read(path)
+    table = show(names, whole)
+    print(table.text(whole["machine"]), end="")
+    draw(whole, f"{build}/bench")
     print(f"\nwritten: {os.path.relpath(path)}, {os.path.relpath(build)}/bench/*.svg")
+    if args.publish:
+        publish(table, whole)
 
 
 if __name__ == "__main__":

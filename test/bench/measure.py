@@ -29,9 +29,9 @@ def certificate(folder, hosts=("127.0.0.1",)):
 
 
 class Nginx:
-    """One worker that answers 200 to everything, on so many addresses: endpoints that share nothing but the worker."""
+    """It answers 200 to everything, on so many addresses: endpoints that share nothing but the worker."""
 
-    def __init__(self, tls=False, http2=False, endpoints=1):
+    def __init__(self, tls=False, http2=False, endpoints=1, workers=1):
         self.dir, port = tempfile.mkdtemp(prefix="webhookd-bench-nginx-"), harness.free_port()
         hosts = [f"127.0.0.{i + 1}" for i in range(endpoints)]
         self.urls = [f"{'https' if tls or http2 else 'http'}://{host}:{port}/hook" for host in hosts]
@@ -44,7 +44,7 @@ class Nginx:
         more = "location = /read { internal; return 204; } location @ok { return 200; }" if http2 else ""
         user = "user root;" if os.geteuid() == 0 else ""  # the folder is ours alone
         with open(f"{self.dir}/nginx.conf", "w") as f:
-            f.write(f"""daemon off; {user} worker_processes 1; pid {self.dir}/pid; error_log {self.dir}/error.log crit;
+            f.write(f"""daemon off; {user} worker_processes {workers}; pid {self.dir}/pid; error_log {self.dir}/error.log crit;
 events {{ worker_connections 4096; }}
 http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {self.dir}/b; proxy_temp_path {self.dir}/p;
  fastcgi_temp_path {self.dir}/f; uwsgi_temp_path {self.dir}/u; scgi_temp_path {self.dir}/s; {ssl}

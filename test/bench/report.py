@@ -21,7 +21,7 @@ def number(value, digits=None):
 
 class Table:
     def __init__(self):
-        self.lines, self.met, self.missed = [], 0, []
+        self.lines, self.bars, self.met, self.missed = [], [], 0, []
 
     def head(self, goal, what, how):
         """A group. goal: a key of GOALS; what: a few words; how: what is compared with what."""
@@ -43,10 +43,18 @@ class Table:
             self.met += good
             if not good:
                 self.missed.append(f"{self.group}: {what}")
+            self.bars.append((f"{self.group}: {what}", number(value, digits), unit, spread, verdict))
         self.lines.append(self.line(what, number(value, digits), unit, spread, verdict))
 
     def note(self, text):
         self.lines.append("  " + text)
+
+    def bars_text(self, machine):
+        """The lines that have a bar, and nothing else."""
+        width = max(len(what) for what, *_ in self.bars)
+        return "".join(f"{text.rstrip()}\n" for text in [
+            f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}", f"{'':{width}} {'median':>9} {'':5} {'[min - max]':21} bar",
+            *(f"{what:{width}} {value:>9} {unit:5} {spread:21} {verdict}" for what, value, unit, spread, verdict in self.bars)])
 
     def text(self, machine):
         out = [f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}", *self.lines, ""]

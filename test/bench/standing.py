@@ -9,6 +9,7 @@ import harness
 import measure as kit
 
 CONF = kit.CONF.replace("outbox.db\n", "outbox.db\n    name: bench\n")
+NOBODY = "http://127.0.0.1:8080/hook"  # nothing is sent there: the URL comes with the receiver
 
 
 def synced(folder):
@@ -21,15 +22,15 @@ def synced(folder):
 
 
 class Standing:
-    """n deliveries for endpoints of a receiver, one subscription for each of its URLs, an equal share of the events each."""
+    """n deliveries, an equal share of them for each of so many endpoints."""
 
-    def __init__(self, n, urls, payload=kit.payload):
-        self.n, self.urls, self.dir = n, urls, tempfile.mkdtemp(prefix="webhookd-bench-standing-")
+    def __init__(self, n, endpoints=1, payload=kit.payload):
+        self.n, self.dir = n, tempfile.mkdtemp(prefix="webhookd-bench-standing-")
         with harness.Daemon(replace=CONF) as d:
             d.api("POST", "/egress/pause", {"note": "bench"})
-            for i, url in enumerate(urls):
-                d.subscribe(url, "--name", f"bench-{i}", events=f"bench.e{i}")
-            kit.fill(f"{d.dir}/outbox/outbox.db", n, type=lambda k: f"bench.e{k % len(urls)}", payload=payload)
+            for i in range(endpoints):
+                d.subscribe(NOBODY, "--name", f"bench-{i}", events=f"bench.e{i}")
+            kit.fill(f"{d.dir}/outbox/outbox.db", n, type=lambda k: f"bench.e{k % endpoints}", payload=payload)
             harness.wait_for(lambda: d.counts()["pending"] == n, 300, "the backlog is in the store")
             harness.wait_for(lambda: self.untrimmed(d) == 0, 60, "the outbox is trimmed")
             assert d.stop() == 0
@@ -42,8 +43,8 @@ class Standing:
             return db.execute("SELECT count(*) FROM outbox").fetchone()[0]
 
     @contextlib.contextmanager
-    def daemon(self, conf="", urls=None):
-        """A daemon with the backlog, sending still paused. urls: other ones, for the same subscriptions."""
+    def daemon(self, conf, urls):
+        """A daemon with the backlog for these URLs, one an endpoint, sending still paused."""
         d = harness.Daemon(conf, replace=CONF, start=False)
         with d:
             for part in ("store", "outbox"):
@@ -51,10 +52,9 @@ class Standing:
             shutil.copy(f"{self.dir}/key", f"{d.dir}/key")
             synced(d.dir)
             d.start()
-            for i, url in enumerate(urls or self.urls):
-                if url != self.urls[i]:
-                    status, answer = d.api("PATCH", f"/subscriptions/bench-{i}", {"url": url})
-                    assert status == 200, answer
+            for i, url in enumerate(urls):
+                status, answer = d.api("PATCH", f"/subscriptions/bench-{i}", {"url": url})
+                assert status == 200, answer
             yield d
 
     def close(self):
