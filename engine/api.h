@@ -189,10 +189,9 @@ struct api_live {
     long pid;
     int64_t started_ms; /* wall */
     bool ready, draining;
-    int in_flight, in_flight_retrying, in_flight_limit; /* retrying: of those, not the first try */
+    int in_flight_limit;
     const int64_t *sending; /* the numbers of those in flight, sorted; for routes that show them */
     size_t sending_n;
-    int breakers_open;
     double delivered_per_s; /* over the last ten seconds */
     int64_t config_loaded_ms;
     const char *config_file; /* absolute */
@@ -201,7 +200,8 @@ struct api_live {
     int64_t config_reloads,
         config_failed_ms; /* how many were taken over; the last one was not: when */
     /* For routes that show them (api_route_shows_lanes): */
-    struct api_lane *lanes; /* in order of sub */
+    int in_flight, in_flight_retrying, breakers_open; /* retrying: of those, not the first try */
+    struct api_lane *lanes;                           /* in order of sub */
     size_t lanes_n;
     struct outbox_state *outboxes;
     size_t outboxes_n;

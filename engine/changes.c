@@ -88,20 +88,40 @@ void changes_wake(struct changes *c, int64_t sub, int64_t due_ms)
     c->wakes_n++;
 }
 
-void changes_row(struct changes *c, const struct delivery *d, const struct event_rec *e)
+static bool has_room(struct changes *c, size_t payload_bytes)
 {
-    struct claimed *row = NULL;
     if (c->rows == NULL)
         c->rows = calloc(CHANGES_ROWS_MAX, sizeof(struct claimed *));
-    if (c->rows != NULL && c->rows_n < CHANGES_ROWS_MAX &&
-        e->payload_bytes <= CHANGES_ROWS_BYTES - c->rows_bytes)
-        row = claimed_new(d, e);
-    if (row == NULL) {
+    return c->rows != NULL && c->rows_n < CHANGES_ROWS_MAX &&
+           payload_bytes <= CHANGES_ROWS_BYTES - c->rows_bytes;
+}
+
+static void add_row(struct changes *c, struct claimed *row, size_t payload_bytes)
+{
+    c->rows[c->rows_n++] = row;
+    c->rows_bytes += payload_bytes;
+}
+
+void changes_row(struct changes *c, const struct delivery *d, const struct event_rec *e)
+{
+    struct claimed *row = has_room(c, e->payload_bytes) ? claimed_new(d, e) : NULL;
+
+    if (row != NULL)
+        add_row(c, row, e->payload_bytes);
+    else
         changes_wake(c, d->sub, d->due_ms);
+}
+
+void changes_move_row(struct changes *c, struct claimed **row)
+{
+    size_t payload_bytes = (*row)->event.payload_bytes;
+
+    if (!has_room(c, payload_bytes)) {
+        changes_wake(c, (*row)->delivery.sub, (*row)->delivery.due_ms);
         return;
     }
-    c->rows[c->rows_n++] = row;
-    c->rows_bytes += e->payload_bytes;
+    add_row(c, *row, payload_bytes);
+    *row = NULL;
 }
 
 void changes_sub(struct changes *c, int64_t sub)

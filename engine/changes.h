@@ -61,6 +61,8 @@ void changes_wake(struct changes *c, int64_t sub, int64_t due_ms);
 #define CHANGES_DUE_BEFORE (TRIAL_DUE_MS + 1)
 /* A delivery that may go at once; where there is no room for it, a wake. */
 void changes_row(struct changes *c, const struct delivery *d, const struct event_rec *e);
+/* The same of one that is made already: it moves (*row is NULL then) or becomes a wake. */
+void changes_move_row(struct changes *c, struct claimed **row);
 void changes_sub(struct changes *c, int64_t sub);
 
 #endif

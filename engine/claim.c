@@ -3,8 +3,8 @@
  *   lane wants rows ─▶ room? ─▶ set aside ─▶ claim (some lanes, one snapshot) ─▶ tasks in its queue
  *                        │ no: in a moment
  *
- * Small rows are bounded by their number, twice max_in_flight. Large ones have a budget of bytes
- * besides, which counts all that they hold (row, body, answer) and all that claims under way may
+ * Small rows are bounded by their number, twice what may be in flight. Large ones have a budget of bytes
+ * besides, one for all loops, which counts all that they hold (row, body, answer) and all that claims under way may
  * bring; libcurl's buffers, 32 KiB for each exchange, come to it. A claim never brings more than was
  * set aside for it: where the next row is larger, it says how large, and more is set aside. The
  * budget is exceeded by one row at most, so that none is too large for ever.
@@ -49,7 +49,7 @@ static bool is_empty(const struct lane *l)
 
 static size_t rows_left(const struct scheduler *s, const struct lane *l)
 {
-    size_t max = 2 * (size_t)s->conf->max_in_flight, n = s->tasks.n + s->asked_n;
+    size_t max = 2 * (size_t)share_size(&s->share), n = s->tasks.n + s->asked_n;
 
     if (n >= max) /* nobody starves because others filled the memory */
         return is_empty(l) ? 1 : 0;
@@ -59,14 +59,14 @@ static size_t rows_left(const struct scheduler *s, const struct lane *l)
 static size_t bytes_left(const struct scheduler *s, const struct lane *l)
 {
     size_t budget = is_empty(l) ? BUDGET_BYTES : BUDGET_BYTES - BUDGET_BYTES / 8;
-    size_t held = s->tasks.held_bytes + s->asked_bytes;
+    size_t held = atomic_load_explicit(&s->share.quota->bytes, memory_order_relaxed);
 
     return held < budget ? budget - held : 0;
 }
 
 static bool somebody_waits(const struct scheduler *s, int64_t now_ms)
 {
-    return s->hungry_until_ms > now_ms;
+    return atomic_load_explicit(&s->share.quota->hungry_until_ms, memory_order_relaxed) > now_ms;
 }
 
 /* Who has waited comes before who has just had something: else those whose deliveries end would
@@ -112,13 +112,15 @@ static size_t reserve(const struct claim_ask *ask)
 static void set_aside(struct scheduler *s, const struct claim_ask *ask)
 {
     s->asked_n += ask->max;
-    s->asked_bytes += reserve(ask);
+    if (reserve(ask) > 0)
+        atomic_fetch_add(&s->share.quota->bytes, reserve(ask));
 }
 
 static void give_back(struct scheduler *s, const struct claim_ask *ask)
 {
     s->asked_n -= ask->max;
-    s->asked_bytes -= reserve(ask);
+    if (reserve(ask) > 0)
+        atomic_fetch_sub(&s->share.quota->bytes, reserve(ask));
 }
 
 /* ---- the claim reader's part ---- */
@@ -252,7 +254,7 @@ struct claim *claim_add(struct scheduler *s, struct claim *c, struct lane *l, in
     if (!room_for(s, l, now_ms, &ask)) {
         l->hungry = is_empty(l);
         if (l->hungry)
-            s->hungry_until_ms = now_ms + HUNGRY_MS;
+            atomic_store(&s->share.quota->hungry_until_ms, now_ms + HUNGRY_MS);
         return c;
     }
     c = claim_open(s, c, now_ms);

@@ -84,7 +84,7 @@ static void grace_over(void *arg)
     e->cut = true;
     log_warn("stopping", "cause=%s",
              "grace period over; what is in flight is recorded and sent again after the start");
-    transport_cut(e->transport, "cut off: webhookd was stopping");
+    shards_cut(e->shards, "cut off: webhookd was stopping");
     loop_timer_at(e->grace, clock_mono_ms() + CUT_SETTLE_MS);
 }
 
@@ -106,7 +106,7 @@ static void on_term(void *arg)
     jobs_stop(e->jobs);
     sweep_stop(e->sweep);
     loop_timer_at(e->grace, clock_mono_ms() + e->conf->grace_ms);
-    scheduler_drain(e->scheduler);
+    shards_drain(e->shards);
 }
 
 /* ---- construction ---- */
@@ -161,11 +161,12 @@ static void on_lanes_ready(void *arg)
     struct err err;
     struct http_hooks hooks = {e,
                                engine_http_changed,
+                               engine_look,
                                engine_fill_live,
                                engine_sending,
-                               engine_flush,
                                engine_fill_lanes,
                                engine_fill_metrics,
+                               engine_write_metrics,
                                engine_conf};
 
     if (e->draining)
@@ -228,30 +229,27 @@ static enum err_code engine_build(struct engine *e, struct err *err)
     e->loop = loop_new();
     e->intake = intake_new(e->keys);
     e->metrics = metrics_new();
-    e->traffic = e->loop != NULL ? traffic_new(e->loop, e->store) : NULL;
-    if (e->loop == NULL || e->intake == NULL || e->metrics == NULL || e->traffic == NULL)
+    if (e->loop == NULL || e->intake == NULL || e->metrics == NULL)
         return fail(err, ERR_NOMEM, "start: out of memory");
     struct change_egress egress;
     rc = engine_prime(e, &egress, err);
     if (rc != OK)
         return rc;
-    e->transport = transport_new(e->loop, e->conf, err);
-    if (e->transport == NULL)
-        return err->code;
-    struct scheduler_parts parts = {.loop = e->loop,
-                                    .store = e->store,
-                                    .transport = e->transport,
-                                    .metrics = e->metrics,
-                                    .traffic = e->traffic,
-                                    .conf = e->conf,
-                                    .intake = e->intake,
-                                    .ready = on_lanes_ready,
-                                    .idle = on_idle,
-                                    .jobs_changed = on_jobs_changed,
-                                    .arg = e};
-    e->scheduler = scheduler_new(&parts);
-    e->jobs = jobs_new(e->loop, e->store, e->conf, intake_ids(e->intake), engine_changed, e);
-    e->sweep = sweep_new(e->loop, e->store, e->conf, e->scheduler, engine_changed, e);
+    struct shards_parts parts = {.loop = e->loop,
+                                 .store = e->store,
+                                 .metrics = e->metrics,
+                                 .conf = e->conf,
+                                 .intake = e->intake,
+                                 .ready = on_lanes_ready,
+                                 .idle = on_idle,
+                                 .jobs_changed = on_jobs_changed,
+                                 .arg = e};
+    rc = shards_new(&e->shards, &parts, err);
+    if (rc != OK)
+        return rc;
+    struct sweep_hooks hooks = {e, engine_changed, engine_look_quiet, engine_is_quiet};
+    e->jobs = jobs_new(e->loop, e->store, e->conf, intake_ids(e->intake), engine_jobs_changed, e);
+    e->sweep = sweep_new(e->loop, e->store, e->conf, &hooks);
     e->grace = loop_timer_new(e->loop, grace_over, e);
     e->second = loop_timer_new(e->loop, engine_every_second, e);
     e->log_back = loop_timer_new(e->loop, engine_log_back, e);
@@ -259,9 +257,9 @@ static enum err_code engine_build(struct engine *e, struct err *err)
     e->on_term = loop_signal_new(e->loop, SIGTERM, on_term, e);
     e->on_int = loop_signal_new(e->loop, SIGINT, on_term, e);
     e->on_hup = loop_signal_new(e->loop, SIGHUP, on_hup, e);
-    if (e->scheduler == NULL || e->jobs == NULL || e->sweep == NULL || e->grace == NULL ||
-        e->second == NULL || e->log_back == NULL || e->store_watch == NULL || e->on_term == NULL ||
-        e->on_int == NULL || e->on_hup == NULL)
+    if (e->jobs == NULL || e->sweep == NULL || e->grace == NULL || e->second == NULL ||
+        e->log_back == NULL || e->store_watch == NULL || e->on_term == NULL || e->on_int == NULL ||
+        e->on_hup == NULL)
         return fail(err, ERR_NOMEM, "start: out of memory");
     engine_egress(e, &egress);
     hup_wait(false);
@@ -269,23 +267,18 @@ static enum err_code engine_build(struct engine *e, struct err *err)
 }
 
 /* Reverse order. http first: held requests are answered; then the store, whose last callbacks need
- * the scheduler. */
+ * the schedulers. */
 static void engine_tear_down(struct engine *e)
 {
     outbox_source_stop(e->outbox);
-    if (e->scheduler != NULL)
-        scheduler_drain(e->scheduler); /* nothing new, whatever brought us here */
     http_free(e->http);
-    transport_free(e->transport);
-    e->transport = NULL;
+    shards_stop(e->shards);
     loop_watch_free(e->store_watch);
-    traffic_stop(e->traffic);
     store_close(e->store);
     outbox_source_free(e->outbox);
     sweep_free(e->sweep);
     jobs_free(e->jobs);
-    scheduler_free(e->scheduler);
-    traffic_free(e->traffic);
+    shards_free(e->shards);
     loop_watch_free(e->on_term);
     loop_watch_free(e->on_int);
     loop_watch_free(e->on_hup);
@@ -339,13 +332,14 @@ int engine_run(struct conf *conf, const char *file)
     e->started_ms = e->config_loaded_ms = clock_wall_ms();
     log_info("starting", "version=%s config=%s store=%s", WEBHOOKD_VERSION, file, conf->store_url);
     enum err_code rc = engine_build(e, &err);
+    if (rc == OK)
+        rc = shards_start(e->shards, &err);
     if (rc != OK) {
         log_error("start_failed", "code=%s error=%s", err_code_name(rc), err.text);
         e->status = status_of(rc);
     } else {
         metrics_reload(e->metrics, true, e->config_loaded_ms);
         loop_timer_at(e->second, clock_mono_ms() + 1000);
-        scheduler_start(e->scheduler);
         loop_run(e->loop);
     }
     int status = e->status;

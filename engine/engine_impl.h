@@ -9,10 +9,8 @@
 #include "engine/jobs.h"
 #include "engine/outbox.h"
 #include "engine/reload.h"
-#include "engine/scheduler.h"
+#include "engine/shards.h"
 #include "engine/sweep.h"
-#include "engine/traffic.h"
-#include "engine/transport.h"
 #include "store/seal.h"
 #include "store/store.h"
 
@@ -30,9 +28,7 @@ struct engine {
     struct loop_watch *store_watch, *on_term, *on_int, *on_hup;
     struct intake *intake;
     struct metrics *metrics;
-    struct traffic_log *traffic;
-    struct transport *transport;
-    struct scheduler *scheduler;
+    struct shards *shards;
     struct jobs *jobs;
     struct sweep *sweep;
     struct outbox_source *outbox;
@@ -51,11 +47,16 @@ struct engine {
 /* All with the engine as arg: hooks of http and callbacks of its parts. */
 void engine_changed(void *arg, const struct changes *ch);
 void engine_outbox_changed(void *arg, const struct changes *ch);
-void engine_http_changed(void *arg, const struct changes *ch);
+/* heard runs once what they forbid is forbidden everywhere. */
+void engine_jobs_changed(void *arg, const struct changes *ch, loop_fn *heard, void *heard_arg);
+void engine_http_changed(void *arg, const struct changes *ch, loop_fn *heard, void *heard_arg);
+void engine_look(void *arg, unsigned what, loop_fn *fn, void *fn_arg);
+void engine_look_quiet(void *arg, loop_fn *fn, void *fn_arg);
+bool engine_is_quiet(void *arg);
 void engine_fill_live(void *arg, struct api_live *out);
-void engine_flush(void *arg, loop_fn *fn, void *fn_arg);
 void engine_fill_lanes(void *arg, struct api_live *out);
 void engine_fill_metrics(void *arg, struct metrics_now *out);
+void engine_write_metrics(void *arg, const struct metrics_now *now, struct buf *out);
 int64_t *engine_sending(void *arg, size_t *n);
 const struct conf *engine_conf(void *arg);
 void engine_every_second(void *arg);

@@ -70,8 +70,7 @@ void engine_reload(struct engine *e, struct reload *r)
         r->next = NULL;
         log_setup((enum log_format)e->conf->log_format, (enum log_level)e->conf->log_level);
         log_until(e, 0);
-        transport_configure(e->transport, e->conf);
-        scheduler_configure(e->scheduler, e->conf);
+        shards_configure(e->shards, e->conf);
         jobs_configure(e->jobs, e->conf);
         sweep_configure(e->sweep, e->conf);
         outbox_source_configure(e->outbox, e->conf);
@@ -102,7 +101,7 @@ void engine_egress(struct engine *e, const struct change_egress *ch)
     else if (e->egress_paused)
         log_info("egress_resumed", "effect=%s", "what waited is sent");
     e->egress_paused = ch->paused;
-    scheduler_pause(e->scheduler, ch->paused);
+    shards_pause(e->shards, ch->paused);
     sweep_wake_at(e->sweep, ch->resume_at_ms);
 }
 
@@ -113,7 +112,7 @@ void engine_changed(void *arg, const struct changes *ch)
     for (int c = 0; c < CAUSES; c++) {
         for (int64_t i = 0; i < ch->dead[c]; i++)
             metrics_completed(e->metrics, DELIVERY_DEAD, (enum cause)c, -1);
-        traffic_died(e->traffic, ch->dead[c]);
+        shards_died(e->shards, ch->dead[c]);
     }
     for (int64_t i = 0; i < ch->discarded; i++)
         metrics_completed(e->metrics, DELIVERY_DISCARDED, CAUSE_NONE, -1);
@@ -123,7 +122,7 @@ void engine_changed(void *arg, const struct changes *ch)
         log_changed(e, &ch->log);
     if (ch->reload != NULL)
         engine_reload(e, ch->reload);
-    scheduler_changed(e->scheduler, ch);
+    shards_changed(e->shards, ch);
 }
 
 static void intake_metrics(struct engine *e, enum metrics_source source, const struct changes *ch)
@@ -140,30 +139,38 @@ void engine_outbox_changed(void *arg, const struct changes *ch)
     engine_changed(arg, ch);
 }
 
-void engine_http_changed(void *arg, const struct changes *ch)
+/* Who hears "done" of a pause, or goes on to bury what is held, must not see another attempt of it. */
+void engine_jobs_changed(void *arg, const struct changes *ch, loop_fn *heard, void *heard_arg)
+{
+    struct engine *e = arg;
+    bool certain = ch->egress.told || ch->held.told || ch->subs_n > 0 || ch->reload != NULL;
+
+    engine_changed(e, ch);
+    if (certain)
+        shards_ask(e->shards, 0, heard, heard_arg);
+    else
+        heard(heard_arg);
+}
+
+void engine_http_changed(void *arg, const struct changes *ch, loop_fn *heard, void *heard_arg)
 {
     intake_metrics(arg, ch->by_cli ? METRICS_CLI : METRICS_API, ch);
-    engine_changed(arg, ch);
+    engine_jobs_changed(arg, ch, heard, heard_arg);
 }
 
 /* ---- what others ask us ---- */
 void engine_fill_live(void *arg, struct api_live *out)
 {
     struct engine *e = arg;
-    struct scheduler_now now;
     int64_t newest = e->delivered[e->seconds % (RATE_WINDOW_S + 1)];
     int64_t oldest = e->delivered[(e->seconds + 1) % (RATE_WINDOW_S + 1)];
 
-    scheduler_look(e->scheduler, &now);
     *out = (struct api_live){
         .pid = (long)getpid(),
         .started_ms = e->started_ms,
         .ready = e->ready && !e->draining,
         .draining = e->draining,
-        .in_flight = now.in_flight,
-        .in_flight_retrying = now.in_flight_retrying,
         .in_flight_limit = e->conf->max_in_flight,
-        .breakers_open = now.breakers_open,
         .delivered_per_s = (double)(newest - oldest) / RATE_WINDOW_S,
         .config_loaded_ms = e->config_loaded_ms,
         .config_reloads = e->reloads,
@@ -178,7 +185,32 @@ int64_t *engine_sending(void *arg, size_t *n)
 {
     const struct engine *e = arg;
 
-    return scheduler_sending(e->scheduler, n);
+    return shards_sending(e->shards, n);
+}
+
+void engine_look(void *arg, unsigned what, loop_fn *fn, void *fn_arg)
+{
+    struct engine *e = arg;
+
+    shards_ask(e->shards, what, fn, fn_arg);
+}
+
+/* While egress is on nobody needs to know: no loop is woken for it. */
+void engine_look_quiet(void *arg, loop_fn *fn, void *fn_arg)
+{
+    struct engine *e = arg;
+
+    if (e->egress_paused)
+        shards_ask(e->shards, 0, fn, fn_arg);
+    else
+        fn(fn_arg);
+}
+
+bool engine_is_quiet(void *arg)
+{
+    const struct engine *e = arg;
+
+    return e->egress_paused && shards_are_quiet(e->shards);
 }
 
 void engine_fill_metrics(void *arg, struct metrics_now *out)
@@ -189,8 +221,8 @@ void engine_fill_metrics(void *arg, struct metrics_now *out)
     struct statvfs fs;
     const char *path = url_sqlite_path(e->conf->store_url);
 
-    scheduler_look(e->scheduler, &now);
-    transport_stats(e->transport, &sent);
+    shards_look(e->shards, &now);
+    shards_sent(e->shards, &sent);
     out->in_flight = now.in_flight;
     out->in_flight_retrying = now.in_flight_retrying;
     out->in_flight_limit = e->conf->max_in_flight;
@@ -208,23 +240,30 @@ void engine_fill_metrics(void *arg, struct metrics_now *out)
         out->free_bytes = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
 }
 
-void engine_flush(void *arg, loop_fn *fn, void *fn_arg)
+void engine_write_metrics(void *arg, const struct metrics_now *now, struct buf *out)
 {
     struct engine *e = arg;
+    struct metrics *sum = shards_metrics(e->shards);
 
-    traffic_flush(e->traffic, fn, fn_arg);
+    metrics_write(sum != NULL ? sum : e->metrics, now, out);
+    metrics_free(sum);
 }
 
 /* The rest of it, which not every request is worth: copies, for the store's thread. */
 void engine_fill_lanes(void *arg, struct api_live *out)
 {
     struct engine *e = arg;
+    struct scheduler_now now;
     struct store_stats stats;
 
+    shards_look(e->shards, &now);
+    out->in_flight = now.in_flight;
+    out->in_flight_retrying = now.in_flight_retrying;
+    out->breakers_open = now.breakers_open;
     store_stats(e->store, &stats);
     out->log_bytes = stats.log_bytes;
-    out->attempts = *traffic_total(e->traffic);
-    out->lanes = scheduler_lanes(e->scheduler, &out->lanes_n);
+    shards_attempts(e->shards, &out->attempts);
+    out->lanes = shards_lanes(e->shards, &out->lanes_n);
     out->outboxes = outbox_source_look(e->outbox, &out->outboxes_n);
 }
 
@@ -238,10 +277,8 @@ const struct conf *engine_conf(void *arg)
 void engine_every_second(void *arg)
 {
     struct engine *e = arg;
-    struct scheduler_now now;
 
-    scheduler_look(e->scheduler, &now);
     e->seconds++;
-    e->delivered[e->seconds % (RATE_WINDOW_S + 1)] = now.delivered;
+    e->delivered[e->seconds % (RATE_WINDOW_S + 1)] = shards_delivered(e->shards);
     loop_timer_at(e->second, clock_mono_ms() + 1000);
 }

@@ -35,7 +35,8 @@ struct held {
     int64_t started_us;
     char *copy; /* what request points to */
     char actor[160];
-    bool by_cli; /* webhookctl asks */
+    bool by_cli;    /* webhookctl asks */
+    struct err err; /* of the store, while the loops hear what changed */
     struct held *prev, *next;
 };
 
@@ -83,7 +84,6 @@ static struct held *held_new(struct http *http, struct evhttp_request *req)
     h->req = req;
     h->started_us = clock_mono_us();
     api_response_init(&h->response);
-    http->hooks.live(http->hooks.arg, &h->live);
     h->api = (struct api){
         .conf = http->hooks.conf(http->hooks.arg), .intake = http->intake, .live = &h->live};
     h->next = http->held;
@@ -159,19 +159,15 @@ static enum err_code plan_work(struct backend *b, void *arg, struct err *err)
     return rc;
 }
 
-static void request_done(void *arg, const struct err *err, int64_t generation)
+static void request_answer(void *arg)
 {
     struct held *h = arg;
     struct http *http = h->http;
+    const struct err *err = &h->err;
 
-    (void)generation;
-    if (err->code == OK && http != NULL && api_route_writes(h->route)) {
-        h->response.changes.by_cli = h->by_cli;
-        http->hooks.changed(http->hooks.arg, &h->response.changes);
-    }
     if (err->code == OK && h->plan != NULL && api_plan_goes_on(h->plan)) {
         changes_clear(&h->response.changes);
-        plan_done(h, err, generation); /* the next slice */
+        plan_done(h, err, 0); /* the next slice */
         return;
     }
     if (err->code != OK && err->code != ERR_UNDONE &&
@@ -187,6 +183,21 @@ static void request_done(void *arg, const struct err *err, int64_t generation)
         http_answer_response(h->req, &h->response);
     }
     held_free(h);
+}
+
+static void request_done(void *arg, const struct err *err, int64_t generation)
+{
+    struct held *h = arg;
+    struct http *http = h->http;
+
+    (void)generation;
+    h->err = *err;
+    if (err->code != OK || http == NULL || !api_route_writes(h->route)) {
+        request_answer(h);
+        return;
+    }
+    h->response.changes.by_cli = h->by_cli;
+    http->hooks.changed(http->hooks.arg, &h->response.changes, request_answer, h);
 }
 
 /* ---- who asks ---- */
@@ -270,14 +281,27 @@ static void request_submit(void *arg)
     }
 }
 
-/* What the lanes have counted is in the store: how they are now goes along with the request. */
-static void request_with_lanes(void *arg)
+/* How all is now goes along with the request. */
+static void request_with_live(void *arg)
 {
     struct held *h = arg;
+    struct http *http = h->http;
 
-    if (h->http != NULL)
-        h->http->hooks.lanes(h->http->hooks.arg, &h->live);
+    if (http != NULL) {
+        http->hooks.live(http->hooks.arg, &h->live);
+        if (api_route_shows_deliveries(h->route))
+            h->live.sending = h->sending = http->hooks.sending(http->hooks.arg, &h->live.sending_n);
+        if (api_route_shows_lanes(h->route))
+            http->hooks.lanes(http->hooks.arg, &h->live);
+    }
     request_submit(h);
+}
+
+/* What is counted of the traffic is in the store before a route shows it. */
+static unsigned wanted(const struct api_route *r)
+{
+    return (api_route_shows_deliveries(r) ? ASK_SENDING : 0U) |
+           (api_route_shows_lanes(r) ? ASK_TRAFFIC | ASK_LANES : 0U);
 }
 
 static void unix_request(struct evhttp_request *req, void *arg)
@@ -304,13 +328,11 @@ static void unix_request(struct evhttp_request *req, void *arg)
         return;
     }
     h->route = route;
-    if (api_route_shows_deliveries(route))
-        h->live.sending = h->sending = http->hooks.sending(http->hooks.arg, &h->live.sending_n);
     actor_fill(fd, h->actor, sizeof h->actor);
-    if (api_route_shows_lanes(route))
-        http->hooks.flush(http->hooks.arg, request_with_lanes, h);
+    if (wanted(route) != 0)
+        http->hooks.look(http->hooks.arg, wanted(route), request_with_live, h);
     else
-        request_submit(h);
+        request_with_live(h);
 }
 
 /* ---- TCP: health and metrics ---- */
@@ -333,12 +355,24 @@ static void metrics_done(void *arg, const struct err *err, int64_t generation)
         http->hooks.metrics(http->hooks.arg, &h->now);
         store_stats(http->store, &h->now.store);
         buf_init(&text, 1 << 20);
-        metrics_write(http->metrics, &h->now, &text);
+        http->hooks.metrics_text(http->hooks.arg, &h->now, &text);
         http_answer(h->req, 200, "text/plain; version=0.0.4; charset=utf-8", text.data, text.len);
         buf_fini(&text);
     } else if (http != NULL) {
         http_answer_text(h->req, 503, err->text);
     }
+    held_free(h);
+}
+
+static void metrics_submit(void *arg)
+{
+    struct held *h = arg;
+
+    if (h->http != NULL &&
+        store_submit(h->http->store, STORE_LIST, 0, metrics_work, metrics_done, h) == OK)
+        return;
+    if (h->http != NULL)
+        http_answer_fail(h->req, 503, "busy", "the store's queue is full: try again");
     held_free(h);
 }
 
@@ -384,12 +418,10 @@ static void tcp_request(struct evhttp_request *req, void *arg)
         return;
     }
     struct held *h = http->held_n < HELD_MAX ? held_new(http, req) : NULL;
-    if (h == NULL ||
-        store_submit(http->store, STORE_LIST, 0, metrics_work, metrics_done, h) != OK) {
-        if (h != NULL)
-            held_free(h);
+    if (h == NULL)
         http_answer_fail(req, 503, "busy", "too many requests are held: try again");
-    }
+    else
+        http->hooks.look(http->hooks.arg, ASK_METRICS, metrics_submit, h);
 }
 
 /* ---- life ---- */

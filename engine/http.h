@@ -11,20 +11,23 @@
 #include "engine/api.h"
 #include "engine/loop.h"
 #include "engine/metrics.h"
+#include "engine/shards.h"
 #include "store/store.h"
 
 struct http;
 struct http_hooks { /* all on the loop thread */
     void *arg;
-    void (*changed)(void *arg, const struct changes *ch); /* after a write was committed */
+    /* After a write was committed; heard runs once the answer may go out, at once or later. */
+    void (*changed)(void *arg, const struct changes *ch, loop_fn *heard, void *heard_arg);
+    /* Runs fn once what the four below show is of now. what: ASK_… (engine/shards.h) */
+    void (*look)(void *arg, unsigned what, loop_fn *fn, void *fn_arg);
     void (*live)(void *arg, struct api_live *out);
-    int64_t *(*sending)(void *arg, size_t *n); /* api_live's; freed by http */
-    /* Runs fn once what was counted of the traffic is in the store: before a route that shows it. */
-    void (*flush)(void *arg, loop_fn *fn, void *fn_arg);
+    int64_t *(*sending)(void *arg, size_t *n);      /* api_live's; freed by http */
     void (*lanes)(void *arg, struct api_live *out); /* lanes, outboxes, …; the arrays are http's */
     void (*metrics)(
         void *arg,
         struct metrics_now *out); /* gauges that the loop knows; store counts are filled by http */
+    void (*metrics_text)(void *arg, const struct metrics_now *now, struct buf *out);
     const struct conf *(*conf)(void *arg); /* the current one */
 };
 /* Binds both listeners (a stale socket file is replaced; mode 0660); ERR_IO names the address and

@@ -69,31 +69,40 @@ static enum err_code runner_work(struct backend *b, void *arg, struct err *err)
     return rc;
 }
 
+/* What the next slice is about is held by now. */
+static void runner_heard(void *arg)
+{
+    struct runner *r = arg;
+
+    r->running = false;
+    changes_clear(&r->changes);
+    if (r->jobs->stopped)
+        return;
+    if (r->slice.busy || r->kicked)
+        loop_timer_at(r->timer, clock_mono_ms() + KICK_MS);
+    else if (r->active > 0)
+        loop_timer_at(r->timer, clock_mono_ms() + TICK_MS);
+}
+
 static void runner_done(void *arg, const struct err *err, int64_t generation)
 {
     struct runner *r = arg;
     struct jobs *j = r->jobs;
 
     (void)generation;
-    r->running = false;
     r->active = r->found;
-    if (err->code != OK)
-        log_error("store_error", "op=jobs code=%s error=%s", err_code_name(err->code), err->text);
-    else {
+    if (err->code == OK) {
         r->held = r->ahead;
         if (!r->delivers)
             r->changes.held = (struct change_held){true, r->held.keys, r->held.n};
-        j->changed(j->arg, &r->changes);
-    }
-    changes_clear(&r->changes);
-    if (j->stopped)
+        j->changed(j->arg, &r->changes, runner_heard, r);
         return;
-    if (err->code != OK)
+    }
+    log_error("store_error", "op=jobs code=%s error=%s", err_code_name(err->code), err->text);
+    r->running = false;
+    changes_clear(&r->changes);
+    if (!j->stopped)
         loop_timer_at(r->timer, clock_mono_ms() + 1000);
-    else if (r->slice.busy || r->kicked)
-        loop_timer_at(r->timer, clock_mono_ms() + KICK_MS);
-    else if (r->active > 0)
-        loop_timer_at(r->timer, clock_mono_ms() + TICK_MS);
 }
 
 static void runner_tick(void *arg)

@@ -10,7 +10,8 @@
 #include "store/store.h"
 
 struct jobs;
-typedef void jobs_changes_fn(void *arg, const struct changes *ch);
+/* heard runs once all that it is about has heard it, at once or later. */
+typedef void jobs_changes_fn(void *arg, const struct changes *ch, loop_fn *heard, void *heard_arg);
 /* ids: the writer's thread's own. NULL: no memory. */
 struct jobs *jobs_new(struct loop *l, struct store *store, const struct conf *conf,
                       struct id_source *ids, jobs_changes_fn *changed, void *arg);

@@ -72,6 +72,8 @@ struct lane {
     size_t ghosts_n, ghosts_room;
 };
 
+/* Which of so many loops has the lane of this subscription. */
+int lane_part(int64_t sub, int parts);
 struct lane *lane_new(struct scheduler *s, int64_t sub); /* NULL: no memory */
 void lane_free(struct lane *l); /* queued and busy tasks with it; secrets wiped */
 /* Takes over a freshly read row and its arena (which becomes empty). Keeps window, rate and breaker

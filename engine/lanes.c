@@ -25,6 +25,7 @@ struct load { /* one page of subscriptions, or one of them */
     struct scheduler *scheduler;
     int64_t only; /* 0: a page after `after` */
     int64_t after;
+    bool more; /* another page comes after this one */
     struct arena arena;
     struct subscription *rows;
     size_t n;
@@ -245,17 +246,40 @@ static bool row_arrived(struct scheduler *s, struct arena *arena, struct subscri
     return true;
 }
 
+/* A page has everybody's: ours move to its front. */
+static void load_keep_ours(struct load *load)
+{
+    const struct scheduler *s = load->scheduler;
+    size_t kept = 0;
+
+    load->more = load->n == PAGE;
+    if (load->n > 0)
+        load->after = load->rows[load->n - 1].num;
+    for (size_t i = 0; i < load->n; i++) {
+        if (lane_part(load->rows[i].num, s->share.quota->shares) == s->parts.part)
+            load->rows[kept++] = load->rows[i];
+        else
+            lane_wipe_secrets(&load->rows[i]);
+    }
+    load->n = kept;
+}
+
 static enum err_code load_work(struct backend *b, void *arg, struct err *err)
 {
     struct load *load = arg;
 
-    if (load->only == 0)
-        return b->ops->sub_list(b, load->after, PAGE, true, &load->arena, &load->rows, &load->n,
-                                err);
+    enum err_code rc;
+
+    if (load->only == 0) {
+        rc = b->ops->sub_list(b, load->after, PAGE, true, &load->arena, &load->rows, &load->n, err);
+        if (rc == OK)
+            load_keep_ours(load);
+        return rc;
+    }
     load->rows = arena_alloc(&load->arena, sizeof *load->rows);
     if (load->rows == NULL)
         return fail(err, ERR_NOMEM, "subscription: out of memory");
-    enum err_code rc = b->ops->sub_get_num(b, load->only, &load->arena, load->rows, err);
+    rc = b->ops->sub_get_num(b, load->only, &load->arena, load->rows, err);
     load->n = rc == OK ? 1 : 0;
     if (rc == ERR_CORRUPT && err != NULL)
         rc = err->code = ERR_DENIED; /* one subscription that does not open is not a broken store */
@@ -403,9 +427,9 @@ static void load_done(void *arg, const struct err *err, int64_t generation)
     if (l != NULL)
         l->loading = l->load_again = false;
     rows_arrived(load); /* l may be gone after it */
-    bool more = only == 0 && load->n == PAGE;
+    bool more = only == 0 && load->more;
     bool all = only == 0 && !more;
-    int64_t last = load->n > 0 ? load->rows[load->n - 1].num : load->after;
+    int64_t last = load->after;
     load->heads = NULL;
     load_free(load);
     if (all)

@@ -52,6 +52,49 @@ void metrics_free(struct metrics *m)
     free(m);
 }
 
+struct metrics *metrics_copy(const struct metrics *m)
+{
+    struct metrics *copy = malloc(sizeof *copy);
+
+    if (copy != NULL)
+        *copy = *m;
+    return copy;
+}
+
+static void add(int64_t *to, const int64_t *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] += from[i];
+}
+
+static void add_histogram(struct histogram *to, const struct histogram *from)
+{
+    add(to->buckets, from->buckets, BOUNDS + 1);
+    to->n += from->n;
+    to->sum += from->sum;
+}
+
+void metrics_add(struct metrics *to, const struct metrics *m)
+{
+    add(to->ingested, m->ingested, 3);
+    to->unrouted += m->unrouted;
+    to->rejected += m->rejected;
+    to->duplicates += m->duplicates;
+    for (int o = 0; o < OUTCOMES; o++)
+        add(to->attempts[o], m->attempts[o], 3);
+    add(to->completed, m->completed, DELIVERY_STATES);
+    add(to->dead, m->dead, CAUSES);
+    add(to->replays, m->replays, 2);
+    to->rate_held += m->rate_held;
+    to->http_requests += m->http_requests;
+    add_histogram(&to->attempt, &m->attempt);
+    for (int p = 0; p < PHASES; p++)
+        add_histogram(&to->phase[p], &m->phase[p]);
+    add_histogram(&to->end_to_end, &m->end_to_end);
+    add_histogram(&to->pickup, &m->pickup);
+    add_histogram(&to->http, &m->http);
+}
+
 static void observe(struct histogram *h, double seconds)
 {
     size_t i = 0;

@@ -1,7 +1,7 @@
 /* engine/metrics.h: a table of counters, gauges and histograms (rows in metrics.c), text exposition
  * 0.0.4.
  *
- * Counters belong to the loop thread. Gauges that others know are filled by a callback before each
+ * Counters belong to a loop: each has its own, and they are added up to be shown. Gauges that others know are filled by a callback before each
  * exposition. */
 #ifndef ENGINE_METRICS_H
 #define ENGINE_METRICS_H
@@ -15,6 +15,8 @@
 struct metrics;
 struct metrics *metrics_new(void); /* NULL: no memory */
 void metrics_free(struct metrics *m);
+struct metrics *metrics_copy(const struct metrics *m); /* NULL: no memory */
+void metrics_add(struct metrics *to, const struct metrics *m);
 
 enum metrics_source { METRICS_OUTBOX, METRICS_API, METRICS_CLI };
 void metrics_ingested(struct metrics *m, enum metrics_source source, int64_t n);

@@ -19,16 +19,12 @@ enum { QUANTUM = 8 };
 /* ---- the run ---- */
 static bool run_may_start(const struct scheduler *s)
 {
-    return !s->draining && !s->paused && s->in_flight < s->conf->max_in_flight;
+    return !s->draining && !s->paused && share_is_open(&s->share, s->in_flight);
 }
 
-/* The last eighth is for lanes that have nothing in flight: slow endpoints, however many, leave the
- * others a way. */
-static bool lane_may_start(const struct scheduler *s, const struct lane *l)
+static bool lane_may_start(struct scheduler *s, const struct lane *l)
 {
-    int max = s->conf->max_in_flight;
-
-    return run_may_start(s) && (l->in_flight == 0 || s->in_flight < max - max / 8);
+    return !s->draining && !s->paused && share_lets(&s->share, s->in_flight, l->in_flight == 0);
 }
 
 /* Takes what it costs to start this one. */
@@ -96,6 +92,7 @@ static void scheduler_run(void *arg)
             log_error("out_of_memory", "at=scheduler");
     }
     claim_submit(s, claim);
+    share_rest(&s->share, s->in_flight);
     top = heap_top(&s->heap);
     if (top != NULL && run_may_start(s))
         loop_timer_at(s->timer, clock_mono_ms() + (top->key > now_ms ? top->key - now_ms : 0));
@@ -167,6 +164,8 @@ struct scheduler *scheduler_new(const struct scheduler_parts *parts)
         return NULL;
     s->parts = *parts;
     s->conf = parts->conf;
+    s->tasks.all_bytes = &parts->quota->bytes;
+    share_init(&s->share, parts->quota, parts->part);
     s->run = scheduler_run;
     heap_init(&s->heap);
     s->timer = loop_timer_new(parts->loop, scheduler_run, s);
@@ -227,11 +226,21 @@ void scheduler_pause(struct scheduler *s, bool paused)
     }
 }
 
+void scheduler_may_start(struct scheduler *s)
+{
+    scheduler_kick(s);
+}
+
 void scheduler_drain(struct scheduler *s)
 {
     s->draining = true;
     loop_timer_stop(s->timer);
     scheduler_maybe_idle(s);
+}
+
+int64_t scheduler_delivered(const struct scheduler *s)
+{
+    return __atomic_load_n(&s->delivered, __ATOMIC_RELAXED);
 }
 
 void scheduler_look(const struct scheduler *s, struct scheduler_now *out)

@@ -15,6 +15,7 @@
 #include "engine/intake.h"
 #include "engine/loop.h"
 #include "engine/metrics.h"
+#include "engine/quota.h"
 #include "engine/traffic.h"
 #include "engine/transport.h"
 #include "policy/conf.h"
@@ -34,6 +35,8 @@ struct scheduler_parts {
     struct traffic_log *traffic;
     const struct conf *conf;
     struct intake *intake; /* numbers for the audit log; used on the store thread only */
+    struct quota *quota;
+    int part; /* which of quota->shares; 0 where there is one. Its lanes: lane_part() */
     scheduler_fn *ready, *idle, *jobs_changed;
     void *arg;
 };
@@ -46,6 +49,8 @@ void scheduler_configure(struct scheduler *s, const struct conf *conf);
 /* The kill switch (engine/egress_pause.h): while it is on nothing is claimed and nothing starts. */
 void scheduler_pause(struct scheduler *s, bool paused);
 void scheduler_drain(struct scheduler *s);
+/* There may be more to borrow of the quota. */
+void scheduler_may_start(struct scheduler *s);
 /* Nothing is in flight, and nothing waits to be settled. */
 bool scheduler_is_quiet(const struct scheduler *s);
 
@@ -56,6 +61,7 @@ struct scheduler_now {
     int64_t oldest_due_ms; /* of ready deliveries that wait in the store; 0: none */
 };
 void scheduler_look(const struct scheduler *s, struct scheduler_now *out);
+int64_t scheduler_delivered(const struct scheduler *s); /* since start; from any thread */
 /* Subscriptions with something in flight or an open breaker, in order of sub; the caller frees. NULL: none, or no
  * memory. */
 struct api_lane;

@@ -22,21 +22,21 @@ struct scheduler {
     struct loop_timer *timer, *again_timer;
     int64_t again_ms; /* mono, when again_timer fires; 0: it is not set */
     bool run_planned, draining, paused, loaded, told_ready;
-    unsigned pauses;             /* so far: what was claimed before one is not sent after it */
-    int in_flight;               /* over all lanes */
-    int in_flight_retrying;      /* of those: not the first try */
-    int settling;                /* settlements on their way to the store */
-    struct task_pool tasks;      /* all that are in memory */
-    size_t asked_n, asked_bytes; /* what claims under way may bring */
-    int64_t hungry_until_ms;     /* a lane without anything waits for memory */
+    unsigned pauses;        /* so far: what was claimed before one is not sent after it */
+    struct share share;     /* of what all loops may have */
+    int in_flight;          /* over all lanes */
+    int in_flight_retrying; /* of those: not the first try */
+    int settling;           /* settlements on their way to the store */
+    struct task_pool tasks; /* all that are in memory */
+    size_t asked_n;         /* what claims under way may bring */
     struct delivery_key held[CHANGES_HELD_MAX]; /* nobody may start these; by number */
     size_t held_n;
     int unsettled_n;              /* tasks in TASK_UNSETTLED */
     struct sub_change *unwritten; /* of subscriptions, that the store did not take yet */
     struct load *unread;          /* rows that it did not give yet */
-    int64_t delivered;
-    int heads_out;    /* heads requests under way */
-    bool heads_again; /* somebody asked for all of them meanwhile */
+    int64_t delivered;            /* atomic: others read it */
+    int heads_out;                /* heads requests under way */
+    bool heads_again;             /* somebody asked for all of them meanwhile */
 };
 
 /* scheduler_wake.c */

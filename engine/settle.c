@@ -301,7 +301,7 @@ static void settled_metrics(struct scheduler *s, const struct task *t)
     if (t->late)
         return;
     if (st->to == SETTLE_DELIVERED) {
-        s->delivered++;
+        __atomic_store_n(&s->delivered, s->delivered + 1, __ATOMIC_RELAXED);
         metrics_completed(s->parts.metrics, DELIVERY_DELIVERED, CAUSE_NONE,
                           clock_wall_ms() - t->row->event.created_ms);
     } else if (st->to == SETTLE_DEAD) {
@@ -430,6 +430,7 @@ void settle_attempt(struct scheduler *s, struct task *t, const struct transport_
     attempt_log(t);
     l->in_flight--;
     s->in_flight--;
+    share_trim(&s->share, s->in_flight);
     s->in_flight_retrying -= t->row->delivery.attempts > 0;
     /* What an endpoint says that the subscription has left meanwhile is about nobody any more. */
     bool here = t->moves == l->moves;

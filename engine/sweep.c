@@ -28,9 +28,7 @@ struct sweep {
     struct loop_timer *timer;
     struct store *store;
     const struct conf *conf;
-    const struct scheduler *scheduler;
-    sweep_changes_fn *changed;
-    void *arg;
+    struct sweep_hooks hooks;
     bool running, stopped, again; /* again: there is more to do */
     int64_t next_retention_ms;    /* mono */
     int64_t wake_ms;              /* store clock: something ends then; 0: nothing */
@@ -308,7 +306,7 @@ static void sweep_done(void *arg, const struct err *err, int64_t generation)
     if (err->code != OK)
         log_error("store_error", "op=sweep code=%s error=%s", err_code_name(err->code), err->text);
     else
-        w->changed(w->arg, &w->changes);
+        w->hooks.changed(w->hooks.arg, &w->changes);
     changes_clear(&w->changes);
     if (w->more && err->code == OK)
         w->next_retention_ms = 0;
@@ -346,17 +344,18 @@ int64_t retention_before(const struct conf *c, enum retain_what what)
     return own_end ? 0 : retention_of(c, what);
 }
 
-static void sweep_tick(void *arg)
+static void sweep_begin(void *arg)
 {
     struct sweep *w = arg;
     const struct conf *c = w->conf;
     bool retention = clock_mono_ms() >= w->next_retention_ms;
 
-    if (w->running || w->stopped)
+    w->running = false;
+    if (w->stopped)
         return;
     if (w->wake_ms != 0 && w->wake_ms <= clock_store_ms())
         w->wake_ms = 0;
-    w->quiet = scheduler_is_quiet(w->scheduler);
+    w->quiet = w->hooks.quiet(w->hooks.arg);
     w->dead_retention_ms = c->dead_retention_ms;
     w->max_hold_ms = c->breaker_max_hold_ms;
     for (int what = 0; what < RETAINS; what++)
@@ -374,8 +373,18 @@ static void sweep_tick(void *arg)
         w->next_retention_ms = clock_mono_ms() + RETENTION_EVERY_MS;
 }
 
+static void sweep_tick(void *arg)
+{
+    struct sweep *w = arg;
+
+    if (w->running || w->stopped)
+        return;
+    w->running = true; /* looking is a part of it */
+    w->hooks.look(w->hooks.arg, sweep_begin, w);
+}
+
 struct sweep *sweep_new(struct loop *l, struct store *store, const struct conf *conf,
-                        const struct scheduler *scheduler, sweep_changes_fn *changed, void *arg)
+                        const struct sweep_hooks *hooks)
 {
     struct sweep *w = calloc(1, sizeof *w);
 
@@ -383,9 +392,7 @@ struct sweep *sweep_new(struct loop *l, struct store *store, const struct conf *
         return NULL;
     w->store = store;
     w->conf = conf;
-    w->scheduler = scheduler;
-    w->changed = changed;
-    w->arg = arg;
+    w->hooks = *hooks;
     changes_init(&w->changes);
     w->timer = loop_timer_new(l, sweep_tick, w);
     if (w->timer == NULL) {

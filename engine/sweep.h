@@ -9,15 +9,18 @@
 
 #include "engine/changes.h"
 #include "engine/loop.h"
-#include "engine/scheduler.h"
 #include "policy/conf.h"
 #include "store/store.h"
 
 struct sweep;
-typedef void sweep_changes_fn(void *arg, const struct changes *ch);
+struct sweep_hooks {
+    void *arg;
+    void (*changed)(void *arg, const struct changes *ch);
+    void (*look)(void *arg, loop_fn *fn, void *fn_arg); /* runs fn once quiet() is of now */
+    bool (*quiet)(void *arg); /* nothing is in flight, and nothing waits to be settled */
+};
 struct sweep *sweep_new(struct loop *l, struct store *store, const struct conf *conf,
-                        const struct scheduler *scheduler, sweep_changes_fn *changed,
-                        void *arg); /* NULL: no memory */
+                        const struct sweep_hooks *hooks); /* NULL: no memory */
 /* Something ends then, in the store's time: look at once. 0: nothing does. */
 void sweep_wake_at(struct sweep *w, int64_t store_ms);
 void sweep_configure(struct sweep *w, const struct conf *conf);

@@ -94,6 +94,7 @@ static void weigh(struct task_pool *p, struct task *t)
     size_t bytes = sizeof *t + t->row->bytes + t->body.room + t->headers.room + t->text.room;
 
     p->held_bytes += bytes - t->held_bytes;
+    atomic_fetch_add(p->all_bytes, bytes - t->held_bytes);
     t->held_bytes = bytes;
 }
 
@@ -139,8 +140,11 @@ void task_shrink(struct task_pool *p, struct task *t)
 void task_free(struct task_pool *p, struct task *t)
 {
     p->n--;
-    p->held_bytes -= t->held_bytes;
-    t->held_bytes = 0;
+    if (t->held_bytes > 0) {
+        p->held_bytes -= t->held_bytes;
+        atomic_fetch_sub(p->all_bytes, t->held_bytes);
+        t->held_bytes = 0;
+    }
     claimed_free(t->row);
     t->row = NULL;
     if (p->spare_n < SPARE_TASKS_MAX && t->body.room <= SPARE_BUF_MAX &&

@@ -10,6 +10,7 @@
 #ifndef ENGINE_TASK_H
 #define ENGINE_TASK_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -54,8 +55,9 @@ void task_list_free(struct task_list *list); /* at the end: the tasks with it, p
 struct task_pool {
     struct task *spare;
     size_t spare_n;
-    size_t n;          /* in use */
-    size_t held_bytes; /* what large ones hold: rows, bodies, headers, answers */
+    size_t n;                 /* in use */
+    size_t held_bytes;        /* what large ones hold: rows, bodies, headers, answers */
+    atomic_size_t *all_bytes; /* of all loops: counted there too */
 };
 void task_pool_fini(struct task_pool *p);
 struct task *task_new(struct task_pool *p, struct claimed *row); /* NULL: no memory */

@@ -260,7 +260,8 @@ static void set_limits(struct transport *t)
 
     (void)getrlimit(RLIMIT_NOFILE, &files);
     open = files.rlim_cur > 1000000 ? 1000000 : (size_t)files.rlim_cur;
-    open = open > DESCRIPTORS_SPARE + 8 ? open - DESCRIPTORS_SPARE : 8;
+    open = open > DESCRIPTORS_SPARE ? (open - DESCRIPTORS_SPARE) / (size_t)t->conf->threads : 0;
+    open = open > 8 ? open : 8; /* each loop has as many */
     t->active_max = open;
     t->open_max = wanted < open ? wanted : open;
 }

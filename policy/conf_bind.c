@@ -434,6 +434,15 @@ static void policies_builtin(struct conf *c)
     c->retry_n = 2;
 }
 
+/* Each loop has room for one at least. at: the section. */
+static void threads_check(const struct bind *b, const struct conf_node *at)
+{
+    if (b->c->threads > b->c->max_in_flight)
+        conf_problem(b->p, at->line, at->col,
+                     "'delivery.threads' is %d, more than 'delivery.max_in_flight', %d",
+                     b->c->threads, b->c->max_in_flight);
+}
+
 static void bind_root(struct bind *b, const struct conf_node *root)
 {
     const struct section top = {NULL, "", b->c};
@@ -452,6 +461,8 @@ static void bind_root(struct bind *b, const struct conf_node *root)
                    strchr(key.text, '.') == NULL) {
             const struct section s = {key.text, key.text, b->c};
             bind_section(b, &s, &value);
+            if (strcmp(key.text, "delivery") == 0)
+                threads_check(b, &key);
         } else {
             unknown_key(b, &top, &key);
         }

@@ -77,7 +77,7 @@ const struct conf_key conf_keys[] = {
      .def = "32", RANGE(1, 4096), .reloadable = true,
      .help = "attempts at a time of one subscription, the ceiling of its window"},
     {"delivery.threads", CONF_INT, ROOT(threads), .def = "1", RANGE(1, 64),
-     .help = "delivery loops; this version runs one"},
+     .help = "delivery loops, each on a thread of its own; a subscription belongs to one of them"},
     {"delivery.max_response_bytes", CONF_SIZE, ROOT(max_response_bytes), .def = "64KiB",
      RANGE(0, 16 * MIB), .reloadable = true, .help = "how much of an answer's body is read"},
     {"delivery.profile", CONF_PROFILE, ROOT(profile), .def = "bondx", .reloadable = true,

@@ -14,6 +14,8 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# These once more with three delivery loops: crashes, order, fan-out, drain, replay, what must be certain at once.
+THREADED = ["test_crash", "test_delivery", "test_egress_pause", "test_replay", "test_discard", "test_purge", "test_trial"]
 
 
 def suites(build, sanitizer):
@@ -27,6 +29,8 @@ def suites(build, sanitizer):
         yield "lint", [sys.executable, "test/lint/lint.py", "--quick", "--build", build], "lines"
     for path in sorted(glob.glob("test/system/test_*.py")):
         yield "system/" + os.path.basename(path)[:-3], [sys.executable, path, "-v"], "unittest"
+    for name in THREADED:
+        yield "threads/" + name, [sys.executable, f"test/system/{name}.py", "-v"], "unittest"
 
 
 def count(kind, text, status):
@@ -62,6 +66,8 @@ def run(suite, build):
                        ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:exitcode=99",
                        UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
                        TSAN_OPTIONS="halt_on_error=1:exitcode=98:second_deadlock_stack=1")
+    if name.startswith("threads/"):
+        environment["WEBHOOKD_TEST_THREADS"] = "3"
     start = time.monotonic()
     try:
         done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, timeout=900,

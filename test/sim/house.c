@@ -118,6 +118,19 @@ static enum err_code prime(struct backend *b, void *arg, struct err *err)
     return intake_prime(((struct request *)arg)->h->intake, b, err);
 }
 
+static void look(void *arg, loop_fn *fn, void *fn_arg)
+{
+    (void)arg;
+    fn(fn_arg);
+}
+
+static bool quiet(void *arg)
+{
+    const struct house *h = arg;
+
+    return scheduler_is_quiet(h->scheduler);
+}
+
 void house_open(struct house *h, const char *conf_text)
 {
     struct buf problems;
@@ -138,6 +151,7 @@ void house_open(struct house *h, const char *conf_text)
     h->transport = transport_new(h->loop, h->conf, &err);
     h->metrics = metrics_new();
     h->traffic = traffic_new(h->loop, h->store);
+    quota_init(&h->quota, h->conf->max_in_flight, 1, NULL, NULL);
     h->scheduler = scheduler_new(&(struct scheduler_parts){.loop = h->loop,
                                                            .store = h->store,
                                                            .transport = h->transport,
@@ -145,10 +159,12 @@ void house_open(struct house *h, const char *conf_text)
                                                            .traffic = h->traffic,
                                                            .conf = h->conf,
                                                            .intake = h->intake,
+                                                           .quota = &h->quota,
                                                            .ready = nothing,
                                                            .idle = nothing,
                                                            .arg = h});
-    h->sweep = sweep_new(h->loop, h->store, h->conf, h->scheduler, changed, h);
+    struct sweep_hooks hooks = {h, changed, look, quiet};
+    h->sweep = sweep_new(h->loop, h->store, h->conf, &hooks);
     write_now(h, prime, &(struct request){0});
     world_endpoint(answer, h);
     scheduler_start(h->scheduler);

@@ -28,6 +28,7 @@ struct house {
     struct transport *transport;
     struct metrics *metrics;
     struct traffic_log *traffic;
+    struct quota quota;
     struct scheduler *scheduler;
     struct sweep *sweep;
     int64_t attempts, down_from_ms, down_to_ms; /* of "bad" */

@@ -10,6 +10,7 @@ import http.client
 import http.server
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -190,6 +191,17 @@ log: {level: debug}
 """
 
 
+def with_threads(conf):
+    """The same with delivery.threads, where the environment says how many and the text does not."""
+    threads = os.environ.get("WEBHOOKD_TEST_THREADS")
+    if not threads or re.search(r"\bthreads:", conf):
+        return conf
+    if not re.search(r"^delivery:", conf, re.M):
+        return conf + f"delivery: {{threads: {threads}}}\n"
+    flow = re.sub(r"^delivery: *\{", f"delivery: {{threads: {threads}, ", conf, count=1, flags=re.M)
+    return flow if flow != conf else re.sub(r"^delivery:", f"delivery:\n  threads: {threads}", conf, count=1, flags=re.M)
+
+
 class Daemon:
     """webhookd on a folder of its own. conf: text that is added; it may use {dir} and {port}."""
 
@@ -216,6 +228,7 @@ class Daemon:
                 raise
 
     def write_conf(self, text):
+        text = with_threads(text)
         with open(self.conf, "w") as f:
             f.write(text.replace("{dir}", self.dir).replace("{port}", str(self.port)))
         os.chmod(self.conf, 0o644)  # for somebody else too, whatever the umask: no secret is in it

@@ -52,11 +52,12 @@ static void must(enum err_code code, const struct err *err)
 }
 
 /* ---- the daemon's side ---- */
-static void on_changed(void *arg, const struct changes *ch)
+static void on_changed(void *arg, const struct changes *ch, loop_fn *heard, void *heard_arg)
 {
     struct world *w = arg;
     (void)ch;
     w->changed++;
+    heard(heard_arg);
 }
 static void on_live(void *arg, struct api_live *out)
 {
@@ -69,9 +70,10 @@ static int64_t *on_sending(void *arg, size_t *n)
     *n = 0;
     return NULL;
 }
-static void on_flush(void *arg, loop_fn *fn, void *fn_arg)
+static void on_look(void *arg, unsigned what, loop_fn *fn, void *fn_arg)
 {
     (void)arg;
+    (void)what;
     fn(fn_arg);
 }
 static void on_lanes(void *arg, struct api_live *out)
@@ -83,6 +85,10 @@ static void on_metrics(void *arg, struct metrics_now *out)
 {
     (void)arg;
     out->in_flight_limit = 512;
+}
+static void on_metrics_text(void *arg, const struct metrics_now *now, struct buf *out)
+{
+    metrics_write(((struct world *)arg)->metrics, now, out);
 }
 static const struct conf *on_conf(void *arg)
 {
@@ -112,8 +118,8 @@ static int free_port(int *held)
 
 static struct http_hooks hooks_of(struct world *w)
 {
-    return (struct http_hooks){w,        on_changed, on_live,    on_sending,
-                               on_flush, on_lanes,   on_metrics, on_conf};
+    return (struct http_hooks){w,        on_changed, on_look,         on_live, on_sending,
+                               on_lanes, on_metrics, on_metrics_text, on_conf};
 }
 
 static int world_open(void **state)

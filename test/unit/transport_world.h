@@ -135,6 +135,7 @@ static void world_open(struct world *w, const struct peer_page *pages, const cha
     w->loop = loop_new();
     w->conf = calloc(1, sizeof(*w->conf));
     w->conf->max_in_flight = 64;
+    w->conf->threads = 1;
     w->conf->max_response_bytes = 65536;
     w->conf->egress.allow_http = true;
     w->conf->egress.allow[0] = loopback;
