@@ -25,7 +25,7 @@ class Standing:
     """n deliveries, an equal share of them for each of so many endpoints."""
 
     def __init__(self, n, endpoints=1, payload=kit.payload):
-        self.n, self.dir = n, tempfile.mkdtemp(prefix="webhookd-bench-standing-")
+        self.n, self.dir = n, None
         with harness.Daemon(replace=CONF) as d:
             d.api("POST", "/egress/pause", {"note": "bench"})
             for i in range(endpoints):
@@ -34,6 +34,7 @@ class Standing:
             harness.wait_for(lambda: d.counts()["pending"] == n, 300, "the backlog is in the store")
             harness.wait_for(lambda: self.untrimmed(d) == 0, 60, "the outbox is trimmed")
             assert d.stop() == 0
+            self.dir = tempfile.mkdtemp(prefix="webhookd-bench-standing-")
             for part in ("store", "outbox", "key"):
                 shutil.move(f"{d.dir}/{part}", f"{self.dir}/{part}")
 

@@ -2,7 +2,7 @@
 
 Durable: each event was committed by another process and taken into the store; outcome and attempt of each delivery are committed with
 synchronous=FULL. The bare clients store nothing, look nothing up and judge nothing: libcurl's loop as its example has it (textbook), the
-best loop we know how to write around libcurl (tuned), and sockets without an HTTP library, to show what is left. All send the request that
+same with what saves it system calls and timers (tuned; bare_client.c), and sockets without an HTTP library, to show what is left. All send the request that
 webhookd sends, byte for byte, signed anew each time (recorder.py, request.h)."""
 import contextlib
 import json

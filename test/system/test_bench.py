@@ -6,12 +6,15 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 from harness import BUILD
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../bench"))
 import measure
+import plot
 import recorder
+import report
 
 CLIENTS = (["bare_client", "--mode", "textbook"], ["bare_client", "--mode", "tuned"], ["socket_client"])
 
@@ -47,6 +50,27 @@ class Bench(unittest.TestCase):
                     for value in (r"webhook-id: (\S+)", r"X-Request-ID: (\S+)", r"sha256=(\S+)"):  # each its own
                         self.assertEqual(len({re.search(value, h).group(1) for h, _ in r.requests}), 20, value)
                     self.assertTrue(all(re.search(r"webhook-id: (\S+)", h).group(1) == json.loads(b)["event_id"] for h, b in r.requests))
+
+    def test_the_table_says_which_bars_were_met_by_the_median(self):
+        table = report.Table()
+        table.head(2, "HTTP", "one beside the other")
+        table.add("to the tuned loop", [0.5, 0.91, 0.95], bar=report.at_least(0.9))
+        table.add("CPU", [1.0, 1.2, 1.3], bar=report.at_most(1.15))
+        text = table.text({"cpu": "a processor", "cores": 2, "kernel": "6"})
+        self.assertRegex(text, r"to the tuned loop +0\.91 +\[0\.50 - 0\.95\] +>= 0\.9 +met\n")
+        self.assertRegex(text, r"CPU +1\.20 +\[1\.00 - 1\.30\] +<= 1\.15 +MISSED\n")
+        self.assertIn("1 of 2 bars met; missed:\n  2. Throughput, HTTP: CPU\n", text)
+
+    def test_charts_are_xml_in_light_and_dark(self):
+        charts = {"bars": {"kind": "bars", "title": "a < b & c", "unit": "/s", "groups": [{"name": "HTTP", "bars": [{"name": "webhookd", "values": [3, 1, 2]}]}]},
+                  "lines": {"kind": "lines", "title": "t", "x": {"label": "n", "log": True}, "y": {"label": "us"}, "limit": 9,
+                            "series": [{"name": "one", "points": [[1, [1, 2]], [1000, [4]]]}, {"name": "two", "points": [[10, [5]]]}]}}
+        with tempfile.TemporaryDirectory() as folder:
+            for name, chart in charts.items():
+                plot.write(chart, f"{folder}/{name}")
+            self.assertEqual(sorted(os.listdir(folder)), ["bars-dark.svg", "bars-light.svg", "lines-dark.svg", "lines-light.svg"])
+            for name in os.listdir(folder):
+                self.assertTrue(xml.etree.ElementTree.parse(f"{folder}/{name}").getroot().tag.endswith("svg"))
 
 
 if __name__ == "__main__":
