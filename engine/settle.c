@@ -390,6 +390,7 @@ static void settle_begin(struct scheduler *s, struct task *t, enum settle_to to,
 
     st->delivery = t->row->delivery.num;
     st->sub = t->lane->sub;
+    st->seen = t->row;
     st->to = to;
     st->now_ms = now_ms;
     t->dead_expires_ms = now_ms + s->conf->dead_retention_ms;

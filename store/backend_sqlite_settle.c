@@ -235,22 +235,66 @@ enum err_code sq_attempt_put(struct sq *q, const struct attempt *a, int64_t deli
                   a->address, a->error, a->response_head, a->response_body, a->response_body_bytes);
 }
 
+/* *moved false: it is not as d says, and nothing was written. A dead one is moved by sq_die; here it
+ * only gets what its attempt found out. */
 static enum err_code settle_row(struct sq *q, const struct settlement *s,
-                                const struct sq_open_delivery *d, struct err *err)
+                                const struct sq_open_delivery *d, bool *moved, struct err *err)
 {
-    int state = s->to == SETTLE_DELIVERED ? DELIVERY_DELIVERED : DELIVERY_RETRYING;
     bool over = s->to == SETTLE_DELIVERED;
-    /* A dead one is moved by sq_die; here it only gets what its attempt found out. */
-    if (s->to == SETTLE_DEAD)
-        state = (int)d->state;
-    return sq_run(q, SQ_SETTLE, err,
-                  "UPDATE delivery SET state = ?2, attempts = attempts + ?3, due_ms = ?4,"
-                  " last_status = CASE WHEN ?3 THEN ?5 ELSE last_status END,"
-                  " last_outcome = CASE WHEN ?3 THEN ?6 ELSE last_outcome END,"
-                  " finished_ms = ?7 WHERE num = ?1 AND state IN (0, 2)",
-                  "liiliil", d->num, state, (int)s->has_attempt,
-                  s->to == SETTLE_RETRY ? s->due_ms : d->due_ms, s->attempt.status,
-                  (int)s->attempt.outcome, over ? s->now_ms : (int64_t)0);
+    enum delivery_state state = over                    ? DELIVERY_DELIVERED
+                                : s->to == SETTLE_RETRY ? DELIVERY_RETRYING
+                                                        : d->state;
+    enum err_code code = sq_run(
+        q, SQ_SETTLE, err,
+        "UPDATE delivery SET state = ?2, attempts = attempts + ?3, due_ms = ?4,"
+        " last_status = CASE WHEN ?3 THEN ?5 ELSE last_status END,"
+        " last_outcome = CASE WHEN ?3 THEN ?6 ELSE last_outcome END,"
+        " finished_ms = ?7 WHERE num = ?1 AND state = ?8 AND due_ms = ?9"
+        " AND attempts = ?10 AND job = ?11",
+        "liiliililil", d->num, (int)state, (int)s->has_attempt,
+        s->to == SETTLE_RETRY ? s->due_ms : d->due_ms, s->attempt.status, (int)s->attempt.outcome,
+        over ? s->now_ms : (int64_t)0, (int)d->state, d->due_ms, d->attempts, d->job);
+    if (code == OK)
+        *moved = sq_changes(q) == 1;
+    return code;
+}
+
+/* What the claim saw is all that it takes to deliver or to retry one that stands in no line and is no
+ * copy, if it stands so still: each reopening has a job of its own. */
+static bool seen_enough(const struct settlement *s, struct sq_open_delivery *d)
+{
+    const struct claimed *c = s->seen;
+    if (c == NULL || s->to == SETTLE_DEAD || c->event.ordering_key != NULL ||
+        c->delivery.original != 0)
+        return false;
+    *d = (struct sq_open_delivery){.num = s->delivery,
+                                   .event = c->delivery.event,
+                                   .sub = c->delivery.sub,
+                                   .due_ms = c->delivery.due_ms,
+                                   .job = c->delivery.job,
+                                   .expires_ms = c->event.expires_ms,
+                                   .since_ms = c->delivery.budget_since_ms,
+                                   .state = c->delivery.state,
+                                   .attempts = c->delivery.attempts,
+                                   .budget_start = c->delivery.budget_start,
+                                   .trial = c->delivery.trial};
+    return sq_is_open(d->state);
+}
+
+/* Moves the delivery's row; *d is as it was before. */
+static enum err_code settle_open(struct sq *q, const struct settlement *s,
+                                 struct sq_open_delivery *d, struct err *err)
+{
+    bool moved = false;
+    enum err_code code = OK;
+    if (seen_enough(s, d))
+        code = settle_row(q, s, d, &moved, err);
+    if (code != OK || moved)
+        return code;
+    code = sq_delivery_load(q, s->delivery, d, err);
+    if (code == OK && !sq_is_open(d->state))
+        code = fail(err, ERR_STALE, "the delivery is over already");
+    return code == OK ? settle_row(q, s, d, &moved, err) : code;
 }
 
 static enum err_code settle_delivered(struct sq *q, const struct sq_open_delivery *d,
@@ -283,15 +327,10 @@ enum err_code sq_settle(struct backend *b, const struct settlement *s, int64_t d
                         struct settled *out, struct err *err)
 {
     struct sq *q = sq_of(b);
-    struct sq_open_delivery d;
+    struct sq_open_delivery d = {0};
     struct settled r = {0};
-    enum err_code code = sq_delivery_load(q, s->delivery, &d, err);
-    if (code == OK && !sq_is_open(d.state))
-        code = fail(err, ERR_STALE, "the delivery is over already");
-    if (code == OK) {
-        r.job = d.job;
-        code = settle_row(q, s, &d, err);
-    }
+    enum err_code code = settle_open(q, s, &d, err);
+    r.job = d.job;
     if (code == OK && s->has_attempt)
         code = sq_attempt_put(q, &s->attempt, d.num, d.attempts + 1, s->attempt.job, err);
     if (code == OK) {

@@ -135,6 +135,7 @@ static void settle(struct bench *s, const struct claimed *c)
     struct settled settled;
     struct settlement st = {.delivery = c->delivery.num,
                             .sub = c->delivery.sub,
+                            .seen = c,
                             .has_attempt = true,
                             .attempt = {.delivery = c->delivery.num,
                                         .n = 1,

@@ -21,6 +21,7 @@ struct walk {
     int64_t first, last_delivery; /* range in which deliveries' numbers lie */
     int step, events;
     bool marked;
+    struct claimed *seen; /* one that was claimed, perhaps long ago */
     struct letter letters[LETTERS];
     struct buf text[PAIR];
 };
@@ -131,6 +132,7 @@ static void settle(struct walk *w, int64_t delivery)
     struct settlement s = bed_settlement(delivery, to, w->now);
     s.has_attempt = to != SETTLE_DEAD || roll(w, 3) != 0;
     s.attempt.job = roll(w, 2) != 0 ? w->job : 0;
+    s.seen = w->seen != NULL && w->seen->delivery.num == delivery ? w->seen : NULL;
     if (to == SETTLE_DEAD)
         s.cause = (enum cause)(1 + roll(w, CAUSES - 1));
     if (to == SETTLE_RETRY)
@@ -167,8 +169,15 @@ static void step_claim_and_settle(struct walk *w)
         if (k == chosen)
             pick = list[0][k]->delivery.num;
         claimed_free(list[0][k]);
-        claimed_free(list[1][k]);
+        if (k != chosen || (w->seen != NULL && roll(w, 4) != 0)) {
+            claimed_free(list[1][k]);
+            continue;
+        }
+        claimed_free(w->seen);
+        w->seen = list[1][k];
     }
+    if (w->seen != NULL && (pick == 0 || roll(w, 2) != 0))
+        pick = w->seen->delivery.num;
     if (pick != 0)
         settle(w, pick);
 }
@@ -582,6 +591,7 @@ static void walk(void **state)
     for (int i = 0; i < LETTERS; i++)
         if (w->letters[i].used)
             arena_fini(&w->letters[i].a);
+    claimed_free(w->seen);
     for (int i = 0; i < PAIR; i++) {
         bed_close(&w->pair[i]);
         buf_fini(&w->text[i]);
