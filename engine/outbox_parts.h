@@ -158,9 +158,11 @@ struct outbox {
     bool warned_rollback;
 
     bool trim_pending;
-    int64_t trim_at, trim_us, trim_pause_us, trim_fault_us, untrimmed;
-    int64_t mark_put; /* what outbox_mark says; OUTBOX_START: not known */
-    bool mark_lower;  /* it says too much: lower it before anything else */
+    int64_t trim_at, trim_us, trim_pause_us, trim_fault_us;
+    int64_t untrimmed,
+        untrimmed_left; /* rows taken and not deleted: now, and after the last slice */
+    int64_t mark_put;   /* what outbox_mark says; OUTBOX_START: not known */
+    bool mark_lower;    /* it says too much: lower it before anything else */
 
     int watch_wal, watch_db, bell; /* -1: none */
 };

@@ -17,6 +17,7 @@
 #include "engine/outbox_parts.h"
 
 #define TRIM_TIME_US 2000
+#define TRIM_CHUNK 16 /* rows between two looks at the clock */
 
 static enum err_code prepare(struct outbox_db *d, struct sqlite3_stmt **out, char *sql,
                              struct err *err)
@@ -331,25 +332,79 @@ static void undo(struct outbox_db *d)
         sqlite3_exec(d->handle, "ROLLBACK", NULL, NULL, NULL);
 }
 
-static enum err_code remove_row(struct outbox_db *d, const struct taken *t, bool *gone, bool *other,
-                                struct err *err)
+/* Rows that were read again, and which of the taken ones each is: TAKEN_NONE, or its place. */
+struct trim_chunk {
+    struct outbox_row rows[TRIM_CHUNK];
+    size_t of[TRIM_CHUNK];
+    size_t n;
+};
+#define TAKEN_NONE SIZE_MAX
+
+/* list[n] against the rows that stand there; how many of the list were judged. */
+static size_t judge(struct trim_chunk *c, const struct taken *list, size_t n,
+                    struct outbox_trimmed *out)
 {
-    struct arena mem;
-    struct outbox_row row = {0};
-    bool found = false;
-    arena_init(&mem);
-    enum err_code code = outbox_db_row(d, t->seq, &mem, &row, &found, err);
-    bool same = code == OK && found && !memcmp(row.digest, t->digest, sizeof t->digest);
-    *gone = code == OK && !same;
-    *other |= code == OK && found && !same;
-    if (same && !row.huge) {
-        sqlite3_bind_int64(d->remove, 1, t->seq);
-        sqlite3_step(d->remove);
-        int rc = sqlite3_reset(d->remove);
-        if (rc != SQLITE_OK)
-            code = outbox_sql_fail(err, d->handle, rc, "trim outbox", d->path);
-        *gone = sqlite3_changes(d->handle) > 0; /* the producer's trigger may keep the row */
+    size_t i = 0, r = 0;
+    for (size_t j = 0; j < c->n; j++)
+        c->of[j] = TAKEN_NONE;
+    /* What was not read is not judged; where nothing was, nothing stands. */
+    for (; i < n && (c->n == 0 || list[i].seq <= c->rows[c->n - 1].seq); i++) {
+        while (r < c->n && c->rows[r].seq < list[i].seq)
+            r++;
+        bool found = r < c->n && c->rows[r].seq == list[i].seq;
+        bool same = found && memcmp(c->rows[r].digest, list[i].digest, sizeof list[i].digest) == 0;
+        if (same && !c->rows[r].huge)
+            c->of[r] = out->looked + i;
+        out->gone[out->looked + i] = !same;
+        out->other |= found && !same;
     }
+    return i;
+}
+
+/* The rows from..to, all of which may go, and nothing else stands between. */
+static enum err_code remove_rows(struct outbox_db *d, const struct trim_chunk *c, size_t from,
+                                 size_t to, struct outbox_trimmed *out, struct err *err)
+{
+    sqlite3_bind_int64(d->remove, 1, c->rows[from].seq);
+    sqlite3_bind_int64(d->remove, 2, c->rows[to].seq);
+    sqlite3_step(d->remove);
+    int rc = sqlite3_reset(d->remove);
+    if (rc != SQLITE_OK)
+        return outbox_sql_fail(err, d->handle, rc, "trim outbox", d->path);
+    bool all = sqlite3_changes(d->handle) == (int)(to - from + 1);
+    enum err_code code = OK;
+    for (size_t j = from; code == OK && j <= to; j++) {
+        bool stands = false; /* the producer's trigger may keep the row */
+        struct arena mem;
+        struct outbox_row row;
+        arena_init(&mem);
+        if (!all)
+            code = outbox_db_row(d, c->rows[j].seq, &mem, &row, &stands, err);
+        arena_fini(&mem);
+        out->gone[c->of[j]] = !stands;
+    }
+    return code;
+}
+
+/* The first of list[n]: each row is read again, those that lie side by side go by one statement. */
+static enum err_code remove_chunk(struct outbox_db *d, const struct taken *list, size_t n,
+                                  struct outbox_trimmed *out, struct err *err)
+{
+    struct trim_chunk c = {.n = 0};
+    struct arena mem;
+    size_t k = n < TRIM_CHUNK ? n : TRIM_CHUNK, judged = 0;
+    arena_init(&mem);
+    enum err_code code =
+        outbox_db_read(d, list[0].seq - 1, list[k - 1].seq, TRIM_CHUNK, &mem, c.rows, &c.n, err);
+    if (code == OK)
+        judged = judge(&c, list, k, out);
+    for (size_t j = 0, end; code == OK && j < c.n; j = end + 1) {
+        for (end = j; end + 1 < c.n && c.of[end] != TAKEN_NONE && c.of[end + 1] != TAKEN_NONE;)
+            end++;
+        if (c.of[j] != TAKEN_NONE)
+            code = remove_rows(d, &c, j, end, out, err);
+    }
+    out->looked += judged;
     arena_fini(&mem);
     return code;
 }
@@ -358,7 +413,8 @@ enum err_code outbox_db_trim_prepare(struct outbox_db *d, struct err *err)
 {
     if (d->remove)
         return OK;
-    return prepare(d, &d->remove, sqlite3_mprintf("DELETE FROM \"%w\" WHERE seq = ?1", d->table),
+    return prepare(d, &d->remove,
+                   sqlite3_mprintf("DELETE FROM \"%w\" WHERE seq >= ?1 AND seq <= ?2", d->table),
                    err);
 }
 
@@ -370,10 +426,8 @@ enum err_code outbox_db_trim(struct outbox_db *d, const struct taken *list, size
     enum err_code code = outbox_db_trim_prepare(d, err);
     if (code == OK)
         code = run(d, "BEGIN IMMEDIATE", err);
-    for (size_t i = 0; code == OK && i < n && (!i || clock_mono_us() < until); i++) {
-        code = remove_row(d, &list[i], &out->gone[i], &out->other, err);
-        out->looked = i + 1;
-    }
+    while (code == OK && out->looked < n && (!out->looked || clock_mono_us() < until))
+        code = remove_chunk(d, list + out->looked, n - out->looked, out, err);
     if (code == OK)
         code = run(d, "COMMIT", err);
     if (code != OK) {

@@ -214,10 +214,7 @@ enum err_code outbox_ask_taken(struct outbox_source *s, const struct outbox *o, 
 static enum err_code forget_work(struct backend *b, void *arg, struct err *err)
 {
     struct outbox_request *r = arg;
-    enum err_code code = OK;
-    for (size_t i = 0; i < r->taken_n && (code == OK || code == ERR_NOT_FOUND); i++)
-        code = b->ops->taken_delete(b, r->outbox, &r->taken[i], err);
-    return code == ERR_NOT_FOUND ? OK : code;
+    return b->ops->taken_delete(b, r->outbox, r->taken, r->taken_n, err);
 }
 
 enum err_code outbox_ask_forget(struct outbox_source *s, const struct outbox *o,
@@ -390,7 +387,7 @@ static enum err_code forget_gone(struct outbox_request *r, struct backend *b, st
         b->ops->taken_list(b, r->outbox, r->slice.after, OUTBOX_BATCH, &mem, &list, &n, err);
     for (size_t i = 0; code == OK && i < n && list[i].seq <= r->slice.upto; i++)
         if (!stands(r, &list[i]))
-            code = b->ops->taken_delete(b, r->outbox, &list[i], err);
+            code = b->ops->taken_delete(b, r->outbox, &list[i], 1, err);
     if (code == OK && n == OUTBOX_BATCH && list[n - 1].seq < r->slice.upto)
         r->swept = list[n - 1].seq;
     arena_fini(&mem);

@@ -4,6 +4,8 @@
  * trim: engine    a pass over the taken rows, in slices of at most 256 rows or 2 ms, in a quiet
  *                 moment or when the table grows. Each row is read again under the lock and goes
  *                 only if it is the one that was taken. Whoever holds the lock is not waited for.
+ *                 A slice rests twenty times as long as it took (nobody hurries: a processor that
+ *                 delivers a backlog has better to do), unless more came meanwhile than it took away.
  * trim: producer  outbox_mark says up to where rows may be deleted; written once a quiet moment,
  *                 and at once where it must be lowered (a restored backup issues numbers again).
  * trim: off       nothing.
@@ -16,6 +18,7 @@
 
 #define GROWN_ROWS 10000
 #define SLICE_PAUSE_US 5000
+#define REST_TIMES 20
 #define BUSY_PAUSE_US 20000
 #define BUSY_PAUSE_MAX_US 1000000
 #define FAULT_PAUSE_US 10000000
@@ -55,7 +58,18 @@ static void pass_over(struct outbox *o)
 {
     o->trim_pending = false;
     o->trim_at = OUTBOX_START;
-    o->untrimmed = 0;
+    o->untrimmed = o->untrimmed_left = 0;
+}
+
+/* rows went in the slice that took so long. */
+static void rest(struct outbox *o, int64_t rows, int64_t took_us)
+{
+    bool grows = o->untrimmed - o->untrimmed_left > rows;
+    int64_t pause_us = grows ? 0 : took_us * REST_TIMES;
+    o->trim_pause_us = 0;
+    o->trim_us = clock_mono_us() + (pause_us > SLICE_PAUSE_US ? pause_us : SLICE_PAUSE_US);
+    o->untrimmed -= rows < o->untrimmed ? rows : o->untrimmed;
+    o->untrimmed_left = o->untrimmed;
 }
 
 /* Numbers that a table without AUTOINCREMENT gives again start behind what is left in it. */
@@ -84,10 +98,12 @@ static enum err_code slice(struct outbox_source *s, struct outbox *o, int64_t no
         return OK;
     }
     struct err why = {0};
+    int64_t from_us = clock_mono_us();
     if (outbox_db_trim(&o->db, list, n, &done, &why) != OK) {
         hindered(o, &why, now_us);
         return OK;
     }
+    int64_t took_us = clock_mono_us() - from_us;
     for (size_t i = 0; i < done.looked; i++)
         if (done.gone[i])
             gone[gone_n++] = list[i];
@@ -96,10 +112,8 @@ static enum err_code slice(struct outbox_source *s, struct outbox *o, int64_t no
     if (code != OK)
         return code;
     log_debug("outbox_trimmed", "outbox=%s rows=%zu", o->name, gone_n);
-    o->trim_pause_us = 0;
-    o->trim_us = clock_mono_us() + SLICE_PAUSE_US;
+    rest(o, (int64_t)gone_n, took_us);
     o->trim_at = list[done.looked - 1].seq;
-    o->untrimmed -= (int64_t)gone_n < o->untrimmed ? (int64_t)gone_n : o->untrimmed;
     if (done.other) { /* a number was issued again: find out for what */
         o->mark = OUTBOX_START;
         o->look = true;

@@ -364,8 +364,9 @@ struct backend_ops {
     enum err_code (*taken_list)(struct backend *, const char *outbox, int64_t after_seq,
                                 size_t limit, struct arena *, struct taken **out, size_t *n,
                                 struct err *);
-    enum err_code (*taken_delete)(struct backend *, const char *outbox, const struct taken *,
-                                  struct err *);
+    /* Of list[n], as taken_list orders it, those that are there. */
+    enum err_code (*taken_delete)(struct backend *, const char *outbox, const struct taken *list,
+                                  size_t n, struct err *);
     enum err_code (*reject_put)(struct backend *, const struct reject *, struct err *);
     enum err_code (*reject_get)(struct backend *, int64_t num, struct arena *, struct reject *,
                                 struct err *);

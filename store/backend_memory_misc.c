@@ -80,11 +80,12 @@ enum err_code mem_taken_list(struct backend *b, const char *outbox, int64_t afte
     return OK;
 }
 
-enum err_code mem_taken_delete(struct backend *b, const char *outbox, const struct taken *t,
-                               struct err *err)
+enum err_code mem_taken_delete(struct backend *b, const char *outbox, const struct taken *list,
+                               size_t n, struct err *err)
 {
     (void)err;
-    mem_drop(mem_db(b), MEM_TAKEN, taken_key(outbox, t));
+    for (size_t i = 0; i < n; i++)
+        mem_drop(mem_db(b), MEM_TAKEN, taken_key(outbox, &list[i]));
     return OK;
 }
 

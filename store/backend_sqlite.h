@@ -142,7 +142,9 @@ enum sq_slot {
     SQ_TAKEN_PUT,
     SQ_TAKEN_HAS,
     SQ_TAKEN_LIST,
+    SQ_TAKEN_RANGE,
     SQ_TAKEN_DEL,
+    SQ_TAKEN_DEL_RANGE,
     SQ_REJECT_PUT,
     SQ_REJECT_GET,
     SQ_REJECT_LIST,
@@ -484,7 +486,8 @@ enum err_code sq_taken_has(struct backend *, const char *, const struct taken *,
                            struct err *);
 enum err_code sq_taken_list(struct backend *, const char *, int64_t, size_t, struct arena *,
                             struct taken **, size_t *, struct err *);
-enum err_code sq_taken_delete(struct backend *, const char *, const struct taken *, struct err *);
+enum err_code sq_taken_delete(struct backend *, const char *, const struct taken *, size_t,
+                              struct err *);
 enum err_code sq_reject_put(struct backend *, const struct reject *, struct err *);
 enum err_code sq_reject_get(struct backend *, int64_t, struct arena *, struct reject *,
                             struct err *);

@@ -77,12 +77,47 @@ enum err_code sq_taken_list(struct backend *b, const char *outbox, int64_t after
     return code;
 }
 
-enum err_code sq_taken_delete(struct backend *b, const char *outbox, const struct taken *t,
-                              struct err *err)
+/* Is the list all that is there between its first and its last one? */
+static enum err_code taken_alone(struct sq *q, const char *outbox, const struct taken *list,
+                                 size_t n, bool *alone, struct err *err)
 {
-    return sq_run(sq_of(b), SQ_TAKEN_DEL, err,
-                  "DELETE FROM taken WHERE outbox = ?1 AND seq = ?2 AND digest = ?3", "tlb", outbox,
-                  t->seq, (const void *)t->digest, sizeof(t->digest));
+    sqlite3_stmt *st;
+    size_t i = 0;
+    *alone = true;
+    enum err_code code = sq_open(q, SQ_TAKEN_RANGE, &st, err,
+                                 "SELECT seq, digest FROM taken WHERE outbox = ?1 AND seq >= ?2"
+                                 " AND seq <= ?3 ORDER BY seq, digest",
+                                 "tll", outbox, list[0].seq, list[n - 1].seq);
+    while (code == OK && (code = sq_next(q, st, err)) == OK) {
+        struct taken t;
+        read_taken(st, NULL, &t, NULL);
+        *alone = i < n && t.seq == list[i].seq &&
+                 memcmp(t.digest, list[i].digest, sizeof(t.digest)) == 0;
+        if (!*alone)
+            break;
+        i++;
+    }
+    if (code == OK)
+        sq_done(st);
+    return code == ERR_NOT_FOUND ? OK : code;
+}
+
+/* Mostly a slice that was trimmed: one statement for all of it. */
+enum err_code sq_taken_delete(struct backend *b, const char *outbox, const struct taken *list,
+                              size_t n, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    bool alone = false;
+    enum err_code code = n > 1 ? taken_alone(q, outbox, list, n, &alone, err) : OK;
+    if (code == OK && alone)
+        return sq_run(q, SQ_TAKEN_DEL_RANGE, err,
+                      "DELETE FROM taken WHERE outbox = ?1 AND seq >= ?2 AND seq <= ?3", "tll",
+                      outbox, list[0].seq, list[n - 1].seq);
+    for (size_t i = 0; code == OK && i < n; i++)
+        code = sq_run(q, SQ_TAKEN_DEL, err,
+                      "DELETE FROM taken WHERE outbox = ?1 AND seq = ?2 AND digest = ?3", "tlb",
+                      outbox, list[i].seq, (const void *)list[i].digest, sizeof(list[i].digest));
+    return code;
 }
 
 /* ---- rejects ---- */

@@ -443,7 +443,7 @@ static void step_small(struct walk *w)
         else if (what == 3)
             OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &t, &bed->err));
         else if (what == 4)
-            OK_OR_DIE(bed, bed->ops->taken_delete(bed->b, "trades", &t, &bed->err));
+            OK_OR_DIE(bed, bed->ops->taken_delete(bed->b, "trades", &t, 1, &bed->err));
         else
             OK_OR_DIE(bed, bed->ops->outbox_set_mark(bed->b, "trades", x, &bed->err));
     }

@@ -35,10 +35,37 @@ static void outbox_memory(void **state)
     assert_int_equal(list[2].digest[15], 9);
     OK_OR_DIE(bed, bed->ops->taken_list(bed->b, "trades", 5, 9, &bed->a, &list, &n, &bed->err));
     assert_int_equal(n, 1);
-    OK_OR_DIE(bed, bed->ops->taken_delete(bed->b, "trades", &t, &bed->err));
+    OK_OR_DIE(bed, bed->ops->taken_delete(bed->b, "trades", &t, 1, &bed->err));
     OK_OR_DIE(bed, bed->ops->taken_list(bed->b, "trades", 0, 9, &bed->a, &list, &n, &bed->err));
     assert_int_equal(n, 2);
     assert_int_equal(list[0].digest[15], 9); /* exactly that one */
+}
+
+/* Of a slice exactly those that are named go, whatever lies between them. */
+static void taken_in_slices(void **state)
+{
+    struct bed *bed = *state;
+    struct taken all[20], *list;
+    size_t n;
+    memset(all, 0, sizeof(all));
+    for (int i = 0; i < 20; i++) {
+        all[i].seq = i / 2; /* each number was issued twice */
+        all[i].digest[0] = (uint8_t)(i % 2);
+        OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &all[i], &bed->err));
+        OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "other", &all[i], &bed->err));
+    }
+    OK_OR_DIE(bed, bed->ops->taken_delete(bed->b, "trades", all + 4, 6, &bed->err));
+    OK_OR_DIE(bed, bed->ops->taken_list(bed->b, "trades", -1, 99, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 14);
+    assert_int_equal(list[4].seq, 5);
+    /* one of a pair stays; two are gone already */
+    OK_OR_DIE(bed, bed->ops->taken_delete(bed->b, "trades", all + 8, 5, &bed->err));
+    OK_OR_DIE(bed, bed->ops->taken_list(bed->b, "trades", -1, 99, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 11);
+    assert_int_equal(list[4].seq, 6);
+    assert_int_equal(list[4].digest[0], 1);
+    OK_OR_DIE(bed, bed->ops->taken_list(bed->b, "other", -1, 99, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 20);
 }
 
 static void rejects(void **state)
@@ -293,8 +320,8 @@ static void max_num(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ON_BOTH(outbox_memory),   ON_BOTH(rejects),     ON_BOTH(audit),   ON_BOTH(retain_delivered),
-        ON_BOTH(retain_attempts), ON_BOTH(retain_dead), ON_BOTH(max_num),
+        ON_BOTH(outbox_memory),    ON_BOTH(taken_in_slices), ON_BOTH(rejects),     ON_BOTH(audit),
+        ON_BOTH(retain_delivered), ON_BOTH(retain_attempts), ON_BOTH(retain_dead), ON_BOTH(max_num),
     };
     return cmocka_run_group_tests_name("conformance: the rest", tests, NULL, NULL);
 }
