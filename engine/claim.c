@@ -42,23 +42,34 @@ struct claim {
 };
 
 /* ---- room ---- */
-static bool is_empty(const struct lane *l)
+static size_t rows_max(const struct scheduler *s)
 {
-    return l->queue.n + l->busy.n == 0;
+    return 2 * (size_t)share_size(&s->share);
 }
 
+bool claim_has_room(const struct scheduler *s)
+{
+    return s->tasks.n + s->asked_n < 2 * rows_max(s);
+}
+
+/* Where it is crowded, each lane that has something in memory has no more than its share of it: were
+ * it filled by a few in turn, each would send in bursts, over connections that were closed since its
+ * last one to make room for those of the others. */
 static size_t rows_left(const struct scheduler *s, const struct lane *l)
 {
-    size_t max = 2 * (size_t)share_size(&s->share), n = s->tasks.n + s->asked_n;
+    size_t max = rows_max(s), n = s->tasks.n + s->asked_n, mine = l->queue.n + l->busy.n;
+    size_t left = n < max ? max - n : 0, share = max / (s->holders_n + (mine == 0));
 
-    if (n >= max) /* nobody starves because others filled the memory */
-        return is_empty(l) ? 1 : 0;
-    return max - n < ROWS_MAX ? max - n : ROWS_MAX;
+    if (left < max / 4 && left + mine > share)
+        left = share > mine ? share - mine : 0;
+    if (left == 0) /* nobody starves because others filled the memory */
+        return mine == 0 && claim_has_room(s) ? 1 : 0;
+    return left < ROWS_MAX ? left : ROWS_MAX;
 }
 
 static size_t bytes_left(const struct scheduler *s, const struct lane *l)
 {
-    size_t budget = is_empty(l) ? BUDGET_BYTES : BUDGET_BYTES - BUDGET_BYTES / 8;
+    size_t budget = lane_is_empty(l) ? BUDGET_BYTES : BUDGET_BYTES - BUDGET_BYTES / 8;
     size_t held = atomic_load_explicit(&s->share.quota->bytes, memory_order_relaxed);
 
     return held < budget ? budget - held : 0;
@@ -93,7 +104,7 @@ static bool room_for(const struct scheduler *s, const struct lane *l, int64_t no
         ask->max_bytes = SHARE_BYTES;
     if (ask->max_bytes > left)
         ask->max_bytes = left;
-    if (ask->max_bytes < l->next_bytes && (is_empty(l) || l->next_bytes <= left))
+    if (ask->max_bytes < l->next_bytes && (lane_is_empty(l) || l->next_bytes <= left))
         ask->max_bytes = l->next_bytes;
     ask->max_row_bytes = ask->max_bytes;
     return ask->max_bytes >= l->next_bytes;
@@ -170,7 +181,7 @@ static void claim_arrived(struct scheduler *s, struct lane *l, struct want *w, b
             continue; /* the row is freed by claim_done */
         }
         w->rows[i] = NULL;
-        lane_queue(l, t);
+        scheduler_queue(s, l, t);
     }
     lane_ghosts_forget(l);
     if (paused || l->row.state == SUB_DELETED)
@@ -252,7 +263,7 @@ struct claim *claim_add(struct scheduler *s, struct claim *c, struct lane *l, in
     if (ask.max == 0)
         return c;
     if (!room_for(s, l, now_ms, &ask)) {
-        l->hungry = is_empty(l);
+        l->hungry = lane_is_empty(l);
         if (l->hungry)
             atomic_store(&s->share.quota->hungry_until_ms, now_ms + HUNGRY_MS);
         return c;

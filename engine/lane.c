@@ -199,6 +199,11 @@ static size_t queue_max(const struct lane *l)
     return max;
 }
 
+bool lane_is_empty(const struct lane *l)
+{
+    return l->queue.n + l->busy.n == 0;
+}
+
 void lane_queue(struct lane *l, struct task *t)
 {
     t->lane = l;

@@ -60,7 +60,9 @@ struct lane {
     int64_t woken_ms; /* earliest due told while a claim was out; 0: none */
     int64_t newest;   /* highest number of a delivery that was ever queued here */
     bool claiming, loading, load_again;
-    bool hungry;       /* it has nothing in memory and was told to wait for room */
+    bool hungry;  /* it has nothing in memory and was told to wait for room */
+    bool in_line; /* it stands in scheduler->line: */
+    struct lane *ahead, *behind;
     double row_avg;    /* bytes of a claimed one: how many may a claim bring? */
     size_t next_bytes; /* of the one at next_due_ms, where a claim found it too large; else 0 */
 
@@ -100,6 +102,7 @@ bool lane_take(struct lane *l, int64_t now_ms);
 bool lane_rate_holds(struct lane *l, int64_t now_ms);
 /* It did not start after all. */
 void lane_give_back(struct lane *l);
+bool lane_is_empty(const struct lane *l); /* nothing of it is in memory */
 /* One more is claimed; it waits for its turn. */
 void lane_queue(struct lane *l, struct task *t);
 /* How many deliveries a claim should bring; 0: none now. */

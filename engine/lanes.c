@@ -33,7 +33,8 @@ struct load { /* one page of subscriptions, or one of them */
     struct load *next;   /* in scheduler->unread */
 };
 
-struct lane *lanes_find(const struct scheduler *s, int64_t sub)
+/* Of the first lane that is not below sub. */
+static size_t position(const struct scheduler *s, int64_t sub)
 {
     size_t low = 0, high = s->lanes_n;
 
@@ -45,7 +46,14 @@ struct lane *lanes_find(const struct scheduler *s, int64_t sub)
         else
             high = mid;
     }
-    return low < s->lanes_n && s->lanes[low]->sub == sub ? s->lanes[low] : NULL;
+    return low;
+}
+
+struct lane *lanes_find(const struct scheduler *s, int64_t sub)
+{
+    size_t at = position(s, sub);
+
+    return at < s->lanes_n && s->lanes[at]->sub == sub ? s->lanes[at] : NULL;
 }
 
 static struct lane *lanes_add(struct scheduler *s, int64_t sub)
@@ -74,14 +82,12 @@ static struct lane *lanes_add(struct scheduler *s, int64_t sub)
 static void lanes_remove(struct scheduler *s, struct lane *l)
 {
     heap_remove(&s->heap, &l->wake);
+    scheduler_line_leave(s, l);
     if (!s->draining) /* later there is no transport any more */
         transport_forget_lane(s->parts.transport, l->sub);
-    for (size_t i = 0; i < s->lanes_n; i++)
-        if (s->lanes[i] == l) {
-            memmove(s->lanes + i, s->lanes + i + 1, (s->lanes_n - i - 1) * sizeof(struct lane *));
-            s->lanes_n--;
-            break;
-        }
+    size_t i = position(s, l->sub);
+    memmove(s->lanes + i, s->lanes + i + 1, (s->lanes_n - i - 1) * sizeof(struct lane *));
+    s->lanes_n--;
     lane_free(l);
 }
 
@@ -99,8 +105,7 @@ static void queue_drop(struct scheduler *s, struct lane *l, bool trials)
         if (task_is_first(t) && !trials)
             continue;
         lane_saw_due(l, t->row->delivery.due_ms);
-        task_list_remove(&l->queue, t);
-        task_free(&s->tasks, t);
+        scheduler_forget(s, l, &l->queue, t);
     }
 }
 
@@ -118,8 +123,7 @@ static void queue_forget(struct scheduler *s, struct lane *l, int64_t delivery)
 {
     for (struct task *t = l->queue.first; t != NULL; t = t->next)
         if (t->row->delivery.num == delivery) {
-            task_list_remove(&l->queue, t);
-            task_free(&s->tasks, t);
+            scheduler_forget(s, l, &l->queue, t);
             return;
         }
 }

@@ -14,7 +14,13 @@
 #include "base/log.h"
 #include "engine/api.h"
 
-enum { QUANTUM = 8 };
+enum {
+    QUANTUM = 8,
+    VISITS_MAX = 1024, /* to lanes, in one turn of the loop */
+    CALLS_MAX = 32,    /* of those in line, that may find no room again */
+    STUCK_MS = 5,
+    REFUSED_MS = 20
+};
 
 /* ---- the run ---- */
 static bool run_may_start(const struct scheduler *s)
@@ -60,6 +66,50 @@ static void lane_run(struct scheduler *s, struct lane *l, int64_t now_ms)
     }
 }
 
+/* Those that waited longest for room in memory ask again. */
+static void line_call(struct scheduler *s)
+{
+    for (int i = 0; i < CALLS_MAX && s->line != NULL && claim_has_room(s); i++) {
+        struct lane *l = s->line;
+
+        scheduler_line_leave(s, l);
+        if (!heap_put(&s->heap, &l->wake, l->wake.key))
+            log_error("out_of_memory", "at=scheduler");
+    }
+}
+
+/* It had its turn: when is the next one? */
+static void lane_plan(struct scheduler *s, struct lane *l, int64_t now_ms)
+{
+    int64_t wake = lane_wake_ms(l, now_ms);
+    bool asks = l->queue.n == 0 && !l->claiming; /* and was refused */
+
+    if (wake <= now_ms && lane_wants_trial(l, now_ms))
+        wake = now_ms + STUCK_MS;
+    else if (wake <= now_ms && asks && lane_is_empty(l)) {
+        scheduler_line_up(s, l);
+        return;
+    } else if (wake <= now_ms && asks) /* at most so many as there is room for in memory */
+        wake = now_ms + REFUSED_MS;
+    else if (wake <= now_ms && !lane_may_start(s, l))
+        wake = now_ms + STUCK_MS; /* what is left of max_in_flight is not for this one */
+    if (wake != INT64_MAX && !heap_put(&s->heap, &l->wake, wake))
+        log_error("out_of_memory", "at=scheduler");
+}
+
+static void timer_plan(struct scheduler *s, int64_t now_ms)
+{
+    const struct heap_node *top = heap_top(&s->heap);
+    int64_t at_ms = top != NULL ? top->key : INT64_MAX;
+
+    if (s->line != NULL && at_ms > now_ms + STUCK_MS)
+        at_ms = now_ms + STUCK_MS;
+    if (at_ms != INT64_MAX && run_may_start(s))
+        loop_timer_at(s->timer, clock_mono_ms() + (at_ms > now_ms ? at_ms - now_ms : 0));
+    else
+        loop_timer_stop(s->timer);
+}
+
 static void scheduler_run(void *arg)
 {
     struct scheduler *s = arg;
@@ -70,8 +120,14 @@ static void scheduler_run(void *arg)
     s->run_planned = false;
     if (s->draining || s->paused || !s->loaded)
         return;
-    while ((top = heap_top(&s->heap)) != NULL && top->key <= now_ms) {
+    line_call(s);
+    for (int i = 0; (top = heap_top(&s->heap)) != NULL && top->key <= now_ms; i++) {
         struct lane *l = (struct lane *)top; /* wake is its first member */
+
+        if (i == VISITS_MAX) {
+            scheduler_kick(s);
+            break;
+        }
 
         heap_remove(&s->heap, top);
         lane_run(s, l, now_ms);
@@ -83,21 +139,11 @@ static void scheduler_run(void *arg)
                 log_error("out_of_memory", "at=scheduler");
             break;
         }
-        int64_t wake = lane_wake_ms(l, now_ms);
-        /* Others hold the memory, or what is left of max_in_flight is not for this one. */
-        bool stuck = l->queue.n == 0 ? !l->claiming : !lane_may_start(s, l);
-        if (wake <= now_ms && (stuck || lane_wants_trial(l, now_ms)))
-            wake = now_ms + 5;
-        if (wake != INT64_MAX && !heap_put(&s->heap, &l->wake, wake))
-            log_error("out_of_memory", "at=scheduler");
+        lane_plan(s, l, now_ms);
     }
     claim_submit(s, claim);
     share_rest(&s->share, s->in_flight);
-    top = heap_top(&s->heap);
-    if (top != NULL && run_may_start(s))
-        loop_timer_at(s->timer, clock_mono_ms() + (top->key > now_ms ? top->key - now_ms : 0));
-    else
-        loop_timer_stop(s->timer);
+    timer_plan(s, now_ms);
 }
 
 /* A row straight from its commit: it saves the way to the claim reader and back. */
@@ -114,7 +160,7 @@ static void row_arrived(struct scheduler *s, struct claimed **row)
         t = task_new(&s->tasks, *row);
     if (t != NULL) {
         *row = NULL;
-        lane_queue(l, t);
+        scheduler_queue(s, l, t);
     } else {
         lane_saw_due(l, d->due_ms);
     }

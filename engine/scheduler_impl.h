@@ -22,13 +22,15 @@ struct scheduler {
     struct loop_timer *timer, *again_timer;
     int64_t again_ms; /* mono, when again_timer fires; 0: it is not set */
     bool run_planned, draining, paused, loaded, told_ready;
-    unsigned pauses;        /* so far: what was claimed before one is not sent after it */
-    struct share share;     /* of what all loops may have */
-    int in_flight;          /* over all lanes */
-    int in_flight_retrying; /* of those: not the first try */
-    int settling;           /* settlements on their way to the store */
-    struct task_pool tasks; /* all that are in memory */
-    size_t asked_n;         /* what claims under way may bring */
+    unsigned pauses;              /* so far: what was claimed before one is not sent after it */
+    struct share share;           /* of what all loops may have */
+    int in_flight;                /* over all lanes */
+    int in_flight_retrying;       /* of those: not the first try */
+    int settling;                 /* settlements on their way to the store */
+    struct task_pool tasks;       /* all that are in memory */
+    size_t holders_n;             /* lanes that have some of them */
+    struct lane *line, *line_end; /* have none, and wait for room; not in the heap */
+    size_t asked_n;               /* what claims under way may bring */
     struct delivery_key held[CHANGES_HELD_MAX]; /* nobody may start these; by number */
     size_t held_n;
     int unsettled_n;              /* tasks in TASK_UNSETTLED */
@@ -42,6 +44,12 @@ struct scheduler {
 /* scheduler_wake.c */
 void scheduler_kick(struct scheduler *s);                  /* run at the end of this turn */
 void scheduler_touch(struct scheduler *s, struct lane *l); /* its wake time may have changed */
+/* Its place in the line of those that wait for room in memory; no-ops where it stands there, or does not. */
+void scheduler_line_up(struct scheduler *s, struct lane *l);
+void scheduler_line_leave(struct scheduler *s, struct lane *l);
+/* A task comes into its lane's queue; leaves a list of its lane and is freed. */
+void scheduler_queue(struct scheduler *s, struct lane *l, struct task *t);
+void scheduler_forget(struct scheduler *s, struct lane *l, struct task_list *list, struct task *t);
 /* The store had no room or failed: settlements, changes and loads go there once more, then. */
 void scheduler_try_again(struct scheduler *s, int64_t in_ms);
 void scheduler_maybe_idle(struct scheduler *s);
@@ -80,6 +88,8 @@ bool delivery_start(struct scheduler *s, struct task *t);
 struct claim;
 struct claim *claim_add(struct scheduler *s, struct claim *c, struct lane *l, int64_t now_ms);
 void claim_submit(struct scheduler *s, struct claim *c);
+/* May a lane that has nothing in memory claim one? */
+bool claim_has_room(const struct scheduler *s);
 /* May a row of so many bytes that nobody asked for come into memory? */
 bool claim_accepts(const struct scheduler *s, const struct lane *l, size_t bytes, int64_t now_ms);
 

@@ -12,6 +12,40 @@ void scheduler_kick(struct scheduler *s)
     loop_defer(s->parts.loop, s->run, s);
 }
 
+void scheduler_line_up(struct scheduler *s, struct lane *l)
+{
+    if (l->in_line)
+        return;
+    l->in_line = true;
+    l->behind = NULL;
+    l->ahead = s->line_end;
+    *(s->line_end != NULL ? &s->line_end->behind : &s->line) = l;
+    s->line_end = l;
+}
+
+void scheduler_line_leave(struct scheduler *s, struct lane *l)
+{
+    if (!l->in_line)
+        return;
+    l->in_line = false;
+    *(l->ahead != NULL ? &l->ahead->behind : &s->line) = l->behind;
+    *(l->behind != NULL ? &l->behind->ahead : &s->line_end) = l->ahead;
+    l->ahead = l->behind = NULL;
+}
+
+void scheduler_queue(struct scheduler *s, struct lane *l, struct task *t)
+{
+    s->holders_n += lane_is_empty(l);
+    lane_queue(l, t);
+}
+
+void scheduler_forget(struct scheduler *s, struct lane *l, struct task_list *list, struct task *t)
+{
+    task_list_remove(list, t);
+    task_free(&s->tasks, t);
+    s->holders_n -= lane_is_empty(l);
+}
+
 void scheduler_touch(struct scheduler *s, struct lane *l)
 {
     int64_t now_ms = clock_store_ms();
@@ -19,8 +53,14 @@ void scheduler_touch(struct scheduler *s, struct lane *l)
 
     if (lane_rate_holds(l, now_ms))
         metrics_rate_held(s->parts.metrics);
+    if (wake > now_ms)
+        scheduler_line_leave(s, l);
     if (wake == INT64_MAX) {
         heap_remove(&s->heap, &l->wake);
+        return;
+    }
+    if (l->in_line) {
+        scheduler_kick(s);
         return;
     }
     if (l->wake.at != 0 && l->wake.key <= wake && l->wake.key <= now_ms)

@@ -335,8 +335,7 @@ static void settle_done(void *arg, const struct err *err, int64_t generation)
     lane_saw_due(l, t->settled.next_due_ms);
     if (t->settled.job != 0 && s->parts.jobs_changed != NULL)
         s->parts.jobs_changed(s->parts.arg);
-    task_list_remove(&l->busy, t);
-    task_free(&s->tasks, t);
+    scheduler_forget(s, l, &l->busy, t);
     if (l->row.state == SUB_DELETED && l->busy.n == 0)
         lanes_reload(s, l->sub); /* the lane goes when its last one is settled */
     else
