@@ -285,7 +285,9 @@ static enum err_code import_some(struct api_call *c)
     int64_t until_us = clock_mono_us() + c->api->slice_us;
     bool bounded = c->api->slice_us > 0;
     enum err_code rc = OK;
-    while (rc == OK && im->at < im->n && !(bounded && clock_mono_us() > until_us)) {
+    size_t from = im->at;
+    while (rc == OK && im->at < im->n &&
+           (im->at == from || !(bounded && clock_mono_us() > until_us))) {
         struct import_line *l = &im->lines[im->at++];
         if (!l->why)
             rc = import_one(c, im, l);
@@ -294,6 +296,7 @@ static enum err_code import_some(struct api_call *c)
         rc = import_told_put(c, &im->told, im->imported, im->skipped, im->refused);
     if (rc == OK && im->at < im->n) {
         c->then = import_some;
+        c->b->lags = true; /* the answer comes later */
         return OK;
     }
     return rc == OK ? import_answer(c, im) : rc;

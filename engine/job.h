@@ -11,7 +11,7 @@
 #include "engine/changes.h"
 #include "store/backend.h"
 
-/* A letter is sealed or opened in about 0.1 ms: a slice keeps the writer for some 5 ms. */
+/* A letter is sealed or opened in about 0.1 ms: a slice keeps the writer for some 5 ms at most. */
 enum { JOB_SLICE = 64, JOB_TICK_MS = 200, JOB_HELD_MAX = CHANGES_HELD_MAX };
 
 struct job_runs; /* what the runner remembers of jobs between two slices (engine/job_run.h) */
@@ -26,7 +26,8 @@ struct job_slice {
     struct backend *b;
     int64_t now_ms; /* store clock */
     int64_t dead_retention_ms;
-    int64_t turn_us;         /* how long a step of what delivers nothing may take */
+    int64_t turn_us;         /* how long a step may take */
+    int64_t until_us;        /* mono: the end of this one's turn */
     int sub_in_flight;       /* of a subscription without a limit of its own */
     struct changes *changes; /* for the loop */
     struct job_runs *runs;

@@ -15,11 +15,18 @@
 
 /* Nothing is sealed or opened here: a row takes some 20 us. LOOKS: letters or deliveries that are looked
  * at for those that match. */
-enum { ROWS_MAX = 256, LOOKS = 1024 };
+enum { ROWS_MAX = 256, ROW_US = 20, LOOKS = 1024 };
 
 static bool turn_over(const struct job_slice *s, int64_t from_us)
 {
     return clock_mono_us() - from_us > s->turn_us;
+}
+
+/* How many are looked for: what the turn will do of them is not worth more. */
+static size_t rows_of(const struct job_slice *s)
+{
+    int64_t n = s->turn_us / ROW_US;
+    return n < 1 ? 1 : n > ROWS_MAX ? ROWS_MAX : (size_t)n;
 }
 
 static enum err_code deed(struct job_slice *s, const struct job *j, int64_t num,
@@ -82,9 +89,9 @@ static enum err_code letters_next(struct job_slice *s, const struct job *j, stru
     if (rc != OK || run->lost)
         return rc;
     if (run->named)
-        return job_run_named(run, j->mark_ms, j->mark_num, ROWS_MAX, keys, n, end), OK;
+        return job_run_named(run, j->mark_ms, j->mark_num, rows_of(s), keys, n, end), OK;
     struct filter f = run->filter;
-    f.limit = ROWS_MAX;
+    f.limit = rows_of(s);
     f.after_ms = j->mark_ms;
     f.after_num = j->mark_num;
     return s->b->ops->dead_walk(s->b, &f, LOOKS, a, keys, n, end, err);
@@ -100,7 +107,7 @@ static enum err_code purge_some(struct job_slice *s, struct job *j, int64_t from
     size_t n = 0, i = 0;
     arena_init(&arena);
     enum err_code rc = letters_next(s, j, &arena, &keys, &n, &end, err);
-    while (rc == OK && i < n && !turn_over(s, from_us))
+    while (rc == OK && i < n && (i == 0 || !turn_over(s, from_us)))
         rc = purge_one(s, j, &keys[i++], err);
     if (rc == OK && i == n && end.num == 0) {
         job_end(j);
@@ -190,16 +197,16 @@ enum err_code job_restore_step(struct job_slice *s, struct job *j, struct err *e
     struct arena arena;
     struct filter f = {0};
     struct purged *rows = NULL;
-    size_t n = 0, i = 0;
+    size_t n = 0, i = 0, most = rows_of(s);
     bool named;
     arena_init(&arena);
     enum err_code rc = filter_of(s, j, api_filter_json, &arena, &f, &named, err);
     if (rc == OK && named)
-        rc = s->b->ops->purged_list(s->b, f.job, s->now_ms, j->mark_num, ROWS_MAX, &arena, &rows,
-                                    &n, err);
-    while (rc == OK && i < n && !turn_over(s, from_us))
+        rc = s->b->ops->purged_list(s->b, f.job, s->now_ms, j->mark_num, most, &arena, &rows, &n,
+                                    err);
+    while (rc == OK && i < n && (i == 0 || !turn_over(s, from_us)))
         rc = restore_one(s, j, rows[i++].num, err);
-    if (rc == OK && i == n && n < ROWS_MAX)
+    if (rc == OK && i == n && n < most)
         job_end(j);
     s->busy = s->busy || j->state == JOB_ACTIVE;
     arena_fini(&arena);
@@ -274,7 +281,7 @@ static enum err_code discard_all(struct job_slice *s, struct job *j, int64_t fro
                                  struct err *err)
 {
     enum err_code rc = OK;
-    for (*i = 0; rc == OK && *i < n && !turn_over(s, from_us); ++*i)
+    for (*i = 0; rc == OK && *i < n && (*i == 0 || !turn_over(s, from_us)); ++*i)
         rc = discard_one(s, j, &keys[*i], err);
     return rc;
 }
@@ -286,7 +293,7 @@ static enum err_code discard_alone(struct job_slice *s, struct job *j, int64_t f
     struct delivery_key *keys;
     size_t n, i = 0;
     int64_t end;
-    enum err_code rc = open_next(s, j, ROWS_MAX, a, &keys, &n, &end, err);
+    enum err_code rc = open_next(s, j, rows_of(s), a, &keys, &n, &end, err);
     if (rc == OK)
         rc = discard_all(s, j, from_us, keys, n, &i, err);
     if (rc != OK || i < n)

@@ -28,8 +28,7 @@ enum {
     PARTS = 64,        /* looked at in one slice */
     PARTS_PAGE = 1000, /* read at a time at the end */
     LOOKS = 2048,      /* letters of a part that are looked at for those that match */
-    SLICE_US = 5000,
-    LEFT_LOOKS = 4, /* slices of a part that are looked at for one that is left */
+    LEFT_LOOKS = 4,    /* slices of a part that are looked at for one that is left */
 };
 
 /* ---- the parts of a job that has none yet: made before there were parts ---- */
@@ -199,19 +198,20 @@ static enum err_code part_walk(struct job_slice *s, const struct job *job, struc
 {
     struct arena arena;
     struct dead_key *keys = NULL;
-    size_t n = 0;
+    size_t n = 0, i = 0;
     bool over = false;
 
     arena_init(&arena);
     enum err_code rc = letters_next(s, job, run, p, most, &arena, &keys, &n, &over, err);
     int64_t mark_ms = p->mark_ms, mark_num = p->mark_num;
-    for (size_t i = 0; rc == OK && i < n; i++)
-        rc = letter_send(s, job, run, p, &keys[i], err);
-    if (n < most && !over) { /* the walk is further than its last letter */
+    while (rc == OK && i < n && (i == 0 || clock_mono_us() < s->until_us))
+        rc = letter_send(s, job, run, p, &keys[i++], err);
+    if (i == n && n < most && !over) { /* the walk is further than its last letter */
         p->mark_ms = mark_ms;
         p->mark_num = mark_num;
     }
-    p->walked = rc == OK && over;
+    p->walked = rc == OK && i == n && over;
+    s->busy = s->busy || i < n;
     arena_fini(&arena);
     return rc;
 }
@@ -379,7 +379,6 @@ static enum err_code parts_step(struct job_slice *s, struct job *job, struct job
                                 struct arena *a, struct err *err)
 {
     const struct backend_ops *ops = s->b->ops;
-    int64_t until_us = clock_mono_us() + SLICE_US;
     struct egress_pause egress;
     struct job_part *parts = NULL;
     size_t n = 0, left = job_run_allows(run, job, s->now_ms, JOB_SLICE), at;
@@ -400,7 +399,7 @@ static enum err_code parts_step(struct job_slice *s, struct job *job, struct job
     at = first_turn(run, parts, n);
     for (size_t i = 0; rc == OK && i < n; i++) {
         rc = part_step(s, job, run, &parts[(at + i) % n], share, &left, err);
-        if (clock_mono_us() > until_us) {
+        if (clock_mono_us() > s->until_us) {
             s->busy = true;
             break;
         }
@@ -420,6 +419,7 @@ enum err_code job_replay_step(struct job_slice *s, struct job *job, struct err *
 
     if (s->runs == NULL)
         return OK;
+    s->until_us = clock_mono_us() + s->turn_us;
     arena_init(&arena);
     enum err_code rc = job_run_of(s->runs, s->b, job, s->now_ms, &run, err);
     if (rc == OK && !job->walked)

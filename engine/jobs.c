@@ -47,7 +47,7 @@ static enum err_code runner_work(struct backend *b, void *arg, struct err *err)
     struct arena arena;
     struct job *rows = NULL;
     size_t n = 0;
-    bool theirs = false;
+    bool theirs = false, goes_on = true;
 
     arena_init(&arena);
     r->found = 0;
@@ -62,7 +62,9 @@ static enum err_code runner_work(struct backend *b, void *arg, struct err *err)
         r->found++;
         theirs = theirs || rows[i].num == r->held.job;
         rc = job_step(&r->slice, &rows[i], err);
+        goes_on = goes_on && rows[i].state == JOB_ACTIVE;
     }
+    b->lags = goes_on;                          /* nobody has been told of an end */
     if (!theirs && r->ahead.job == r->held.job) /* paused or cancelled: they may go */
         r->ahead.n = 0;
     arena_fini(&arena);
@@ -116,7 +118,8 @@ static void runner_tick(void *arg)
     r->kicked = false;
     r->slice = (struct job_slice){.dead_retention_ms = j->dead_retention_ms,
                                   .sub_in_flight = j->sub_in_flight,
-                                  .turn_us = store_slice_us(j->store),
+                                  .turn_us = r->delivers ? store_turn_us(j->store)
+                                                         : store_slice_us(j->store),
                                   .changes = &r->changes,
                                   .runs = r->runs,
                                   .held = &r->ahead,

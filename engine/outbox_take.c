@@ -418,7 +418,9 @@ enum err_code outbox_ask_take(struct outbox_request *r, size_t n, const struct o
     } else {
         r->mark = r->rows[n - 1].seq;
     }
-    if (!ask(r, STORE_WRITE, STORE_GUARDED | STORE_INGEST, take_work))
+    /* More than a handful is a load, and no event that somebody waits for. */
+    unsigned hurry = n <= CHANGES_ROWS_MAX && !sweep ? STORE_HURRY : 0;
+    if (!ask(r, STORE_WRITE, STORE_GUARDED | STORE_INGEST | hurry, take_work))
         return stopped(err);
     enum err_code code = r->err.code;
     if (code == OK) {

@@ -343,11 +343,22 @@ static void settle_done(void *arg, const struct err *err, int64_t generation)
     scheduler_maybe_idle(s);
 }
 
+/* Others wait for this settlement: the next one of its ordering key, or all of a lane that may not have
+ * more in doubt. */
+static bool is_waited_for(const struct task *t)
+{
+    const struct lane *l = t->lane;
+
+    return t->row->event.ordering_key != NULL || l->busy.n >= (size_t)l->max_in_flight;
+}
+
 static void settle_submit(struct scheduler *s, struct task *t)
 {
+    unsigned flags = STORE_RECORD | (is_waited_for(t) ? 0 : STORE_LINGER);
+
     task_move(t, TASK_SETTLING);
     s->settling++;
-    if (store_submit(s->parts.store, STORE_WRITE, STORE_RECORD, settle_work, settle_done, t) == OK)
+    if (store_submit(s->parts.store, STORE_WRITE, flags, settle_work, settle_done, t) == OK)
         return;
     s->settling--;
     task_move(t, TASK_UNSETTLED);

@@ -403,6 +403,10 @@ struct backend_ops {
 struct backend {
     const struct backend_ops *ops;
     int64_t rollbacks; /* so far: what was read in a transaction may be gone since */
+    /* Before begin: this transaction may be a slice of something larger. Within it: it is, and need
+     * not be on the disk before the next one that is not. (begin forgets what the last one said.) A
+     * power cut then takes back the end of what was done, and with it how far that had come. */
+    bool may_lag, lags;
 };
 
 /* By the scheme of a URL ("sqlite:///…", "memory:"); NULL: unknown. */

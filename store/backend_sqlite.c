@@ -1,7 +1,8 @@
 /* store/backend_sqlite.c: the life of the SQLite store: lock, open, migrate, begin, commit,
  * checkpoint.
  *
- * WAL and synchronous=FULL: after commit() returns OK, a power cut takes nothing back. The
+ * WAL and synchronous=FULL: after commit() returns OK, a power cut takes nothing back, unless the work
+ * said that it may (struct backend). The
  * writer's lock lies on a file of its own (FILE.lock): POSIX drops a process's locks on a file when
  * any descriptor of it is closed, so nothing but SQLite may open the database itself. It is an
  * open-file-description lock, gone with the process however it ends. */
@@ -265,6 +266,8 @@ static void sq_close(struct backend *b)
     for (int i = 0; i < SQ_SLOTS; i++)
         sqlite3_finalize(q->stmts[i]);
     sqlite3_close_v2(q->db);
+    if (q->wal_fd >= 0)
+        close(q->wal_fd);
     if (q->lock_fd >= 0)
         close(q->lock_fd); /* last: while SQLite still writes, the store is ours */
     free(q->deltas.rows);
@@ -300,7 +303,7 @@ static enum err_code sq_connect(struct backend **out, const char *target, enum b
     q->base.ops = &backend_sqlite;
     q->mode = mode;
     q->keys = keys;
-    q->lock_fd = -1;
+    q->lock_fd = q->wal_fd = -1;
     q->path = strdup(path);
     if (asprintf(&q->wal_path, "%s-wal", path) < 0)
         q->wal_path = NULL;
@@ -318,11 +321,40 @@ static enum err_code sq_connect(struct backend **out, const char *target, enum b
 }
 
 /* ---- transactions ---- */
+static enum err_code set_lagging(struct sq *q, bool lagging, struct err *err)
+{
+    if (q->lagging == lagging)
+        return OK;
+    q->lagging = lagging;
+    return sq_exec(q, lagging ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL", err);
+}
+
+static enum err_code log_sync(struct sq *q, struct err *err)
+{
+    sqlite3_file *log = NULL;
+    int rc = sqlite3_file_control(q->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (rc == SQLITE_OK && log != NULL && log->pMethods != NULL)
+        rc = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+    return rc == SQLITE_OK ? OK : fail(err, ERR_IO, "sync %s: %s", q->wal_path, sqlite3_errstr(rc));
+}
+
+/* Whoever syncs the log next finds little left to do. A hint: nothing depends on it. */
+static void log_write_back(struct sq *q)
+{
+    if (q->wal_fd < 0)
+        q->wal_fd = open(q->wal_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (q->wal_fd >= 0)
+        (void)sync_file_range(q->wal_fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 static enum err_code sq_begin(struct backend *b, struct err *err)
 {
     struct sq *q = sq_of(b);
-    if (q->mode == BACKEND_WRITER)
-        return sq_run(q, SQ_BEGIN, err, "BEGIN IMMEDIATE", "");
+    b->lags = false;
+    if (q->mode == BACKEND_WRITER) {
+        enum err_code code = set_lagging(q, b->may_lag, err);
+        return code != OK ? code : sq_run(q, SQ_BEGIN, err, "BEGIN IMMEDIATE", "");
+    }
     q->deadline_us = clock_mono_us() + LIST_TIME_LIMIT_US;
     return sq_run(q, SQ_BEGIN, err, "BEGIN", "");
 }
@@ -349,6 +381,10 @@ static enum err_code sq_commit(struct backend *b, struct err *err)
     if (sqlite3_get_autocommit(q->db) != 0)
         return fail(err, ERR_IO, "store %s: the transaction is gone", q->path);
     code = sq_run(q, SQ_COMMIT, err, "COMMIT", "");
+    if (code == OK && q->lagging && b->lags)
+        log_write_back(q);
+    else if (code == OK && q->lagging)
+        code = log_sync(q, err);
     /* Whatever stopped it, only a full disk may be tried again (a failed fsync must not be). */
     if (code != OK && code != ERR_FULL && code != ERR_CORRUPT && code != ERR_NOMEM) {
         code = ERR_IO;

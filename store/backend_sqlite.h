@@ -199,8 +199,9 @@ struct sq {
     enum backend_mode mode;
     const struct keyring *keys;
     char *path, *wal_path;
-    int lock_fd;
-    int64_t log_frames; /* of the writer: frames in the WAL after the last commit */
+    int lock_fd, wal_fd; /* wal_fd: of the writer, to begin to write the log back; -1: none yet */
+    bool lagging;        /* commits do not sync */
+    int64_t log_frames;  /* of the writer: frames in the WAL after the last commit */
     int64_t deadline_us;
     struct sq_deltas deltas, marked;
     int64_t over_at, event_at, attempt_at; /* where the next slice of retention goes on */

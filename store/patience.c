@@ -6,17 +6,29 @@ enum {
     REST_TIMES = 2,       /* so many times as long as the last patient one took */
     REST_MAX_US = 50 * 1000,
     SLICE_US = 5000,
-    SLICE_BUSY_US = 2000
+    SLICE_BUSY_US = 2000,
+    SLICE_LIVE_MIN_US = 200,
+    HOLD_US = 800 /* so long may one hold the writer while events come in, its commit with it */
 };
+
+static bool is_fresh(const int64_t *at_us, int64_t now_us)
+{
+    return now_us - __atomic_load_n(at_us, __ATOMIC_RELAXED) <= BUSY_US;
+}
+
+static bool events_come(const struct patience *p, int64_t now_us)
+{
+    return is_fresh(&p->live_us, now_us);
+}
 
 static bool others_write(const struct patience *p, int64_t now_us)
 {
-    return now_us - __atomic_load_n(&p->others_us, __ATOMIC_RELAXED) <= BUSY_US;
+    return is_fresh(&p->others_us, now_us);
 }
 
 void patience_init(struct patience *p)
 {
-    *p = (struct patience){.others_us = -BUSY_US};
+    *p = (struct patience){.others_us = -BUSY_US, .live_us = -BUSY_US, .slice_us = HOLD_US / 2};
 }
 
 int64_t patience_wait_us(const struct patience *p, int64_t since_us, bool others_queued,
@@ -29,18 +41,43 @@ int64_t patience_wait_us(const struct patience *p, int64_t since_us, bool others
     return p->rested_us > now_us ? p->rested_us - now_us : 0;
 }
 
-void patience_others(struct patience *p, int64_t now_us)
+void patience_others(struct patience *p, bool live, int64_t now_us)
 {
     __atomic_store_n(&p->others_us, now_us, __ATOMIC_RELAXED);
+    if (live)
+        __atomic_store_n(&p->live_us, now_us, __ATOMIC_RELAXED);
+}
+
+/* What the commit of a slice costs depends on the pages that it touched, and on the disk. */
+static void slice_learn(struct patience *p, int64_t held_us)
+{
+    int64_t us = p->slice_us;
+    if (held_us > HOLD_US)
+        us = us / 2 > SLICE_LIVE_MIN_US ? us / 2 : SLICE_LIVE_MIN_US;
+    else if (held_us < HOLD_US / 2)
+        us = us * 2 < SLICE_BUSY_US ? us * 2 : SLICE_BUSY_US;
+    __atomic_store_n(&p->slice_us, us, __ATOMIC_RELAXED);
 }
 
 void patience_done(struct patience *p, int64_t from_us, int64_t now_us)
 {
-    int64_t rest_us = others_write(p, now_us) ? (now_us - from_us) * REST_TIMES : 0;
-    p->rested_us = now_us + (rest_us < REST_MAX_US ? rest_us : REST_MAX_US);
+    p->rested_us = now_us;
+    if (!others_write(p, now_us))
+        return;
+    int64_t held_us = now_us - from_us, rest_us = held_us * REST_TIMES;
+    p->rested_us += rest_us < REST_MAX_US ? rest_us : REST_MAX_US;
+    if (events_come(p, now_us))
+        slice_learn(p, held_us);
 }
 
 int64_t patience_slice_us(const struct patience *p, int64_t now_us)
 {
+    if (events_come(p, now_us))
+        return __atomic_load_n(&p->slice_us, __ATOMIC_RELAXED);
     return others_write(p, now_us) ? SLICE_BUSY_US : SLICE_US;
+}
+
+int64_t patience_turn_us(const struct patience *p, int64_t now_us)
+{
+    return events_come(p, now_us) ? HOLD_US / 2 : SLICE_US;
 }

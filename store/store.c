@@ -49,8 +49,10 @@ static enum err_code worker_open(struct core *c, struct worker *w, enum store_th
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&w->wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    batch_init(&w->hurried);
     batch_init(&w->queue);
     batch_init(&w->patient);
+    batch_init(&w->rest);
     patience_init(&w->patience);
     w->next = c->workers;
     c->workers = w;
@@ -192,21 +194,19 @@ enum err_code store_submit(struct store *s, enum store_thread thread, unsigned f
         return ERR_BUSY;
     r->from = s;
     enum err_code code = OK;
-    bool first = false;
+    bool look = false;
     pthread_mutex_lock(&c->mutex);
     if (c->failed || c->stopping) {
         code = ERR_IO;
     } else if (w->outstanding >= QUEUE_MAX) {
         code = ERR_BUSY;
     } else {
-        struct batch *queue = (flags & STORE_PATIENT) != 0 ? &w->patient : &w->queue;
         w->outstanding++;
         r->since_us = clock_mono_us();
-        batch_put(queue, r);
-        first = queue->n == 1;
+        look = worker_put(w, r);
     }
     pthread_mutex_unlock(&c->mutex);
-    if (first) /* not under the mutex: whom it wakes would only wait for that */
+    if (look) /* not under the mutex: whom it wakes would only wait for that */
         pthread_cond_signal(&w->wake);
     if (code != OK)
         free(r);
@@ -260,6 +260,11 @@ bool store_has_room(struct store *s, enum store_thread thread)
     return room;
 }
 
+int64_t store_turn_us(const struct store *s)
+{
+    return patience_turn_us(&s->core->writer.patience, clock_mono_us());
+}
+
 int64_t store_slice_us(const struct store *s)
 {
     return patience_slice_us(&s->core->writer.patience, clock_mono_us());
@@ -271,6 +276,6 @@ void store_stats(const struct store *s, struct store_stats *out)
     pthread_mutex_lock(&c->mutex);
     *out = c->stats;
     for (const struct worker *w = c->workers; w != NULL; w = w->next)
-        out->queued[w->which] += w->queue.n + w->patient.n;
+        out->queued[w->which] += w->hurried.n + w->queue.n + w->patient.n;
     pthread_mutex_unlock(&c->mutex);
 }

@@ -3,7 +3,8 @@
  *
  * Three threads, each with its own connection (DESIGN rules 4, 5, 10):
  *   STORE_WRITE  the only writer. Whatever arrived during the last commit is the next batch: one
- *                transaction, one fsync. Linger of at most 3 ms only while busy.
+ *                transaction, one fsync. What nobody waits for lingers a moment (at most 2 ms), while
+ *                batches are large or others are in a hurry.
  *   STORE_CLAIM  reads what is due, on its own snapshot: one for each face.
  *   STORE_LIST   lists and single looks for people; each request its own short snapshot.
  *
@@ -33,8 +34,17 @@ struct store;
 enum store_thread { STORE_WRITE, STORE_CLAIM, STORE_LIST, STORE_THREADS };
 /* Flags. GUARDED: wrap the work in a savepoint. PATIENT: a slice of something large, which waits while
  * others write (but not for ever), shares no transaction with them, and leaves them most of the
- * writer's time. The others say what kind of write it is, for the statistics. */
-enum { STORE_GUARDED = 1, STORE_INGEST = 2, STORE_RECORD = 4, STORE_PRUNE = 8, STORE_PATIENT = 16 };
+ * writer's time. HURRY: somebody waits for it. LINGER: nobody does, it may go with the next one in a
+ * hurry. The others say what kind of write it is, for the statistics. */
+enum {
+    STORE_GUARDED = 1,
+    STORE_INGEST = 2,
+    STORE_RECORD = 4,
+    STORE_PRUNE = 8,
+    STORE_PATIENT = 16,
+    STORE_HURRY = 32,
+    STORE_LINGER = 64
+};
 
 /* On the thread that was asked for, within a transaction. */
 typedef enum err_code store_work_fn(struct backend *b, void *arg, struct err *err);
@@ -66,6 +76,8 @@ bool store_has_room(struct store *s, enum store_thread thread);
 
 /* How long a patient slice should work before it lets go: less while others write. */
 int64_t store_slice_us(const struct store *s);
+/* The same of one that is not patient because it brings about deliveries: less while events come in. */
+int64_t store_turn_us(const struct store *s);
 
 struct store_stats {
     int64_t commits, requests; /* since start */

@@ -24,8 +24,12 @@ struct worker {
     pthread_t thread;
     bool running;
     pthread_cond_t wake;
-    struct batch queue;
-    struct batch patient; /* STORE_WRITE: those that wait while others write */
+    /* Of the writer: those in a hurry come first, the patient ones last; what a turn was too short
+     * for, which its thread alone knows, comes between. */
+    struct batch hurried, queue, patient, rest;
+    int64_t hurried_us; /* the last of those came */
+    size_t lingering;   /* of the queue, by their flag */
+    size_t enough;      /* while it lingers: so many are worth a commit; else 0 */
     struct patience patience;
     bool checkpoint;    /* STORE_LIST: the writer asks for one */
     size_t outstanding; /* submitted, callback not run yet */
@@ -57,6 +61,7 @@ struct core {
 };
 
 void *worker_main(void *worker);
+bool worker_put(struct worker *w, struct request *r);     /* with the mutex; true: wake it */
 void worker_note_size(struct core *c, struct backend *b); /* of the file, for the statistics */
 
 #endif

@@ -14,9 +14,10 @@
 enum {
     BATCH_MAX = 1024,
     CLAIM_BATCH_MAX = 64,
-    LINGER_BATCH_MIN = 8, /* smaller batches mean that nobody is in a hurry */
-    LINGER_STEPS = 3,
-    LINGER_STEP_NS = 500 * 1000,
+    LINGER_BATCH_MIN = 8, /* smaller batches mean that the loop is not busy */
+    LINGER_US = 1500,
+    RECORD_LINGER_US = 2000,
+    HURRY_FRESH_US = 10 * 1000,        /* so long after one in a hurry the next one is expected */
     LOG_STEP_BYTES = 4 * 1024 * 1024,  /* about 1000 pages: time for a checkpoint */
     LOG_HIGH_BYTES = 64 * 1024 * 1024, /* the writer itself checkpoints, so that the log is reset */
     LOG_HIGH_STEP_BYTES = 16 * 1024 * 1024
@@ -66,8 +67,10 @@ static void fail_store(struct core *c, const struct err *why)
         c->failure = *why;
     }
     for (struct worker *w = c->workers; w != NULL; w = w->next) {
+        batch_join(&queued, &w->hurried);
         batch_join(&queued, &w->queue);
         batch_join(&queued, &w->patient);
+        w->lingering = 0;
     }
     for (struct store *s = c->faces; s != NULL; s = s->next)
         wake(s->fd);
@@ -199,8 +202,8 @@ static int64_t patient_wait_us(const struct worker *w, int64_t now_us)
 {
     if (w->core->stopping)
         return 0;
-    return patience_wait_us(&w->patience, w->patient.first->since_us, w->queue.first != NULL,
-                            now_us);
+    bool others = w->hurried.first != NULL || w->rest.first != NULL || w->queue.first != NULL;
+    return patience_wait_us(&w->patience, w->patient.first->since_us, others, now_us);
 }
 
 static void wait_us(struct worker *w, int64_t us)
@@ -214,18 +217,76 @@ static void wait_us(struct worker *w, int64_t us)
     (void)pthread_cond_timedwait(&w->wake, &w->core->mutex, &at);
 }
 
+/* How long may what is queued wait for company? While the loop is busy, commits of a handful cost it a
+ * wake-up each: for a batch half as large as the last one. And while events come in one by one,
+ * settlements go with the next of them: a commit of their own would stand in its way. */
+static int64_t linger_us(struct worker *w, int64_t now_us)
+{
+    size_t last = w->core->last_batch, n = w->queue.n;
+    int64_t most = 0;
+    w->enough = 0;
+    if (w->which != STORE_WRITE || w->core->stopping)
+        return 0;
+    if (last >= LINGER_BATCH_MIN) {
+        most = LINGER_US;
+        w->enough = (last + 1) / 2;
+    } else if (w->lingering == n && now_us - w->hurried_us <= HURRY_FRESH_US) {
+        most = RECORD_LINGER_US;
+        w->enough = LINGER_BATCH_MIN;
+    }
+    int64_t left = w->queue.first->since_us + most - now_us;
+    return left > 0 && n < w->enough ? left : 0;
+}
+
+/* Until something may be taken: 0, now; -1: until somebody says so. */
+static int64_t next_us(struct worker *w)
+{
+    int64_t now_us = clock_mono_us(), us = -1;
+    if (w->hurried.first != NULL || w->rest.first != NULL)
+        return 0;
+    if (w->queue.first != NULL && (us = linger_us(w, now_us)) == 0)
+        return 0;
+    if (w->patient.first == NULL)
+        return us;
+    int64_t patient_us = patient_wait_us(w, now_us);
+    return us < 0 || patient_us < us ? patient_us : us;
+}
+
 /* Nothing to take yet: waits for it. */
 static void worker_wait(struct worker *w)
 {
     struct core *c = w->core;
-    while (w->queue.first == NULL && !c->stopping && !w->checkpoint) {
-        int64_t us = w->patient.first != NULL ? patient_wait_us(w, clock_mono_us()) : -1;
-        if (us == 0)
-            return;
+    int64_t us;
+    while (!c->stopping && !w->checkpoint && (us = next_us(w)) != 0) {
         if (us < 0)
             pthread_cond_wait(&w->wake, &c->mutex);
         else
             wait_us(w, us);
+    }
+    w->enough = 0;
+}
+
+bool worker_put(struct worker *w, struct request *r)
+{
+    struct batch *to = (r->flags & STORE_PATIENT) != 0 ? &w->patient
+                       : (r->flags & STORE_HURRY) != 0 ? &w->hurried
+                                                       : &w->queue;
+    batch_put(to, r);
+    if (to == &w->hurried)
+        w->hurried_us = r->since_us;
+    if (to == &w->queue)
+        w->lingering += (r->flags & STORE_LINGER) != 0;
+    return to->n == 1 || (to == &w->queue && to->n == w->enough);
+}
+
+static void take_some(struct worker *w, struct batch *from, struct batch *todo)
+{
+    size_t max = w->which == STORE_WRITE ? BATCH_MAX : CLAIM_BATCH_MAX;
+    struct request *r;
+    while (todo->n < max && (r = batch_take(from)) != NULL) {
+        if (from == &w->queue)
+            w->lingering -= (r->flags & STORE_LINGER) != 0;
+        batch_put(todo, r);
     }
 }
 
@@ -239,46 +300,31 @@ static bool worker_take(struct worker *w, struct batch *todo, bool *checkpoint)
     worker_wait(w);
     *checkpoint = w->checkpoint;
     w->checkpoint = false;
-    size_t max = w->which == STORE_WRITE ? BATCH_MAX : CLAIM_BATCH_MAX;
-    struct request *r;
     if (w->patient.first != NULL && patient_wait_us(w, clock_mono_us()) == 0)
         batch_put(todo, batch_take(&w->patient));
-    else
-        while (todo->n < max && (r = batch_take(&w->queue)) != NULL)
-            batch_put(todo, r);
+    else {
+        take_some(w, &w->hurried, todo);
+        take_some(w, &w->rest, todo);
+        take_some(w, &w->queue, todo);
+    }
     bool go_on = todo->n > 0 || *checkpoint || !c->stopping;
     pthread_mutex_unlock(&c->mutex);
     return go_on;
 }
 
-/* While the loop is busy, commits of a handful cost it a wake-up each: wait a moment for a batch as
- * large as the last one. Not at all where the last one was small. */
-static void linger(struct worker *w)
-{
-    struct core *c = w->core;
-    const struct timespec step = {.tv_nsec = LINGER_STEP_NS};
-    if (c->last_batch < LINGER_BATCH_MIN)
-        return;
-    for (int i = 0; i < LINGER_STEPS; i++) {
-        pthread_mutex_lock(&c->mutex);
-        size_t n = w->queue.n;
-        bool stop = c->stopping;
-        pthread_mutex_unlock(&c->mutex);
-        if (stop || n == 0 || n * 2 >= c->last_batch)
-            return;
-        nanosleep(&step, NULL);
-    }
-}
-
 static void write_turn(struct worker *w, struct batch *todo)
 {
     bool patient = (todo->first->flags & STORE_PATIENT) != 0;
+    bool live = false;
+    for (const struct request *r = todo->first; r != NULL && !live; r = r->next)
+        live = (r->flags & (STORE_HURRY | STORE_INGEST)) != 0;
     int64_t from_us = clock_mono_us();
+    w->backend->may_lag = patient;
     write_once(w->core, w->backend, todo);
     if (patient)
         patience_done(&w->patience, from_us, clock_mono_us());
     else
-        patience_others(&w->patience, clock_mono_us());
+        patience_others(&w->patience, live, clock_mono_us());
 }
 
 void *worker_main(void *arg)
@@ -299,14 +345,13 @@ void *worker_main(void *arg)
                 complete(c, &todo, false);
             } else if (w->which == STORE_WRITE) {
                 write_turn(w, &todo);
+                batch_join(&w->rest, &todo); /* who is in a hurry now comes before it */
             } else {
                 read_once(c, w->backend, &todo, w->which == STORE_CLAIM ? CLAIM_BATCH_MAX : 1);
             }
         }
         if (checkpoint)
             log_checkpoint(c, w->backend);
-        if (w->which == STORE_WRITE)
-            linger(w);
     }
     return NULL;
 }

@@ -413,6 +413,11 @@ bool store_has_room(struct store *s, enum store_thread lane)
     return true;
 }
 
+int64_t store_turn_us(const struct store *s)
+{
+    return store_slice_us(s);
+}
+
 int64_t store_slice_us(const struct store *s)
 {
     (void)s;

@@ -301,6 +301,75 @@ static void a_patient_one_waits_for_the_others(void **state)
         assert_true(++tries < TRIES);
 }
 
+/* A settlement while events come in one by one: it goes with the next one. false: the machine was so
+ * busy that it had lingered long enough. */
+static bool lingering_story(struct fixture *f)
+{
+    struct ask event = {0}, outcome = {0}, next = {0};
+    ask_and_wait(f->store, STORE_WRITE, STORE_HURRY, set_work, &event);
+    assert_int_equal(store_submit(f->store, STORE_WRITE, STORE_LINGER, set_work, done, &outcome),
+                     OK);
+    assert_int_equal(store_submit(f->store, STORE_WRITE, STORE_HURRY, set_work, done, &next), OK);
+    drain(f->store, 2);
+    return outcome.generation == next.generation;
+}
+
+static void one_that_lingers_goes_with_the_next_in_a_hurry(void **state)
+{
+    struct fixture *f = *state;
+    struct ask alone = {0};
+    int tries = 0;
+    while (!lingering_story(f))
+        assert_true(++tries < TRIES);
+    ask_and_wait(f->store, STORE_WRITE, STORE_LINGER, set_work, &alone); /* nobody comes */
+    assert_int_equal(alone.got, OK);
+}
+
+/* Both wait for the same commit. false: the machine was so busy that each had its own. */
+static bool hurried_story(struct fixture *f)
+{
+    int order = 0;
+    struct ask one = {.order = &order}, event = {.order = &order}, first;
+    sem_t hold;
+    hold_writer(f->store, &first, &hold);
+    assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &one), OK);
+    assert_int_equal(store_submit(f->store, STORE_WRITE, STORE_HURRY, set_work, done, &event), OK);
+    sem_post(&hold);
+    drain(f->store, 3);
+    sem_destroy(&hold);
+    return event.at < one.at;
+}
+
+static void one_in_a_hurry_comes_first(void **state)
+{
+    int tries = 0;
+    while (!hurried_story(*state))
+        assert_true(++tries < TRIES);
+}
+
+static enum err_code lagging_work(struct backend *b, void *arg, struct err *err)
+{
+    b->lags = true;
+    return set_work(b, arg, err);
+}
+
+/* A slice of something larger need not be on the disk: what comes next takes it along. */
+static void a_slice_may_lag_behind(void **state)
+{
+    struct fixture *f = *state;
+    struct ask slice = {.key = "a", .value = "1"}, end = {.key = "b", .value = "2"};
+    int before = log_syncs;
+    ask_and_wait(f->store, STORE_WRITE, STORE_PATIENT, lagging_work, &slice);
+    assert_int_equal(slice.got, OK);
+    assert_int_equal(log_syncs, before);
+    ask_and_wait(f->store, STORE_WRITE, STORE_PATIENT, set_work, &end); /* it says nothing */
+    assert_int_equal(log_syncs, before + 1);
+    ask_and_wait(f->store, STORE_WRITE, STORE_PATIENT, lagging_work, &slice);
+    assert_int_equal(log_syncs, before + 1);
+    ask_and_wait(f->store, STORE_WRITE, 0, lagging_work, &end); /* no slice: whatever it says */
+    assert_int_equal(log_syncs, before + 2);
+}
+
 /* Others keep on writing: each that is over asks for the next one. */
 struct flow {
     struct ask ask;
@@ -634,26 +703,54 @@ static void patience(void **state)
         int64_t others, from, done, since, now, waits, slice;
         bool queued;
     } rows[] = {
-        {-1000, 10, 12, 12, 12, 0, 5, false},   /* nobody else writes: at once, a long one */
-        {11, 10, 12, 12, 12, 4, 2, false},      /* they do: twice as long as it took, a short one */
-        {11, 10, 12, 12, 15, 1, 2, false},      /* the rest of that */
-        {11, 10, 12, 12, 16, 0, 2, false},      /* it is over */
-        {11, 10, 12, 12, 16, 50, 2, true},      /* somebody is there: he first */
-        {11, 10, 12, 12, 62, 0, 2, true},       /* it has waited long enough */
-        {11, 0, 1000, 1000, 1000, 0, 5, false}, /* they wrote before it, and not since */
-        {999, 0, 1000, 1000, 1000, 50, 2, false}, /* it rests so long at most */
+        {-1000, 10, 12, 12, 12, 0, 5000, false}, /* nobody else writes: at once, a long one */
+        {11, 10, 12, 12, 12, 4, 2000, false}, /* they do: twice as long as it took, a short one */
+        {11, 10, 12, 12, 15, 1, 2000, false}, /* the rest of that */
+        {11, 10, 12, 12, 16, 0, 2000, false}, /* it is over */
+        {11, 10, 12, 12, 16, 50, 2000, true}, /* somebody is there: he first */
+        {11, 10, 12, 12, 62, 0, 2000, true},  /* it has waited long enough */
+        {11, 0, 1000, 1000, 1000, 0, 5000, false},   /* they wrote before it, and not since */
+        {999, 0, 1000, 1000, 1000, 50, 2000, false}, /* it rests so long at most */
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct patience p;
         patience_init(&p);
         if (rows[i].others > 0)
-            patience_others(&p, rows[i].others * 1000);
+            patience_others(&p, false, rows[i].others * 1000);
         patience_done(&p, rows[i].from * 1000, rows[i].done * 1000);
         assert_int_equal(
             patience_wait_us(&p, rows[i].since * 1000, rows[i].queued, rows[i].now * 1000),
             rows[i].waits * 1000);
-        assert_int_equal(patience_slice_us(&p, rows[i].now * 1000), rows[i].slice * 1000);
+        assert_int_equal(patience_slice_us(&p, rows[i].now * 1000), rows[i].slice);
     }
+}
+
+/* While events come in, slices become as short as it takes not to hold the writer for long. */
+static void slices_learn(void **state)
+{
+    (void)state;
+    struct patience p;
+    int64_t now = 1000000;
+    patience_init(&p);
+    assert_int_equal(patience_turn_us(&p, now), 5000);
+    patience_others(&p, true, now);
+    assert_int_equal(patience_turn_us(&p, now), 400);
+    assert_int_equal(patience_slice_us(&p, now), 400);
+    for (int i = 0; i < 9; i++)
+        patience_done(&p, now - 900, now);
+    assert_int_equal(patience_slice_us(&p, now), 200);
+    patience_done(&p, now - 500, now);
+    assert_int_equal(patience_slice_us(&p, now), 200);
+    for (int i = 0; i < 9; i++)
+        patience_done(&p, now - 200, now);
+    assert_int_equal(patience_slice_us(&p, now), 2000);
+    for (int i = 0; i < 9; i++)
+        patience_done(&p, now - 900, now);
+    patience_others(&p, false, now + 90000);
+    assert_int_equal(patience_slice_us(&p, now + 50000), 200);
+    assert_int_equal(patience_slice_us(&p, now + 110000), 2000); /* only outcomes are written */
+    assert_int_equal(patience_turn_us(&p, now + 110000), 5000);
+    assert_int_equal(patience_slice_us(&p, now + 200000), 5000);
 }
 
 int main(void)
@@ -664,6 +761,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_log_stays_small, setup, teardown),
         cmocka_unit_test_setup_teardown(a_guarded_answer_undoes_its_own_work_only, setup, teardown),
         cmocka_unit_test_setup_teardown(a_patient_one_waits_for_the_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_slice_may_lag_behind, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_in_a_hurry_comes_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_that_lingers_goes_with_the_next_in_a_hurry, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(but_not_for_ever, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_takes_the_batch_back_and_the_store_lives, setup,
                                         teardown),
@@ -682,6 +783,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(the_files_are_private, setup, teardown),
         cmocka_unit_test(patience),
+        cmocka_unit_test(slices_learn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
