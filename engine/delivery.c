@@ -16,11 +16,10 @@ static void delivery_done(void *arg, const struct transport_facts *facts)
 /* What an envelope adds to the strings of a row, about. */
 enum { ENVELOPE_BYTES = 1024 };
 
-static enum err_code render(struct task *t, struct err *err)
+static enum err_code render(struct task *t, int64_t now_wall_ms, struct err *err)
 {
     const struct lane *l = t->lane;
-    struct message_attempt attempt = {.n = t->row->delivery.attempts + 1,
-                                      .sent_ms = clock_wall_ms()};
+    struct message_attempt attempt = {.n = t->row->delivery.attempts + 1, .sent_ms = now_wall_ms};
 
     dice_bytes(attempt.random, sizeof attempt.random);
     buf_clear(&t->body);
@@ -47,12 +46,13 @@ static void sending(struct scheduler *s, struct task *t)
 bool delivery_start(struct scheduler *s, struct task *t)
 {
     struct lane *l = t->lane;
+    int64_t now_wall_ms = clock_wall_ms();
     struct err err;
 
-    enum err_code rc = render(t, &err);
+    enum err_code rc = render(t, now_wall_ms, &err);
     if (rc == ERR_INVALID) {
         const struct transport_facts unsendable = {.outcome = OUTCOME_INTERNAL,
-                                                   .started_ms = clock_wall_ms(),
+                                                   .started_ms = now_wall_ms,
                                                    .dns_us = -1,
                                                    .connect_us = -1,
                                                    .tls_us = -1,
@@ -75,6 +75,7 @@ bool delivery_start(struct scheduler *s, struct task *t)
         .headers = t->headers.data,
         .body = t->body.data,
         .body_bytes = t->body.len,
+        .started_ms = now_wall_ms,
         .timeout_ms = l->timeout_ms,
         .connect_timeout_ms = s->conf->connect_timeout_ms,
     };
@@ -87,6 +88,6 @@ bool delivery_start(struct scheduler *s, struct task *t)
     task_weigh(&s->tasks, t);
     sending(s, t);
     if (t->row->delivery.attempts == 0 && !t->row->delivery.trial)
-        metrics_pickup(s->parts.metrics, clock_wall_ms() - t->row->event.created_ms);
+        metrics_pickup(s->parts.metrics, now_wall_ms - t->row->event.created_ms);
     return true;
 }

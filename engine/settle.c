@@ -302,8 +302,10 @@ static void settled_metrics(struct scheduler *s, const struct task *t)
         return;
     if (st->to == SETTLE_DELIVERED) {
         __atomic_store_n(&s->delivered, s->delivered + 1, __ATOMIC_RELAXED);
+        int64_t answered_ms = st->attempt.started_ms + st->attempt.duration_us / 1000;
+
         metrics_completed(s->parts.metrics, DELIVERY_DELIVERED, CAUSE_NONE,
-                          clock_wall_ms() - t->row->event.created_ms);
+                          answered_ms - t->row->event.created_ms);
     } else if (st->to == SETTLE_DEAD) {
         metrics_completed(s->parts.metrics, DELIVERY_DEAD, st->cause, -1);
     }

@@ -24,6 +24,7 @@ struct transport_request {
     const char *headers; /* lines "Name: value\n" */
     const void *body;
     size_t body_bytes;                      /* stays valid until done */
+    int64_t started_ms;                     /* wall: now; told in the facts */
     int64_t timeout_ms, connect_timeout_ms; /* total deadline includes the name look-up */
 };
 /* The facts. Pointers are valid during the callback only. */

@@ -53,11 +53,6 @@ static void exchange_fail(struct exchange *x, enum outcome outcome, const char *
     exchange_over(x);
 }
 
-static int64_t time_left_ms(const struct exchange *x)
-{
-    return x->timeout_ms - (clock_mono_us() - x->started_us) / 1000;
-}
-
 /* All that libcurl is through with, as a list by next. Taken from it as a whole, because removing a
  * handle walks through all messages that are left. */
 static struct exchange *messages(struct transport *t)
@@ -133,7 +128,7 @@ static void transport_flush(void *arg)
 
 /* ---- starts ---- */
 
-static void exchange_run(struct exchange *x, const struct resolver_answer *a)
+static void exchange_run(struct exchange *x, const struct resolver_answer *a, int64_t left_ms)
 {
     struct transport *t = x->t;
     char why[128];
@@ -146,8 +141,7 @@ static void exchange_run(struct exchange *x, const struct resolver_answer *a)
         exchange_fail(x, OUTCOME_BLOCKED, why);
         return;
     }
-    if (!exchange_prepare(x, time_left_ms(x)) ||
-        curl_multi_add_handle(t->multi, x->easy) != CURLM_OK) {
+    if (!exchange_prepare(x, left_ms) || curl_multi_add_handle(t->multi, x->easy) != CURLM_OK) {
         exchange_fail(x, OUTCOME_INTERNAL, "the request could not be prepared");
         return;
     }
@@ -160,7 +154,7 @@ static void resolved(void *arg, const struct resolver_answer *a)
 
     x->query = NULL;
     x->resolved_us = clock_mono_us();
-    exchange_run(x, a);
+    exchange_run(x, a, x->timeout_ms - (x->resolved_us - x->started_us) / 1000);
 }
 
 static void exchange_start(struct exchange *x)
@@ -177,12 +171,12 @@ static void exchange_start(struct exchange *x)
     }
     if (l->literal) {
         now.n = egress_addr_parse(l->url.host, &now.addrs[0]) ? 1 : 0;
-        exchange_run(x, &now);
+        exchange_run(x, &now, x->timeout_ms);
         return;
     }
     x->state = EXCHANGE_RESOLVING;
     if (resolver_ask(t->resolver, l->url.host, wait_ms, &now, resolved, x, &x->query))
-        exchange_run(x, &now);
+        exchange_run(x, &now, x->timeout_ms);
 }
 
 static struct exchange *exchange_take(struct transport *t, struct tlane *l)
@@ -232,7 +226,7 @@ enum err_code transport_send(struct transport *t, const struct transport_request
     x->body_bytes = r->body_bytes;
     x->timeout_ms = r->timeout_ms;
     x->connect_timeout_ms = r->connect_timeout_ms;
-    x->started_wall_ms = clock_wall_ms();
+    x->started_wall_ms = r->started_ms;
     x->started_us = clock_mono_us();
     x->resolved_us = 0;
     x->prev = NULL;

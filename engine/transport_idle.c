@@ -52,7 +52,7 @@ void idle_put(struct exchange *x)
     struct tlane *l = x->lane;
 
     x->state = EXCHANGE_IDLE;
-    x->idle_since_ms = clock_mono_ms();
+    x->idle_since_ms = (x->started_us + x->facts.duration_us) / 1000;
     x->prev = NULL;
     x->next = l->idle;
     if (l->idle != NULL)

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 
@@ -60,9 +61,10 @@ void batch_fail(struct batch *batch, const struct err *why)
 struct request *request_new(enum store_thread thread, unsigned flags, store_work_fn *work,
                             store_done_fn *done, void *arg)
 {
-    struct request *r = calloc(1, sizeof(*r));
+    struct request *r = malloc(sizeof(*r)); /* most of it is room for an error's text */
     if (r == NULL)
         return NULL;
+    memset(r, 0, offsetof(struct request, err.text) + 1);
     r->thread = thread;
     r->flags = flags;
     r->work = work;

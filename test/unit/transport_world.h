@@ -75,6 +75,8 @@ static void fly(struct world *w, struct transport_request r, struct flight *x, s
         r.body = "{\"n\":1}";
         r.body_bytes = 7;
     }
+    if (r.started_ms == 0)
+        r.started_ms = clock_wall_ms();
     if (r.timeout_ms == 0)
         r.timeout_ms = 5000;
     if (r.connect_timeout_ms == 0)
