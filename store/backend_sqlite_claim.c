@@ -102,7 +102,7 @@ static void fill(sqlite3_stmt *st, int64_t sub, const struct text texts[TEXTS_N]
     d->trial = sqlite3_column_int(st, col++) != 0;
     d->original = sqlite3_column_int64(st, col);
     if (e->payload_bytes > 0)
-        memcpy(c->payload, sqlite3_column_blob(st, PAYLOAD), e->payload_bytes);
+        memcpy(claimed_payload(c), sqlite3_column_blob(st, PAYLOAD), e->payload_bytes);
 }
 
 /* The row where st stands. *out NULL: it has more than room bytes. */

@@ -96,21 +96,31 @@ size_t claimed_size(size_t text_n, size_t payload_bytes)
     return sizeof(struct claimed) + text_n + payload_bytes + 1;
 }
 
+/* Up to this size it costs more to free it early than to keep it. */
+enum { PAYLOAD_WITHIN_BYTES = 2048 };
+
 struct claimed *claimed_alloc(size_t text_n, size_t payload_bytes)
 {
-    struct claimed *c = malloc(sizeof(*c) + text_n);
-    char *payload = malloc(payload_bytes + 1);
-    if (c == NULL || payload == NULL) {
+    bool within = payload_bytes <= PAYLOAD_WITHIN_BYTES;
+    struct claimed *c = malloc(sizeof(*c) + text_n + (within ? payload_bytes + 1 : 0));
+    char *payload = within ? NULL : malloc(payload_bytes + 1);
+    if (c == NULL || (!within && payload == NULL)) {
         free(c);
         free(payload);
         return NULL;
     }
     memset(c, 0, sizeof(*c));
-    payload[payload_bytes] = '\0';
-    c->event.payload = c->payload = payload;
+    c->payload = payload;
+    c->event.payload = within ? (char *)(c + 1) + text_n : payload;
     c->event.payload_bytes = payload_bytes;
     c->bytes = claimed_size(text_n, payload_bytes);
+    claimed_payload(c)[payload_bytes] = '\0';
     return c;
+}
+
+char *claimed_payload(struct claimed *c)
+{
+    return (char *)(uintptr_t)c->event.payload; /* ours, whichever block it is in */
 }
 
 void claimed_drop_payload(struct claimed *c)
@@ -164,7 +174,7 @@ struct claimed *claimed_new(const struct delivery *d, const struct event_rec *fr
     e->version = move_text(&at, from->version);
     e->attributes = move_text(&at, from->attributes);
     if (from->payload_bytes > 0)
-        memcpy(c->payload, from->payload, from->payload_bytes);
+        memcpy(claimed_payload(c), from->payload, from->payload_bytes);
     return c;
 }
 

@@ -221,12 +221,12 @@ struct attempt_page {
 /* What claim returns: everything that sending and settling need; of the delivery not cause, last_…,
  * created_ms, finished_ms, of the event not where it came from and when (partner, outbox, seq,
  * deliver_after_ms, accepted_ms): those are 0. event.expires_ms is the delivery's own: 0 where a
- * replay ignores that the event has expired. The payload lies apart from the rest, so that it can go
+ * replay ignores that the event has expired. A large payload lies apart from the rest, so that it can go
  * as soon as the body is made of it. */
 struct claimed {
     struct delivery delivery;
     struct event_rec event;
-    char *payload; /* what event.payload points to */
+    char *payload; /* what event.payload points to, where that is a block of its own; else NULL */
     size_t bytes;  /* of memory, payload included */
 };
 
@@ -236,7 +236,8 @@ struct claimed *claimed_new(const struct delivery *d, const struct event_rec *e)
  * and is ended by a NUL; all else is zero. NULL: no memory. */
 struct claimed *claimed_alloc(size_t text_n, size_t payload_bytes);
 size_t claimed_size(size_t text_n, size_t payload_bytes); /* what claimed.bytes will be */
-void claimed_drop_payload(struct claimed *c);
+char *claimed_payload(struct claimed *c); /* that room */
+void claimed_drop_payload(struct claimed *c); /* a large one's memory goes back */
 void claimed_free(struct claimed *c); /* NULL is fine */
 
 enum settle_to { SETTLE_DELIVERED, SETTLE_RETRY, SETTLE_DEAD };
