@@ -43,6 +43,14 @@ void process_return_memory(void)
     (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 }
 
+/* glibc puts small blocks that are freed aside, and tidies all of them up whenever a block beside the end of
+ * the heap is freed: with libcurl's buffers that is several times a delivery, a tenth of the loop's
+ * time. Without that place they are joined with their neighbours at once. */
+void process_tune_memory(void)
+{
+    (void)mallopt(M_MXFAST, 0);
+}
+
 bool process_left_socket(const struct sockaddr_un *address, int type)
 {
     int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -15,6 +15,8 @@ void process_hide_memory(void);
 
 /* Large blocks (256 KiB and more) go back to the system when they are freed. */
 void process_return_memory(void);
+/* For one that frees and allocates all the time. */
+void process_tune_memory(void);
 
 /* Was the socket at this address left behind by a process that is gone? Only then may it be
  * replaced: one of another kind, or one that may not be tried, is somebody's. type: SOCK_STREAM or
