@@ -236,9 +236,9 @@ struct claimed *claimed_new(const struct delivery *d, const struct event_rec *e)
  * and is ended by a NUL; all else is zero. NULL: no memory. */
 struct claimed *claimed_alloc(size_t text_n, size_t payload_bytes);
 size_t claimed_size(size_t text_n, size_t payload_bytes); /* what claimed.bytes will be */
-char *claimed_payload(struct claimed *c); /* that room */
-void claimed_drop_payload(struct claimed *c); /* a large one's memory goes back */
-void claimed_free(struct claimed *c); /* NULL is fine */
+char *claimed_payload(struct claimed *c);                 /* that room */
+void claimed_drop_payload(struct claimed *c);             /* a large one's memory goes back */
+void claimed_free(struct claimed *c);                     /* NULL is fine */
 
 enum settle_to { SETTLE_DELIVERED, SETTLE_RETRY, SETTLE_DEAD };
 struct settlement {
