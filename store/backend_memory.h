@@ -339,7 +339,7 @@ enum err_code mem_taken_has(struct backend *, const char *, const struct taken *
 enum err_code mem_taken_list(struct backend *, const char *, int64_t, size_t, struct arena *,
                              struct taken **, size_t *, struct err *);
 enum err_code mem_taken_delete(struct backend *, const char *, const struct taken *, size_t,
-                              struct err *);
+                               struct err *);
 enum err_code mem_reject_put(struct backend *, const struct reject *, struct err *);
 enum err_code mem_reject_get(struct backend *, int64_t, struct arena *, struct reject *,
                              struct err *);

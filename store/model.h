@@ -244,7 +244,7 @@ enum settle_to { SETTLE_DELIVERED, SETTLE_RETRY, SETTLE_DEAD };
 struct settlement {
     int64_t delivery, sub;
     const struct claimed *seen; /* as it was claimed, where that is at hand; NULL: look it up */
-    bool has_attempt; /* false: death without an attempt (expired, endpoint_down, …) */
+    bool has_attempt;           /* false: death without an attempt (expired, endpoint_down, …) */
     struct attempt attempt;
     enum settle_to to;
     int64_t due_ms;   /* SETTLE_RETRY */
