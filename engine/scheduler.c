@@ -101,10 +101,15 @@ static void timer_plan(struct scheduler *s, int64_t now_ms)
 {
     const struct heap_node *top = heap_top(&s->heap);
     int64_t at_ms = top != NULL ? top->key : INT64_MAX;
+    bool open = run_may_start(s);
 
     if (s->line != NULL && at_ms > now_ms + STUCK_MS)
         at_ms = now_ms + STUCK_MS;
-    if (at_ms != INT64_MAX && run_may_start(s))
+    /* Where all is taken, the next settlement kicks; unless another loop has it all, and what is due
+     * here later has not asked for its part yet. */
+    if (!open && at_ms < now_ms + STUCK_MS)
+        at_ms = now_ms + STUCK_MS;
+    if (at_ms != INT64_MAX && (open || s->share.quota->shares > 1))
         loop_timer_at(s->timer, clock_mono_ms() + (at_ms > now_ms ? at_ms - now_ms : 0));
     else
         loop_timer_stop(s->timer);

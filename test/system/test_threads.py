@@ -2,6 +2,7 @@
 import collections
 import os
 import threading
+import time
 import unittest
 
 from harness import Daemon, Receiver, wait_for
@@ -105,6 +106,29 @@ class Threads(unittest.TestCase):
                 self.assertEqual(len(r.requests), paused)
                 self.assertEqual(d.api("POST", "/egress/resume", {"note": "test"})[0], 200)
                 wait_for(lambda: d.unsettled() == 0)
+
+    def test_what_falls_due_while_the_others_have_everything_is_sent_once_they_have_not(self):
+        busy, failed = Busy(), set()
+
+        def answer(request, n):
+            if request.path in failed or not request.path.startswith("/hook/late"):
+                return busy(request, n)
+            failed.add(request.path)
+            return 500
+        with Receiver(answer) as r, Daemon("delivery: {threads: 3, max_in_flight: 3, timeout: 60s}\n"
+                                           "retry: {default: {initial_delay: 1s, jitter: 0}}\n") as d:
+            for i in range(4):  # whichever loops they are in
+                d.subscribe(f"{r.url}/late{i}", "--name", f"late{i}", events="late")
+            d.subscribe(f"{r.url}/all", "--name", "all", events="all")
+            d.emit("late")
+            wait_for(lambda: len(failed) == 4)
+            d.insert(*({"type": "all", "payload": {}} for _ in range(3)))
+            wait_for(lambda: busy.now["/hook/all"] == 3)
+            wait_for(lambda: d.counts()["retrying"] == 4)
+            due = max(x["next_attempt_at"] for x in d.api("GET", "/deliveries?state=retrying")[1]["items"])
+            wait_for(lambda: time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - 1)) > due)
+            busy.open.set()
+            wait_for(lambda: d.counts()["delivered"] == 7)
 
     def test_deleted_ones_stop_and_reload_says_what_needs_a_restart(self):
         with Receiver(500) as r, Daemon("delivery: {threads: 3}\nretry: {default: {initial_delay: 50ms, multiplier: 1, max_retries: 1000}}\n") as d:
