@@ -348,24 +348,19 @@ static enum err_code take_row(struct outbox_request *r, struct backend *b,
                               const struct outbox_row *row, struct err *err)
 {
     struct taken taken = {.seq = row->seq};
-    bool known = false;
+    bool fresh = false;
     memcpy(taken.digest, row->digest, sizeof taken.digest);
-    enum err_code code = b->ops->taken_has(b, r->outbox, &taken, &known, err);
-    if (code != OK || known)
+    enum err_code code = b->ops->taken_put(b, r->outbox, &taken, &fresh, err);
+    if (code != OK || !fresh)
         return code;
     struct err why = {0};
-    code = accept_row(r, b, row, &why);
-    if (code == ERR_INVALID || code == ERR_EXISTS) {
-        code = reject_row(r, b, row, why.text, err);
-    } else if (code != OK) {
-        if (err)
-            *err = why;
-        return code;
-    }
-    if (code != OK)
-        return code;
     r->fresh++;
-    return b->ops->taken_put(b, r->outbox, &taken, err);
+    code = accept_row(r, b, row, &why);
+    if (code == ERR_INVALID || code == ERR_EXISTS)
+        return reject_row(r, b, row, why.text, err);
+    if (code != OK && err)
+        *err = why;
+    return code;
 }
 
 static bool stands(const struct outbox_request *r, const struct taken *t)

@@ -357,10 +357,9 @@ struct backend_ops {
                                  struct err *); /* 0: new */
     enum err_code (*outbox_set_mark)(struct backend *, const char *outbox, int64_t mark,
                                      struct err *);
+    /* *fresh: it was not there before. */
     enum err_code (*taken_put)(struct backend *, const char *outbox, const struct taken *,
-                               struct err *);
-    enum err_code (*taken_has)(struct backend *, const char *outbox, const struct taken *,
-                               bool *has, struct err *);
+                               bool *fresh, struct err *);
     enum err_code (*taken_list)(struct backend *, const char *outbox, int64_t after_seq,
                                 size_t limit, struct arena *, struct taken **out, size_t *n,
                                 struct err *);

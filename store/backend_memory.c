@@ -235,7 +235,6 @@ const struct backend_ops backend_memory = {
     .outbox_mark = mem_outbox_mark,
     .outbox_set_mark = mem_outbox_set_mark,
     .taken_put = mem_taken_put,
-    .taken_has = mem_taken_has,
     .taken_list = mem_taken_list,
     .taken_delete = mem_taken_delete,
     .reject_put = mem_reject_put,

@@ -333,8 +333,7 @@ enum err_code mem_part_active(struct backend *, int64_t, int64_t *, struct err *
 enum err_code mem_part_sums(struct backend *, int64_t, struct job_counts *, struct err *);
 enum err_code mem_outbox_mark(struct backend *, const char *, int64_t *, struct err *);
 enum err_code mem_outbox_set_mark(struct backend *, const char *, int64_t, struct err *);
-enum err_code mem_taken_put(struct backend *, const char *, const struct taken *, struct err *);
-enum err_code mem_taken_has(struct backend *, const char *, const struct taken *, bool *,
+enum err_code mem_taken_put(struct backend *, const char *, const struct taken *, bool *,
                             struct err *);
 enum err_code mem_taken_list(struct backend *, const char *, int64_t, size_t, struct arena *,
                              struct taken **, size_t *, struct err *);

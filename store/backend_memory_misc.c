@@ -46,20 +46,13 @@ static struct mem_key taken_key(const char *outbox, const struct taken *t)
 }
 
 enum err_code mem_taken_put(struct backend *b, const char *outbox, const struct taken *t,
-                            struct err *err)
+                            bool *fresh, struct err *err)
 {
     struct mem_taken row = {.taken = *t, .outbox = outbox};
     (void)err;
+    *fresh = mem_get(mem_db(b), MEM_TAKEN, taken_key(outbox, t)) == NULL;
     mem_put_text(mem_db(b), MEM_TAKEN, taken_key(outbox, t), offsetof(struct mem_taken, outbox),
                  &row);
-    return OK;
-}
-
-enum err_code mem_taken_has(struct backend *b, const char *outbox, const struct taken *t, bool *has,
-                            struct err *err)
-{
-    (void)err;
-    *has = mem_get(mem_db(b), MEM_TAKEN, taken_key(outbox, t)) != NULL;
     return OK;
 }
 

@@ -518,7 +518,6 @@ const struct backend_ops backend_sqlite = {
     .outbox_mark = sq_outbox_mark,
     .outbox_set_mark = sq_outbox_set_mark,
     .taken_put = sq_taken_put,
-    .taken_has = sq_taken_has,
     .taken_list = sq_taken_list,
     .taken_delete = sq_taken_delete,
     .reject_put = sq_reject_put,

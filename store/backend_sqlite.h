@@ -140,7 +140,6 @@ enum sq_slot {
     SQ_OUTBOX_MARK,
     SQ_OUTBOX_SET_MARK,
     SQ_TAKEN_PUT,
-    SQ_TAKEN_HAS,
     SQ_TAKEN_LIST,
     SQ_TAKEN_RANGE,
     SQ_TAKEN_DEL,
@@ -482,8 +481,7 @@ enum err_code sq_part_active(struct backend *, int64_t, int64_t *, struct err *)
 enum err_code sq_part_sums(struct backend *, int64_t, struct job_counts *, struct err *);
 enum err_code sq_outbox_mark(struct backend *, const char *, int64_t *, struct err *);
 enum err_code sq_outbox_set_mark(struct backend *, const char *, int64_t, struct err *);
-enum err_code sq_taken_put(struct backend *, const char *, const struct taken *, struct err *);
-enum err_code sq_taken_has(struct backend *, const char *, const struct taken *, bool *,
+enum err_code sq_taken_put(struct backend *, const char *, const struct taken *, bool *,
                            struct err *);
 enum err_code sq_taken_list(struct backend *, const char *, int64_t, size_t, struct arena *,
                             struct taken **, size_t *, struct err *);

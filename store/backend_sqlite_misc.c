@@ -27,26 +27,15 @@ enum err_code sq_outbox_set_mark(struct backend *b, const char *outbox, int64_t 
 }
 
 enum err_code sq_taken_put(struct backend *b, const char *outbox, const struct taken *t,
-                           struct err *err)
+                           bool *fresh, struct err *err)
 {
-    return sq_run(sq_of(b), SQ_TAKEN_PUT, err, "INSERT OR IGNORE INTO taken VALUES(?1, ?2, ?3)",
-                  "tlb", outbox, t->seq, (const void *)t->digest, sizeof(t->digest));
-}
-
-enum err_code sq_taken_has(struct backend *b, const char *outbox, const struct taken *t, bool *has,
-                           struct err *err)
-{
-    sqlite3_stmt *st;
+    struct sq *q = sq_of(b);
     enum err_code code =
-        sq_row(sq_of(b), SQ_TAKEN_HAS, &st, err,
-               "SELECT 1 FROM taken WHERE outbox = ?1 AND seq = ?2 AND digest = ?3", "tlb", outbox,
-               t->seq, (const void *)t->digest, sizeof(t->digest));
-    if (code != OK && code != ERR_NOT_FOUND)
-        return code;
-    *has = code == OK;
+        sq_run(q, SQ_TAKEN_PUT, err, "INSERT OR IGNORE INTO taken VALUES(?1, ?2, ?3)", "tlb",
+               outbox, t->seq, (const void *)t->digest, sizeof(t->digest));
     if (code == OK)
-        sq_done(st);
-    return OK;
+        *fresh = sq_changes(q) == 1;
+    return code;
 }
 
 static void read_taken(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)

@@ -29,7 +29,8 @@ static int64_t some_of_all(struct bed *bed, int64_t sub)
     bed_replay(bed, dead, j.num, T0 + 4);
     struct secret x = {.num = bed_num(bed), .value = "v", .created_ms = T0};
     OK_OR_DIE(bed, bed->ops->secret_put(bed->b, sub, &x, &bed->err));
-    OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &t, &bed->err));
+    bool fresh;
+    OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &t, &fresh, &bed->err));
     OK_OR_DIE(bed, bed->ops->outbox_set_mark(bed->b, "trades", bed->last, &bed->err));
     return dead;
 }

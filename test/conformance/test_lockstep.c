@@ -430,6 +430,7 @@ static void step_small(struct walk *w)
     struct audit_entry e = {.num = r.num, .actor = "me", .action = "walk", .created_ms = w->now};
     struct job j = {.num = r.num, .kind = JOB_REPLAY, .sub = 0, .created_ms = w->now};
     struct taken t = {.seq = 1 + x / 10, .digest = {0, 0, 0, (uint8_t)(x % 3)}};
+    bool fresh[PAIR] = {false};
     for (int i = 0; i < PAIR; i++) {
         struct bed *bed = &w->pair[i];
         if (what == 0)
@@ -441,12 +442,13 @@ static void step_small(struct walk *w)
         else if (what == 2)
             OK_OR_DIE(bed, bed->ops->job_put(bed->b, &j, &bed->err));
         else if (what == 3)
-            OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &t, &bed->err));
+            OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &t, &fresh[i], &bed->err));
         else if (what == 4)
             OK_OR_DIE(bed, bed->ops->taken_delete(bed->b, "trades", &t, 1, &bed->err));
         else
             OK_OR_DIE(bed, bed->ops->outbox_set_mark(bed->b, "trades", x, &bed->err));
     }
+    same(w, "taken fresh", fresh[0], fresh[1]);
     if (what == 2)
         w->job = j.num;
 }

@@ -6,7 +6,7 @@ static void outbox_memory(void **state)
     struct bed *bed = *state;
     int64_t mark;
     struct taken t = {.seq = 5, .digest = {1, 2, 3}}, u = t, *list;
-    bool has;
+    bool fresh;
     size_t n;
     OK_OR_DIE(bed, bed->ops->outbox_mark(bed->b, "trades", &mark, &bed->err));
     assert_int_equal(mark, 0);
@@ -15,19 +15,17 @@ static void outbox_memory(void **state)
     OK_OR_DIE(bed, bed->ops->outbox_set_mark(bed->b, "trades", 12, &bed->err)); /* may step back */
     OK_OR_DIE(bed, bed->ops->outbox_mark(bed->b, "trades", &mark, &bed->err));
     assert_int_equal(mark, 12);
-    OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &t, &bed->err));
-    OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &t, &bed->err)); /* twice is once */
-    OK_OR_DIE(bed, bed->ops->taken_has(bed->b, "trades", &t, &has, &bed->err));
-    assert_true(has);
-    OK_OR_DIE(bed, bed->ops->taken_has(bed->b, "other", &t, &has, &bed->err));
-    assert_false(has);
-    u.digest[15] = 9; /* the same seq, issued again for another row */
-    OK_OR_DIE(bed, bed->ops->taken_has(bed->b, "trades", &u, &has, &bed->err));
-    assert_false(has);
-    OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &u, &bed->err));
+    OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &t, &fresh, &bed->err));
+    assert_true(fresh);
+    OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &t, &fresh, &bed->err));
+    assert_false(fresh); /* twice is once */
+    u.digest[15] = 9;    /* the same seq, issued again for another row */
+    OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &u, &fresh, &bed->err));
+    assert_true(fresh);
     u.seq = 8;
-    OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &u, &bed->err));
-    OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "zzz", &u, &bed->err));
+    OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &u, &fresh, &bed->err));
+    OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "zzz", &u, &fresh, &bed->err));
+    assert_true(fresh); /* of another outbox */
     OK_OR_DIE(bed, bed->ops->taken_list(bed->b, "trades", 0, 9, &bed->a, &list, &n, &bed->err));
     assert_int_equal(n, 3);
     assert_int_equal(list[0].seq, 5);
@@ -46,13 +44,14 @@ static void taken_in_slices(void **state)
 {
     struct bed *bed = *state;
     struct taken all[20], *list;
+    bool fresh;
     size_t n;
     memset(all, 0, sizeof(all));
     for (int i = 0; i < 20; i++) {
         all[i].seq = i / 2; /* each number was issued twice */
         all[i].digest[0] = (uint8_t)(i % 2);
-        OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &all[i], &bed->err));
-        OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "other", &all[i], &bed->err));
+        OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "trades", &all[i], &fresh, &bed->err));
+        OK_OR_DIE(bed, bed->ops->taken_put(bed->b, "other", &all[i], &fresh, &bed->err));
     }
     OK_OR_DIE(bed, bed->ops->taken_delete(bed->b, "trades", all + 4, 6, &bed->err));
     OK_OR_DIE(bed, bed->ops->taken_list(bed->b, "trades", -1, 99, &bed->a, &list, &n, &bed->err));
