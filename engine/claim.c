@@ -52,16 +52,20 @@ bool claim_has_room(const struct scheduler *s)
     return s->tasks.n + s->asked_n < 2 * rows_max(s);
 }
 
-/* Where it is crowded, each lane that has something in memory has no more than its share of it: were
- * it filled by a few in turn, each would send in bursts, over connections that were closed since its
- * last one to make room for those of the others. */
+/* Each lane that has something in memory has no more than its share of it, and of what nobody uses a
+ * sixteenth: were it filled by a few in turn, each would send in bursts, over connections that were
+ * closed since its last one to make room for those of the others (measured: every other delivery
+ * to 32 endpoints opened one, 128 in flight). */
 static size_t rows_left(const struct scheduler *s, const struct lane *l)
 {
     size_t max = rows_max(s), n = s->tasks.n + s->asked_n, mine = l->queue.n + l->busy.n;
     size_t left = n < max ? max - n : 0, share = max / (s->holders_n + (mine == 0));
 
-    if (left < max / 4 && left + mine > share)
-        left = share > mine ? share - mine : 0;
+    if (left + mine > share) {
+        size_t fair = share > mine ? share - mine : 0, spare = left < max / 4 ? 0 : left / 16;
+
+        left = fair > spare ? fair : spare;
+    }
     if (left == 0) /* nobody starves because others filled the memory */
         return mine == 0 && claim_has_room(s) ? 1 : 0;
     return left < ROWS_MAX ? left : ROWS_MAX;

@@ -3,8 +3,9 @@
  *
  * A lane is in the heap exactly while time alone can make it runnable. A lane that waits for an
  * answer (a claim, a settlement, the probe) is not: that answer touches it. Fairness: a lane starts
- * at most QUANTUM deliveries before the others have their turn; its key is the time it asked, so
- * nobody who came earlier is passed over. */
+ * at most QUANTUM deliveries before the others have their turn, and one at a time where others have
+ * something in memory: bursts would need connections that idle until the next burst. Its key is the
+ * time it asked, so nobody who came earlier is passed over. */
 #include "engine/scheduler_impl.h"
 
 #include <stdlib.h>
@@ -47,7 +48,9 @@ static bool lane_lets(struct scheduler *s, struct lane *l, const struct task *t,
 
 static void lane_run(struct scheduler *s, struct lane *l, int64_t now_ms)
 {
-    for (int i = 0; i < QUANTUM && l->queue.first != NULL && lane_may_start(s, l); i++) {
+    int quantum = s->holders_n > 1 ? 1 : QUANTUM;
+
+    for (int i = 0; i < quantum && l->queue.first != NULL && lane_may_start(s, l); i++) {
         struct task *t = l->queue.first;
         int64_t expires = t->row->event.expires_ms;
 
