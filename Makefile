@@ -40,6 +40,7 @@ DEPS_BUILD := gcc make pkg-config libevent-dev libcurl4-openssl-dev libsqlite3-d
 DEPS_TEST := libcmocka-dev clang libclang-rt-dev clang-format nginx-light openssl prometheus git \
              mandoc zsh fish python3-jsonschema
 DEPS_SOAK := strace faketime
+DEPS_BENCH := valgrind strace
 missing = $(shell for p in $(1); do dpkg-query -W -f='$${db:Status-Abbrev}' $$p 2>/dev/null | grep -q ^ii || echo $$p; done)
 PREFIX ?= /usr/local
 
@@ -111,6 +112,7 @@ soak: deps
 # Short by default, FULL=1 long; S=REGEX[/PART] only that. bench-publish: what the last runs left, for readers (docs/bench, README.md).
 .PHONY: bench-publish
 bench: deps
+	$(call install-missing,$(DEPS_BENCH))
 	@$(MAKE) --no-print-directory -s -j2 build tests
 	@python3 test/bench/bench.py --build $(BUILD) $(if $(FULL),--full) $(if $(S),--only '$(S)')
 bench-publish:

@@ -51,6 +51,11 @@ void process_tune_memory(void)
     (void)mallopt(M_MXFAST, 0);
 }
 
+void process_name_thread(const char *name)
+{
+    (void)prctl(PR_SET_NAME, name);
+}
+
 bool process_left_socket(const struct sockaddr_un *address, int type)
 {
     int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

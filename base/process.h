@@ -18,6 +18,9 @@ void process_return_memory(void);
 /* For one that frees and allocates all the time. */
 void process_tune_memory(void);
 
+/* The calling thread's name, at most 15 characters, where ps -L, top -H and perf show it. */
+void process_name_thread(const char *name);
+
 /* Was the socket at this address left behind by a process that is gone? Only then may it be
  * replaced: one of another kind, or one that may not be tried, is somebody's. type: SOCK_STREAM or
  * SOCK_DGRAM. */

@@ -27,6 +27,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/text.h"
 #include "engine/outbox_parts.h"
 
@@ -418,6 +419,7 @@ static void turn(struct outbox_source *s, struct outbox *o, int64_t now)
 void *outbox_thread(void *arg)
 {
     struct outbox_source *s = arg;
+    process_name_thread("outbox");
     /* The kernel may otherwise be 50 us late with each re-check of 100 us and more. */
     (void)prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
     while (!stopping(s)) {

@@ -2,10 +2,12 @@
 #include "engine/shard.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "base/process.h"
 
 /* ---- views ---- */
 void shard_see(const struct shard *h, unsigned what, struct shard_view *v)
@@ -214,7 +216,10 @@ enum err_code shard_init(struct shard *h, struct shards *all, int n,
 static void *shard_main(void *shard)
 {
     const struct shard *h = shard;
+    char name[24];
 
+    (void)snprintf(name, sizeof name, "loop-%d", h->n + 1);
+    process_name_thread(name);
     loop_run(h->loop);
     return NULL;
 }

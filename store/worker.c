@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/process.h"
 #include "store/store_impl.h"
 
 enum {
@@ -329,10 +330,12 @@ static void write_turn(struct worker *w, struct batch *todo)
 
 void *worker_main(void *arg)
 {
+    static const char *const names[STORE_THREADS] = {"store-write", "store-claim", "store-list"};
     struct worker *w = arg;
     struct core *c = w->core;
     struct batch todo;
     bool checkpoint;
+    process_name_thread(names[w->which]);
     batch_init(&todo);
     while (worker_take(w, &todo, &checkpoint)) {
         while (todo.n > 0) {

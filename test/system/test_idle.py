@@ -50,6 +50,13 @@ def is_quiet(pid):
 
 
 class Idle(unittest.TestCase):
+    def test_threads_have_names(self):
+        with Daemon("delivery: {threads: 2}\n") as d:
+            def names():
+                return sorted(open(path).read().strip() for path in glob.glob(f"/proc/{d.process.pid}/task/*/comm"))
+            wait_for(lambda: names() == ["loop-2", "outbox", "store-claim", "store-claim", "store-list", "store-write", "webhookd"],
+                     what="each thread says its name")
+
     def test_a_thousand_quiet_subscriptions(self):
         with Daemon() as d:
             api = Api(f"{d.dir}/webhookd.sock")
