@@ -252,15 +252,13 @@ static enum err_code engine_build(struct engine *e, struct err *err)
     e->jobs = jobs_new(e->loop, e->store, e->conf, intake_ids(e->intake), engine_jobs_changed, e);
     e->sweep = sweep_new(e->loop, e->store, e->conf, &hooks);
     e->grace = loop_timer_new(e->loop, grace_over, e);
-    e->second = loop_timer_new(e->loop, engine_every_second, e);
     e->log_back = loop_timer_new(e->loop, engine_log_back, e);
     e->store_watch = loop_watch_new(e->loop, store_fd(e->store), store_readable, e);
     e->on_term = loop_signal_new(e->loop, SIGTERM, on_term, e);
     e->on_int = loop_signal_new(e->loop, SIGINT, on_term, e);
     e->on_hup = loop_signal_new(e->loop, SIGHUP, on_hup, e);
-    if (e->jobs == NULL || e->sweep == NULL || e->grace == NULL || e->second == NULL ||
-        e->log_back == NULL || e->store_watch == NULL || e->on_term == NULL || e->on_int == NULL ||
-        e->on_hup == NULL)
+    if (e->jobs == NULL || e->sweep == NULL || e->grace == NULL || e->log_back == NULL ||
+        e->store_watch == NULL || e->on_term == NULL || e->on_int == NULL || e->on_hup == NULL)
         return fail(err, ERR_NOMEM, "start: out of memory");
     engine_egress(e, &egress);
     hup_wait(false);
@@ -284,7 +282,6 @@ static void engine_tear_down(struct engine *e)
     loop_watch_free(e->on_int);
     loop_watch_free(e->on_hup);
     loop_timer_free(e->grace);
-    loop_timer_free(e->second);
     loop_timer_free(e->log_back);
     metrics_free(e->metrics);
     intake_free(e->intake);
@@ -340,7 +337,6 @@ int engine_run(struct conf *conf, const char *file)
         e->status = status_of(rc);
     } else {
         metrics_reload(e->metrics, true, e->config_loaded_ms);
-        loop_timer_at(e->second, clock_mono_ms() + 1000);
         loop_run(e->loop);
     }
     int status = e->status;

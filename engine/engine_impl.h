@@ -14,7 +14,7 @@
 #include "store/seal.h"
 #include "store/store.h"
 
-enum { CONFS_MAX = 1024, RATE_WINDOW_S = 10 };
+enum { CONFS_MAX = 1024 };
 
 struct engine {
     char *file; /* absolute: who asks may be elsewhere */
@@ -33,14 +33,12 @@ struct engine {
     struct sweep *sweep;
     struct outbox_source *outbox;
     struct http *http;
-    struct loop_timer *grace, *second, *log_back;
+    struct loop_timer *grace, *log_back;
     bool ready, draining, cut, egress_paused;
     int status;
     int64_t started_ms, config_loaded_ms;
-    int64_t reloads, reload_failed_ms;    /* 0: the last one was taken over */
-    int64_t log_until_ms;                 /* store clock; 0: the level stays */
-    int64_t delivered[RATE_WINDOW_S + 1]; /* a ring of the counter, one entry a second */
-    unsigned seconds;
+    int64_t reloads, reload_failed_ms; /* 0: the last one was taken over */
+    int64_t log_until_ms;              /* store clock; 0: the level stays */
 };
 
 /* ---- engine_live.c ---- */
@@ -59,7 +57,6 @@ void engine_fill_metrics(void *arg, struct metrics_now *out);
 void engine_write_metrics(void *arg, const struct metrics_now *now, struct buf *out);
 int64_t *engine_sending(void *arg, size_t *n);
 const struct conf *engine_conf(void *arg);
-void engine_every_second(void *arg);
 void engine_log_back(void *arg); /* the time of another log level is over */
 void engine_egress(struct engine *e, const struct change_egress *ch);
 /* What is read anew takes the place of what runs, or is told why not. *r is the caller's. */

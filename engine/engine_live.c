@@ -162,8 +162,6 @@ void engine_http_changed(void *arg, const struct changes *ch, loop_fn *heard, vo
 void engine_fill_live(void *arg, struct api_live *out)
 {
     struct engine *e = arg;
-    int64_t newest = e->delivered[e->seconds % (RATE_WINDOW_S + 1)];
-    int64_t oldest = e->delivered[(e->seconds + 1) % (RATE_WINDOW_S + 1)];
 
     *out = (struct api_live){
         .pid = (long)getpid(),
@@ -171,7 +169,7 @@ void engine_fill_live(void *arg, struct api_live *out)
         .ready = e->ready && !e->draining,
         .draining = e->draining,
         .in_flight_limit = e->conf->max_in_flight,
-        .delivered_per_s = (double)(newest - oldest) / RATE_WINDOW_S,
+        .delivered_per_s = (double)shards_delivered_lately(e->shards) / PACE_SECONDS,
         .config_loaded_ms = e->config_loaded_ms,
         .config_reloads = e->reloads,
         .config_failed_ms = e->reload_failed_ms,
@@ -272,13 +270,4 @@ const struct conf *engine_conf(void *arg)
     struct engine *e = arg;
 
     return e->conf;
-}
-
-void engine_every_second(void *arg)
-{
-    struct engine *e = arg;
-
-    e->seconds++;
-    e->delivered[e->seconds % (RATE_WINDOW_S + 1)] = shards_delivered(e->shards);
-    loop_timer_at(e->second, clock_mono_ms() + 1000);
 }

@@ -1,7 +1,7 @@
 /* engine/routes.h: who wants which events: a table of the partners and of their subscriptions'
  * patterns, loaded from the store. Of the writing thread, as struct intake is.
  *
- * Routes are sorted by partner, so that an event looks only at its partner's subscriptions, without
+ * Routes are indexed by pattern and partner, so that an event costs what those cost that want it, without
  * an allocation and without a query. Paused and disabled subscriptions are routed to as well: they
  * hold. */
 #ifndef ENGINE_ROUTES_H
@@ -11,6 +11,7 @@
 #include "store/backend.h"
 
 struct route;
+struct wanted;
 struct routes_range {
     size_t first, n;
 };
@@ -25,6 +26,10 @@ struct routes {
     struct arena names; /* the strings of routes and tenants */
     struct route *list;
     size_t n;
+    struct wanted *wanted; /* by pattern */
+    size_t wanted_n;
+    size_t *found; /* places in list */
+    unsigned match;
     struct tenant *tenants; /* sorted by name */
     size_t tenants_n;
     int64_t *subs; /* what routes_match() found, n of each at most */

@@ -292,9 +292,9 @@ void scheduler_drain(struct scheduler *s)
     scheduler_maybe_idle(s);
 }
 
-int64_t scheduler_delivered(const struct scheduler *s)
+const struct pace *scheduler_pace(const struct scheduler *s)
 {
-    return __atomic_load_n(&s->delivered, __ATOMIC_RELAXED);
+    return &s->pace;
 }
 
 void scheduler_look(const struct scheduler *s, struct scheduler_now *out)
@@ -302,7 +302,6 @@ void scheduler_look(const struct scheduler *s, struct scheduler_now *out)
     memset(out, 0, sizeof *out);
     out->in_flight = s->in_flight;
     out->in_flight_retrying = s->in_flight_retrying;
-    out->delivered = s->delivered;
     out->held_bytes = s->tasks.held_bytes;
     for (size_t i = 0; i < s->lanes_n; i++) {
         if (s->lanes[i]->row.job == 0)

@@ -15,6 +15,7 @@
 #include "engine/intake.h"
 #include "engine/loop.h"
 #include "engine/metrics.h"
+#include "engine/pace.h"
 #include "engine/quota.h"
 #include "engine/traffic.h"
 #include "engine/transport.h"
@@ -56,12 +57,12 @@ bool scheduler_is_quiet(const struct scheduler *s);
 
 struct scheduler_now {
     int in_flight, in_flight_retrying, breakers_open, lanes[SUB_STATES];
-    int64_t delivered;     /* since start */
     size_t held_bytes;     /* of large claimed deliveries: rows, bodies, answers */
     int64_t oldest_due_ms; /* of ready deliveries that wait in the store; 0: none */
 };
 void scheduler_look(const struct scheduler *s, struct scheduler_now *out);
-int64_t scheduler_delivered(const struct scheduler *s); /* since start; from any thread */
+/* What was delivered lately; from any thread. */
+const struct pace *scheduler_pace(const struct scheduler *s);
 /* Subscriptions with something in flight or an open breaker, in order of sub; the caller frees. NULL: none, or no
  * memory. */
 struct api_lane;

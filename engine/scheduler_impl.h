@@ -36,7 +36,7 @@ struct scheduler {
     int unsettled_n;              /* tasks in TASK_UNSETTLED */
     struct sub_change *unwritten; /* of subscriptions, that the store did not take yet */
     struct load *unread;          /* rows that it did not give yet */
-    int64_t delivered;            /* atomic: others read it */
+    struct pace pace;             /* others read it */
     int heads_out;                /* heads requests under way */
     bool heads_again;             /* somebody asked for all of them meanwhile */
 };

@@ -301,7 +301,7 @@ static void settled_metrics(struct scheduler *s, const struct task *t)
     if (t->late)
         return;
     if (st->to == SETTLE_DELIVERED) {
-        __atomic_store_n(&s->delivered, s->delivered + 1, __ATOMIC_RELAXED);
+        pace_count(&s->pace, clock_mono_ms());
         int64_t answered_ms = st->attempt.started_ms + st->attempt.duration_us / 1000;
 
         metrics_completed(s->parts.metrics, DELIVERY_DELIVERED, CAUSE_NONE,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "engine/lane.h"
 #include "engine/shard.h"
 
@@ -211,7 +212,6 @@ void shards_look(const struct shards *s, struct scheduler_now *out)
         out->breakers_open += now->breakers_open;
         for (int state = 0; state < SUB_STATES; state++)
             out->lanes[state] += now->lanes[state];
-        out->delivered += now->delivered;
         out->held_bytes += now->held_bytes;
         if (now->oldest_due_ms != 0 &&
             (out->oldest_due_ms == 0 || now->oldest_due_ms < out->oldest_due_ms))
@@ -228,12 +228,12 @@ bool shards_are_quiet(const struct shards *s)
     return quiet;
 }
 
-int64_t shards_delivered(const struct shards *s)
+int64_t shards_delivered_lately(const struct shards *s)
 {
-    int64_t n = 0;
+    int64_t n = 0, now_ms = clock_mono_ms();
 
     for (int i = 0; i < s->n; i++)
-        n += scheduler_delivered(s->shards[i].scheduler);
+        n += pace_sum(scheduler_pace(s->shards[i].scheduler), now_ms);
     return n;
 }
 

@@ -49,7 +49,7 @@ enum {
 void shards_ask(struct shards *s, unsigned what, loop_fn *fn, void *arg);
 void shards_look(const struct shards *s, struct scheduler_now *out);
 bool shards_are_quiet(const struct shards *s);
-int64_t shards_delivered(const struct shards *s); /* since the start, of now */
+int64_t shards_delivered_lately(const struct shards *s); /* in PACE_SECONDS */
 void shards_sent(const struct shards *s, struct transport_stats *out);
 void shards_attempts(const struct shards *s, struct traffic *out); /* since the start */
 /* As scheduler_lanes() and scheduler_sending(). */

@@ -9,11 +9,6 @@
 #define PATTERNS_MAX 100
 #define PATTERN_MAX_BYTES 130 /* 128 of a type, ".*" */
 
-struct piece {
-    const char *at;
-    size_t n;
-};
-
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t';
@@ -21,9 +16,9 @@ static bool is_blank(char c)
 
 /* The piece before the next comma, without its blanks; moves *list behind the comma, or to NULL at
  * the end. */
-static struct piece next_piece(const char **list)
+static struct route_piece next_piece(const char **list)
 {
-    struct piece p = {*list, strcspn(*list, ",")};
+    struct route_piece p = {*list, strcspn(*list, ",")};
     *list = p.at[p.n] == ',' ? p.at + p.n + 1 : NULL;
     while (p.n > 0 && is_blank(p.at[0]))
         p.at++, p.n--;
@@ -32,7 +27,7 @@ static struct piece next_piece(const char **list)
     return p;
 }
 
-static bool piece_matches(struct piece p, const char *type, size_t type_n)
+static bool piece_matches(struct route_piece p, const char *type, size_t type_n)
 {
     if (p.n == 0)
         return false;
@@ -41,6 +36,33 @@ static bool piece_matches(struct piece p, const char *type, size_t type_n)
     if (p.at[p.n - 1] == '*') /* "a.*": all before the star, the dot included */
         return p.n - 1 <= type_n && memcmp(p.at, type, p.n - 1) == 0;
     return p.n == type_n && memcmp(p.at, type, type_n) == 0;
+}
+
+bool route_piece(const char **list, struct route_piece *out)
+{
+    if (*list == NULL)
+        return false;
+    *out = next_piece(list);
+    return true;
+}
+
+/* The type itself, "a.b.*" for each of its dots from the last to the first, "*". */
+bool route_pattern(const char *type, size_t i, char out[ROUTE_PATTERN_ROOM])
+{
+    size_t n = strlen(type), dots = 0;
+    if (n > PATTERN_MAX_BYTES - 2)
+        return false;
+    while (dots < i && n > 0)
+        dots += type[--n] == '.';
+    if (i > dots + 1)
+        return false;
+    if (i > 0 && i == dots) /* the dot belongs to it */
+        n++;
+    memcpy(out, type, n);
+    if (i > 0)
+        out[n++] = '*';
+    out[n] = '\0';
+    return true;
 }
 
 bool route_matches(const char *patterns, const char *type)
@@ -52,7 +74,7 @@ bool route_matches(const char *patterns, const char *type)
     return false;
 }
 
-static const char *piece_problem(struct piece p)
+static const char *piece_problem(struct route_piece p)
 {
     char text[PATTERN_MAX_BYTES + 1];
     if (p.n == 0)

@@ -283,6 +283,25 @@ static void an_id_is_remembered_with_its_content(void **state)
 
 /* ---- routing ---- */
 
+/* In order of subscriptions, whatever the patterns by which they are found. */
+static void several_patterns_are_one_delivery(void **state)
+{
+    struct desk *d = desk_new();
+    (void)state;
+    int64_t home = partner_num(d, "default"), acme = add_partner(d, "acme");
+    const int64_t want[] = {add_sub(d, "all", home, "*", SUB_ACTIVE),
+                            add_sub(d, "much", home, "order.*, order.executed,*, a.b", SUB_ACTIVE),
+                            add_sub(d, "one", home, "order.executed", SUB_ACTIVE)};
+    add_sub(d, "theirs", acme, "order.executed", SUB_ACTIVE);
+    add_sub(d, "other", home, "order.execute,orders.*", SUB_ACTIVE);
+    struct intake_event ev = event_of("order.executed", "{}");
+    assert_int_equal(accept(d, &ev).matched, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(d->ch.rows[i]->delivery.sub, want[i]);
+    assert_int_equal(accept(d, &ev).matched, 3);
+    desk_free(d);
+}
+
 static void events_go_to_their_partners_subscriptions(void **state)
 {
     struct desk *d = desk_new();
@@ -439,6 +458,7 @@ int main(void)
         cmocka_unit_test(judges_by_the_table),
         cmocka_unit_test(a_row_has_one_id),
         cmocka_unit_test(an_id_is_remembered_with_its_content),
+        cmocka_unit_test(several_patterns_are_one_delivery),
         cmocka_unit_test(events_go_to_their_partners_subscriptions),
         cmocka_unit_test(deliveries_are_numbered_without_gaps),
         cmocka_unit_test(what_is_due_comes_along),

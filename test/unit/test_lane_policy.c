@@ -167,6 +167,18 @@ static void rate_corners(void **state)
     assert_false(rate_take(&r, T0 + 1000));
 }
 
+/* As an index finds it: is a piece of the list one of the type's patterns? */
+static bool has_pattern_of(const char *list, const char *type)
+{
+    struct route_piece p;
+    char pattern[ROUTE_PATTERN_ROOM];
+    while (route_piece(&list, &p))
+        for (size_t i = 0; p.n > 0 && route_pattern(type, i, pattern); i++)
+            if (strlen(pattern) == p.n && memcmp(pattern, p.at, p.n) == 0)
+                return true;
+    return false;
+}
+
 static void patterns_match(void **state)
 {
     (void)state;
@@ -199,8 +211,25 @@ static void patterns_match(void **state)
         {",", "a", false},
     };
     for (size_t i = 0; i < N(rows); i++)
-        if (route_matches(rows[i].patterns, rows[i].type) != rows[i].matches)
+        if (route_matches(rows[i].patterns, rows[i].type) != rows[i].matches ||
+            has_pattern_of(rows[i].patterns, rows[i].type) != rows[i].matches)
             fail_msg("%s on %s", rows[i].patterns, rows[i].type);
+}
+
+static void patterns_of_a_type(void **state)
+{
+    (void)state;
+    static const char *const rows[][5] = {{"a", "a", "*"},
+                                          {"a.b", "a.b", "a.*", "*"},
+                                          {"a.b.c", "a.b.c", "a.b.*", "a.*", "*"},
+                                          {"a.", "a.", "a.*", "*"}};
+    for (size_t i = 0; i < N(rows); i++) {
+        char pattern[ROUTE_PATTERN_ROOM];
+        size_t n = 0;
+        for (; route_pattern(rows[i][0], n, pattern); n++)
+            assert_string_equal(pattern, rows[i][n + 1]);
+        assert_true(n == 4 || rows[i][n + 1] == NULL);
+    }
 }
 
 static void patterns_legal(void **state)
@@ -248,6 +277,7 @@ int main(void)
         cmocka_unit_test(rate_without_limit),
         cmocka_unit_test(rate_corners),
         cmocka_unit_test(patterns_match),
+        cmocka_unit_test(patterns_of_a_type),
         cmocka_unit_test(patterns_legal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/pace.h"
 #include "store/traffic.h"
 
 /* Last: it has a macro named fail, as base/err.h has a function. */
@@ -126,9 +127,24 @@ static void of_a_subscription(void **state)
     assert_int_equal(sub_failing_since(&s), 0);
 }
 
+static void pace_is_of_whole_seconds(void **state)
+{
+    struct pace p = {0};
+    (void)state;
+    assert_int_equal(pace_sum(&p, 5000000), 0);
+    for (int i = 0; i < 30; i++)
+        for (int k = 0; k <= i; k++)
+            pace_count(&p, 1000000 + i * 1000 + k);
+    assert_int_equal(pace_sum(&p, 1029500), 20 + 21 + 22 + 23 + 24 + 25 + 26 + 27 + 28 + 29);
+    assert_int_equal(pace_sum(&p, 1030000), 21 + 22 + 23 + 24 + 25 + 26 + 27 + 28 + 29 + 30);
+    assert_int_equal(pace_sum(&p, 1039000), 30);
+    assert_int_equal(pace_sum(&p, 1040000), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pace_is_of_whole_seconds),
         cmocka_unit_test(percentiles),
         cmocka_unit_test(sums),
         cmocka_unit_test(health),
