@@ -223,11 +223,11 @@ static void wait_us(struct worker *w, int64_t us)
  * settlements go with the next of them: a commit of their own would stand in its way. */
 static int64_t linger_us(struct worker *w, int64_t now_us)
 {
-    size_t last = w->core->last_batch, n = w->queue.n;
     int64_t most = 0;
     w->enough = 0;
     if (w->which != STORE_WRITE || w->core->stopping)
         return 0;
+    size_t last = w->core->last_batch, n = w->queue.n; /* the writer's own: nobody else looks */
     if (last >= LINGER_BATCH_MIN) {
         most = LINGER_US;
         w->enough = (last + 1) / 2;
