@@ -1,8 +1,9 @@
 /* engine/jobs.c: the job runner. A slice of each active job runs on the store thread; a timer on the
  * loop asks for the next one.
  *
- * Two runners: what delivers is itself live traffic, a few letters at a time; what only changes the
- * store, as fast as it goes, waits while others write (STORE_PATIENT). */
+ * Two runners: what delivers is itself live traffic, a few letters at a time, and gives way to events
+ * that come in only; what just changes the store, as fast as it goes, waits while others write
+ * (STORE_PATIENT). */
 #include "engine/jobs.h"
 
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include "engine/job_run.h"
 
 /* Every outcome of a job kicks, at a load of thousands a second: one slice for all of a millisecond. */
-enum { TICK_MS = JOB_TICK_MS, KICK_MS = 1, LOOKS_MAX = 256 };
+enum { TICK_MS = JOB_TICK_MS, KICK_MS = 1, LOOKS_MAX = 256, TURN_US = 5000 };
 
 struct runner {
     struct jobs *jobs;
@@ -111,22 +112,22 @@ static void runner_tick(void *arg)
 {
     struct runner *r = arg;
     struct jobs *j = r->jobs;
-    unsigned flags = STORE_GUARDED | (r->delivers ? 0 : STORE_PATIENT);
+    bool patient = !r->delivers || store_is_live(j->store);
 
     if (r->running || j->stopped)
         return;
     r->kicked = false;
     r->slice = (struct job_slice){.dead_retention_ms = j->dead_retention_ms,
                                   .sub_in_flight = j->sub_in_flight,
-                                  .turn_us = r->delivers ? store_turn_us(j->store)
-                                                         : store_slice_us(j->store),
+                                  .turn_us = patient ? store_slice_us(j->store) : TURN_US,
                                   .changes = &r->changes,
                                   .runs = r->runs,
                                   .held = &r->ahead,
                                   .ids = j->ids};
     /* Live traffic first: a slice waits while the writer is behind. */
     if (!store_has_room(j->store, STORE_WRITE) ||
-        store_submit(j->store, STORE_WRITE, flags, runner_work, runner_done, r) != OK) {
+        store_submit(j->store, STORE_WRITE, STORE_GUARDED | (patient ? STORE_PATIENT : 0),
+                     runner_work, runner_done, r) != OK) {
         loop_timer_at(r->timer, clock_mono_ms() + TICK_MS);
         return;
     }

@@ -16,7 +16,7 @@ static bool is_fresh(const int64_t *at_us, int64_t now_us)
     return now_us - __atomic_load_n(at_us, __ATOMIC_RELAXED) <= BUSY_US;
 }
 
-static bool events_come(const struct patience *p, int64_t now_us)
+bool patience_live(const struct patience *p, int64_t now_us)
 {
     return is_fresh(&p->live_us, now_us);
 }
@@ -66,18 +66,13 @@ void patience_done(struct patience *p, int64_t from_us, int64_t now_us)
         return;
     int64_t held_us = now_us - from_us, rest_us = held_us * REST_TIMES;
     p->rested_us += rest_us < REST_MAX_US ? rest_us : REST_MAX_US;
-    if (events_come(p, now_us))
+    if (patience_live(p, now_us))
         slice_learn(p, held_us);
 }
 
 int64_t patience_slice_us(const struct patience *p, int64_t now_us)
 {
-    if (events_come(p, now_us))
+    if (patience_live(p, now_us))
         return __atomic_load_n(&p->slice_us, __ATOMIC_RELAXED);
     return others_write(p, now_us) ? SLICE_BUSY_US : SLICE_US;
-}
-
-int64_t patience_turn_us(const struct patience *p, int64_t now_us)
-{
-    return events_come(p, now_us) ? HOLD_US / 2 : SLICE_US;
 }

@@ -29,7 +29,7 @@ void patience_others(struct patience *p, bool live, int64_t now_us);
 void patience_done(struct patience *p, int64_t from_us, int64_t now_us);
 /* How long a slice may be. */
 int64_t patience_slice_us(const struct patience *p, int64_t now_us);
-/* The same of one that is not patient, but brings about deliveries, whose outcomes are others. */
-int64_t patience_turn_us(const struct patience *p, int64_t now_us);
+/* Do events come in? */
+bool patience_live(const struct patience *p, int64_t now_us);
 
 #endif

@@ -260,9 +260,9 @@ bool store_has_room(struct store *s, enum store_thread thread)
     return room;
 }
 
-int64_t store_turn_us(const struct store *s)
+bool store_is_live(const struct store *s)
 {
-    return patience_turn_us(&s->core->writer.patience, clock_mono_us());
+    return patience_live(&s->core->writer.patience, clock_mono_us());
 }
 
 int64_t store_slice_us(const struct store *s)

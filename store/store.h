@@ -76,8 +76,7 @@ bool store_has_room(struct store *s, enum store_thread thread);
 
 /* How long a patient slice should work before it lets go: less while others write. */
 int64_t store_slice_us(const struct store *s);
-/* The same of one that is not patient because it brings about deliveries: less while events come in. */
-int64_t store_turn_us(const struct store *s);
+bool store_is_live(const struct store *s); /* events come in */
 
 struct store_stats {
     int64_t commits, requests; /* since start */

@@ -413,9 +413,10 @@ bool store_has_room(struct store *s, enum store_thread lane)
     return true;
 }
 
-int64_t store_turn_us(const struct store *s)
+bool store_is_live(const struct store *s)
 {
-    return store_slice_us(s);
+    (void)s;
+    return false;
 }
 
 int64_t store_slice_us(const struct store *s)

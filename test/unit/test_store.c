@@ -732,9 +732,9 @@ static void slices_learn(void **state)
     struct patience p;
     int64_t now = 1000000;
     patience_init(&p);
-    assert_int_equal(patience_turn_us(&p, now), 5000);
+    assert_false(patience_live(&p, now));
     patience_others(&p, true, now);
-    assert_int_equal(patience_turn_us(&p, now), 400);
+    assert_true(patience_live(&p, now));
     assert_int_equal(patience_slice_us(&p, now), 400);
     for (int i = 0; i < 9; i++)
         patience_done(&p, now - 900, now);
@@ -749,7 +749,7 @@ static void slices_learn(void **state)
     patience_others(&p, false, now + 90000);
     assert_int_equal(patience_slice_us(&p, now + 50000), 200);
     assert_int_equal(patience_slice_us(&p, now + 110000), 2000); /* only outcomes are written */
-    assert_int_equal(patience_turn_us(&p, now + 110000), 5000);
+    assert_false(patience_live(&p, now + 110000));
     assert_int_equal(patience_slice_us(&p, now + 200000), 5000);
 }
 
