@@ -1,10 +1,10 @@
-"""A backlog of a million: what it takes from throughput, memory and start-up. The same daemon, endpoints and load, with next to nothing due
-and with all of it, turn about; and all of it on one endpoint that is down, beside others that are well.
+"""A backlog: what it takes from throughput, memory and start-up. The same daemon, endpoints and number of deliveries, with next to nothing
+else due and with all of it, turn about: over all endpoints, on one that is down beside others that are well, and retries in random order.
 
-The stores are made by SQL (big.py). A round delivers a part of what is due and stops; the next one goes on from there."""
-import os
-import socket
-import threading
+The stores are made by SQL (big.py). A round lets the daemon go, looks at a stretch of deliveries, the same in each case, and pauses; the
+next round goes on from there. The stretch begins when every endpoint has had some, so that connections are open, and ends while all still
+have some: neither start nor end is in it."""
+import re
 import time
 
 import big
@@ -15,14 +15,16 @@ from report import at_least, at_most
 ENDPOINTS = 1000
 CONF = "delivery: {max_in_flight: 512}\n"
 DEAD = "http://127.0.0.1:1/"  # nobody listens there: refused at once
+CASES = {"spread": "over all endpoints", "dead": "on one that is down, the others well", "random": "retries, due in random order"}
 
 
 class Stocked:
-    """A daemon, stopped, with a store of so many deliveries. sub, due: SQL as in big.deliveries()."""
+    """A daemon, stopped, egress paused, with a store of so many deliveries. sub, due: SQL as in big.deliveries()."""
 
-    def __init__(self, url, n, sub, dead=0, due="now", state=0, beside=None):
+    def __init__(self, url, n, sub=f"first + i % {ENDPOINTS}", dead=False, due="now", state=0, beside=None):
         self.d = harness.Daemon(CONF, replace=kit.CONF)
         self.d.subscribe(url, "--name", "first", events="backlog.*")
+        self.d.api("POST", "/egress/pause", {"note": "bench"})
         self.d.stop()
         with big.opened(self.d) as db:
             big.subscriptions(db, ENDPOINTS - 1, url="s.url", patterns="'backlog.*'")
@@ -37,64 +39,69 @@ class Stocked:
         self.d.close()
 
 
+def look(d):
+    """Where it stands: when, how many are done, connections opened, CPU by thread."""
+    text = d.metrics()
+
+    def count(name):
+        return sum(int(n) for n in re.findall(rf"^{name}(?:{{.*}})? (\d+)", text, re.M))
+    return {"at": time.monotonic(), "done": count('webhookd_deliveries_completed_total'), "opened": count("webhookd_connections_opened_total"),
+            "threads": kit.threads_cpu_s(d.process.pid)}
+
+
 def run_for(d, n):
-    """Starts it, waits for n deliveries: their rate, CPU of each, memory; and stops it."""
-    begun = time.monotonic()
+    """A stretch of n deliveries: their rate, CPU and connections of each, memory before and at its peak."""
     d.start()
-    pid, ready = d.process.pid, time.monotonic()
+    harness.wait_for(lambda: d.unsettled() > 0, what="it has its backlog")
+    pid = d.process.pid
     rest = kit.rss_mib(pid)["VmRSS"]
-    cpu, done = kit.cpu_seconds(pid), kit.completed(d)
-    start = time.monotonic()
-    kit.wait_completed(d, done + n)
-    took, used = time.monotonic() - start, kit.cpu_seconds(pid) - cpu
-    now = kit.completed(d) - done
-    out = {"per_s": n / took, "cpu_us": used / max(now, n) * 1e6, "rest_mib": rest, "peak_mib": kit.rss_mib(pid)["VmHWM"], "ready_s": ready - begun}
-    d.kill()
-    return out
+    assert d.api("POST", "/egress/resume")[0] == 200
+    kit.wait_completed(d, n // 3)
+    a = look(d)
+    kit.wait_completed(d, n // 3 + n)
+    b = look(d)
+    assert d.api("POST", "/egress/pause", {"note": "bench"})[0] == 200
+    peak = kit.rss_mib(pid)["VmHWM"]
+    d.stop()
+    done = b["done"] - a["done"]
+    used = {name.rsplit("-", 1)[0]: (s - a["threads"].get(name, 0)) / done * 1e6 for name, s in b["threads"].items()}
+    return {"per_s": done / (b["at"] - a["at"]), "cpu_us": sum(used.values()), "threads_us": used, "opened": (b["opened"] - a["opened"]) / done,
+            "rest_mib": rest, "peak_mib": peak}
 
 
 def first_delivery(d):
-    """From the start of the process to the first connection at a receiver."""
-    port, at = harness.free_port(), []
-    with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind(("127.0.0.1", port))
-        s.listen(64)
-        thread = threading.Thread(target=lambda: (s.accept(), at.append(time.monotonic())), daemon=True)
-        thread.start()
-        with big.opened(d) as db:
-            before = db.execute("SELECT num, url FROM subscription").fetchall()
-            db.execute("UPDATE subscription SET url = ? WHERE url <> ?", (f"http://127.0.0.1:{port}/", DEAD))
-        begun = time.monotonic()
-        d.spawn()
-        thread.join(60)
-        d.kill()
-    with big.opened(d) as db:
-        db.executemany("UPDATE subscription SET url = ? WHERE num = ?", [(url, num) for num, url in before])
-    return at[0] - begun
+    """Seconds from the start of the process until the outcome of a delivery is in the store."""
+    d.ctl("egress", "resume")
+    begun = time.monotonic()
+    d.start()
+    harness.wait_for(lambda: kit.completed(d) > 0, what="the first delivery")
+    took = time.monotonic() - begun
+    d.kill()
+    return took
 
 
 def measure(run):
-    n, part, rounds = run.pick(200_000, 1_000_000), run.pick(5_000, 20_000), run.pick(3, 7)
+    n, part, rounds = run.pick(100_000, 1_000_000), run.pick(10_000, 30_000), run.pick(3, 7)
     with kit.Nginx(False) as nginx:
         url = nginx.url
         run.progress(f"making stores of {n} deliveries")
-        cases = {"spread": lambda: Stocked(url, n, f"first + i % {ENDPOINTS}"),
-                 "dead": lambda: Stocked(url, n, f"first + {ENDPOINTS - 1}", dead=1,
-                                         beside=(part * (rounds + 1), f"first + i % {ENDPOINTS - 1}")),
-                 "random": lambda: Stocked(url, n, f"first + i % {ENDPOINTS}", due="now - (i * 7919 % 1000003)", state=2)}
+        live = (2 * part * (rounds + 1), f"first + i % {ENDPOINTS - 1}")
+        make = {"spread": lambda: Stocked(url, n),
+                "dead": lambda: Stocked(url, n, f"first + {ENDPOINTS - 1}", dead=True, beside=live),
+                "random": lambda: Stocked(url, n, due="now - (i * 7919 % 1000003)", state=2)}
         out = {"n": n, "part": part, "endpoints": ENDPOINTS, "empty": [], "start_s": {}}
-        made = {k: f() for k, f in cases.items()}
+        made = {}
         try:
+            for k in (k for k in make if run.wants(k)):
+                made[k], out[k] = make[k](), []
             for i in range(rounds):
                 run.progress(f"round {i + 1} of {rounds}")
-                few = Stocked(url, part + part // 2, f"first + i % {ENDPOINTS}")
+                few = Stocked(url, 2 * part)
                 out["empty"].append(run_for(few.d, part))
                 few.close()
                 for k, s in made.items():
-                    out.setdefault(k, []).append(run_for(s.d, part))
-            for k in ("spread", "dead"):
-                out["start_s"][k] = first_delivery(made[k].d)
+                    out[k].append(run_for(s.d, part))
+            out["start_s"] = {k: first_delivery(s.d) for k, s in made.items()}
         finally:
             for s in made.values():
                 s.close()
@@ -102,15 +109,13 @@ def measure(run):
 
 
 def show(result, table):
-    table.head(5, f"{result['n']:,} due", f"deliveries of {result['part']:,} over {result['endpoints']} endpoints, beside the same with nothing else due")
-    empty = result["empty"]
+    table.head(5, f"{result['n']:,} due", f"deliveries to {result['endpoints']} endpoints, of the same with nothing else due")
+    empty, cases = result["empty"], [k for k in CASES if k in result]
     table.add("nothing else due", [r["per_s"] for r in empty], "/s", digits=0)
-    for k, words in (("spread", "spread over all endpoints"), ("dead", "all on one that is down, the others well"),
-                     ("random", "retries, due in random order")):
-        if k in result:
-            table.add(words + ", of that rate", [r["per_s"] / e["per_s"] for r, e in zip(result[k], empty)], bar=at_least(0.9))
-            table.add("  CPU of a delivery, of that with nothing else due", [r["cpu_us"] / e["cpu_us"] for r, e in zip(result[k], empty)])
-    table.add("RSS at rest", [r["rest_mib"] for r in result["spread"]], "MiB", bar=at_most(64), digits=0)
-    table.add("RSS at full speed, its peak", [r["peak_mib"] for r in result["spread"] + result["dead"]], "MiB", bar=at_most(128), digits=0)
-    for k, words in (("spread", "spread"), ("dead", "one that is down")):
-        table.add(f"start to the first delivery, {words}", result["start_s"][k], "s", bar=at_most(2), digits=2)
+    table.add("  CPU of a delivery", [r["cpu_us"] for r in empty], "us")
+    for k in cases:
+        table.add(CASES[k], [r["per_s"] / e["per_s"] for r, e in zip(result[k], empty)], bar=at_least(0.9))
+        table.add("  CPU of a delivery", [r["cpu_us"] / e["cpu_us"] for r, e in zip(result[k], empty)])
+    table.add("RSS at rest", [r["rest_mib"] for k in cases for r in result[k]], "MiB", bar=at_most(64), digits=0)
+    table.add("RSS at full speed, its peak", [r["peak_mib"] for k in cases for r in result[k]], "MiB", bar=at_most(128), digits=0)
+    table.add("start to the first delivery", list(result["start_s"].values()), "s", bar=at_most(2), digits=2)
