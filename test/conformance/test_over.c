@@ -215,7 +215,7 @@ static void a_copy_of_a_letter(void **state)
     ASSERT_NO_CLAIMS(bed, to, T0 + 59);
     OK_OR_DIE(bed, bed->ops->claim(bed->b, to, T0 + 60, &CLAIM_UPTO(1), got, &n, &bed->err));
     assert_int_equal(n.n, 1);
-    assert_string_equal(got[0]->payload, "{\"n\":1}");
+    assert_string_equal(got[0]->event.payload, "{\"n\":1}");
     claimed_free(got[0]);
     assert_int_equal(bed_sub_get(bed, to).counts[DELIVERY_PENDING], 1);
     bed_settle(bed, 900, SETTLE_DELIVERED, T0 + 61);
