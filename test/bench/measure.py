@@ -29,9 +29,9 @@ def certificate(folder, hosts=("127.0.0.1",)):
 
 
 class Nginx:
-    """It answers 200 to everything, on so many addresses: endpoints that share nothing but the worker."""
+    """It answers 200 to everything, on so many addresses: endpoints that share nothing but the worker. keep: requests a connection."""
 
-    def __init__(self, tls=False, http2=False, endpoints=1, workers=1):
+    def __init__(self, tls=False, http2=False, endpoints=1, workers=1, keep=100000000):
         self.dir, port = tempfile.mkdtemp(prefix="webhookd-bench-nginx-"), harness.free_port()
         hosts = [f"127.0.0.{i + 1}" for i in range(endpoints)]
         self.urls = [f"{'https' if tls or http2 else 'http'}://{host}:{port}/hook" for host in hosts]
@@ -46,7 +46,7 @@ class Nginx:
         with open(f"{self.dir}/nginx.conf", "w") as f:
             f.write(f"""daemon off; {user} worker_processes {workers}; pid {self.dir}/pid; error_log {self.dir}/error.log crit;
 events {{ worker_connections 4096; }}
-http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {self.dir}/b; proxy_temp_path {self.dir}/p;
+http {{ access_log off; keepalive_requests {keep}; client_body_temp_path {self.dir}/b; proxy_temp_path {self.dir}/p;
  fastcgi_temp_path {self.dir}/f; uwsgi_temp_path {self.dir}/u; scgi_temp_path {self.dir}/s; {ssl}
  server {{ {listens} location / {{ {answer} }} {more} }} }}""")
         path = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
