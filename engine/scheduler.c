@@ -31,7 +31,11 @@ static bool run_may_start(const struct scheduler *s)
 
 static bool lane_may_start(struct scheduler *s, const struct lane *l)
 {
-    return !s->draining && !s->paused && share_lets(&s->share, s->in_flight, l->in_flight == 0);
+    bool first = l->in_flight == 0;
+
+    return !s->draining && !s->paused &&
+           (first || transport_has_connection(s->parts.transport, l->sub)) &&
+           share_lets(&s->share, s->in_flight, first);
 }
 
 /* Takes what it costs to start this one. */

@@ -307,6 +307,16 @@ void transport_configure(struct transport *t, const struct conf *conf)
     set_limits(t);
 }
 
+bool transport_has_connection(const struct transport *t, int64_t lane)
+{
+    const struct tlane *l;
+
+    if (idle_has_room(t))
+        return true;
+    l = tlane_find(t, lane);
+    return l != NULL && l->idle != NULL;
+}
+
 void transport_forget_lane(struct transport *t, int64_t lane)
 {
     tlane_forget(t, lane);

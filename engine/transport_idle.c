@@ -102,6 +102,14 @@ void idle_close_ended(struct transport *t)
     }
 }
 
+bool idle_has_room(const struct transport *t)
+{
+    const struct exchange *oldest = t->idle_oldest;
+
+    return t->active_n + t->idle_n < t->open_max ||
+           (oldest != NULL && oldest->idle_since_ms + IDLE_USED_MS <= clock_mono_ms());
+}
+
 void idle_make_room(struct transport *t)
 {
     while (t->idle_oldest != NULL && t->active_n + t->idle_n >= t->open_max)

@@ -17,7 +17,8 @@
 #define LANE_BUCKETS 4096
 #define DESCRIPTORS_SPARE 64 /* of RLIMIT_NOFILE: databases, API, resolver */
 #define ERROR_TEXT_MAX 320
-#define IDLE_MS 60000 /* an unused connection is closed */
+#define IDLE_MS 60000    /* an unused connection is closed */
+#define IDLE_USED_MS 100 /* so long it counts as used by its lane */
 
 struct exchange;
 
@@ -150,6 +151,7 @@ bool glue_listens(const struct exchange *x);
 bool glue_stirred(const struct exchange *x);
 
 /* transport_lane.c */
+struct tlane *tlane_find(const struct transport *t, int64_t lane);           /* NULL: none */
 struct tlane *tlane_get(struct transport *t, int64_t lane, const char *url); /* NULL: no memory */
 void tlane_unref(struct tlane *l);
 void tlane_forget(struct transport *t, int64_t lane);
@@ -162,11 +164,12 @@ void tlane_pin(struct exchange *x);
 void tlane_pin_loaded(struct exchange *x);
 
 /* transport_idle.c: connections that wait for their lane's next request. */
-void idle_put(struct exchange *x);           /* it is over; its connection may be used again */
-struct exchange *idle_take(struct tlane *l); /* NULL: none waits */
-void idle_stirred(struct exchange *x);       /* its peer spoke, or left */
-void idle_end(struct exchange *x);           /* closes it */
-void idle_make_room(struct transport *t);    /* for one more connection */
+void idle_put(struct exchange *x);             /* it is over; its connection may be used again */
+struct exchange *idle_take(struct tlane *l);   /* NULL: none waits */
+void idle_stirred(struct exchange *x);         /* its peer spoke, or left */
+void idle_end(struct exchange *x);             /* closes it */
+bool idle_has_room(const struct transport *t); /* without closing one that is used */
+void idle_make_room(struct transport *t);      /* for one more connection */
 void idle_close_ended(struct transport *t);
 void idle_timed_out(void *transport);
 

@@ -127,6 +127,15 @@ static struct tlane *tlane_new(struct transport *t, int64_t lane, const char *ur
     return NULL;
 }
 
+struct tlane *tlane_find(const struct transport *t, int64_t lane)
+{
+    struct tlane *l = t->lanes[bucket_of(lane)];
+
+    while (l != NULL && l->lane != lane)
+        l = l->chain;
+    return l;
+}
+
 struct tlane *tlane_get(struct transport *t, int64_t lane, const char *url)
 {
     struct tlane **slot = table_slot(t, lane), *l = *slot;
