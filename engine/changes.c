@@ -44,6 +44,16 @@ void changes_clear(struct changes *c)
     *c = kept;
 }
 
+bool changes_any(const struct changes *c)
+{
+    bool died = c->discarded > 0;
+
+    for (int cause = 0; cause < CAUSES; cause++)
+        died = died || c->dead[cause] > 0;
+    return died || c->wakes_n > 0 || c->rows_n > 0 || c->subs_n > 0 || c->held.told ||
+           c->egress.told || c->log.told || c->reload != NULL || c->jobs || c->freed || c->failed;
+}
+
 /* Room for one more element of `size` bytes; NULL: no memory, the old block stays. */
 static void *grown(void *block, size_t n, size_t *room, size_t size)
 {

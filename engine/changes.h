@@ -55,6 +55,8 @@ struct changes {
 void changes_init(struct changes *c);
 void changes_fini(struct changes *c);
 void changes_clear(struct changes *c);
+/* Does it tell the loop anything? (What intake counted does not.) */
+bool changes_any(const struct changes *c);
 /* due_ms: of the earliest that became ready. What was due before is not looked for again. */
 void changes_wake(struct changes *c, int64_t sub, int64_t due_ms);
 /* Some time ago, nobody knows when: before all but a trial. */

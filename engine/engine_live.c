@@ -123,6 +123,7 @@ void engine_changed(void *arg, const struct changes *ch)
     if (ch->reload != NULL)
         engine_reload(e, ch->reload);
     shards_changed(e->shards, ch);
+    sweep_stir(e->sweep);
 }
 
 static void intake_metrics(struct engine *e, enum metrics_source source, const struct changes *ch)

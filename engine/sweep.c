@@ -16,6 +16,8 @@ enum {
     RETAIN_SLICE = 32, /* rows with all that hangs on them */
     RETAIN_CALLS = 4,  /* that find less, of each kind, and its round is over */
     EVERY_MS = 5000,
+    ASLEEP_MS = 300000, /* at most, whatever is known */
+    SPAN_PARTS = 8,     /* of the shortest time that something is kept: nor longer than one */
     AGAIN_MS = 5,
     RETENTION_EVERY_MS = 60000,
     SUBS_PAGE = 256,
@@ -30,12 +32,17 @@ struct sweep {
     const struct conf *conf;
     struct sweep_hooks hooks;
     bool running, stopped, again; /* again: there is more to do */
+    bool alone;                   /* nobody else wrote since the last round, nor did this one */
+    bool stirred;                 /* within a round */
+    int64_t planned_ms;           /* mono */
+    int64_t generation;           /* of the store, as its last slice left it */
     int64_t next_retention_ms;    /* mono */
     int64_t wake_ms;              /* store clock: something ends then; 0: nothing */
     /* While running, these belong to the store thread. */
     int64_t dead_retention_ms, max_hold_ms;
     struct egress_pause egress;
     bool quiet;                 /* nothing is in flight */
+    int64_t next_ms;            /* store clock: what this round saw that ends first */
     int64_t retain_ms[RETAINS]; /* how long; -1: not this time */
     int retain_calls[RETAINS];  /* left of this round */
     int retain_from;            /* whose turn it is */
@@ -50,6 +57,12 @@ struct sweep {
     size_t clock_n;
 };
 
+static void ends_at(struct sweep *w, int64_t at_ms)
+{
+    if (at_ms < w->next_ms)
+        w->next_ms = at_ms;
+}
+
 static enum err_code kill_held(struct sweep *w, struct backend *b, const struct subscription *row,
                                int64_t now_ms, struct err *err)
 {
@@ -63,8 +76,10 @@ static enum err_code kill_held(struct sweep *w, struct backend *b, const struct 
         return OK; /* no probe could say that it is back */
     if (broken && w->egress.since_ms > held_since)
         held_since = w->egress.since_ms;
-    if (held_since + age_ms > now_ms)
+    if (held_since + age_ms > now_ms) {
+        ends_at(w, held_since + age_ms);
         return OK;
+    }
     enum err_code rc = b->ops->kill(b, row->num, now_ms - age_ms, cause, KILL_SLICE, now_ms,
                                     now_ms + w->dead_retention_ms, &n, err);
     if (rc != OK)
@@ -114,6 +129,8 @@ static enum err_code sweep_subs(struct sweep *w, struct backend *b, int64_t now_
             rc = end_pause(w, b, rows[i].num, now_ms, err);
         else if (rows[i].state != SUB_ACTIVE || rows[i].broken_since_ms > 0)
             rc = kill_held(w, b, &rows[i], now_ms, err);
+        if (rows[i].state == SUB_PAUSED && rows[i].resume_at_ms > now_ms)
+            ends_at(w, rows[i].resume_at_ms);
     }
     if (w->more) /* killed a slice and there may be more: this page again */
         w->after_sub = page;
@@ -267,10 +284,12 @@ static enum err_code sweep_retain(struct sweep *w, struct backend *b, int64_t no
 static enum err_code sweep_work(struct backend *b, void *arg, struct err *err)
 {
     struct sweep *w = arg;
-    int64_t now_ms = clock_store_ms(), from_us = clock_mono_us();
+    int64_t now_ms = clock_store_ms(), from_us = clock_mono_us(), expiry_ms = INT64_MAX;
     size_t n = 0;
 
     w->more = false;
+    if (w->after_sub == 0)
+        w->next_ms = INT64_MAX;
     enum err_code rc = sweep_egress(w, b, now_ms, err);
     if (rc == OK && !w->clock_minded)
         rc = mind_clock(w, b, now_ms, err);
@@ -283,42 +302,93 @@ static enum err_code sweep_work(struct backend *b, void *arg, struct err *err)
         w->changes.dead[CAUSE_EXPIRED] += (int64_t)n;
         w->changes.freed = w->changes.freed || n > 0;
         w->more = w->more || n == KILL_SLICE;
+        rc = b->ops->next_expiry(b, now_ms, &expiry_ms, err);
+        ends_at(w, expiry_ms);
     }
     return rc == OK ? sweep_retain(w, b, now_ms, from_us, err) : rc;
 }
 
-static void plan(struct sweep *w)
+/* A lane settles without a word to us; what that begins lasts at least this long. */
+static int64_t shortest_span(const struct conf *c)
 {
-    int64_t in_ms = w->again ? AGAIN_MS : EVERY_MS;
+    int64_t span_ms = c->breaker_max_hold_ms;
 
+    for (int what = 0; what < RETAINS; what++) {
+        int64_t kept_ms = retention_of(c, (enum retain_what)what);
+
+        if (kept_ms > 0 && kept_ms < span_ms)
+            span_ms = kept_ms;
+    }
+    return span_ms;
+}
+
+/* How long nothing can come to an end, as far as the last round knows. */
+static int64_t asleep(const struct sweep *w)
+{
+    int64_t most_ms = shortest_span(w->conf) / SPAN_PARTS;
+    int64_t left_ms = w->next_ms == INT64_MAX ? ASLEEP_MS : w->next_ms - clock_store_ms();
+
+    if (most_ms > ASLEEP_MS)
+        most_ms = ASLEEP_MS;
+    if (left_ms > most_ms)
+        left_ms = most_ms;
+    return left_ms > EVERY_MS ? left_ms : EVERY_MS;
+}
+
+static void plan(struct sweep *w, int64_t in_ms)
+{
     if (w->wake_ms != 0 && w->wake_ms - clock_store_ms() < in_ms)
         in_ms = w->wake_ms > clock_store_ms() ? w->wake_ms - clock_store_ms() : 0;
+    w->planned_ms = clock_mono_ms() + in_ms;
     if (!w->stopped)
-        loop_timer_at(w->timer, clock_mono_ms() + in_ms);
+        loop_timer_at(w->timer, w->planned_ms);
 }
 
 static void sweep_done(void *arg, const struct err *err, int64_t generation)
 {
     struct sweep *w = arg;
+    bool found = changes_any(&w->changes);
 
-    (void)generation;
     w->running = false;
+    w->alone = (w->alone || !w->again) && generation == w->generation + 1 && !found;
+    w->generation = generation;
     if (err->code != OK)
         log_error("store_error", "op=sweep code=%s error=%s", err_code_name(err->code), err->text);
-    else
+    else if (found)
         w->hooks.changed(w->hooks.arg, &w->changes);
     changes_clear(&w->changes);
     if (w->more && err->code == OK)
         w->next_retention_ms = 0;
     w->again = (w->more || w->after_sub != 0) && err->code == OK;
-    plan(w);
+    if (w->again) {
+        plan(w, AGAIN_MS);
+        return;
+    }
+    plan(w, w->alone && !w->stirred && err->code == OK ? asleep(w) : EVERY_MS);
+    w->stirred = false;
+}
+
+/* Sooner than planned, perhaps. */
+static void plan_within(struct sweep *w, int64_t in_ms)
+{
+    int64_t left_ms = w->planned_ms - clock_mono_ms();
+
+    plan(w, left_ms > in_ms ? in_ms : left_ms > 0 ? left_ms : 0);
 }
 
 void sweep_wake_at(struct sweep *w, int64_t store_ms)
 {
     w->wake_ms = store_ms;
     if (!w->running)
-        plan(w);
+        plan_within(w, EVERY_MS);
+}
+
+void sweep_stir(struct sweep *w)
+{
+    if (w->running || w->again)
+        w->stirred = true;
+    else if (w->planned_ms > clock_mono_ms() + EVERY_MS)
+        plan(w, EVERY_MS);
 }
 
 /* ---- retention ---- */
@@ -365,7 +435,7 @@ static void sweep_begin(void *arg)
     if (!store_has_room(w->store, STORE_WRITE) ||
         store_submit(w->store, STORE_WRITE, STORE_GUARDED | STORE_PRUNE | STORE_PATIENT, sweep_work,
                      sweep_done, w) != OK) {
-        loop_timer_at(w->timer, clock_mono_ms() + EVERY_MS);
+        plan(w, EVERY_MS);
         return;
     }
     w->running = true;
@@ -400,13 +470,14 @@ struct sweep *sweep_new(struct loop *l, struct store *store, const struct conf *
         return NULL;
     }
     w->clock_at = READY_LAST;
-    loop_timer_at(w->timer, clock_mono_ms() + EVERY_MS);
+    plan(w, EVERY_MS);
     return w;
 }
 
 void sweep_configure(struct sweep *w, const struct conf *conf)
 {
     w->conf = conf;
+    sweep_stir(w);
 }
 
 void sweep_stop(struct sweep *w)

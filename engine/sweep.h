@@ -2,8 +2,9 @@
  * pause (of a subscription, of egress), max_hold of a broken endpoint; and, once after the start, what a clock that was set back made
  * late.
  *
- * One slice at a time on the store thread (at most 256 rows of each kind), every few seconds,
- * sooner while there is more. */
+ * One slice at a time on the store thread (at most 256 rows of each kind): every few seconds while
+ * the store is written to, sooner while there is more. After a round that found nothing, and nobody
+ * else wrote, it sleeps until the next moment that it has read of, some minutes at most. */
 #ifndef ENGINE_SWEEP_H
 #define ENGINE_SWEEP_H
 
@@ -23,6 +24,8 @@ struct sweep *sweep_new(struct loop *l, struct store *store, const struct conf *
                         const struct sweep_hooks *hooks); /* NULL: no memory */
 /* Something ends then, in the store's time: look at once. 0: nothing does. */
 void sweep_wake_at(struct sweep *w, int64_t store_ms);
+/* Others changed the store, or are about to: what time brings about next may be sooner now. */
+void sweep_stir(struct sweep *w);
 void sweep_configure(struct sweep *w, const struct conf *conf);
 void sweep_stop(struct sweep *w);
 void sweep_free(struct sweep *w); /* after store_close */

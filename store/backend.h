@@ -218,6 +218,9 @@ struct backend_ops {
      * nobody claims at all, so those that could be are among them. Index on expiry. */
     enum err_code (*kill_expired)(struct backend *, bool everyone, size_t limit, int64_t now_ms,
                                   int64_t dead_expires_ms, size_t *n, struct err *);
+    /* When time alone gives kill_expired() something to look at, that by now_ms it has not seen:
+     * the next expires_ms. INT64_MAX: nothing can expire any more. */
+    enum err_code (*next_expiry)(struct backend *, int64_t now_ms, int64_t *at_ms, struct err *);
 
     /* Deliveries from the future, where the clock was set back: of sub's ready ones those whose
      * budget began or that were last tried after now, or that are due after far_ms, are due now; a

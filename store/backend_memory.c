@@ -197,6 +197,7 @@ const struct backend_ops backend_memory = {
     .attempt_late = mem_attempt_late,
     .kill = mem_kill,
     .kill_expired = mem_kill_expired,
+    .next_expiry = mem_next_expiry,
     .bring_back = mem_bring_back,
     .traffic_add = mem_traffic_add,
     .traffic_sum = mem_traffic_sum,

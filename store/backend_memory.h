@@ -283,6 +283,7 @@ enum err_code mem_kill(struct backend *, int64_t, int64_t, enum cause, size_t, i
                        size_t *, struct err *);
 enum err_code mem_kill_expired(struct backend *, bool, size_t, int64_t, int64_t, size_t *,
                                struct err *);
+enum err_code mem_next_expiry(struct backend *, int64_t, int64_t *, struct err *);
 enum err_code mem_bring_back(struct backend *, int64_t, int64_t, int64_t, size_t, struct ready_at *,
                              size_t *, struct err *);
 

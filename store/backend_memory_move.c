@@ -331,3 +331,12 @@ enum err_code mem_kill_expired(struct backend *b, bool everyone, size_t limit, i
     *n = killed;
     return OK;
 }
+
+enum err_code mem_next_expiry(struct backend *b, int64_t now_ms, int64_t *at_ms, struct err *err)
+{
+    const struct mem_node *i =
+        mem_index_from(mem_db(b), MEM_EXPIRING, (struct mem_key){.a = now_ms, .b = INT64_MAX});
+    (void)err;
+    *at_ms = i != NULL ? i->key.a : INT64_MAX;
+    return OK;
+}

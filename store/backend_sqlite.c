@@ -480,6 +480,7 @@ const struct backend_ops backend_sqlite = {
     .attempt_late = sq_attempt_late,
     .kill = sq_kill,
     .kill_expired = sq_kill_expired,
+    .next_expiry = sq_next_expiry,
     .bring_back = sq_bring_back,
     .traffic_add = sq_traffic_add,
     .traffic_sum = sq_traffic_sum,

@@ -89,6 +89,7 @@ enum sq_slot {
     SQ_DISCARD,
     SQ_FUTURE_SCAN,
     SQ_EXPIRED_SCAN,
+    SQ_EXPIRED_NEXT,
     SQ_DEAD_PUT,
     SQ_DEAD_NAME,
     SQ_DEAD_GET,
@@ -432,6 +433,7 @@ enum err_code sq_kill(struct backend *, int64_t, int64_t, enum cause, size_t, in
                       size_t *, struct err *);
 enum err_code sq_kill_expired(struct backend *, bool, size_t, int64_t, int64_t, size_t *,
                               struct err *);
+enum err_code sq_next_expiry(struct backend *, int64_t, int64_t *, struct err *);
 enum err_code sq_bring_back(struct backend *, int64_t, int64_t, int64_t, size_t, struct ready_at *,
                             size_t *, struct err *);
 

@@ -491,3 +491,21 @@ enum err_code sq_kill_expired(struct backend *b, bool everyone, size_t limit, in
         *n = killed;
     return code;
 }
+
+enum err_code sq_next_expiry(struct backend *b, int64_t now_ms, int64_t *at_ms, struct err *err)
+{
+    struct sq *q = sq_of(b);
+    sqlite3_stmt *st;
+    *at_ms = q->expired_ms; /* where the walk stands */
+    if (q->expired_ms != 0)
+        return OK;
+    *at_ms = INT64_MAX;
+    enum err_code code = sq_open(
+        q, SQ_EXPIRED_NEXT, &st, err,
+        "SELECT expires_ms FROM expiring WHERE expires_ms > ?1 ORDER BY 1 LIMIT 1", "l", now_ms);
+    if (code == OK && (code = sq_next(q, st, err)) == OK) {
+        *at_ms = sqlite3_column_int64(st, 0);
+        sq_done(st);
+    }
+    return code == ERR_NOT_FOUND ? OK : code;
+}

@@ -344,7 +344,7 @@ static void step_discard(struct walk *w)
 static void step_kill(struct walk *w)
 {
     int64_t sub = roll_sub(w), before = roll(w, 12) == 0 ? INT64_MAX : w->now - 2500;
-    int64_t all[PAIR] = {0};
+    int64_t all[PAIR] = {0}, next[PAIR];
     bool expired = roll(w, 2) != 0, everyone = roll(w, 4) == 0;
     if (roll(w, 4) == 0) {
         step_discard(w);
@@ -360,7 +360,10 @@ static void step_kill(struct walk *w)
                                                     w->now, w->now + 9000, &n, &bed->err));
             all[i] += (int64_t)n;
         } while (n > 0);
+        OK_OR_DIE(bed, bed->ops->next_expiry(bed->b, w->now, &next[i], &bed->err));
     }
+    if (expired) /* else the walk may stand somewhere */
+        same(w, "next_expiry", next[0], next[1]);
     same(w, expired ? "kill_expired" : "kill", all[0], all[1]);
 }
 

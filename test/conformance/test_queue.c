@@ -340,6 +340,13 @@ static void kill_by_age(void **state)
     ASSERT_NO_CLAIMS(bed, sub, INT64_MAX);
 }
 
+static int64_t next_expiry(struct bed *bed, int64_t now_ms)
+{
+    int64_t at_ms = 0;
+    OK_OR_DIE(bed, bed->ops->next_expiry(bed->b, now_ms, &at_ms, &bed->err));
+    return at_ms;
+}
+
 static void kill_expired(void **state)
 {
     struct bed *bed = *state;
@@ -359,6 +366,9 @@ static void kill_expired(void **state)
     OK_OR_DIE(bed, bed->ops->sub_update(bed->b, &s, &bed->err));
     OK_OR_DIE(bed, bed->ops->kill_expired(bed->b, false, 9, T0 + 99, T0 + 999, &n, &bed->err));
     assert_int_equal(n, 0);
+    assert_int_equal(next_expiry(bed, T0 + 99), T0 + 100);
+    assert_int_equal(next_expiry(bed, T0 + 100), T0 + 900);
+    assert_int_equal(next_expiry(bed, T0 + 900), INT64_MAX);
     OK_OR_DIE(bed, bed->ops->kill_expired(bed->b, false, 9, T0 + 100, T0 + 999, &n, &bed->err));
     assert_int_equal(n, 2); /* one behind the key, one of the broken subscription */
     assert_int_equal(bed_delivery(bed, d[1]).cause, CAUSE_EXPIRED);

@@ -95,6 +95,7 @@ static void written(void *arg, const struct err *err, int64_t generation)
     if (err->code != OK)
         fail_msg("%s", err->text);
     scheduler_changed(r->h->scheduler, &r->changes);
+    sweep_stir(r->h->sweep);
 }
 
 int64_t write_now(struct house *h, store_work_fn *work, struct request *r)

@@ -313,6 +313,80 @@ static void a_pause_ends_by_itself(void **state)
     house_close(&h);
 }
 
+static enum err_code pause_for(struct backend *b, void *arg, struct err *err)
+{
+    struct request *r = arg;
+    struct arena a;
+    struct subscription s;
+
+    arena_init(&a);
+    enum err_code rc = b->ops->sub_get_num(b, r->sub, &a, &s, err);
+    s.state = SUB_PAUSED;
+    s.state_since_ms = world_now_ms();
+    s.resume_at_ms = r->expires_ms;
+    if (rc == OK)
+        rc = b->ops->sub_update(b, &s, err);
+    arena_fini(&a);
+    changes_sub(&r->changes, r->sub);
+    return rc;
+}
+
+static enum err_code nothing_at_all(struct backend *b, void *arg, struct err *err)
+{
+    (void)b;
+    (void)arg;
+    (void)err;
+    return OK;
+}
+
+static void generation_seen(void *arg, const struct err *err, int64_t generation)
+{
+    (void)err;
+    *(int64_t *)arg = generation;
+}
+
+static int64_t commits(struct house *h)
+{
+    int64_t generation = 0;
+
+    assert_int_equal(
+        store_submit(h->store, STORE_WRITE, 0, nothing_at_all, generation_seen, &generation), OK);
+    store_drain(h->store);
+    return generation;
+}
+
+/* A paused subscription with events that expire: the sweep sleeps, and is five seconds late at most. */
+static void time_wakes_the_sweep(void **state)
+{
+    struct house h;
+    struct request sub = {.name = "good", .url = "https://good.example/"};
+
+    (void)state;
+    house_open(&h, "{}\n");
+    write_now(&h, add_sub, &sub);
+    sub.expires_ms = START + 10 * HOUR;
+    write_now(&h, pause_for, &sub);
+    for (int i = 1; i <= 2; i++)
+        write_now(&h, add_event,
+                  &(struct request){.type = "a.b", .expires_ms = START + i * (HOUR + 7 * SECOND)});
+    post(&h, 5, "order.executed");
+    for (int i = 1; i <= 2; i++) {
+        world_run(h.loop, h.store, START + i * (HOUR + 7 * SECOND) - SECOND - world_now_ms());
+        assert_int_equal(tally(&h).states[DELIVERY_DEAD], i - 1);
+        world_run(h.loop, h.store, 6 * SECOND + 100);
+        assert_int_equal(tally(&h).states[DELIVERY_DEAD], i);
+    }
+    world_run(h.loop, h.store, START + 8 * HOUR - world_now_ms());
+    int64_t before = commits(&h);
+    world_run(h.loop, h.store, HOUR);
+    assert_in_range(commits(&h) - before, 1, HOUR / (5 * MINUTE) + 3);
+    world_run(h.loop, h.store, START + 10 * HOUR - SECOND - world_now_ms());
+    assert_int_equal(h.good_attempts, 0);
+    world_run(h.loop, h.store, 6 * SECOND + 200);
+    assert_int_equal(h.good_attempts, 5);
+    house_close(&h);
+}
+
 /* The head of a key is far from its next retry when max_hold buries it. What stood behind it is
  * sent at once: its endpoint is up again. */
 static void who_stood_behind_the_buried_goes(void **state)
@@ -575,6 +649,7 @@ int main(void)
         cmocka_unit_test(a_fresh_row_needs_no_claim),
         cmocka_unit_test(a_row_comes_once),
         cmocka_unit_test(who_stood_behind_the_buried_goes),
+        cmocka_unit_test(time_wakes_the_sweep),
         cmocka_unit_test(the_slow_leave_a_way),
         cmocka_unit_test(a_full_disk_forgets_nothing),
         cmocka_unit_test(a_row_that_cannot_be_read_is_read_later),
