@@ -31,7 +31,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../system")]
 import plot
 import report
 
-SECTIONS = ("throughput", "stream", "cores", "latency", "backlog", "growth", "idle", "beside", "count")
+SECTIONS = ("throughput", "stream", "cores", "latency", "backlog", "growth", "ingest", "idle", "beside", "count")
 
 
 class Run:
