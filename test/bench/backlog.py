@@ -3,16 +3,18 @@ else due and with all of it, turn about: over all endpoints, on one that is down
 
 The stores are made by SQL (big.py). A round lets the daemon go, looks at a stretch of deliveries, the same in each case, and pauses; the
 next round goes on from there. The stretch begins when every endpoint has had some, so that connections are open, and ends while all still
-have some: neither start nor end is in it."""
+have some: neither start nor end is in it. At the end events come in at a steady rate for an endpoint that is well, beside what is due on the
+one that is down and beside nothing, turn about: commit to first byte."""
 import re
 import time
 
 import big
 import harness
 import measure as kit
+from latency import Producer
 from report import at_least, at_most
 
-ENDPOINTS = 1000
+ENDPOINTS, RATE = 1000, 1000
 CONF = "delivery: {max_in_flight: 512}\n"
 DEAD = "http://127.0.0.1:1/"  # nobody listens there: refused at once
 CASES = {"spread": "over all endpoints", "dead": "on one that is down, the others well", "random": "retries, due in random order"}
@@ -22,7 +24,7 @@ class Stocked:
     """A daemon, stopped, egress paused, with a store of so many deliveries. sub, due: SQL as in big.deliveries()."""
 
     def __init__(self, url, n, sub=f"first + i % {ENDPOINTS}", dead=False, due="now", state=0, beside=None):
-        self.d = harness.Daemon(CONF, replace=kit.CONF)
+        self.d = harness.Daemon(CONF, replace=kit.BELL)
         self.d.subscribe(url, "--name", "first", events="backlog.*")
         self.d.api("POST", "/egress/pause", {"note": "bench"})
         self.d.stop()
@@ -80,8 +82,43 @@ def first_delivery(d):
     return took
 
 
+class Live:
+    """Events at a rate for one more endpoint."""
+
+    def __init__(self, run, d):
+        self.receiver = kit.Receiver(run.build)
+        d.start()
+        assert d.api("POST", "/egress/resume")[0] == 200
+        d.subscribe(f"http://127.0.0.1:{self.receiver.port}/", "--name", "live", events="order.*")
+        self.producer = Producer(run.build, f"{d.dir}/outbox/outbox.db", f"{d.dir}/bell")
+
+    def close(self, blocks):
+        self.producer.close()
+        seen = self.receiver.first_us()
+        return [[seen[n] - us for n, (_, us) in block.items() if n in seen] for block in blocks]
+
+
+def live_beside(run, dead, n, url):
+    """p50 and p99 of each round, beside n on the one that is down and beside nothing that is due."""
+    none, rounds = Stocked(url, 1), run.pick(3, 7)
+    blocks, lives = {"alone": [], "dead": []}, {}
+    try:
+        for k, d in (("alone", none.d), ("dead", dead)):
+            lives[k] = Live(run, d)
+        harness.wait_for(lambda: dead.unsettled() <= n and none.d.unsettled() == 0, 60, "the others have nothing due any more")
+        for live in lives.values():
+            live.producer.run(RATE, RATE // 4)
+        for _ in range(rounds):
+            for k, live in lives.items():
+                blocks[k].append(live.producer.run(RATE, RATE))
+        took = {k: live.close(blocks[k]) for k, live in lives.items()}
+    finally:
+        none.close()
+    return {k: {f"p{p}_us": [kit.percentile(block, p) for block in x] for p in (50, 99)} for k, x in took.items()}
+
+
 def measure(run):
-    n, part, rounds = run.pick(100_000, 1_000_000), run.pick(10_000, 30_000), run.pick(3, 7)
+    n, part, rounds = run.pick(100_000, 1_000_000), run.pick(8_000, 30_000), run.pick(3, 7)
     with kit.Nginx(False) as nginx:
         url = nginx.url
         run.progress(f"making stores of {n} deliveries")
@@ -89,7 +126,7 @@ def measure(run):
         make = {"spread": lambda: Stocked(url, n),
                 "dead": lambda: Stocked(url, n, f"first + {ENDPOINTS - 1}", dead=True, beside=live),
                 "random": lambda: Stocked(url, n, due="now - (i * 7919 % 1000003)", state=2)}
-        out = {"n": n, "part": part, "endpoints": ENDPOINTS, "empty": [], "start_s": {}}
+        out = {"n": n, "part": part, "endpoints": ENDPOINTS, "empty": []}
         made = {}
         try:
             for k in (k for k in make if run.wants(k)):
@@ -101,7 +138,10 @@ def measure(run):
                 few.close()
                 for k, s in made.items():
                     out[k].append(run_for(s.d, part))
+            run.progress("start, and events beside what is due on the one that is down")
             out["start_s"] = {k: first_delivery(s.d) for k, s in made.items()}
+            if "dead" in made:
+                out["live"] = live_beside(run, made["dead"].d, n, url)
         finally:
             for s in made.values():
                 s.close()
@@ -116,6 +156,10 @@ def show(result, table):
     for k in cases:
         table.add(CASES[k], [r["per_s"] / e["per_s"] for r, e in zip(result[k], empty)], bar=at_least(0.9))
         table.add("  CPU of a delivery", [r["cpu_us"] / e["cpu_us"] for r, e in zip(result[k], empty)])
+    if "live" in result:
+        alone, dead = result["live"]["alone"], result["live"]["dead"]
+        table.add(f"{RATE} live events a second, commit to first byte, p99", alone["p99_us"], "us", digits=0)
+        table.add("  beside what is due on one that is down", [x / y for x, y in zip(dead["p99_us"], alone["p99_us"])], bar=at_most(1.2))
     table.add("RSS at rest", [r["rest_mib"] for k in cases for r in result[k]], "MiB", bar=at_most(64), digits=0)
     table.add("RSS at full speed, its peak", [r["peak_mib"] for k in cases for r in result[k]], "MiB", bar=at_most(128), digits=0)
     table.add("start to the first delivery", list(result["start_s"].values()), "s", bar=at_most(2), digits=2)
