@@ -24,7 +24,7 @@ CURVES = {  # name: (words, points of the short form, those that the full one ad
     "backlog": ("deliveries due before", (0, 10_000, 100_000), (1_000_000,)),
 }
 # Where more subscriptions are busy than connections are kept, each delivery opens one: those curves are measured at a receiver that keeps none,
-# where that is the price of every point, and shown beside it at one that does.
+# where that is the price of every point, and at one that does, where the opening is in the curve.
 OPENING = ("active", "fan_out")
 BEND = at_most(1.25)
 ONCE_SUBS, ONCE_BYTES = 1000, 65_536
@@ -194,7 +194,9 @@ def show(result, table):
         table.add(f"{points[0][0]:,} to {points[-1][0]:,} {CURVES[curve][0]}: x {factor:.2f}", [bends(curve, points, i) for i in range(len(points[0][1]))], bar=BEND)
         table.note(f"  us by {CURVES[curve][0]}: {medians(points, '{:.0f}')}" + ("; a connection for each" if curve in OPENING else ""))
         if curve in OPENING:
-            table.note(f"  where they are kept: {medians(r['kept']['points'], '{:.0f}')}; then opened for one: {medians(r['kept']['opened'], '{:.2f}')}")
+            kept = r["kept"]["points"]
+            table.add(f"{kept[0][0]:,} to {kept[-1][0]:,} {CURVES[curve][0]}, connections kept", [bends(curve, kept, i) for i in range(len(kept[0][1]))], bar=BEND)
+            table.note(f"  where they are kept: {medians(kept, '{:.0f}')}; then opened for one: {medians(r['kept']['opened'], '{:.2f}')}")
     if "once" in result:
         o = result["once"]
         table.add(f"payloads of one event in the store, {o['subscriptions']:,} subscriptions", o["found"], bar=at_most(1), digits=0)
