@@ -161,7 +161,6 @@ struct tlane *tlane_get(struct transport *t, int64_t lane, const char *url)
         lru_add(t, l);
         t->lanes_n++;
     }
-    l->refs++;
     return l;
 }
 
