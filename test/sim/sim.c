@@ -147,6 +147,7 @@ static enum err_code add_trial(struct backend *b, void *arg, struct err *err)
     return rc;
 }
 
+/* Until expires_ms; 0: until somebody resumes it. */
 static enum err_code pause_sub(struct backend *b, void *arg, struct err *err)
 {
     struct request *r = arg;
@@ -157,6 +158,7 @@ static enum err_code pause_sub(struct backend *b, void *arg, struct err *err)
     enum err_code rc = b->ops->sub_get_num(b, r->sub, &a, &s, err);
     s.state = SUB_PAUSED;
     s.state_since_ms = world_now_ms();
+    s.resume_at_ms = r->expires_ms;
     if (rc == OK)
         rc = b->ops->sub_update(b, &s, err);
     arena_fini(&a);
@@ -313,24 +315,6 @@ static void a_pause_ends_by_itself(void **state)
     house_close(&h);
 }
 
-static enum err_code pause_for(struct backend *b, void *arg, struct err *err)
-{
-    struct request *r = arg;
-    struct arena a;
-    struct subscription s;
-
-    arena_init(&a);
-    enum err_code rc = b->ops->sub_get_num(b, r->sub, &a, &s, err);
-    s.state = SUB_PAUSED;
-    s.state_since_ms = world_now_ms();
-    s.resume_at_ms = r->expires_ms;
-    if (rc == OK)
-        rc = b->ops->sub_update(b, &s, err);
-    arena_fini(&a);
-    changes_sub(&r->changes, r->sub);
-    return rc;
-}
-
 static enum err_code nothing_at_all(struct backend *b, void *arg, struct err *err)
 {
     (void)b;
@@ -365,7 +349,7 @@ static void time_wakes_the_sweep(void **state)
     house_open(&h, "{}\n");
     write_now(&h, add_sub, &sub);
     sub.expires_ms = START + 10 * HOUR;
-    write_now(&h, pause_for, &sub);
+    write_now(&h, pause_sub, &sub);
     for (int i = 1; i <= 2; i++)
         write_now(&h, add_event,
                   &(struct request){.type = "a.b", .expires_ms = START + i * (HOUR + 7 * SECOND)});
