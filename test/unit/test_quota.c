@@ -152,7 +152,8 @@ static void *run(void *arg)
         atomic_fetch_sub(r->all, 1);
         share_trim(&r->share, --in_flight);
     }
-    share_rest(&r->share, 0);
+    share_rest(&r->share, 0); /* it may have found nothing just before: */
+    share_rest(&r->share, 0); /* a run in which it wants nothing ends the waiting */
     return NULL;
 }
 
