@@ -64,7 +64,7 @@ static const struct api_route ROUTES[] = {
     {"GET" V1 "/dead-letters", ROUTE_READS, h_dead_list},
     {"GET" V1 "/dead-letters/count", ROUTE_READS, h_dead_count},
     {"GET" V1 "/dead-letters/summary", ROUTE_READS, h_dead_summary},
-    {"GET" V1 "/dead-letters/export", ROUTE_READS, h_dead_export},
+    {"GET" V1 "/dead-letters/export", ROUTE_READS | ROUTE_PATIENT, h_dead_export},
     {"POST" V1 "/dead-letters/export", WRITES_JSON, h_export_begin},
     {"POST" V1 "/dead-letters/import", ROUTE_WRITES | ROUTE_PLANS | ROUTE_PATIENT, h_dead_import},
     {"POST" V1 "/dead-letters/purge", PLANS_JSON, h_dead_purge},

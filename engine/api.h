@@ -220,7 +220,7 @@ struct api_route;
 const struct api_route *api_route_find(const char *method, const char *path, bool *allowed);
 bool api_route_writes(const struct api_route *r);
 bool api_route_ingests(const struct api_route *r);          /* it brings events */
-bool api_route_is_patient(const struct api_route *r);       /* it writes much: STORE_PATIENT */
+bool api_route_is_patient(const struct api_route *r);       /* one of many: STORE_PATIENT */
 bool api_route_shows_deliveries(const struct api_route *r); /* wants api_live's sending */
 bool api_route_shows_lanes(const struct api_route *r); /* wants api_live's lanes and outboxes */
 const char *api_route_name(const struct api_route *r); /* "POST /api/v1/events": for logs */

@@ -15,6 +15,7 @@
 enum {
     LINES_MAX = 1024,
     PAGE_LINES = 256,
+    TURN_LINES = 16, /* of them, until the clock is looked at */
     PAGE_BYTES = 4 << 20,
     ERRORS_MAX = 50,
 };
@@ -86,22 +87,46 @@ static enum err_code export_one(struct api_call *c, int64_t num, const char *con
     return rc;
 }
 
+/* The letters behind f's cursor, which goes along; *over: there are no more. */
+static enum err_code export_some(struct api_call *c, struct filter *f, const char *contains,
+                                 bool *over)
+{
+    struct arena mem;
+    struct dead_letter *rows = NULL;
+    size_t n = 0, done = 0;
+    arena_init(&mem);
+    enum err_code rc = c->ops->dead_list(c->b, f, &mem, &rows, &n, c->err);
+    while (rc == OK && done < n && c->resp->body.len < PAGE_BYTES)
+        rc = export_one(c, rows[done++].delivery.num, contains);
+    if (rc == OK && done > 0) {
+        f->after_ms = rows[done - 1].died_ms;
+        f->after_num = rows[done - 1].delivery.num;
+    }
+    *over = done == n && n < f->limit;
+    arena_fini(&mem);
+    return rc;
+}
+
+/* A page ends with its turn: while events come in nobody's processor is busy with it for long, neither
+ * the reader's nor that of who asked. */
 enum err_code h_dead_export(struct api_call *c)
 {
     struct api_filter f;
-    struct dead_letter *rows = NULL;
-    size_t n = 0, done = 0;
+    int64_t until_us = clock_mono_us() + c->api->slice_us;
+    bool over = false, bounded = c->api->slice_us > 0;
     enum err_code rc = api_filter_of_call(c, c->query, API_FILTER_LOOK, &f);
-    if (rc == OK && f.f.limit > PAGE_LINES)
-        f.f.limit = PAGE_LINES;
-    if (rc == OK)
-        rc = c->ops->dead_list(c->b, &f.f, c->mem, &rows, &n, c->err);
-    while (rc == OK && done < n && c->resp->body.len < PAGE_BYTES)
-        rc = export_one(c, rows[done++].delivery.num, f.contains);
+    size_t left = f.f.limit < PAGE_LINES ? f.f.limit : PAGE_LINES;
+    while (rc == OK && !over && left > 0 && c->resp->body.len < PAGE_BYTES) {
+        f.f.limit = left < TURN_LINES ? left : TURN_LINES;
+        left -= f.f.limit;
+        rc = export_some(c, &f.f, f.contains, &over);
+        if (bounded && clock_mono_us() > until_us)
+            break;
+    }
     if (rc != OK)
         return rc;
-    if (done < n || n == f.f.limit)
-        api_cursor_write(c->resp->next_cursor, rows[done - 1].died_ms, rows[done - 1].delivery.num);
+    if (!over)
+        api_cursor_write(c->resp->next_cursor, f.f.after_ms, f.f.after_num);
     c->resp->content_type = "application/x-ndjson";
     c->resp->status = 200;
     return OK;

@@ -270,7 +270,7 @@ static void request_submit(void *arg)
     enum store_thread thread = api_route_writes(h->route) && !plan ? STORE_WRITE : STORE_LIST;
     unsigned flags = (thread == STORE_WRITE ? STORE_GUARDED : 0) |
                      (api_route_ingests(h->route) ? STORE_INGEST : 0) |
-                     (thread == STORE_WRITE && api_route_is_patient(h->route) ? STORE_PATIENT : 0);
+                     (!plan && api_route_is_patient(h->route) ? STORE_PATIENT : 0);
 
     h->api.slice_us = store_slice_us(http->store);
     if (!store_has_room(http->store, thread) ||

@@ -4,6 +4,7 @@
 enum {
     BUSY_US = 100 * 1000, /* others wrote so long ago at most: somebody may be waiting */
     REST_TIMES = 2,       /* so many times as long as the last patient one took */
+    REST_LIVE_TIMES = 6,  /* while events come in */
     REST_MAX_US = 50 * 1000,
     SLICE_US = 5000,
     SLICE_BUSY_US = 2000,
@@ -48,14 +49,15 @@ void patience_others(struct patience *p, bool live, int64_t now_us)
         __atomic_store_n(&p->live_us, now_us, __ATOMIC_RELAXED);
 }
 
-/* What the commit of a slice costs depends on the pages that it touched, and on the disk. */
+/* What the commit of a slice costs depends on the pages that it touched, and on the disk. One that was
+ * over before its turn was, having found little to do, teaches nothing. */
 static void slice_learn(struct patience *p, int64_t held_us)
 {
     int64_t us = p->slice_us;
     if (held_us > HOLD_US)
         us = us / 2 > SLICE_LIVE_MIN_US ? us / 2 : SLICE_LIVE_MIN_US;
-    else if (held_us < HOLD_US / 2)
-        us = us * 2 < SLICE_BUSY_US ? us * 2 : SLICE_BUSY_US;
+    else if (held_us >= us && held_us < HOLD_US / 2)
+        us = us * 2 < HOLD_US / 2 ? us * 2 : HOLD_US / 2;
     __atomic_store_n(&p->slice_us, us, __ATOMIC_RELAXED);
 }
 
@@ -64,9 +66,11 @@ void patience_done(struct patience *p, int64_t from_us, int64_t now_us)
     p->rested_us = now_us;
     if (!others_write(p, now_us))
         return;
-    int64_t held_us = now_us - from_us, rest_us = held_us * REST_TIMES;
+    bool live = patience_live(p, now_us);
+    int64_t held_us = now_us - from_us;
+    int64_t rest_us = held_us * (live ? REST_LIVE_TIMES : REST_TIMES);
     p->rested_us += rest_us < REST_MAX_US ? rest_us : REST_MAX_US;
-    if (patience_live(p, now_us))
+    if (live)
         slice_learn(p, held_us);
 }
 

@@ -34,8 +34,9 @@ struct store;
 enum store_thread { STORE_WRITE, STORE_CLAIM, STORE_LIST, STORE_THREADS };
 /* Flags. GUARDED: wrap the work in a savepoint. PATIENT: a slice of something large, which waits while
  * others write (but not for ever), shares no transaction with them, and leaves them most of the
- * writer's time. HURRY: somebody waits for it. LINGER: nobody does, it may go with the next one in a
- * hurry. The others say what kind of write it is, for the statistics. */
+ * writer's time; a page of something large, which leaves them the processors while events come in.
+ * HURRY: somebody waits for it. LINGER: nobody does, it may go with the next one in a hurry. The
+ * others say what kind of write it is, for the statistics. */
 enum {
     STORE_GUARDED = 1,
     STORE_INGEST = 2,

@@ -328,6 +328,19 @@ static void write_turn(struct worker *w, struct batch *todo)
         patience_others(&w->patience, live, clock_mono_us());
 }
 
+/* A patient list is of something large: while events come in the processors are left to them. */
+static void list_turn(struct worker *w, struct batch *todo)
+{
+    bool patient = (todo->first->flags & STORE_PATIENT) != 0;
+    int64_t from_us = clock_mono_us();
+    read_once(w->core, w->backend, todo, 1);
+    int64_t now_us = clock_mono_us();
+    if (patient && patience_live(&w->core->writer.patience, now_us)) {
+        patience_others(&w->patience, true, now_us);
+        patience_done(&w->patience, from_us, now_us);
+    }
+}
+
 void *worker_main(void *arg)
 {
     static const char *const names[STORE_THREADS] = {"store-write", "store-claim", "store-list"};
@@ -349,8 +362,10 @@ void *worker_main(void *arg)
             } else if (w->which == STORE_WRITE) {
                 write_turn(w, &todo);
                 batch_join(&w->rest, &todo); /* who is in a hurry now comes before it */
+            } else if (w->which == STORE_LIST) {
+                list_turn(w, &todo);
             } else {
-                read_once(c, w->backend, &todo, w->which == STORE_CLAIM ? CLAIM_BATCH_MAX : 1);
+                read_once(c, w->backend, &todo, CLAIM_BATCH_MAX);
             }
         }
         if (checkpoint)

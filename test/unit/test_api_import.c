@@ -35,6 +35,34 @@ static void test_round_trip(void **state)
     free(first);
 }
 
+/* While events come in a page is as long as its turn; page by page it is the same. */
+static void test_short_pages(void **state)
+{
+    struct world *w = *state;
+    char id[16], target[128] = V1 "/dead-letters/export";
+    sub_of(w, "acme");
+    for (int i = 0; i < 40; i++) {
+        (void)snprintf(id, sizeof id, "ev-%d", i);
+        emit(w, id);
+    }
+    kill_all(w, "acme");
+    EXPECT(200, "GET", target, NULL);
+    char *whole = strdup(w->raw);
+    size_t at = 0, pages = 0;
+    w->api.slice_us = 1;
+    do {
+        EXPECT(200, "GET", target, NULL);
+        size_t n = strlen(w->raw);
+        assert_memory_equal(w->raw, whole + at, n);
+        at += n;
+        pages++;
+        (void)snprintf(target, sizeof target, V1 "/dead-letters/export?cursor=%s", w->cursor);
+    } while (w->cursor[0] != '\0');
+    assert_int_equal(at, strlen(whole));
+    assert_true(pages > 1);
+    free(whole);
+}
+
 /* Changes one piece of a good line. */
 static char *with(const char *line, const char *from, const char *to)
 {
@@ -99,6 +127,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_round_trip),
+        TEST(test_short_pages),
         TEST(test_import_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -741,9 +741,13 @@ static void slices_learn(void **state)
     assert_int_equal(patience_slice_us(&p, now), 200);
     patience_done(&p, now - 500, now);
     assert_int_equal(patience_slice_us(&p, now), 200);
+    patience_done(&p, now - 100, now); /* it found nothing to do */
+    assert_int_equal(patience_slice_us(&p, now), 200);
     for (int i = 0; i < 9; i++)
         patience_done(&p, now - 200, now);
-    assert_int_equal(patience_slice_us(&p, now), 2000);
+    assert_int_equal(patience_slice_us(&p, now), 400);
+    assert_int_equal(patience_wait_us(&p, now, false, now),
+                     6 * 200); /* longer than beside others */
     for (int i = 0; i < 9; i++)
         patience_done(&p, now - 900, now);
     patience_others(&p, false, now + 90000);
