@@ -9,12 +9,13 @@ import unittest
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../bench"))
 import big
 import idle
-from harness import Daemon, wait_for
+from harness import BUILD, Daemon, wait_for
 
 SUBSCRIPTIONS = 10_000
 SECONDS = 6  # longer than the sweep's pace while something goes on
 
 
+@unittest.skipIf("tsan" in BUILD, "ThreadSanitizer has a thread of its own, which wakes")
 class Idle(unittest.TestCase):
     def test_threads_have_names(self):
         with Daemon("delivery: {threads: 2}\n") as d:
