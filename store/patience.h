@@ -1,5 +1,5 @@
-/* store/patience.h: when a patient request (a slice of a purge, an import) may be taken, so that what is live
- * does not wait for it. Arithmetic: times in us are arguments; who calls holds the lock that it needs.
+/* store/patience.h: when a patient request (a slice of a purge or an import, a page of an export) may be
+ * taken, so that what is live does not wait for it. Arithmetic: times in us are arguments; who calls holds the lock that it needs.
  *
  * A live event waits for two commits on its way (taken, settled); what stands before it in the writer
  * is one patient slice at most, and that is short while others write. */
