@@ -94,7 +94,7 @@ asan: deps
 	@python3 test/run.py --build build-asan --sanitizer
 tsan: deps
 	@$(MAKE) --no-print-directory -s -j2 BUILD=build-tsan SAN=thread build tests
-	@python3 test/run.py --build build-tsan --sanitizer --only 'store|loop|quota|conformance|outbox|system|threads'
+	@python3 test/run.py --build build-tsan --sanitizer --only 'store|loop|quota|owners|conformance|outbox|system|threads'
 # What is found goes to build-fuzz/corpus; a crash leaves its input in build-fuzz/NAME-crash-….
 .PHONY: fuzzers
 fuzzers: $(FUZZ:%=$(BUILD)/fuzz/%)

@@ -6,14 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-int lane_part(int64_t sub, int parts)
-{
-    /* Numbers are times with dice in their lower half (base/id.c): all of it counts. */
-    uint32_t mixed = (uint32_t)(((uint64_t)sub * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
-
-    return (int)((uint64_t)mixed * (uint64_t)parts >> 32);
-}
-
 struct lane *lane_new(struct scheduler *s, int64_t sub)
 {
     struct lane *l = calloc(1, sizeof *l);

@@ -1,7 +1,7 @@
 /* engine/lane.h: the run-time state of one subscription: window, rate, breaker, what is queued and
  * in flight.
  *
- * A lane belongs to one loop and is touched by its thread only. It decides nothing about retries;
+ * A lane belongs to one loop (engine/owners.h) and is touched by its thread only. It decides nothing about retries;
  * it answers "may one more start, and if not, when?" from the policies it holds.
  *
  *   store.ready --claim---> queue --start--> in flight --settle--> forgotten
@@ -74,8 +74,6 @@ struct lane {
     size_t ghosts_n, ghosts_room;
 };
 
-/* Which of so many loops has the lane of this subscription. */
-int lane_part(int64_t sub, int parts);
 struct lane *lane_new(struct scheduler *s, int64_t sub); /* NULL: no memory */
 void lane_free(struct lane *l); /* queued and busy tasks with it; secrets wiped */
 /* Takes over a freshly read row and its arena (which becomes empty). Keeps window, rate and breaker

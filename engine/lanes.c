@@ -88,6 +88,7 @@ static void lanes_remove(struct scheduler *s, struct lane *l)
     size_t i = position(s, l->sub);
     memmove(s->lanes + i, s->lanes + i + 1, (s->lanes_n - i - 1) * sizeof(struct lane *));
     s->lanes_n--;
+    owners_forget(s->parts.owners, l->sub, s->parts.part);
     lane_free(l);
 }
 
@@ -218,11 +219,16 @@ static bool row_arrived(struct scheduler *s, struct arena *arena, struct subscri
     struct lane *l = lanes_find(s, row->num);
     int64_t now_ms = clock_store_ms();
 
-    if (row->state == SUB_DELETED) {
+    /* A page that was read before its lane went may still show it: nobody has that one any more. */
+    bool over = l == NULL && owners_find(s->parts.owners, row->num) != s->parts.part;
+
+    if (row->state == SUB_DELETED || over) {
         lane_wipe_secrets(row);
         arena_fini(arena);
-        if (l == NULL)
+        if (l == NULL) {
+            owners_forget(s->parts.owners, row->num, s->parts.part);
             return true;
+        }
         lanes_drop_queue(s, l);
         l->row.state = SUB_DELETED;
         if (l->busy.n == 0 && !l->claiming && !l->loading)
@@ -260,7 +266,7 @@ static void load_keep_ours(struct load *load)
     if (load->n > 0)
         load->after = load->rows[load->n - 1].num;
     for (size_t i = 0; i < load->n; i++) {
-        if (lane_part(load->rows[i].num, s->share.quota->shares) == s->parts.part)
+        if (owners_of(s->parts.owners, load->rows[i].num) == s->parts.part)
             load->rows[kept++] = load->rows[i];
         else
             lane_wipe_secrets(&load->rows[i]);

@@ -15,6 +15,7 @@
 #include "engine/intake.h"
 #include "engine/loop.h"
 #include "engine/metrics.h"
+#include "engine/owners.h"
 #include "engine/pace.h"
 #include "engine/quota.h"
 #include "engine/traffic.h"
@@ -37,7 +38,8 @@ struct scheduler_parts {
     const struct conf *conf;
     struct intake *intake; /* numbers for the audit log; used on the store thread only */
     struct quota *quota;
-    int part; /* which of quota->shares; 0 where there is one. Its lanes: lane_part() */
+    struct owners *owners;
+    int part; /* which of quota->shares, of the owners' loops; 0 where there is one */
     scheduler_fn *ready, *idle, *jobs_changed;
     void *arg;
 };

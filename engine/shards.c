@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "engine/lane.h"
 #include "engine/shard.h"
 
 struct question {
@@ -22,6 +21,7 @@ struct question {
 struct shards {
     struct shards_parts parts;
     struct quota quota;
+    struct owners owners;
     struct question *questions;
     int ready_n, idle_n;
     int n;
@@ -105,20 +105,28 @@ void shards_ask(struct shards *s, unsigned what, loop_fn *fn, void *arg)
 }
 
 /* ---- what they are told ---- */
-/* What concerns shard n: its rows move, the rest is copied. */
-static void changes_of(struct shards *s, int n, const struct changes *ch, struct changes *to)
+/* To each what concerns its lanes: rows move, the rest is copied. Work of a subscription that nobody has
+ * yet is left out: whoever comes to have it asks the store for it then, after this commit. */
+static void divide(struct shards *s, const struct changes *ch, struct changes *const *to)
 {
-    for (size_t i = 0; i < ch->rows_n; i++)
-        if (ch->rows[i] != NULL && lane_part(ch->rows[i]->delivery.sub, s->n) == n)
-            changes_move_row(to, &ch->rows[i]);
+    for (size_t i = 0; i < ch->rows_n; i++) {
+        int n = ch->rows[i] != NULL ? owners_find(&s->owners, ch->rows[i]->delivery.sub) : -1;
+
+        if (n >= 0)
+            changes_move_row(to[n], &ch->rows[i]);
+    }
     for (size_t i = 0; i < ch->subs_n; i++)
-        if (lane_part(ch->subs[i], s->n) == n)
-            changes_sub(to, ch->subs[i]);
-    for (size_t i = 0; i < ch->wakes_n; i++)
-        if (lane_part(ch->wakes[i].sub, s->n) == n)
-            changes_wake(to, ch->wakes[i].sub, ch->wakes[i].due_ms);
-    to->failed = to->failed || ch->failed;
-    to->freed = to->freed || ch->freed;
+        changes_sub(to[owners_of(&s->owners, ch->subs[i])], ch->subs[i]);
+    for (size_t i = 0; i < ch->wakes_n; i++) {
+        int n = owners_find(&s->owners, ch->wakes[i].sub);
+
+        if (n >= 0)
+            changes_wake(to[n], ch->wakes[i].sub, ch->wakes[i].due_ms);
+    }
+    for (int n = 0; n < s->n; n++) {
+        to[n]->failed = to[n]->failed || ch->failed;
+        to[n]->freed = to[n]->freed || ch->freed;
+    }
 }
 
 static void hold(struct orders *o, const struct change_held *held)
@@ -130,7 +138,7 @@ static void hold(struct orders *o, const struct change_held *held)
 
 void shards_changed(struct shards *s, const struct changes *ch)
 {
-    struct changes *own = &s->shards[0].taken.changes;
+    struct changes *own = &s->shards[0].taken.changes, *to[QUOTA_SHARES_MAX] = {own};
 
     if (s->n == 1) {
         scheduler_changed(s->shards[0].scheduler, ch);
@@ -139,12 +147,13 @@ void shards_changed(struct shards *s, const struct changes *ch)
     for (int i = 1; i < s->n; i++) {
         struct orders *o = shard_orders(&s->shards[i]);
 
-        changes_of(s, i, ch, &o->changes);
+        to[i] = &o->changes;
         if (ch->held.told)
             hold(o, &ch->held);
-        shard_tell(&s->shards[i]);
     }
-    changes_of(s, 0, ch, own);
+    divide(s, ch, to);
+    for (int i = 1; i < s->n; i++)
+        shard_tell(&s->shards[i]);
     own->held = ch->held;
     own->jobs = ch->jobs;
     scheduler_changed(s->shards[0].scheduler, own);
@@ -417,12 +426,14 @@ enum err_code shards_new(struct shards **out, const struct shards_parts *parts, 
     *out = s;
     s->parts = *parts;
     quota_init(&s->quota, parts->conf->max_in_flight, n, wake, s);
+    owners_init(&s->owners, n);
     struct scheduler_parts of_each = {.loop = parts->loop,
                                       .store = parts->store,
                                       .metrics = parts->metrics,
                                       .conf = parts->conf,
                                       .intake = parts->intake,
                                       .quota = &s->quota,
+                                      .owners = &s->owners,
                                       .ready = on_ready,
                                       .idle = on_idle,
                                       .jobs_changed = on_jobs};
@@ -459,5 +470,6 @@ void shards_free(struct shards *s)
         return;
     for (int i = 0; i < s->n; i++)
         shard_fini(&s->shards[i]);
+    owners_fini(&s->owners);
     free(s);
 }

@@ -30,7 +30,7 @@ LIBRARIES = {  # header: the files that may include it
     r"jansson\.h": r"engine/api.*|engine/intake.*|engine/outbox.*|policy/profile.*|policy/conf.*|cli/.*|test/.*",
     r"libsmartcols/.*": r"cli/out_table\.c",
     r"(n?curses|term)\.h": r"cli/screen\.c",
-    r"pthread\.h": r"store/.*|policy/sign\.c|engine/(outbox.*|loop_libevent\.c|shards?\.[ch])|base/.*|test/.*",
+    r"pthread\.h": r"store/.*|policy/sign\.c|engine/(outbox.*|loop_libevent\.c|(shards?|owners)\.[ch])|base/.*|test/.*",
 }
 BANNED = r"\b(strcpy|strcat|sprintf|vsprintf|gets|atoi|atol|strtok|rand|localtime|gmtime|asctime|ctime|strerror|time)\s*\("
 WARN = ("-Wall -Wextra -Wno-missing-field-initializers -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef "

@@ -153,6 +153,7 @@ void house_open(struct house *h, const char *conf_text)
     h->metrics = metrics_new();
     h->traffic = traffic_new(h->loop, h->store);
     quota_init(&h->quota, h->conf->max_in_flight, 1, NULL, NULL);
+    owners_init(&h->owners, 1);
     h->scheduler = scheduler_new(&(struct scheduler_parts){.loop = h->loop,
                                                            .store = h->store,
                                                            .transport = h->transport,
@@ -161,6 +162,7 @@ void house_open(struct house *h, const char *conf_text)
                                                            .conf = h->conf,
                                                            .intake = h->intake,
                                                            .quota = &h->quota,
+                                                           .owners = &h->owners,
                                                            .ready = nothing,
                                                            .idle = nothing,
                                                            .arg = h});
@@ -187,6 +189,7 @@ void house_close(struct house *h)
     traffic_free(h->traffic);
     intake_free(h->intake);
     loop_free(h->loop);
+    owners_fini(&h->owners);
     keyring_free(h->keys);
     conf_free(h->conf);
 }

@@ -29,6 +29,7 @@ struct house {
     struct metrics *metrics;
     struct traffic_log *traffic;
     struct quota quota;
+    struct owners owners;
     struct scheduler *scheduler;
     struct sweep *sweep;
     int64_t attempts, down_from_ms, down_to_ms; /* of "bad" */

@@ -130,6 +130,25 @@ class Threads(unittest.TestCase):
             busy.open.set()
             wait_for(lambda: d.counts()["delivered"] == 7)
 
+    def test_while_others_come_and_go_each_gets_what_came_since_it_is_there_once_and_in_order(self):
+        with Receiver() as r, Daemon("delivery: {threads: 3}\n") as d:
+            since = {}
+            for turn in range(12):
+                for i in range(2):
+                    d.subscribe(f"{r.url}/{turn}-{i}", "--name", f"s{turn}-{i}", "--ordering", "key")
+                    since[f"/hook/{turn}-{i}"] = turn
+                d.insert(*({"type": "t", "payload": {}, "event_id": f"e{turn}-{i}", "ordering_key": "k"} for i in range(5)))
+                if turn % 2:
+                    wait_for(lambda: d.unsettled() == 0)
+                    d.api("DELETE", f"/subscriptions/s{turn - 1}-0")
+                    since.pop(f"/hook/{turn - 1}-0")
+            wait_for(lambda: d.unsettled() == 0 and d.counts()["delivered"] == len(r.requests))
+            got = collections.defaultdict(list)
+            for request in r.requests:
+                got[request.path].append(request.id)
+            for path, first in since.items():
+                self.assertEqual(got[path], [f"e{turn}-{i}" for turn in range(first, 12) for i in range(5)], path)
+
     def test_deleted_ones_stop_and_reload_says_what_needs_a_restart(self):
         with Receiver(500) as r, Daemon("delivery: {threads: 3}\nretry: {default: {initial_delay: 50ms, multiplier: 1, max_retries: 1000}}\n") as d:
             for i in range(SUBS):

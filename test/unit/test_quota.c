@@ -9,8 +9,6 @@
 #include <sched.h>
 
 #include "base/dice.h"
-#include "base/id.h"
-#include "engine/lane.h"
 #include "engine/quota.h"
 
 #include <cmocka.h> /* last: its fail() is a macro */
@@ -186,28 +184,6 @@ static void many_threads_keep_the_limit_and_lose_nothing(void **state)
     assert_true(atomic_load(&q.waiting) == 0);
 }
 
-/* ---- whose lane is it? ---- */
-static void lanes_are_spread_evenly(void **state)
-{
-    struct id_source ids = {0};
-
-    (void)state;
-    for (int parts = 1; parts <= 7; parts++) {
-        int n[7] = {0};
-
-        for (int i = 0; i < 7000; i++) { /* in one ms, as an import makes them, and far between */
-            int64_t sub = id_next(&ids, INT64_C(1700000000000) + (i % 2) * i * INT64_C(1000));
-            int part = lane_part(sub, parts);
-
-            assert_true(part >= 0 && part < parts);
-            assert_int_equal(part, lane_part(sub, parts));
-            n[part]++;
-        }
-        for (int p = 0; p < parts; p++)
-            assert_in_range(n[p], 7000 / parts * 8 / 10, 7000 / parts * 12 / 10);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,7 +192,6 @@ int main(void)
         cmocka_unit_test(a_busy_loop_has_what_the_others_leave),
         cmocka_unit_test(who_comes_later_gets_its_part),
         cmocka_unit_test(many_threads_keep_the_limit_and_lose_nothing),
-        cmocka_unit_test(lanes_are_spread_evenly),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
