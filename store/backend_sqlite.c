@@ -365,7 +365,7 @@ static void sq_rollback(struct backend *b)
     b->rollbacks++;
     q->deltas.n = 0;
     q->deadline_us = 0;
-    q->arrival = q->arrivals_end = 0;
+    q->arrival = q->arrivals_end = q->attempt_row = 0;
     /* After SQLITE_FULL or an I/O error SQLite may have rolled back by itself. */
     if (sqlite3_get_autocommit(q->db) == 0)
         (void)sq_run(q, SQ_ROLLBACK, NULL, "ROLLBACK", "");
@@ -405,7 +405,7 @@ static enum err_code sq_undo(struct backend *b, struct err *err)
 {
     struct sq *q = sq_of(b);
     enum err_code code = sq_run(q, SQ_UNDO, err, "ROLLBACK TO mark", "");
-    q->arrival = q->arrivals_end = 0;
+    q->arrival = q->arrivals_end = q->attempt_row = 0;
     if (code == OK)
         code = sq_run(q, SQ_KEEP, err, "RELEASE mark", "");
     return code != OK ? code : sq_counts_undo(q, err);

@@ -70,6 +70,12 @@ enum sq_slot {
     SQ_EXPIRING_PUT,
     SQ_EXPIRING_DEL,
     SQ_ATTEMPT_PUT,
+    SQ_ATTEMPT_ROW,
+    SQ_ATTEMPTS_DEL,
+    SQ_ATTEMPT_DEL,
+    SQ_ATTEMPT_BEFORE,
+    SQ_ATTEMPT_LINK,
+    SQ_ATTEMPT_LAST,
     SQ_ATTEMPT_LIST,
     SQ_ATTEMPT_GET,
     SQ_DELIVERY_GET,
@@ -116,7 +122,6 @@ enum sq_slot {
     SQ_IMPORT_DEAD,
     SQ_IMPORT_SUB,
     SQ_IMPORT_PARTNER,
-    SQ_IMPORT_ATTEMPTS_DEL,
     SQ_EVENT_STATES,
     SQ_EVENT_TYPES,
     SQ_EVENT_IDS,
@@ -160,12 +165,10 @@ enum sq_slot {
     SQ_RETAIN_OVER,
     SQ_RETAIN_EVENTS,
     SQ_RETAIN_DELIVERY_DEL,
-    SQ_RETAIN_ATTEMPTS_DEL,
     SQ_RETAIN_EVENT_USED,
     SQ_RETAIN_EVENT_SEEN,
     SQ_RETAIN_EVENT_DEL,
     SQ_RETAIN_ATTEMPTS,
-    SQ_RETAIN_ATTEMPT_DEL,
     SQ_RETAIN_DEAD,
     SQ_RETAIN_PURGED,
     SQ_RETAIN_AUDIT,
@@ -209,6 +212,7 @@ struct sq {
     struct dead_grouping *grouping;        /* what a query of dead_groups adds to */
     const struct claim_ask *asking;        /* what a claim under way was asked for */
     int64_t arrival, arrivals_end;         /* of the writer: the next one, of those set aside */
+    int64_t attempt_row;                   /* of the writer: the last one given; 0: not known yet */
     sqlite3_stmt *stmts[SQ_SLOTS];
 };
 
@@ -314,6 +318,7 @@ enum err_code sq_sub_state(struct sq *q, int64_t sub, enum sub_state *state,
 struct sq_open_delivery { /* what a move needs to know of an open delivery */
     int64_t num, event, sub, due_ms, job, expires_ms;
     int64_t since_ms; /* when its budget began: `ready` carries it for kill() */
+    int64_t last_attempt; /* its row; 0: none was made */
     enum delivery_state state;
     int attempts, budget_start;
     bool trial, copy;
@@ -355,8 +360,25 @@ enum err_code sq_event_payload(struct sq *q, int64_t event, sqlite3_stmt **out, 
 /* No open or delivered delivery needs the payload any more: it is cleared. A copy that was delivered
  * needs none: it is not sent again. */
 enum err_code sq_event_unused(struct sq *q, int64_t event, struct err *err);
+/* ---- attempts (backend_sqlite_attempt.c) ---- */
+/* The rows of `attempt` of the deliveries that seed names as (last_attempt, num), "a" in what follows.
+ * A row that is gone ends a chain; where its number is given again, it is no part of it. */
+#define SQ_ATTEMPTS_OF(seed) SQ_ATTEMPTS_OF_BEGIN seed SQ_ATTEMPTS_OF_END
+#define SQ_ATTEMPTS_OF_BEGIN "WITH RECURSIVE chain(row, num) AS ("
+#define SQ_ATTEMPTS_OF_END                                                                         \
+    " UNION ALL SELECT x.prev, x.delivery FROM chain c CROSS JOIN attempt x ON x.row = c.row"      \
+    " WHERE x.delivery = c.num AND x.prev < x.row)"
+#define SQ_FROM_ATTEMPTS                                                                           \
+    " FROM chain c CROSS JOIN attempt a ON a.row = c.row AND a.delivery = c.num"
+/* The row that the next attempt will have. */
+enum err_code sq_attempt_row(struct sq *q, int64_t *row, struct err *err);
+/* prev: the row of the delivery's attempt before; the caller lets its last_attempt be row. */
 enum err_code sq_attempt_put(struct sq *q, const struct attempt *a, int64_t delivery, int n,
-                             int64_t job, struct err *err);
+                             int64_t job, int64_t row, int64_t prev, struct err *err);
+/* All of them. */
+enum err_code sq_attempts_delete(struct sq *q, int64_t delivery, struct err *err);
+/* One of them, from wherever it is in its chain. */
+enum err_code sq_attempt_delete(struct sq *q, int64_t row, struct err *err);
 
 enum err_code sq_claim_init(struct sq *q, struct err *err); /* for each connection */
 /* ---- looks at dead letters (backend_sqlite_look.c) ---- */

@@ -1,8 +1,8 @@
-/* store/backend_sqlite_attempt.c: attempts are read: those of one delivery, and those of all; what
- * somebody did to a delivery.
+/* store/backend_sqlite_attempt.c: attempts are put, deleted and read: those of one delivery, and those
+ * of all; what somebody did to a delivery.
  *
- * No index says whose an attempt is or how it ended: it would cost every attempt a write. Rows grow
- * with time, so a list over all walks from the end, and a page is over after so many rows looked
+ * No index says whose an attempt is or how it ended: it would cost every attempt a write. A delivery
+ * knows its latest attempt, an attempt the one before. Rows grow with time, so a list over all walks from the end, and a page is over after so many rows looked
  * at. Where the filter names few deliveries it goes by them instead, whatever lies in between. */
 #include "store/backend_sqlite.h"
 
@@ -10,6 +10,77 @@
 #include <string.h>
 
 #define FEW 50000 /* deliveries of a subscription, or events of a type, are asked one by one */
+
+/* ---- put, delete ---- */
+enum err_code sq_attempt_row(struct sq *q, int64_t *row, struct err *err)
+{
+    sqlite3_stmt *st;
+    enum err_code code = OK;
+    if (q->attempt_row == 0) {
+        code = sq_row(q, SQ_ATTEMPT_ROW, &st, err, "SELECT ifnull(max(row), 0) FROM attempt", "");
+        if (code != OK)
+            return code;
+        q->attempt_row = sqlite3_column_int64(st, 0);
+        sq_done(st);
+    }
+    *row = ++q->attempt_row;
+    return code;
+}
+
+enum err_code sq_attempt_put(struct sq *q, const struct attempt *a, int64_t delivery, int n,
+                             int64_t job, int64_t row, int64_t prev, struct err *err)
+{
+    return sq_run(q, SQ_ATTEMPT_PUT, err,
+                  "INSERT INTO attempt VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
+                  " ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+                  "llilliiiiiiililtttbl", row, delivery, n, a->started_ms, a->duration_us,
+                  (int)a->dns_us, (int)a->connect_us, (int)a->tls_us, (int)a->wait_us,
+                  (int)a->transfer_us, (int)a->outcome, a->status, job, (int)a->response_truncated,
+                  a->next_ms, a->address, a->error, a->response_head, a->response_body,
+                  a->response_body_bytes, prev);
+}
+
+#define OF_ONE "SELECT last_attempt, num FROM delivery WHERE num = ?1"
+
+enum err_code sq_attempts_delete(struct sq *q, int64_t delivery, struct err *err)
+{
+    return sq_run(q, SQ_ATTEMPTS_DEL, err,
+                  "DELETE FROM attempt WHERE row IN (" SQ_ATTEMPTS_OF(
+                      OF_ONE) " SELECT a.row" SQ_FROM_ATTEMPTS ")",
+                  "l", delivery);
+}
+
+/* Whoever knew it knows the one before it instead. Where that is gone too, as when the oldest go
+ * first, nothing needs to be written: the chain ends there either way. */
+static enum err_code link_around(struct sq *q, int64_t row, struct err *err)
+{
+    sqlite3_stmt *st;
+    enum err_code code =
+        sq_row(q, SQ_ATTEMPT_BEFORE, &st, err,
+               "SELECT a.delivery, p.row FROM attempt a CROSS JOIN attempt p ON p.row = a.prev"
+               " AND p.delivery = a.delivery AND p.row < a.row WHERE a.row = ?1",
+               "l", row);
+    if (code != OK)
+        return code == ERR_NOT_FOUND ? OK : code;
+    int64_t delivery = sqlite3_column_int64(st, 0), before = sqlite3_column_int64(st, 1);
+    sq_done(st);
+    code = sq_run(q, SQ_ATTEMPT_LINK, err,
+                  "UPDATE attempt SET prev = ?3 WHERE prev = ?2 AND row IN (" SQ_ATTEMPTS_OF(
+                      OF_ONE) " SELECT a.row" SQ_FROM_ATTEMPTS ")",
+                  "lll", delivery, row, before);
+    if (code == OK)
+        code = sq_run(q, SQ_ATTEMPT_LAST, err,
+                      "UPDATE delivery SET last_attempt = ?3 WHERE num = ?1 AND last_attempt = ?2",
+                      "lll", delivery, row, before);
+    return code;
+}
+
+enum err_code sq_attempt_delete(struct sq *q, int64_t row, struct err *err)
+{
+    enum err_code code = link_around(q, row, err);
+    return code == OK ? sq_run(q, SQ_ATTEMPT_DEL, err, "DELETE FROM attempt WHERE row = ?1", "l", row)
+                      : code;
+}
 
 /* ---- of one delivery ---- */
 #define ATTEMPT_COLS                                                                               \
@@ -54,8 +125,9 @@ enum err_code sq_attempt_list(struct backend *b, int64_t delivery, struct arena 
     sqlite3_stmt *st;
     void *rows;
     enum err_code code = sq_open(q, SQ_ATTEMPT_LIST, &st, err,
-                                 "SELECT " ATTEMPT_COLS ", a.response_head, a.response_body"
-                                 " FROM attempt a WHERE a.delivery = ?1 ORDER BY a.n",
+                                 SQ_ATTEMPTS_OF(OF_ONE) " SELECT " ATTEMPT_COLS
+                                 ", a.response_head, a.response_body" SQ_FROM_ATTEMPTS
+                                 " ORDER BY a.n",
                                  "l", delivery);
     if (code == OK)
         code = sq_take_all(q, st, read_attempt, sizeof(**out), a, &rows, n, err);
@@ -144,17 +216,17 @@ static enum err_code one_by_one(struct sq *q, const struct filter *f, enum way w
 {
     struct sq_query s;
     sqlite3_stmt *st;
-    sq_query_init(&s, way == BY_EVENT
-                          ? "SELECT a.row FROM event e CROSS JOIN delivery d ON d.event = e.num"
-                            " CROSS JOIN attempt a ON a.delivery = d.num"
-                          : "SELECT a.row FROM delivery d CROSS JOIN attempt a"
-                            " ON a.delivery = d.num");
+    sq_query_init(&s, SQ_ATTEMPTS_OF_BEGIN "SELECT d.last_attempt, d.num FROM ");
+    buf_adds(&s.sql, way == BY_EVENT ? "event e CROSS JOIN delivery d ON d.event = e.num"
+                                     : "delivery d");
     if (way == BY_EVENT)
         sq_and_types(&s, "e.type", f);
     sq_and_in(&s, "d.num", f->ids, f->ids_n);
     sq_and_texts(&s, "d.event IN (SELECT num FROM event WHERE id", f->event_ids, f->event_ids_n,
                  ")");
     sq_and_in(&s, "d.sub", f->subs, f->subs_n);
+    buf_adds(&s.sql, SQ_ATTEMPTS_OF_END " SELECT a.row" SQ_FROM_ATTEMPTS);
+    s.where = false;
     and_wanted(&s, f);
     and_after(&s, f);
     buf_addf(&s.sql, " ORDER BY a.row %s LIMIT %zu", f->newest_first ? "DESC" : "ASC", f->limit);

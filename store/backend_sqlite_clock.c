@@ -29,7 +29,7 @@ static enum err_code scan(struct sq *q, int64_t sub, int64_t now_ms, int64_t far
         sq_open(q, SQ_FUTURE_SCAN, &st, err,
                 "SELECT r.due, r.num, e.deliver_after_ms = r.due,"
                 " r.since_ms > ?2 OR r.due > ?3 OR coalesce((SELECT a.started_ms FROM attempt a"
-                " WHERE a.delivery = r.num ORDER BY a.row DESC LIMIT 1), 0) > ?2"
+                " WHERE a.row = d.last_attempt AND a.delivery = r.num), 0) > ?2"
                 " FROM ready r CROSS JOIN delivery d ON d.num = r.num"
                 " CROSS JOIN event e ON e.num = d.event"
                 " WHERE r.sub = ?1 AND r.due > ?2 AND (r.due, r.num) < (?4, ?5)"

@@ -115,18 +115,20 @@ static enum err_code put_event(struct sq *q, struct import *im, struct err *err)
                   e->accepted_ms, e->outbox, e->seq);
 }
 
-static enum err_code put_delivery(struct sq *q, const struct import *im, struct err *err)
+static enum err_code put_delivery(struct sq *q, const struct import *im, int64_t last_attempt,
+                                  struct err *err)
 {
     const struct delivery *d = &im->l->delivery;
     enum err_code code =
         sq_run(q, SQ_IMPORT_DELIVERY, err,
                "INSERT OR REPLACE INTO delivery(num, event, sub, state, cause, attempts,"
                " budget_start, budget_since_ms, due_ms, last_status, last_outcome, created_ms,"
-               " finished_ms, job, expires_ms) VALUES(?1, ?2, ?3, 5, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
-               " ?11, ?12, ?13, ?14)",
-               "llliiilliillll", im->num, im->event, im->sub, (int)d->cause, d->attempts,
+               " finished_ms, job, expires_ms, last_attempt) VALUES(?1, ?2, ?3, 5, ?4, ?5, ?6, ?7,"
+               " ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+               "llliiilliilllll", im->num, im->event, im->sub, (int)d->cause, d->attempts,
                d->budget_start, d->budget_since_ms, d->due_ms, d->last_status, (int)d->last_outcome,
-               d->created_ms, im->l->died_ms, d->job, im->l->event.expires_ms);
+               d->created_ms, im->l->died_ms, d->job, im->l->event.expires_ms,
+               last_attempt);
     if (code == OK && im->was_here)
         code = sq_count(q, im->was_of, (enum delivery_state)im->was_state, -1, err);
     return code == OK ? sq_count(q, im->sub, DELIVERY_DEAD, 1, err) : code;
@@ -161,13 +163,20 @@ static enum err_code put_letter(struct sq *q, const struct import *im, struct er
     return code;
 }
 
+/* In the place of those that the delivery had; *last: the row of the last one, 0: there is none. */
 static enum err_code put_attempts(struct sq *q, int64_t num, const struct attempt *attempts,
-                                  size_t n, struct err *err)
+                                  size_t n, int64_t *last, struct err *err)
 {
-    enum err_code code =
-        sq_run(q, SQ_IMPORT_ATTEMPTS_DEL, err, "DELETE FROM attempt WHERE delivery = ?1", "l", num);
-    for (size_t i = 0; code == OK && i < n; i++)
-        code = sq_attempt_put(q, &attempts[i], num, attempts[i].n, attempts[i].job, err);
+    enum err_code code = sq_attempts_delete(q, num, err);
+    *last = 0;
+    for (size_t i = 0; code == OK && i < n; i++) {
+        int64_t row = 0;
+        code = sq_attempt_row(q, &row, err);
+        if (code == OK)
+            code = sq_attempt_put(q, &attempts[i], num, attempts[i].n, attempts[i].job, row, *last,
+                                  err);
+        *last = row;
+    }
     return code;
 }
 
@@ -176,6 +185,7 @@ enum err_code sq_dead_import(struct backend *b, const struct dead_letter *l,
 {
     struct sq *q = sq_of(b);
     struct import im = {.l = l, .num = l->delivery.num, .partner = l->event.partner};
+    int64_t last_attempt = 0;
     im.event_id = l->event.id != NULL ? l->event.id : l->delivery.event_id;
     im.type = l->event.type != NULL ? l->event.type : l->delivery.type;
     if (im.num <= 0 || im.event_id == NULL || im.type == NULL)
@@ -191,10 +201,10 @@ enum err_code sq_dead_import(struct backend *b, const struct dead_letter *l,
     if (code == OK)
         code = put_event(q, &im, err);
     if (code == OK)
-        code = put_delivery(q, &im, err);
+        code = put_attempts(q, im.num, attempts, attempts_n, &last_attempt, err);
+    if (code == OK)
+        code = put_delivery(q, &im, last_attempt, err);
     if (code == OK)
         code = put_letter(q, &im, err);
-    if (code == OK && im.was_here)
-        code = sq_purged_delete(q, im.num, err);
-    return code == OK ? put_attempts(q, im.num, attempts, attempts_n, err) : code;
+    return code == OK && im.was_here ? sq_purged_delete(q, im.num, err) : code;
 }

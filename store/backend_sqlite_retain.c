@@ -79,8 +79,7 @@ static enum err_code delivery_delete(struct sq *q, int64_t num, struct err *err)
     struct sq_open_delivery d;
     enum err_code code = sq_delivery_load(q, num, &d, err);
     if (code == OK)
-        code = sq_run(q, SQ_RETAIN_ATTEMPTS_DEL, err, "DELETE FROM attempt WHERE delivery = ?1",
-                      "l", num);
+        code = sq_attempts_delete(q, num, err);
     if (code == OK)
         code = sq_run(q, SQ_DEED_DEL, err, "DELETE FROM deed WHERE delivery = ?1", "l", num);
     if (code == OK)
@@ -133,8 +132,7 @@ static enum err_code retain_attempts(struct sq *q, int64_t before_ms, size_t lim
         &q->attempt_at};
     enum err_code code = walk(q, &old, before_ms, limit, nums, done, err);
     for (size_t i = 0; code == OK && i < *done; i++)
-        code = sq_run(q, SQ_RETAIN_ATTEMPT_DEL, err, "DELETE FROM attempt WHERE row = ?1", "l",
-                      nums[i]);
+        code = sq_attempt_delete(q, nums[i], err);
     return code;
 }
 

@@ -22,7 +22,8 @@ enum err_code sq_delivery_load(struct sq *q, int64_t num, struct sq_open_deliver
     enum err_code code =
         sq_row(q, SQ_OPEN_GET, &st, err,
                "SELECT event, sub, state, due_ms, job, expires_ms, budget_since_ms,"
-               " attempts, budget_start, line, trial, original <> 0 FROM delivery WHERE num = ?1",
+               " attempts, budget_start, line, trial, original <> 0, last_attempt FROM delivery"
+               " WHERE num = ?1",
                "l", num);
     if (code == ERR_NOT_FOUND)
         return fail(err, ERR_STALE, "no such delivery");
@@ -40,6 +41,7 @@ enum err_code sq_delivery_load(struct sq *q, int64_t num, struct sq_open_deliver
     out->budget_start = sqlite3_column_int(st, 8);
     out->trial = sqlite3_column_int(st, 10) != 0;
     out->copy = sqlite3_column_int(st, 11) != 0;
+    out->last_attempt = sqlite3_column_int64(st, 12);
     const void *line = sqlite3_column_text(st, 9);
     if (line != NULL && (out->line = strdup(line)) == NULL)
         code = fail(err, ERR_NOMEM, "no memory for a delivery");
@@ -223,21 +225,9 @@ enum err_code sq_trial(struct backend *b, int64_t num, int budget_max, struct er
 }
 
 /* ---- settle ---- */
-enum err_code sq_attempt_put(struct sq *q, const struct attempt *a, int64_t delivery, int n,
-                             int64_t job, struct err *err)
-{
-    return sq_run(q, SQ_ATTEMPT_PUT, err,
-                  "INSERT INTO attempt VALUES(NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
-                  " ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
-                  "lilliiiiiiililtttb", delivery, n, a->started_ms, a->duration_us, (int)a->dns_us,
-                  (int)a->connect_us, (int)a->tls_us, (int)a->wait_us, (int)a->transfer_us,
-                  (int)a->outcome, a->status, job, (int)a->response_truncated, a->next_ms,
-                  a->address, a->error, a->response_head, a->response_body, a->response_body_bytes);
-}
-
 /* *moved false: it is not as d says, and nothing was written. A dead one is moved by sq_die; here it
- * only gets what its attempt found out. */
-static enum err_code settle_row(struct sq *q, const struct settlement *s,
+ * only gets what its attempt found out. attempt: the row that will have. */
+static enum err_code settle_row(struct sq *q, const struct settlement *s, int64_t attempt,
                                 const struct sq_open_delivery *d, bool *moved, struct err *err)
 {
     bool over = s->to == SETTLE_DELIVERED;
@@ -249,11 +239,12 @@ static enum err_code settle_row(struct sq *q, const struct settlement *s,
         "UPDATE delivery SET state = ?2, attempts = attempts + ?3, due_ms = ?4,"
         " last_status = CASE WHEN ?3 THEN ?5 ELSE last_status END,"
         " last_outcome = CASE WHEN ?3 THEN ?6 ELSE last_outcome END,"
+        " last_attempt = CASE WHEN ?3 THEN ?12 ELSE last_attempt END,"
         " finished_ms = ?7 WHERE num = ?1 AND state = ?8 AND due_ms = ?9"
         " AND attempts = ?10 AND job = ?11",
-        "liiliililil", d->num, (int)state, (int)s->has_attempt,
+        "liiliililill", d->num, (int)state, (int)s->has_attempt,
         s->to == SETTLE_RETRY ? s->due_ms : d->due_ms, s->attempt.status, (int)s->attempt.outcome,
-        over ? s->now_ms : (int64_t)0, (int)d->state, d->due_ms, d->attempts, d->job);
+        over ? s->now_ms : (int64_t)0, (int)d->state, d->due_ms, d->attempts, d->job, attempt);
     if (code == OK)
         *moved = sq_changes(q) == 1;
     return code;
@@ -274,6 +265,7 @@ static bool seen_enough(const struct settlement *s, struct sq_open_delivery *d)
                                    .job = c->delivery.job,
                                    .expires_ms = c->event.expires_ms,
                                    .since_ms = c->delivery.budget_since_ms,
+                                   .last_attempt = c->delivery.last_attempt,
                                    .state = c->delivery.state,
                                    .attempts = c->delivery.attempts,
                                    .budget_start = c->delivery.budget_start,
@@ -282,19 +274,19 @@ static bool seen_enough(const struct settlement *s, struct sq_open_delivery *d)
 }
 
 /* Moves the delivery's row; *d is as it was before. */
-static enum err_code settle_open(struct sq *q, const struct settlement *s,
+static enum err_code settle_open(struct sq *q, const struct settlement *s, int64_t attempt,
                                  struct sq_open_delivery *d, struct err *err)
 {
     bool moved = false;
     enum err_code code = OK;
     if (seen_enough(s, d))
-        code = settle_row(q, s, d, &moved, err);
+        code = settle_row(q, s, attempt, d, &moved, err);
     if (code != OK || moved)
         return code;
     code = sq_delivery_load(q, s->delivery, d, err);
     if (code == OK && !sq_is_open(d->state))
         code = fail(err, ERR_STALE, "the delivery is over already");
-    return code == OK ? settle_row(q, s, d, &moved, err) : code;
+    return code == OK ? settle_row(q, s, attempt, d, &moved, err) : code;
 }
 
 static enum err_code settle_delivered(struct sq *q, const struct sq_open_delivery *d,
@@ -329,10 +321,14 @@ enum err_code sq_settle(struct backend *b, const struct settlement *s, int64_t d
     struct sq *q = sq_of(b);
     struct sq_open_delivery d = {0};
     struct settled r = {0};
-    enum err_code code = settle_open(q, s, &d, err);
+    int64_t row = 0;
+    enum err_code code = s->has_attempt ? sq_attempt_row(q, &row, err) : OK;
+    if (code == OK)
+        code = settle_open(q, s, row, &d, err);
     r.job = d.job;
     if (code == OK && s->has_attempt)
-        code = sq_attempt_put(q, &s->attempt, d.num, d.attempts + 1, s->attempt.job, err);
+        code = sq_attempt_put(q, &s->attempt, d.num, d.attempts + 1, s->attempt.job, row,
+                              d.last_attempt, err);
     if (code == OK) {
         switch (s->to) {
         case SETTLE_DELIVERED:
@@ -355,16 +351,18 @@ enum err_code sq_settle(struct backend *b, const struct settlement *s, int64_t d
 enum err_code sq_attempt_late(struct backend *b, const struct attempt *a, struct err *err)
 {
     struct sq *q = sq_of(b);
-    int64_t arrival = 0;
+    int64_t arrival = 0, row = 0;
     struct sq_open_delivery d;
     enum err_code code = sq_delivery_load(q, a->delivery, &d, err);
     if (code == OK)
-        code = sq_attempt_put(q, a, d.num, d.attempts + 1, a->job, err);
+        code = sq_attempt_row(q, &row, err);
+    if (code == OK)
+        code = sq_attempt_put(q, a, d.num, d.attempts + 1, a->job, row, d.last_attempt, err);
     if (code == OK)
         code = sq_run(q, SQ_LATE, err,
                       "UPDATE delivery SET attempts = attempts + 1, last_status = ?2,"
-                      " last_outcome = ?3 WHERE num = ?1",
-                      "lii", d.num, a->status, (int)a->outcome);
+                      " last_outcome = ?3, last_attempt = ?4 WHERE num = ?1",
+                      "liil", d.num, a->status, (int)a->outcome, row);
     if (code == OK && d.state == DELIVERY_DEAD)
         code = sq_arrival(q, &arrival, err); /* a filter may name it now that did not before */
     if (code == OK && d.state == DELIVERY_DEAD)

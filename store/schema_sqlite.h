@@ -9,6 +9,9 @@
  *                 ├── dead (while dead)     expiring  open deliveries that can expire
  *                 └── purged (discarded, while it can be restored)
  *
+ * delivery.last_attempt is the row of its latest attempt, attempt.prev that of the one before: both are
+ * at hand when an attempt is put, so that it costs no index. A row that retention took ends the chain.
+ *
  * delivery.line is the ordering key while the delivery stands in `lineup`, else NULL: the head of
  * (sub, line) is the only one that may be in `ready`. `seen` remembers the ids of events whose row
  * is gone already; of the others the event's own row is the memory. */
@@ -18,7 +21,7 @@
 #include <stddef.h>
 
 #define SCHEMA_APPLICATION_ID 0x77686b64 /* "whkd" */
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 
 static const char SCHEMA_1_CONFIGURED[] =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
@@ -226,12 +229,23 @@ static const char SCHEMA_3_DEEDS[] =
 /* Jobs that stopped by themselves: status tells of them until somebody lets them go on or puts them away. */
 static const char SCHEMA_3_STOPPED[] = "CREATE INDEX job_stopped ON job(num) WHERE state = 4;";
 
+/* The attempts of a delivery are a chain instead of entries of an index. */
+static const char SCHEMA_4_ATTEMPTS[] =
+    "ALTER TABLE delivery ADD COLUMN last_attempt INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE attempt ADD COLUMN prev INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE attempt SET prev = ifnull((SELECT max(b.row) FROM attempt b"
+    "  WHERE b.delivery = attempt.delivery AND b.row < attempt.row), 0) WHERE n > 1;"
+    "UPDATE delivery SET last_attempt = ifnull((SELECT max(a.row) FROM attempt a"
+    "  WHERE a.delivery = delivery.num), 0) WHERE attempts > 0;"
+    "DROP INDEX attempt_delivery;";
+
 /* Each migration: its parts, NULL-terminated. */
 static const char *const MIGRATIONS[SCHEMA_VERSION][16] = {
     {SCHEMA_1_CONFIGURED, SCHEMA_1_HOT, SCHEMA_1_COLD, NULL},
     {SCHEMA_2_DELIVERY, SCHEMA_2_PURGED, SCHEMA_2_DEAD_FACTS, SCHEMA_2_TRAFFIC, SCHEMA_2_DEEDS,
      SCHEMA_2_JOB, SCHEMA_2_JOB_PART, NULL},
     {SCHEMA_3_COPIES, SCHEMA_3_ARRIVAL, SCHEMA_3_DISCARDED, SCHEMA_3_DEEDS, SCHEMA_3_STOPPED, NULL},
+    {SCHEMA_4_ATTEMPTS, NULL},
 };
 
 #endif

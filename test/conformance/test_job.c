@@ -374,6 +374,9 @@ static void schema_of(const struct bed *bed, int version)
         " due_ms, created_ms, job, expires_ms) VALUES(11, 10, 5, 4, 3, 2, 1, 1, 1, 20, 0),"
         " (12, 10, 5, 2, 3, 2, 1, 1, 1, 20, 0), (13, 10, 5, 2, 2, 2, 1, 1, 1, 20, 0),"
         " (14, 10, 5, 2, 2, 2, 1, 1, 1, 0, 0);"
+        "INSERT INTO attempt SELECT NULL, 11 + i % 3, 1 + i / 3, i, 0, 0, 0, 0, 0, 0, 0, 200, 0, 0,"
+        " 0, NULL, NULL, NULL, NULL FROM (SELECT 0 AS i UNION SELECT 1 UNION SELECT 2 UNION SELECT 3"
+        " UNION SELECT 4 UNION SELECT 6);"
         "INSERT INTO job VALUES(20, 'replay', 0, '{\"all\":true}', 2.5, 1, 'me', 'why', 0, 77, 78,"
         " 0, 10, 1, 4, 1, 1, 5, 6, 0), (21, 'replay', 2, '{}', 0, 0, 'me', NULL, 5, 0, 0, 1, 9, 0,"
         " 9, 7, 2, 5, 6, 7), (22, 'subscription_delete', 1, NULL, 0, 0, 'me', NULL, 5, 0, 0, 0, 0,"
@@ -394,6 +397,19 @@ static void schema_of(const struct bed *bed, int version)
         assert_int_equal(sqlite3_exec(db, mark, NULL, NULL, NULL), SQLITE_OK);
     }
     sqlite3_close(db);
+}
+
+/* Three attempts of one, two of another, one of the third, in turns. */
+static void attempts_of_an_earlier_schema(struct bed *bed)
+{
+    struct attempt *list;
+    size_t n;
+    for (int i = 0; i < 3; i++) {
+        OK_OR_DIE(bed, bed->ops->attempt_list(bed->b, 11 + i, &bed->a, &list, &n, &bed->err));
+        assert_int_equal(n, 3 - i);
+        for (size_t k = 0; k < n; k++)
+            assert_int_equal(list[k].started_ms, i + 3 * (int)k);
+    }
 }
 
 static void jobs_of(struct bed *bed, int version)
@@ -424,6 +440,7 @@ static void jobs_of(struct bed *bed, int version)
     assert_int_equal(p.state, JOB_ACTIVE);
     assert_int_equal(p.counts.queued, 2);
     assert_int_equal(p.counts.tried, 1);
+    attempts_of_an_earlier_schema(bed);
     bed_settle(bed, 13, SETTLE_DELIVERED, T0);
     assert_int_equal(part_get(bed, 20, 5).counts.delivered, 1);
     assert_int_equal(part_get(bed, 20, 5).counts.tried, 2);

@@ -272,6 +272,26 @@ static void retain_attempts(void **state)
     assert_int_equal(n, 1);
 }
 
+/* A clock that was set back makes a later attempt the older one, and it goes first: those before it stay
+ * its delivery's. */
+static void retain_attempts_after_the_clock_went_back(void **state)
+{
+    static const int started_ms[] = {50, 10, 60, 5};
+    struct bed *bed = *state;
+    int64_t sub = bed_sub(bed, "a", 0), done = bed_emit(bed, sub, "done", NULL, T0);
+    struct attempt *list;
+    size_t n;
+    for (int i = 0; i < 4; i++)
+        bed_settle(bed, done, i < 3 ? SETTLE_RETRY : SETTLE_DELIVERED, T0 + started_ms[i] + 5);
+    assert_int_equal(retain(bed, RETAIN_ATTEMPTS, T0 + 20, 9), 2);
+    OK_OR_DIE(bed, bed->ops->attempt_list(bed->b, done, &bed->a, &list, &n, &bed->err));
+    assert_int_equal(n, 2);
+    assert_int_equal(list[0].n, 1);
+    assert_int_equal(list[1].n, 3);
+    assert_true(retain(bed, RETAIN_DELIVERED, T0 + 99, 9) > 0);
+    look(bed, RETAIN_ATTEMPTS, T0 + 99, 0, 0, 0);
+}
+
 static void retain_dead(void **state)
 {
     struct bed *bed = *state;
@@ -320,7 +340,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_BOTH(outbox_memory),    ON_BOTH(taken_in_slices), ON_BOTH(rejects),     ON_BOTH(audit),
-        ON_BOTH(retain_delivered), ON_BOTH(retain_attempts), ON_BOTH(retain_dead), ON_BOTH(max_num),
+        ON_BOTH(retain_delivered), ON_BOTH(retain_attempts),
+        ON_BOTH(retain_attempts_after_the_clock_went_back), ON_BOTH(retain_dead), ON_BOTH(max_num),
     };
     return cmocka_run_group_tests_name("conformance: the rest", tests, NULL, NULL);
 }

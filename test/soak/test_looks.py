@@ -40,6 +40,8 @@ def fill(path):
                    " status, job, response_truncated, next_ms, address, error, response_head, response_body) SELECT num + 1, "
                    f"{n}, ms + {n}, 1000, -1, -1, -1, 900, 10, {outcome}, {status}, 0, 0, 0, '127.0.0.1:9', NULL, 'HTTP/1.1 200 OK', "
                    "zeroblob(100) FROM k")
+    db.execute(f"UPDATE attempt SET prev = row - {EVENTS} WHERE n = 2")
+    db.execute(f"UPDATE delivery SET last_attempt = {EVENTS} + 1 + (created_ms - {now - day}) / {step}")
     db.execute("INSERT OR REPLACE INTO counts SELECT sub, state, count(*) FROM delivery GROUP BY sub, state")
     db.execute("COMMIT")
     db.close()

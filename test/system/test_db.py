@@ -104,8 +104,7 @@ class Db(unittest.TestCase):
             "DELETE FROM expiring": "expiry",
             "DELETE FROM delivery WHERE num = (SELECT min(num) FROM dead)": "dead letters",
             "DELETE FROM dead WHERE num = (SELECT min(num) FROM dead)": "dead deliveries",
-            "INSERT INTO attempt SELECT 99999, 1, n, started_ms, duration_us, dns_us, connect_us, tls_us, wait_us, transfer_us, outcome, status,"
-            " job, response_truncated, next_ms, address, error, response_head, response_body FROM attempt LIMIT 1": "attempts",
+            "UPDATE delivery SET last_attempt = 0 WHERE state = 5": "attempts",
             "UPDATE delivery SET state = 6 WHERE state = 4": "payloads",
             "UPDATE secret SET value = zeroblob(60) WHERE num = (SELECT min(num) FROM secret)": "secrets open",
             "UPDATE dead SET payload = zeroblob(60) WHERE num = (SELECT min(num) FROM dead)": "dead letters open",

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "store/seal.h"
+#include "store/schema_sqlite.h"
 #include "store/store.h"
 
 /* In place of libc's, for SQLite: how often a log was synced. */
@@ -667,12 +668,15 @@ static void a_newer_or_foreign_file_is_refused_untouched(void **state)
 {
     struct fixture *f = *state;
     struct err err;
+    char back[96];
     store_close(f->store);
     f->store = NULL;
     meddle(f, "PRAGMA user_version = 99");
     assert_int_equal(store_open(&f->store, f->url, f->keys, 0, &err), ERR_NEWER);
     assert_non_null(strstr(err.text, "newer"));
-    meddle(f, "PRAGMA user_version = 3; PRAGMA application_id = 42");
+    snprintf(back, sizeof back, "PRAGMA user_version = %d; PRAGMA application_id = 42",
+             SCHEMA_VERSION);
+    meddle(f, back);
     assert_int_equal(store_open(&f->store, f->url, f->keys, 0, &err), ERR_INVALID);
     assert_null(f->store);
     meddle(f, "PRAGMA application_id = 0x77686b64");
