@@ -317,7 +317,7 @@ enum err_code sq_sub_state(struct sq *q, int64_t sub, enum sub_state *state,
 /* ---- the moves of a delivery (backend_sqlite_settle.c) ---- */
 struct sq_open_delivery { /* what a move needs to know of an open delivery */
     int64_t num, event, sub, due_ms, job, expires_ms;
-    int64_t since_ms; /* when its budget began: `ready` carries it for kill() */
+    int64_t since_ms;     /* when its budget began: `ready` carries it for kill() */
     int64_t last_attempt; /* its row; 0: none was made */
     enum delivery_state state;
     int attempts, budget_start;

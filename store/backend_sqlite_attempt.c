@@ -78,8 +78,9 @@ static enum err_code link_around(struct sq *q, int64_t row, struct err *err)
 enum err_code sq_attempt_delete(struct sq *q, int64_t row, struct err *err)
 {
     enum err_code code = link_around(q, row, err);
-    return code == OK ? sq_run(q, SQ_ATTEMPT_DEL, err, "DELETE FROM attempt WHERE row = ?1", "l", row)
-                      : code;
+    return code == OK
+               ? sq_run(q, SQ_ATTEMPT_DEL, err, "DELETE FROM attempt WHERE row = ?1", "l", row)
+               : code;
 }
 
 /* ---- of one delivery ---- */
@@ -124,11 +125,12 @@ enum err_code sq_attempt_list(struct backend *b, int64_t delivery, struct arena 
     struct sq *q = sq_of(b);
     sqlite3_stmt *st;
     void *rows;
-    enum err_code code = sq_open(q, SQ_ATTEMPT_LIST, &st, err,
-                                 SQ_ATTEMPTS_OF(OF_ONE) " SELECT " ATTEMPT_COLS
-                                 ", a.response_head, a.response_body" SQ_FROM_ATTEMPTS
-                                 " ORDER BY a.n",
-                                 "l", delivery);
+    enum err_code code =
+        sq_open(q, SQ_ATTEMPT_LIST, &st, err,
+                SQ_ATTEMPTS_OF(OF_ONE) " SELECT " ATTEMPT_COLS
+                                       ", a.response_head, a.response_body" SQ_FROM_ATTEMPTS
+                                       " ORDER BY a.n",
+                "l", delivery);
     if (code == OK)
         code = sq_take_all(q, st, read_attempt, sizeof(**out), a, &rows, n, err);
     if (code == OK)
@@ -217,8 +219,8 @@ static enum err_code one_by_one(struct sq *q, const struct filter *f, enum way w
     struct sq_query s;
     sqlite3_stmt *st;
     sq_query_init(&s, SQ_ATTEMPTS_OF_BEGIN "SELECT d.last_attempt, d.num FROM ");
-    buf_adds(&s.sql, way == BY_EVENT ? "event e CROSS JOIN delivery d ON d.event = e.num"
-                                     : "delivery d");
+    buf_adds(&s.sql,
+             way == BY_EVENT ? "event e CROSS JOIN delivery d ON d.event = e.num" : "delivery d");
     if (way == BY_EVENT)
         sq_and_types(&s, "e.type", f);
     sq_and_in(&s, "d.num", f->ids, f->ids_n);

@@ -12,7 +12,7 @@
 #define CLAIM_SQL                                                                                  \
     "SELECT r.due, r.num, e.payload, e.id, e.type, e.ordering_key, e.correlation_id, e.source,"    \
     " e.version, e.attributes, e.created_ms, d.event, d.state, d.attempts, d.budget_start,"        \
-    " d.budget_since_ms, d.job, d.expires_ms, d.budget_max, d.trial, d.original, d.last_attempt"                   \
+    " d.budget_since_ms, d.job, d.expires_ms, d.budget_max, d.trial, d.original, d.last_attempt"   \
     " FROM ready r LEFT JOIN delivery d ON d.num = r.num LEFT JOIN event e ON e.num = d.event"     \
     " WHERE r.sub = ?1 AND r.due >= ?2 AND NOT in_memory(r.num) ORDER BY r.due, r.num"
 

@@ -127,8 +127,7 @@ static enum err_code put_delivery(struct sq *q, const struct import *im, int64_t
                " ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
                "llliiilliilllll", im->num, im->event, im->sub, (int)d->cause, d->attempts,
                d->budget_start, d->budget_since_ms, d->due_ms, d->last_status, (int)d->last_outcome,
-               d->created_ms, im->l->died_ms, d->job, im->l->event.expires_ms,
-               last_attempt);
+               d->created_ms, im->l->died_ms, d->job, im->l->event.expires_ms, last_attempt);
     if (code == OK && im->was_here)
         code = sq_count(q, im->was_of, (enum delivery_state)im->was_state, -1, err);
     return code == OK ? sq_count(q, im->sub, DELIVERY_DEAD, 1, err) : code;

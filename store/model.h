@@ -178,7 +178,8 @@ struct delivery {
     bool trial;     /* ends discarded where others are dead */
     int64_t job;    /* the replay that last touched it, 0: none */
     int64_t original; /* it is a copy of that one, for another endpoint; 0: of none */
-    int64_t last_attempt; /* its row, where a claim read it and the backend has use for it; else 0 */
+    int64_t
+        last_attempt; /* its row, where a claim read it and the backend has use for it; else 0 */
     const char *ordering_key;
 };
 

@@ -339,9 +339,15 @@ static void max_num(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ON_BOTH(outbox_memory),    ON_BOTH(taken_in_slices), ON_BOTH(rejects),     ON_BOTH(audit),
-        ON_BOTH(retain_delivered), ON_BOTH(retain_attempts),
-        ON_BOTH(retain_attempts_after_the_clock_went_back), ON_BOTH(retain_dead), ON_BOTH(max_num),
+        ON_BOTH(outbox_memory),
+        ON_BOTH(taken_in_slices),
+        ON_BOTH(rejects),
+        ON_BOTH(audit),
+        ON_BOTH(retain_delivered),
+        ON_BOTH(retain_attempts),
+        ON_BOTH(retain_attempts_after_the_clock_went_back),
+        ON_BOTH(retain_dead),
+        ON_BOTH(max_num),
     };
     return cmocka_run_group_tests_name("conformance: the rest", tests, NULL, NULL);
 }
