@@ -279,6 +279,9 @@ void sq_and_set(struct sq_query *s, const char *column, unsigned set);
 void sq_and_ends(struct sq_query *s, const char *t, const struct filter *f);
 /* Prepares and frees s; the caller steps with sq_next and ends with sqlite3_finalize. */
 enum err_code sq_query_open(struct sq *q, struct sq_query *s, sqlite3_stmt **out, struct err *err);
+/* Where a walk looks first. Its end, so many looks on, is found by stepping there; where most letters
+ * match that would cost more than what it is about to do with them. */
+size_t sq_walk_near(const struct filter *f);
 /* The whole list: sq_query_open and sq_take_all. */
 enum err_code sq_query_all(struct sq *q, struct sq_query *s, sq_read_fn *read, size_t size,
                            struct arena *a, void **rows, size_t *n, struct err *err);

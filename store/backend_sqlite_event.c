@@ -388,11 +388,9 @@ static void read_key(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
                                                         .sub = sqlite3_column_int64(st, 1)};
 }
 
-enum err_code sq_delivery_walk(struct backend *b, const struct filter *f, size_t looks,
-                               struct arena *a, struct delivery_key **out, size_t *n, int64_t *end,
-                               struct err *err)
+static enum err_code walk_some(struct sq *q, const struct filter *f, size_t looks, struct arena *a,
+                               struct delivery_key **out, size_t *n, int64_t *end, struct err *err)
 {
-    struct sq *q = sq_of(b);
     struct sq_query s;
     int64_t last = 0;
     void *rows;
@@ -412,6 +410,19 @@ enum err_code sq_delivery_walk(struct backend *b, const struct filter *f, size_t
     *out = rows;
     *end = *n == f->limit && *n > 0 ? (*out)[*n - 1].num : last;
     return OK;
+}
+
+enum err_code sq_delivery_walk(struct backend *b, const struct filter *f, size_t looks,
+                               struct arena *a, struct delivery_key **out, size_t *n, int64_t *end,
+                               struct err *err)
+{
+    size_t near = sq_walk_near(f);
+    if (near < looks) {
+        enum err_code code = walk_some(sq_of(b), f, near, a, out, n, end, err);
+        if (code != OK || *n == f->limit || *end == 0)
+            return code;
+    }
+    return walk_some(sq_of(b), f, looks, a, out, n, end, err);
 }
 
 enum err_code sq_delivery_get(struct backend *b, int64_t num, struct arena *a, struct delivery *out,

@@ -189,10 +189,10 @@ static void read_key(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
                                                 .cause = (enum cause)sqlite3_column_int(st, 5)};
 }
 
-enum err_code sq_dead_walk(struct backend *b, const struct filter *f, size_t looks, struct arena *a,
-                           struct dead_key **out, size_t *n, struct dead_key *end, struct err *err)
+static enum err_code walk_some(struct sq *q, const struct filter *f, size_t looks, struct arena *a,
+                               struct dead_key **out, size_t *n, struct dead_key *end,
+                               struct err *err)
 {
-    struct sq *q = sq_of(b);
     struct sq_query s;
     struct dead_key last = {0};
     void *rows;
@@ -225,6 +225,18 @@ enum err_code sq_dead_walk(struct backend *b, const struct filter *f, size_t loo
     *out = rows;
     *end = *n == f->limit ? (*out)[*n - 1] : last;
     return OK;
+}
+
+enum err_code sq_dead_walk(struct backend *b, const struct filter *f, size_t looks, struct arena *a,
+                           struct dead_key **out, size_t *n, struct dead_key *end, struct err *err)
+{
+    size_t near = sq_walk_near(f);
+    if (near < looks) {
+        enum err_code code = walk_some(sq_of(b), f, near, a, out, n, end, err);
+        if (code != OK || *n == f->limit || end->num == 0)
+            return code;
+    }
+    return walk_some(sq_of(b), f, looks, a, out, n, end, err);
 }
 
 /* ---- groups ---- */

@@ -121,6 +121,11 @@ void sq_and_ends(struct sq_query *s, const char *t, const struct filter *f)
         sq_and(s, "%s.attempts <= %d", t, f->max_attempts);
 }
 
+size_t sq_walk_near(const struct filter *f)
+{
+    return f->limit * 2;
+}
+
 enum err_code sq_query_open(struct sq *q, struct sq_query *s, sqlite3_stmt **out, struct err *err)
 {
     enum err_code code = OK;

@@ -1,8 +1,8 @@
-"""What live traffic feels of an operator's large job: commit to first byte at the receiver while many dead letters are replayed, exported, purged,
-restored or imported, against the same a moment before and after it, in the same run.
+"""What live traffic feels of an operator's large job: commit to first byte at the receiver while dead letters are replayed, exported, purged,
+restored or imported, turn about with the same alone. Each round's job takes some of the letters; the store holds all the others meanwhile.
 
-The machine's cores are shared with webhookctl, the producer and the receivers. So each job has its control: a stretch in which plain busy loops take
-as much of the cores as the job did, in webhookctl and in webhookd. What the job costs above that is what it costs in the daemon."""
+The machine's cores are shared with webhookctl, the producer and the receivers: how much of them a job took, in webhookctl and in webhookd, is told."""
+import itertools
 import os
 import resource
 import statistics
@@ -21,29 +21,6 @@ from letters import Letters
 
 RATE = 200
 CONF = "retry: {default: {max_retries: 0}}\nbreaker: {min_failures: 1000000}\n"
-BURN = """import sys, time
-share = float(sys.argv[1])
-while True:
-    end = time.perf_counter() + share * 0.002
-    while time.perf_counter() < end:
-        pass
-    time.sleep((1 - share) * 0.002)"""
-
-
-class Burn:
-    """Busy loops that take so many cores."""
-
-    def __init__(self, cores):
-        shares = [min(1.0, cores - i) for i in range(8) if cores - i > 0.02]
-        self.processes = [subprocess.Popen([sys.executable, "-c", BURN, str(s)]) for s in shares]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        for p in self.processes:
-            p.kill()
-            p.wait()
 
 
 class Live:
@@ -79,15 +56,17 @@ class Live:
         self.seen = self.receiver.first_us()
 
     def took(self, name):
-        spans = [(a, b) for x, a, b in self.spans if x == name]
-        return [self.seen[n] - us for n, (_, us) in self.producer.stamps.items() if n in self.seen and any(a <= us < b for a, b in spans)]
+        """Of each stretch of that name: how long its events were on their way."""
+        events = [(at, self.seen[n] - at) for n, (_, at) in self.producer.stamps.items() if n in self.seen]
+        return [[us for at, us in events if a <= at < b] for x, a, b in self.spans if x == name]
 
 
 class Jobs:
-    """Those on all letters, each as an operator types it; most: how long we look at it."""
+    """Those of an operator, as they are typed, on the next so many letters; in_store of the file's are imported first."""
 
-    def __init__(self, d, file, n, most):
-        self.d, self.file, self.n, self.most = d, file, n, most
+    def __init__(self, d, file, in_store):
+        self.d, self.file, self.ids = d, open(file), []
+        self.load(in_store)
 
     def ctl(self, *args):
         done = subprocess.run([harness.WEBHOOKCTL, "-c", self.d.conf, *args], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -95,71 +74,69 @@ class Jobs:
             raise SystemExit(f"bench: webhookctl {' '.join(args)}: {done.stderr}")
         return done.stderr
 
-    def export(self):
-        self.ctl("dlq", "export", "-f", f"{self.d.dir}/out", "--force")
+    def load(self, n):
+        path = f"{self.d.dir}/part"
+        with open(path, "w") as f:
+            f.writelines(itertools.islice(self.file, n))
+        self.ctl("dlq", "import", "-f", path)
 
-    def purge(self):
-        self.job = self.ctl("dlq", "purge", "--all", f"--confirm={self.n}").split("dlq restore ")[1].split()[0]
+    def export(self, n):
+        self.ctl("dlq", "export", "--all", f"--limit={n}", "-f", f"{self.d.dir}/out", "--force")
 
-    def restore(self):
-        self.ctl("dlq", "restore", self.job)
+    def purge(self, n):
+        self.ids.append(self.ctl("dlq", "purge", "--all", f"--limit={n}", f"--confirm={n}").split("dlq restore ")[1].split()[0])
 
-    def load(self):
-        self.ctl("dlq", "import", "-f", self.file)
+    def restore(self, n):
+        self.ctl("dlq", "restore", self.ids.pop())
 
-    def replay(self):
-        job = self.d.ctl("-q", "dlq", "replay", "--all", "--detach", "--yes").split()[0]
-        end = time.monotonic() + self.most
-        while time.monotonic() < end and self.d.json("job", "show", job)["state"] == "active":
-            time.sleep(0.5)
-        self.replayed = self.d.json("job", "show", job)
-        if self.replayed["state"] == "active":
-            self.d.ctl("job", "cancel", job)
+    def replay(self, n):
+        self.ctl("dlq", "replay", "--all", f"--limit={n}", "--yes")
 
 
-def scene(run, n, names, quiet_s, most_s):
+def turns(run, live, jobs, name, n, rounds, quiet_s):
+    do = {"import": jobs.load, "export": jobs.export, "purge": jobs.purge, "restore": jobs.restore, "replay": jobs.replay}[name]
+    seconds, cores = [], []
+    for i in range(rounds):
+        run.progress(f"{name} of {n} letters: {i + 1} of {rounds}")
+        alone = live.stretch(f"{name} alone", lambda: time.sleep(quiet_s))
+        begun = time.monotonic()
+        cores.append(live.stretch(name, lambda: do(n)) - alone)
+        seconds.append(time.monotonic() - begun)
+    return {"letters": n, "seconds": seconds, "cores": cores}
+
+
+def scene(run, in_store, sizes, rounds, quiet_s):
+    """sizes: (job, how many letters a round)"""
     with harness.Daemon(CONF, replace=kit.BELL) as d, harness.Receiver(503) as dead:
         letters, target = Letters(d, dead), kit.Receiver(run.build)
-        file = letters.file(n)
+        run.progress(f"import of {in_store} letters")
+        jobs = Jobs(d, letters.file(in_store + sum(n * rounds for name, n in sizes if name == "import")), in_store)
         d.ctl("subscription", "set", "acme", "--url", f"http://127.0.0.1:{target.port}/")
-        jobs, live, cores, seconds = Jobs(d, file, n, most_s), Live(run.build, d), {}, {}
-        do = {"export": jobs.export, "purge": jobs.purge, "restore": jobs.restore, "import": jobs.load, "replay": jobs.replay}
+        os.sync()  # what was written so far is nobody's cost later
+        live = Live(run.build, d)
         try:
             time.sleep(1)
-            if names[0] != "import":
-                jobs.load()
-            for name in names:
-                run.progress(f"{name} of {n} letters")
-                alone = live.stretch(f"{name} alone", lambda: time.sleep(quiet_s))
-                begun = time.monotonic()
-                cores[name] = live.stretch(name, do[name]) - alone
-                seconds[name] = time.monotonic() - begun
-                live.stretch(f"{name} alone", lambda: time.sleep(quiet_s))
-                with Burn(cores[name]):
-                    live.stretch(f"{name} control", lambda: time.sleep(quiet_s * 2))
+            out = {name: turns(run, live, jobs, name, n, rounds, quiet_s) for name, n in sizes}
         finally:
             live.close()
             target.process.terminate()
-        out = {}
-        for name in names:
-            out[name] = {"seconds": seconds[name], "cores": cores[name]}
-            for stretch, key in ((f"{name} alone", "alone"), (name, "beside"), (f"{name} control", "control")):
+        for name in out:
+            for stretch, key in ((f"{name} alone", "alone"), (name, "beside")):
                 took = live.took(stretch)
-                out[name][key] = {"n": len(took), **{f"p{p}_us": kit.percentile(took, p) for p in (50, 99)}, "max_us": max(took)}
-        return {"letters": n, "jobs": out, "replayed": getattr(jobs, "replayed", None)}
+                out[name][key] = {"n": sum(map(len, took)), **{f"p{p}_us": [kit.percentile(t, p) for t in took] for p in (50, 99)}}
+        return {"in_store": in_store, "jobs": out}
 
 
 def measure(run):
     if run.full:
-        return scene(run, 1_000_000, ("import", "export", "purge", "restore", "replay"), 20, 120)
-    return scene(run, 30_000, ("export", "purge", "restore", "replay"), 1.5, 4)
+        return scene(run, 1_000_000, (("import", 20_000), ("export", 60_000), ("purge", 15_000), ("restore", 15_000), ("replay", 2_000)), 7, 5)
+    return scene(run, 30_000, (("export", 9_000), ("purge", 2_500), ("restore", 2_500), ("replay", 500)), 3, 1)
 
 
 def show(result, table):
-    table.head(9, f"{RATE} live events a second beside a job on {result['letters']:,} dead letters",
-               "commit to first byte, p99, beside the job to alone; then beside busy loops of the job's CPU to alone")
+    table.head(9, f"{RATE} live events a second beside a job on some of {result['in_store']:,} dead letters", "commit to first byte beside the job to alone")
     for name, x in result["jobs"].items():
-        alone = x["alone"]["p99_us"]
-        table.add(f"{name} ({x['seconds']:.1f} s, {x['cores']:.2f} cores): alone", alone, "us")
-        table.add("beside to alone", x["beside"]["p99_us"] / alone, bar=at_most(1.2))
-        table.add("control to alone", x["control"]["p99_us"] / alone)
+        speed = statistics.median(x["letters"] / s for s in x["seconds"])
+        table.add(f"{name} ({speed:,.0f} letters/s, {statistics.median(x['cores']):.2f} cores): alone, p99", x["alone"]["p99_us"], "us")
+        for p, bar in ((50, None), (99, at_most(1.2))):
+            table.add(f"{name}: beside to alone, p{p}", [b / a for a, b in zip(x["alone"][f"p{p}_us"], x["beside"][f"p{p}_us"])], bar=bar)
