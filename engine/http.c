@@ -18,7 +18,9 @@
 #include "engine/http_answer.h"
 #include "engine/http_conn.h"
 
-enum { HELD_MAX = 128, TCP_BODY_MAX = 1 << 20 };
+enum { TCP_BODY_MAX = 1 << 20 };
+/* Bodies of requests that wait, together. How many may wait their connections bound. */
+#define HELD_BYTES_MAX (4 * API_BODY_MAX_BYTES)
 
 /* One request that waits for the store. Owned by the store between submit and done. */
 struct held {
@@ -49,7 +51,7 @@ struct http {
     struct http_listener *unix_listener, *tcp_listener;
     char *socket_path;
     struct held *held;
-    int held_n;
+    size_t held_bytes;
     bool draining;
 };
 
@@ -63,7 +65,7 @@ static void held_free(struct held *h)
             h->http->held = h->next;
         if (h->next != NULL)
             h->next->prev = h->prev;
-        h->http->held_n--;
+        h->http->held_bytes -= h->request.body_bytes;
     }
     api_plan_free(h->plan);
     api_response_fini(&h->response);
@@ -90,7 +92,6 @@ static struct held *held_new(struct http *http, struct evhttp_request *req)
     if (h->next != NULL)
         h->next->prev = h;
     http->held = h;
-    http->held_n++;
     return h;
 }
 
@@ -99,7 +100,7 @@ static bool is_cli(const char *user_agent)
     return user_agent != NULL && strncmp(user_agent, "webhookctl/", 11) == 0;
 }
 
-/* Copies all that the handler reads into one block: evhttp's memory belongs to the loop. */
+/* All that the handler reads in one block: evhttp's memory belongs to the loop. The body moves. */
 static bool held_copy(struct held *h, struct evhttp_request *req, const char *method)
 {
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(req);
@@ -117,10 +118,11 @@ static bool held_copy(struct held *h, struct evhttp_request *req, const char *me
     if (h->copy == NULL)
         return false;
     char *at = h->copy;
-    (void)evbuffer_copyout(body, at, n);
+    (void)evbuffer_remove(body, at, n);
     at[n] = '\0';
     h->request.body = at;
     h->request.body_bytes = n;
+    h->http->held_bytes += n;
     at += n + 1;
     for (int i = 0; i < 4; i++) {
         if (texts[i] == NULL)
@@ -318,13 +320,14 @@ static void unix_request(struct evhttp_request *req, void *arg)
                          allowed ? "this path has other methods" : "no such path");
         return;
     }
-    bool writes = api_route_writes(route), busy = http->held_n >= HELD_MAX;
+    size_t body_bytes = evbuffer_get_length(evhttp_request_get_input_buffer(req));
+    bool writes = api_route_writes(route), busy = body_bytes > HELD_BYTES_MAX - http->held_bytes;
     struct held *h = busy || (writes && http->draining) ? NULL : held_new(http, req);
     if (h == NULL || !held_copy(h, req, method)) {
         if (h != NULL)
             held_free(h);
         http_answer_fail(req, 503, "busy",
-                         "too many requests are held, or webhookd is stopping: try again");
+                         "too much is waiting for the store, or webhookd is stopping: try again");
         return;
     }
     h->route = route;
@@ -417,9 +420,9 @@ static void tcp_request(struct evhttp_request *req, void *arg)
         ready_answer(http, req);
         return;
     }
-    struct held *h = http->held_n < HELD_MAX ? held_new(http, req) : NULL;
+    struct held *h = held_new(http, req);
     if (h == NULL)
-        http_answer_fail(req, 503, "busy", "too many requests are held: try again");
+        http_answer_fail(req, 503, "busy", "out of memory: try again");
     else
         http->hooks.look(http->hooks.arg, ASK_METRICS, metrics_submit, h);
 }

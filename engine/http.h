@@ -2,7 +2,7 @@
  * /metrics. evhttp behind limits.
  *
  * Limits: header 16 KiB, body 32 MiB on the socket (API_BODY_MAX_BYTES) and 1 MiB on TCP, 256
- * connections, 128 held requests, total deadlines of 10 s for reading a request. Refused with 400 and
+ * connections, 128 MiB of bodies that wait for the store, total deadlines of 10 s for reading a request. Refused with 400 and
  * close before evhttp sees them: two Content-Lengths, Content-Length with Transfer-Encoding, bare LF in the head. */
 #ifndef ENGINE_HTTP_H
 #define ENGINE_HTTP_H

@@ -28,7 +28,12 @@
 #include "base/process.h"
 #include "engine/http_guard.h"
 
-enum { CONNECTIONS_MAX = 256, HEAD_MAX_BYTES = 16384, READ_DEADLINE_S = 10, BACKLOG = 128 };
+enum {
+    CONNECTIONS_MAX = 256,
+    BACKLOG = CONNECTIONS_MAX, /* as many may come at once */
+    HEAD_MAX_BYTES = 16384,
+    READ_DEADLINE_S = 10
+};
 
 struct conn {
     struct http_listener *listener;
@@ -70,7 +75,8 @@ static void conn_input(struct evbuffer *input, const struct evbuffer_cb_info *in
     struct evbuffer_ptr at;
     struct evbuffer_iovec part;
 
-    if (info->n_added == 0)
+    /* The body is evhttp's; and to find its end in the buffer takes as long as it is. */
+    if (info->n_added == 0 || (c->guard.over && !c->refused))
         return;
     (void)evbuffer_ptr_set(input, &at, n - info->n_added, EVBUFFER_PTR_SET);
     while (!c->refused && why == NULL && evbuffer_peek(input, -1, &at, &part, 1) > 0) {

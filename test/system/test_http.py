@@ -1,8 +1,10 @@
 """HTTP: health, metrics, events over the unix socket, hostile heads, sd_notify."""
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import unittest
@@ -122,6 +124,20 @@ class Http(unittest.TestCase):
             status, body = post(d, "/api/v1/events", [{"type": "a.b", "data": n} for n in range(50)])
             self.assertEqual((status, len(body["items"])), (202, 50))
             wait_for(lambda: len(set(r.ids())) == 51)
+
+    def test_as_many_as_may_connect_are_all_answered(self):
+        with Daemon() as d, contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(256)]
+            os.kill(d.process.pid, signal.SIGSTOP)  # so that all of them are there at once
+            try:
+                for i, s in enumerate(clients):
+                    s.settimeout(60)
+                    s.connect(f"{d.dir}/webhookd.sock")
+                    body = b'{"type":"t","id":"e%d","data":1}' % i
+                    s.sendall(b"POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            finally:
+                os.kill(d.process.pid, signal.SIGCONT)
+            self.assertEqual({s.recv(64).split()[1] for s in clients}, {b"202"})
 
     def test_hostile_heads(self):
         with Daemon() as d:

@@ -384,6 +384,95 @@ static void test_rude(void **state)
     play(*state, story_rude);
 }
 
+/* ---- bodies that wait ---- */
+enum { LARGE = 5 };
+struct gate {
+    pthread_mutex_t mutex; /* locked: the writer waits */
+    bool passed;
+};
+
+static enum err_code gate_work(struct backend *b, void *arg, struct err *err)
+{
+    struct gate *g = arg;
+    (void)b;
+    (void)err;
+    pthread_mutex_lock(&g->mutex);
+    pthread_mutex_unlock(&g->mutex);
+    return OK;
+}
+
+static void gate_done(void *arg, const struct err *err, int64_t generation)
+{
+    (void)err;
+    (void)generation;
+    ((struct gate *)arg)->passed = true;
+}
+
+static struct gate gate;
+
+/* The whole head and body; false: the other side stopped reading. */
+static bool send_large(int fd)
+{
+    static char part[65536];
+    char head[128];
+    size_t left = API_BODY_MAX_BYTES;
+    int n =
+        snprintf(head, sizeof head,
+                 "POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", left);
+    bool ok = send(fd, head, (size_t)n, MSG_NOSIGNAL) == n;
+    memset(part, 'x', sizeof part);
+    while (ok && left > 0) {
+        ssize_t sent = send(fd, part, left < sizeof part ? left : sizeof part, MSG_NOSIGNAL);
+        ok = sent > 0;
+        left -= ok ? (size_t)sent : 0;
+    }
+    return ok;
+}
+
+static int status_of(struct world *w, int fd)
+{
+    char answer[4096] = "";
+    if (recv(fd, answer, sizeof answer - 1, MSG_WAITALL) < 12)
+        CHECK(w, !"an answer");
+    return (int)strtol(answer + 9, NULL, 10);
+}
+
+/* While nothing is written, four of the largest may wait, and any number of small ones beside them. */
+static void story_large(struct world *w)
+{
+    static const char small[] =
+        "POST /api/v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+    int large[LARGE], waits = dial(w, false);
+    for (int i = 0; i < LARGE; i++) {
+        large[i] = dial(w, false);
+        CHECK(w, send_large(large[i]));
+    }
+    CHECK(w, status_of(w, large[LARGE - 1]) == 503);
+    CHECK(w, send(waits, small, sizeof small - 1, MSG_NOSIGNAL) > 0);
+    CHECK(w, ask(w, false, "GET /api/v1/status HTTP/1.1\r\nHost: x\r\n\r\n", 4096) == 200);
+    pthread_mutex_unlock(&gate.mutex);
+    for (int i = 0; i < LARGE - 1; i++)
+        CHECK(w, status_of(w, large[i]) == 400); /* no JSON */
+    CHECK(w, status_of(w, waits) == 400);
+    for (int i = 0; i < LARGE; i++)
+        close(large[i]);
+    close(waits);
+    int again = dial(w, false); /* there is room again */
+    CHECK(w, send_large(again));
+    CHECK(w, status_of(w, again) == 400);
+    close(again);
+}
+
+static void test_large(void **state)
+{
+    struct world *w = *state;
+    gate = (struct gate){.mutex = PTHREAD_MUTEX_INITIALIZER};
+    pthread_mutex_lock(&gate.mutex);
+    assert_int_equal(store_submit(w->store, STORE_WRITE, 0, gate_work, gate_done, &gate), OK);
+    play(w, story_large);
+    assert_true(gate.passed);
+}
+
 static void test_socket_file(void **state)
 {
     struct world *w = *state;
@@ -415,7 +504,7 @@ static void test_socket_file(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, world_open, world_close)
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_api), TEST(test_smuggle), TEST(test_tcp),
-                                       TEST(test_rude), TEST(test_socket_file)};
+    const struct CMUnitTest tests[] = {TEST(test_api),  TEST(test_smuggle), TEST(test_tcp),
+                                       TEST(test_rude), TEST(test_large),   TEST(test_socket_file)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
