@@ -3,9 +3,10 @@
  *   lane wants rows ─▶ room? ─▶ set aside ─▶ claim (some lanes, one snapshot) ─▶ tasks in its queue
  *                        │ no: in a moment
  *
- * Small rows are bounded by their number, twice what may be in flight. Large ones have a budget of bytes
- * besides, one for all loops, which counts all that they hold (row, body, answer) and all that claims under way may
- * bring; libcurl's buffers, 32 KiB for each exchange, come to it. A claim never brings more than was
+ * Small rows are bounded by their number, eight times what may be in flight: with less, each of many
+ * lanes has none in hand when its last one is settled, and a claim brings it one. Large ones have a
+ * budget of bytes besides, one for all loops, which counts all that they hold (row, body, answer) and
+ * all that claims under way may bring; libcurl's buffers, 32 KiB for each exchange, come to it. A claim never brings more than was
  * set aside for it: where the next row is larger, it says how large, and more is set aside. The
  * budget is exceeded by one row at most, so that none is too large for ever.
  *
@@ -44,12 +45,12 @@ struct claim {
 /* ---- room ---- */
 static size_t rows_max(const struct scheduler *s)
 {
-    return 2 * (size_t)share_size(&s->share);
+    return 8 * (size_t)share_size(&s->share);
 }
 
 bool claim_has_room(const struct scheduler *s)
 {
-    return s->tasks.n + s->asked_n < 2 * rows_max(s);
+    return s->tasks.n + s->asked_n < rows_max(s) + rows_max(s) / 4;
 }
 
 /* Each lane that has something in memory has no more than its share of it, and of what nobody uses a
@@ -264,7 +265,8 @@ struct claim *claim_add(struct scheduler *s, struct claim *c, struct lane *l, in
     struct claim_ask ask = {.from_ms = l->from_ms, .max = appetite < rows ? appetite : rows};
     int64_t *skip;
 
-    if (ask.max == 0)
+    /* Half-full is the moment, be it with less than it would like. */
+    if (ask.max == 0 || (!trial && ask.max < l->queue.n))
         return c;
     if (!room_for(s, l, now_ms, &ask)) {
         l->hungry = lane_is_empty(l);

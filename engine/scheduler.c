@@ -29,12 +29,19 @@ static bool run_may_start(const struct scheduler *s)
     return !s->draining && !s->paused && share_is_open(&s->share, s->in_flight);
 }
 
+/* Half of what would be its part, were all shared alike, is its own, whoever has got it. */
+static bool lane_has_little(const struct scheduler *s, const struct lane *l)
+{
+    return (size_t)l->in_flight * 2 * s->holders_n < (size_t)share_size(&s->share);
+}
+
 static bool lane_may_start(struct scheduler *s, const struct lane *l)
 {
     bool first = l->in_flight == 0;
 
     return !s->draining && !s->paused &&
-           (first || transport_has_connection(s->parts.transport, l->sub)) &&
+           (first || lane_has_little(s, l) ||
+            transport_has_connection(s->parts.transport, l->sub)) &&
            share_lets(&s->share, s->in_flight, first);
 }
 

@@ -56,8 +56,9 @@ void transport_configure(struct transport *t,
  * descriptors): it never runs. */
 enum err_code transport_send(struct transport *t, const struct transport_request *r,
                              transport_done_fn *done, void *arg, struct err *err);
-/* Would a request of this lane find a connection of its own, or room for one more? Else another
- * lane's, which has just been used, would be closed for it: it had better wait for one of its own. */
+/* Would a request of this lane, which has others in flight, find a connection of its own, or room for one
+ * more? Else another lane's, which has just been used, is closed for it: it had better wait for one of
+ * its own. */
 bool transport_has_connection(const struct transport *t, int64_t lane);
 void transport_forget_lane(struct transport *t,
                            int64_t lane); /* closes its idle connections (url changed, deleted) */

@@ -185,7 +185,7 @@ static struct exchange *exchange_take(struct transport *t, struct tlane *l)
 
     if (x != NULL)
         return x;
-    idle_make_room(t);
+    idle_make_room(t, l->refs > 1);
     x = t->spare;
     if (x != NULL) {
         t->spare = x->next;
@@ -242,7 +242,9 @@ enum err_code transport_send(struct transport *t, const struct transport_request
 
 /* Descriptors bound what may be open: beyond it the oldest idle connection makes room. Far below the
  * number in flight, each answer would close its connection (measured: 2.6 times the CPU), hence
- * the factor.
+ * the factor: each of many lanes keeps its one. A lane's second one is another matter. Where as many are
+ * open as requests may be in flight there is none too few, and each more is a cold one: 128 in flight
+ * to 100 endpoints took 54 us a delivery on the loop over 320 connections, and 43 over 132.
  *
  * One request at a time on a connection, of HTTP/2 too: multiplexing saves nothing here
  * (measured), and where streams share a connection libcurl 7.88 loses every other answer that comes before the
@@ -258,6 +260,8 @@ static void set_limits(struct transport *t)
     open = open > 8 ? open : 8; /* each loop has as many */
     t->active_max = open;
     t->open_max = wanted < open ? wanted : open;
+    t->enough =
+        (size_t)t->conf->max_in_flight < t->open_max ? (size_t)t->conf->max_in_flight : t->open_max;
 }
 
 struct transport *transport_new(struct loop *l, const struct conf *conf, struct err *err)

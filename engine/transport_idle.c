@@ -106,12 +106,14 @@ bool idle_has_room(const struct transport *t)
 {
     const struct exchange *oldest = t->idle_oldest;
 
-    return t->active_n + t->idle_n < t->open_max ||
+    return t->active_n + t->idle_n < t->enough ||
            (oldest != NULL && oldest->idle_since_ms + IDLE_USED_MS <= clock_mono_ms());
 }
 
-void idle_make_room(struct transport *t)
+void idle_make_room(struct transport *t, bool beside)
 {
+    if (beside && t->idle_oldest != NULL && t->active_n + t->idle_n >= t->enough)
+        idle_end(t->idle_oldest);
     while (t->idle_oldest != NULL && t->active_n + t->idle_n >= t->open_max)
         idle_end(t->idle_oldest);
 }

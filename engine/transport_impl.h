@@ -128,6 +128,7 @@ struct transport {
     size_t active_n, spare_n, active_max;
     struct exchange *idle_oldest, *idle_newest;
     size_t idle_n, open_max; /* idle and active ones together */
+    size_t enough;           /* of those, so that no lane needs another one beside its own */
     struct loop_timer *idle_timer;
     bool idle_timed;
     struct tlane *lanes[LANE_BUCKETS];
@@ -164,12 +165,13 @@ void tlane_pin(struct exchange *x);
 void tlane_pin_loaded(struct exchange *x);
 
 /* transport_idle.c: connections that wait for their lane's next request. */
-void idle_put(struct exchange *x);             /* it is over; its connection may be used again */
-struct exchange *idle_take(struct tlane *l);   /* NULL: none waits */
-void idle_stirred(struct exchange *x);         /* its peer spoke, or left */
-void idle_end(struct exchange *x);             /* closes it */
-bool idle_has_room(const struct transport *t); /* without closing one that is used */
-void idle_make_room(struct transport *t);      /* for one more connection */
+void idle_put(struct exchange *x);           /* it is over; its connection may be used again */
+struct exchange *idle_take(struct tlane *l); /* NULL: none waits */
+void idle_stirred(struct exchange *x);       /* its peer spoke, or left */
+void idle_end(struct exchange *x);           /* closes it */
+/* For another connection of a lane beside its own, without closing one that is used. */
+bool idle_has_room(const struct transport *t);
+void idle_make_room(struct transport *t, bool beside); /* for one more: beside others of its lane */
 void idle_close_ended(struct transport *t);
 void idle_timed_out(void *transport);
 

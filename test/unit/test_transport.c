@@ -311,6 +311,39 @@ static void idle_connections_that_stir_are_left(void **state)
     world_close(&w);
 }
 
+/* While as many are open as may be in flight, a lane that has others in flight waits for one of its own,
+ * and where it does not, another's goes for it. */
+static void another_beside_ones_own_is_one_for_one(void **state)
+{
+    struct world w;
+    struct result r[2];
+    struct flight x[2];
+
+    (void)state;
+    world_open(&w, manners, NULL);
+    w.conf->max_in_flight = 2;
+    transport_configure(w.t, w.conf);
+    struct transport_request other = {.lane = 2,
+                                      .url = strdup(url_to(&w, "http", "127.0.0.1", "ok"))};
+    struct transport_request hang = {
+        .lane = 1, .url = strdup(url_to(&w, "http", "127.0.0.1", "hang")), .timeout_ms = 400};
+
+    int64_t used_ms = clock_mono_ms();
+    assert_false(post(&w, other).f.reused);
+    assert_true(transport_has_connection(w.t, 1));
+    fly(&w, hang, &x[0], &r[0]);
+    /* unless this took so long that lane 2 does not count as using its own any more */
+    assert_true(!transport_has_connection(w.t, 1) || clock_mono_ms() - used_ms >= 100);
+    assert_true(transport_has_connection(w.t, 2));
+    fly(&w, hang, &x[1], &r[1]);
+    wait_all(&w);
+    assert_int_equal(peer_connections(w.peer), 3);
+    assert_false(post(&w, other).f.reused);
+    free((void *)(uintptr_t)other.url);
+    free((void *)(uintptr_t)hang.url);
+    world_close(&w);
+}
+
 static void many_at_once(void **state)
 {
     enum { N = 150 }; /* fewer than the pool keeps open, 2 * 64 + 64: more would be made room for */
@@ -510,6 +543,7 @@ int main(void)
         cmocka_unit_test(bytes_are_counted),
         cmocka_unit_test(connections_are_reused_within_a_lane_only),
         cmocka_unit_test(idle_connections_that_stir_are_left),
+        cmocka_unit_test(another_beside_ones_own_is_one_for_one),
         cmocka_unit_test(many_at_once),
         cmocka_unit_test(open_requests_are_dropped_without_a_word),
         cmocka_unit_test(what_egress_refuses_is_blocked),
