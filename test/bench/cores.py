@@ -35,7 +35,7 @@ def bare_beside(run, nginx, request, n, loops):
 
 
 def measure(run):
-    n, loops, out = run.pick(8000, 100000), counts(), []
+    n, loops, out = run.pick(6000, 100000), counts(), []
     with throughput.recorded() as request, kit.Nginx(tls=True, endpoints=ENDPOINTS, workers=max(1, loops[-1] // 4)) as nginx, \
             Standing(n, ENDPOINTS) as standing:
         for i in range(ROUNDS):

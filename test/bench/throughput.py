@@ -19,8 +19,8 @@ ROUNDS = 7
 CONCURRENCY = 128
 ALL = ("webhookd", "tuned", "textbook", "sockets")
 KINDS = {  # name: (words, how nginx listens, deliveries in the short form; 0: left out, who runs then)
-    "http": ("HTTP", {}, 30000, ALL),
-    "tls": ("TLS 1.3", {"tls": True}, 30000, ALL),
+    "http": ("HTTP", {}, 20000, ALL),
+    "tls": ("TLS 1.3", {"tls": True}, 20000, ALL),
     "http2": ("HTTP/2 over TLS 1.3", {"http2": True}, 8000, ALL[:2]),
     "http_100": ("HTTP, 100 endpoints", {"endpoints": 100}, 10000, ALL[:2]),
     "tls_100": ("TLS 1.3, 100 endpoints", {"tls": True, "endpoints": 100}, 0, ALL),
