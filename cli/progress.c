@@ -189,8 +189,8 @@ void progress_show(struct progress *p, int64_t done, int64_t whole, const char *
         return;
     if (!p->last && !draws && !tenth && now_ms - p->line_ms < LINE_EVERY_MS)
         return;
-    if (!p->last && draws && now_ms - p->start_ms < DRAWN_AFTER_MS)
-        return; /* what is over at once needs no bar */
+    if (!p->last && now_ms - p->start_ms < DRAWN_AFTER_MS)
+        return; /* what is over at once needs none */
     p->seen = true;
     p->drawn = draws;
     p->line_ms = now_ms;
