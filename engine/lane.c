@@ -15,7 +15,6 @@ struct lane *lane_new(struct scheduler *s, int64_t sub)
     l->scheduler = s;
     l->sub = sub;
     l->row_avg = 4096;
-    arena_init(&l->arena);
     breaker_init(&l->breaker);
     l->row.state = SUB_DISABLED; /* until the row is there */
     return l;
@@ -24,7 +23,7 @@ struct lane *lane_new(struct scheduler *s, int64_t sub)
 static void wipe(const char *text)
 {
     if (text != NULL)
-        sign_wipe((char *)(uintptr_t)text, strlen(text)); /* ours: it lies in the row's arena */
+        sign_wipe((char *)(uintptr_t)text, strlen(text)); /* ours: the row is a copy */
 }
 
 void lane_wipe_secrets(const struct subscription *row)
@@ -42,7 +41,7 @@ void lane_free(struct lane *l)
     task_list_free(&l->queue);
     task_list_free(&l->busy);
     lane_wipe_secrets(&l->row);
-    arena_fini(&l->arena);
+    free(l->row_block);
     traffic_forget(l->traffic);
     free(l->ghosts);
     free(l);
@@ -76,19 +75,23 @@ void lane_configure(struct lane *l, const struct conf *conf, int64_t now_ms)
         rate_set(&l->rate, row->rate_per_s, now_ms);
 }
 
-enum lane_news lane_load(struct lane *l, const struct conf *conf, struct arena *arena,
-                         const struct subscription *row, int64_t now_ms)
+enum lane_news lane_load(struct lane *l, const struct conf *conf, const struct subscription *row,
+                         int64_t now_ms)
 {
+    struct subscription own;
+    void *block = subscription_copy(row, &own);
+
+    if (block == NULL)
+        return LANE_NO_MEMORY;
     bool first = l->row.url == NULL;
     bool moved = !first && strcmp(l->row.url, row->url) != 0;
     bool woken = !first && l->row.state != SUB_ACTIVE && row->state == SUB_ACTIVE;
     bool enabled = woken && l->row.state == SUB_DISABLED;
 
     lane_wipe_secrets(&l->row);
-    arena_fini(&l->arena);
-    l->arena = *arena;
-    arena_init(arena);
-    l->row = *row;
+    free(l->row_block);
+    l->row_block = block;
+    l->row = own;
     lane_configure(l, conf, now_ms);
     if (first && row->broken_since_ms > 0)
         breaker_restore(&l->breaker, &conf->breaker, row->broken_since_ms, now_ms);

@@ -38,8 +38,8 @@ struct lane {
     struct scheduler *scheduler;
     int64_t sub;
 
-    struct arena arena; /* of row */
     struct subscription row;
+    void *row_block; /* what row points to */
     const struct profile *profile;
     const struct retry_policy *retry;
     int64_t timeout_ms;
@@ -76,15 +76,15 @@ struct lane {
 
 struct lane *lane_new(struct scheduler *s, int64_t sub); /* NULL: no memory */
 void lane_free(struct lane *l); /* queued and busy tasks with it; secrets wiped */
-/* Takes over a freshly read row and its arena (which becomes empty). Keeps window, rate and breaker
- * where their settings did not change. */
+/* Takes a copy of a freshly read row. Keeps window, rate and breaker where their settings did not change. */
 enum lane_news {
+    LANE_NO_MEMORY, /* it is as it was */
     LANE_SAME,
     LANE_ENABLED, /* after it was disabled: what was known of its endpoint is void */
     LANE_MOVED,   /* so it is, and connections must be forgotten: another URL */
 };
-enum lane_news lane_load(struct lane *l, const struct conf *conf, struct arena *arena,
-                         const struct subscription *row, int64_t now_ms);
+enum lane_news lane_load(struct lane *l, const struct conf *conf, const struct subscription *row,
+                         int64_t now_ms);
 /* Of a row whose strings are the caller's: secrets, bearer token, custom headers. */
 void lane_wipe_secrets(const struct subscription *row);
 void lane_configure(struct lane *l, const struct conf *conf, int64_t now_ms);

@@ -212,19 +212,14 @@ static void heads_submit(struct scheduler *s, struct heads *h)
 }
 
 /* ---- rows ---- */
-/* False: no memory. arena is taken over in any case. */
-static bool row_arrived(struct scheduler *s, struct arena *arena, struct subscription *row,
-                        struct heads *heads)
+/* False: no memory. The row is the caller's, secrets and all. */
+static bool row_arrived(struct scheduler *s, const struct subscription *row, struct heads *heads)
 {
     struct lane *l = lanes_find(s, row->num);
-    int64_t now_ms = clock_store_ms();
-
     /* A page that was read before its lane went may still show it: nobody has that one any more. */
     bool over = l == NULL && owners_find(s->parts.owners, row->num) != s->parts.part;
 
     if (row->state == SUB_DELETED || over) {
-        lane_wipe_secrets(row);
-        arena_fini(arena);
         if (l == NULL) {
             owners_forget(s->parts.owners, row->num, s->parts.part);
             return true;
@@ -237,12 +232,9 @@ static bool row_arrived(struct scheduler *s, struct arena *arena, struct subscri
     }
     if (l == NULL)
         l = lanes_add(s, row->num);
-    if (l == NULL) {
-        lane_wipe_secrets(row);
-        arena_fini(arena);
+    enum lane_news news = l != NULL ? lane_load(l, s->conf, row, clock_store_ms()) : LANE_NO_MEMORY;
+    if (news == LANE_NO_MEMORY)
         return false;
-    }
-    enum lane_news news = lane_load(l, s->conf, arena, row, now_ms);
     if (news != LANE_SAME)
         traffic_begins_anew(l->traffic);
     if (news == LANE_MOVED && !s->draining)
@@ -372,46 +364,12 @@ void lanes_forget_loads(struct scheduler *s)
     }
 }
 
-static bool copy(struct arena *to, const char *from, const char **out)
-{
-    *out = arena_copy(to, from);
-    return from == NULL || *out != NULL;
-}
-
-/* A row shares its arena with its page; a lane wants one of its own. */
-static bool row_copy(struct arena *to, const struct subscription *from, struct subscription *out)
-{
-    *out = *from;
-    bool whole = copy(to, from->name, &out->name);
-    whole &= copy(to, from->partner_name, &out->partner_name);
-    whole &= copy(to, from->url, &out->url);
-    whole &= copy(to, from->patterns, &out->patterns);
-    whole &= copy(to, from->profile, &out->profile);
-    whole &= copy(to, from->retry, &out->retry);
-    whole &= copy(to, from->state_cause, &out->state_cause);
-    whole &= copy(to, from->bearer, &out->bearer);
-    whole &= copy(to, from->headers, &out->headers);
-    out->secrets = arena_alloc(to, (from->secrets_n + 1) * sizeof *out->secrets);
-    for (size_t i = 0; out->secrets != NULL && i < from->secrets_n; i++) {
-        out->secrets[i] = from->secrets[i];
-        whole &= copy(to, from->secrets[i].value, &out->secrets[i].value);
-    }
-    return whole && out->secrets != NULL;
-}
-
 static void rows_arrived(struct load *load)
 {
     struct scheduler *s = load->scheduler;
 
     for (size_t i = 0; i < load->n; i++) {
-        struct arena own;
-        struct subscription row;
-
-        arena_init(&own);
-        bool whole = row_copy(&own, &load->rows[i], &row);
-        if (!whole)
-            arena_fini(&own);
-        if (whole && row_arrived(s, &own, &row, load->heads))
+        if (row_arrived(s, &load->rows[i], load->heads))
             continue;
         struct load *alone = load_new(s, load->rows[i].num, 0);
         if (alone != NULL)

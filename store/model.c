@@ -75,7 +75,7 @@ void *arena_bytes(struct arena *a, const void *bytes, size_t n)
     return p;
 }
 
-/* ---- a claimed delivery ---- */
+/* ---- copies in a block ---- */
 static size_t text_bytes(const char *text)
 {
     return text == NULL ? 0 : strlen(text) + 1;
@@ -91,6 +91,33 @@ static const char *move_text(char **at, const char *text)
     return copy;
 }
 
+void *subscription_copy(const struct subscription *from, struct subscription *to)
+{
+    struct subscription own = *from;
+    const char **texts[] = {&own.name,  &own.partner_name, &own.url,    &own.patterns, &own.profile,
+                            &own.retry, &own.state_cause,  &own.bearer, &own.headers};
+    size_t bytes = from->secrets_n * sizeof *own.secrets;
+
+    for (size_t i = 0; i < COUNT(texts); i++)
+        bytes += text_bytes(*texts[i]);
+    for (size_t i = 0; i < from->secrets_n; i++)
+        bytes += text_bytes(from->secrets[i].value);
+    struct secret *block = malloc(bytes + 1); /* a row may have nothing to point to */
+    if (block == NULL)
+        return NULL;
+    char *at = (char *)(block + from->secrets_n);
+    own.secrets = block;
+    for (size_t i = 0; i < COUNT(texts); i++)
+        *texts[i] = move_text(&at, *texts[i]);
+    for (size_t i = 0; i < from->secrets_n; i++) {
+        block[i] = from->secrets[i];
+        block[i].value = move_text(&at, from->secrets[i].value);
+    }
+    *to = own;
+    return block;
+}
+
+/* ---- a claimed delivery ---- */
 size_t claimed_size(size_t text_n, size_t payload_bytes)
 {
     return sizeof(struct claimed) + text_n + payload_bytes + 1;

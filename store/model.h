@@ -141,6 +141,9 @@ struct subscription {
     int64_t counts[DELIVERY_STATES]; /* filled by sub_get and sub_list; HELD is derived */
     struct health health;            /* filled by sub_get and sub_list; traffic_add changes it */
 };
+/* A copy that lives long: all that it points to is in the one block returned, as large as it must be; free() it.
+ * NULL: no memory. */
+void *subscription_copy(const struct subscription *from, struct subscription *to);
 
 struct event_rec {
     int64_t num;

@@ -1,8 +1,12 @@
 """Memory is bounded whatever is in flight (G6): many large payloads to many slow receivers."""
+import os
 import re
+import sys
 import threading
 import unittest
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../bench"))
+import big
 from harness import DEADLINE, SANITIZED, Daemon, Receiver, wait_for
 
 BUDGET_MIB = 48  # engine/claim.c
@@ -53,6 +57,21 @@ class Memory(unittest.TestCase):
             if not SANITIZED:  # SQLite's caches are in it
                 self.assertLess(most - rest, 2 * BUDGET_MIB)
                 self.assertLess(after - rest, BUDGET_MIB)
+
+    @unittest.skipIf(SANITIZED, "a sanitizer's memory is its own")
+    def test_a_subscription_costs_about_a_kilobyte(self):
+        with Daemon() as d:
+            d.subscribe("https://e.example/", "--name", "first", events="none")
+            self.assertEqual(d.stop(), 0)
+            d.start()
+            one = rss_mib(d)
+            self.assertEqual(d.stop(), 0)
+            with big.opened(d) as db:
+                big.subscriptions(db, 10_000)
+            d.start()
+            many = rss_mib(d)
+            print(f"RSS with one {one:.1f} MiB, with 10,000 {many:.1f} MiB")
+            self.assertLess((many - one) * 1024, 2 * 10_000)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -142,6 +143,59 @@ static void a_trial_goes_first(void **state)
     lane_free(l);
 }
 
+/* What a lane keeps of its subscription is its own, and all of it. */
+static void a_copy_stands_alone(void **state)
+{
+    char texts[][8] = {"name",  "partner", "url",    "types", "profile",
+                       "retry", "cause",   "bearer", "{}"};
+    char first[] = "whsec_1", second[] = "s";
+    struct secret secrets[] = {{7, first, 1, 2}, {8, second, 3, 0}, {9, NULL, 4, 0}};
+    struct subscription from = {.num = 5,
+                                .name = texts[0],
+                                .partner_name = texts[1],
+                                .url = texts[2],
+                                .patterns = texts[3],
+                                .profile = texts[4],
+                                .retry = texts[5],
+                                .state_cause = texts[6],
+                                .bearer = texts[7],
+                                .headers = texts[8],
+                                .secrets = secrets,
+                                .secrets_n = 3},
+                        empty = {.num = 6}, to;
+
+    (void)state;
+    void *block = subscription_copy(&from, &to);
+    assert_non_null(block);
+    memset(texts, 'x', sizeof texts);
+    memset(first, 'x', sizeof first);
+    memset(second, 'x', sizeof second);
+    memset(secrets, 0, sizeof secrets);
+    assert_int_equal(to.num, 5);
+    assert_string_equal(to.name, "name");
+    assert_string_equal(to.partner_name, "partner");
+    assert_string_equal(to.url, "url");
+    assert_string_equal(to.patterns, "types");
+    assert_string_equal(to.profile, "profile");
+    assert_string_equal(to.retry, "retry");
+    assert_string_equal(to.state_cause, "cause");
+    assert_string_equal(to.bearer, "bearer");
+    assert_string_equal(to.headers, "{}");
+    assert_int_equal(to.secrets_n, 3);
+    assert_int_equal(to.secrets[0].num, 7);
+    assert_string_equal(to.secrets[0].value, "whsec_1");
+    assert_int_equal(to.secrets[0].expires_ms, 2);
+    assert_string_equal(to.secrets[1].value, "s");
+    assert_null(to.secrets[2].value);
+    free(block);
+    block = subscription_copy(&empty, &to);
+    assert_non_null(block);
+    assert_null(to.name);
+    assert_null(to.url);
+    assert_int_equal(to.secrets_n, 0);
+    free(block);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +204,7 @@ int main(void)
         cmocka_unit_test(what_is_known),
         cmocka_unit_test(held_by_the_rate),
         cmocka_unit_test(a_trial_goes_first),
+        cmocka_unit_test(a_copy_stands_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
