@@ -215,26 +215,24 @@ bool engine_is_quiet(void *arg)
 void engine_fill_metrics(void *arg, struct metrics_now *out)
 {
     struct engine *e = arg;
-    struct scheduler_now now;
-    struct transport_stats sent;
+    struct shards_now now;
     struct statvfs fs;
     const char *path = url_sqlite_path(e->conf->store_url);
 
     shards_look(e->shards, &now);
-    shards_sent(e->shards, &sent);
-    out->in_flight = now.in_flight;
-    out->in_flight_retrying = now.in_flight_retrying;
+    out->in_flight = now.lanes.in_flight;
+    out->in_flight_retrying = now.lanes.in_flight_retrying;
     out->in_flight_limit = e->conf->max_in_flight;
-    out->breakers_open = now.breakers_open;
+    out->breakers_open = now.lanes.breakers_open;
     out->egress_paused = e->egress_paused;
-    out->oldest_due_ms = now.oldest_due_ms;
+    out->oldest_due_ms = now.lanes.oldest_due_ms;
     for (int i = 0; i < SUB_STATES; i++)
-        out->subscriptions[i] = now.lanes[i];
+        out->subscriptions[i] = now.lanes.lanes[i];
     out->jobs_active = jobs_active(e->jobs);
-    out->connections_opened = sent.opened;
-    out->connections_reused = sent.reused;
-    out->request_bytes = sent.request_bytes;
-    out->response_bytes = sent.response_bytes;
+    out->connections_opened = now.sent.opened;
+    out->connections_reused = now.sent.reused;
+    out->request_bytes = now.sent.request_bytes;
+    out->response_bytes = now.sent.response_bytes;
     if (path != NULL && statvfs(path, &fs) == 0)
         out->free_bytes = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
 }
@@ -252,16 +250,16 @@ void engine_write_metrics(void *arg, const struct metrics_now *now, struct buf *
 void engine_fill_lanes(void *arg, struct api_live *out)
 {
     struct engine *e = arg;
-    struct scheduler_now now;
+    struct shards_now now;
     struct store_stats stats;
 
     shards_look(e->shards, &now);
-    out->in_flight = now.in_flight;
-    out->in_flight_retrying = now.in_flight_retrying;
-    out->breakers_open = now.breakers_open;
+    out->in_flight = now.lanes.in_flight;
+    out->in_flight_retrying = now.lanes.in_flight_retrying;
+    out->breakers_open = now.lanes.breakers_open;
     store_stats(e->store, &stats);
     out->log_bytes = stats.log_bytes;
-    shards_attempts(e->shards, &out->attempts);
+    out->attempts = now.attempts;
     out->lanes = shards_lanes(e->shards, &out->lanes_n);
     out->outboxes = outbox_source_look(e->outbox, &out->outboxes_n);
 }

@@ -12,11 +12,11 @@
 /* ---- views ---- */
 void shard_see(const struct shard *h, unsigned what, struct shard_view *v)
 {
-    *v = (struct shard_view){.quiet = scheduler_is_quiet(h->scheduler),
-                             .attempts = *traffic_total(h->traffic)};
-    scheduler_look(h->scheduler, &v->now);
+    *v = (struct shard_view){.quiet = scheduler_is_quiet(h->scheduler)};
+    v->now.attempts = *traffic_total(h->traffic);
+    scheduler_look(h->scheduler, &v->now.lanes);
     if (h->transport != NULL)
-        transport_stats(h->transport, &v->sent);
+        transport_stats(h->transport, &v->now.sent);
     if ((what & ASK_LANES) != 0)
         v->lanes = scheduler_lanes(h->scheduler, &v->lanes_n);
     if ((what & ASK_SENDING) != 0)

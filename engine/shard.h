@@ -13,10 +13,8 @@
 
 struct shard;
 struct shard_view {
-    struct scheduler_now now;
+    struct shards_now now;
     bool quiet;
-    struct transport_stats sent;
-    struct traffic attempts;
     struct api_lane *lanes;
     size_t lanes_n;
     int64_t *sending;

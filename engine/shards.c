@@ -210,22 +210,33 @@ void shards_died(struct shards *s, int64_t n)
 }
 
 /* ---- how they are ---- */
-void shards_look(const struct shards *s, struct scheduler_now *out)
+static void add(struct shards_now *to, const struct shards_now *now)
 {
-    scheduler_look(s->shards[0].scheduler, out);
-    for (int i = 1; i < s->n; i++) {
-        const struct scheduler_now *now = &s->shards[i].view.now;
+    int64_t due_ms = now->lanes.oldest_due_ms;
 
-        out->in_flight += now->in_flight;
-        out->in_flight_retrying += now->in_flight_retrying;
-        out->breakers_open += now->breakers_open;
-        for (int state = 0; state < SUB_STATES; state++)
-            out->lanes[state] += now->lanes[state];
-        out->held_bytes += now->held_bytes;
-        if (now->oldest_due_ms != 0 &&
-            (out->oldest_due_ms == 0 || now->oldest_due_ms < out->oldest_due_ms))
-            out->oldest_due_ms = now->oldest_due_ms;
-    }
+    to->lanes.in_flight += now->lanes.in_flight;
+    to->lanes.in_flight_retrying += now->lanes.in_flight_retrying;
+    to->lanes.breakers_open += now->lanes.breakers_open;
+    for (int state = 0; state < SUB_STATES; state++)
+        to->lanes.lanes[state] += now->lanes.lanes[state];
+    to->lanes.held_bytes += now->lanes.held_bytes;
+    if (due_ms != 0 && (to->lanes.oldest_due_ms == 0 || due_ms < to->lanes.oldest_due_ms))
+        to->lanes.oldest_due_ms = due_ms;
+    to->sent.opened += now->sent.opened;
+    to->sent.reused += now->sent.reused;
+    to->sent.request_bytes += now->sent.request_bytes;
+    to->sent.response_bytes += now->sent.response_bytes;
+    traffic_add(&to->attempts, &now->attempts);
+}
+
+void shards_look(const struct shards *s, struct shards_now *out)
+{
+    struct shard_view own;
+
+    shard_see(&s->shards[0], 0, &own);
+    *out = own.now;
+    for (int i = 1; i < s->n; i++)
+        add(out, &s->shards[i].view.now);
 }
 
 bool shards_are_quiet(const struct shards *s)
@@ -244,26 +255,6 @@ int64_t shards_delivered_lately(const struct shards *s)
     for (int i = 0; i < s->n; i++)
         n += pace_sum(scheduler_pace(s->shards[i].scheduler), now_ms);
     return n;
-}
-
-void shards_sent(const struct shards *s, struct transport_stats *out)
-{
-    transport_stats(s->shards[0].transport, out);
-    for (int i = 1; i < s->n; i++) {
-        const struct transport_stats *sent = &s->shards[i].view.sent;
-
-        out->opened += sent->opened;
-        out->reused += sent->reused;
-        out->request_bytes += sent->request_bytes;
-        out->response_bytes += sent->response_bytes;
-    }
-}
-
-void shards_attempts(const struct shards *s, struct traffic *out)
-{
-    *out = *traffic_total(s->shards[0].traffic);
-    for (int i = 1; i < s->n; i++)
-        traffic_add(out, &s->shards[i].view.attempts);
 }
 
 /* One list of all, in order. */

@@ -47,11 +47,14 @@ enum {
     ASK_METRICS = 8
 };
 void shards_ask(struct shards *s, unsigned what, loop_fn *fn, void *arg);
-void shards_look(const struct shards *s, struct scheduler_now *out);
+struct shards_now {
+    struct scheduler_now lanes;
+    struct transport_stats sent;
+    struct traffic attempts; /* since the start */
+};
+void shards_look(const struct shards *s, struct shards_now *out);
 bool shards_are_quiet(const struct shards *s);
 int64_t shards_delivered_lately(const struct shards *s); /* in PACE_SECONDS */
-void shards_sent(const struct shards *s, struct transport_stats *out);
-void shards_attempts(const struct shards *s, struct traffic *out); /* since the start */
 /* As scheduler_lanes() and scheduler_sending(). */
 struct api_lane *shards_lanes(const struct shards *s, size_t *n);
 int64_t *shards_sending(const struct shards *s, size_t *n);
