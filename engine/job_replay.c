@@ -29,6 +29,7 @@ enum {
     PARTS_PAGE = 1000, /* read at a time at the end */
     LOOKS = 2048,      /* letters of a part that are looked at for those that match */
     LEFT_LOOKS = 4,    /* slices of a part that are looked at for one that is left */
+    LETTER_US = 50,    /* one takes some so long */
 };
 
 /* ---- the parts of a job that has none yet: made before there were parts ---- */
@@ -375,13 +376,21 @@ static enum err_code replay_over(struct job_slice *s, struct job *job, struct er
     return job->to_url != NULL ? job_copies_end(s, job, err) : OK;
 }
 
+/* How many are looked for: what the turn will not do of them is looked for once more. */
+static size_t letters_max(const struct job_slice *s)
+{
+    int64_t n = s->turn_us / LETTER_US;
+
+    return n < 1 ? 1 : n < JOB_SLICE ? (size_t)n : JOB_SLICE;
+}
+
 static enum err_code parts_step(struct job_slice *s, struct job *job, struct job_run *run,
                                 struct arena *a, struct err *err)
 {
     const struct backend_ops *ops = s->b->ops;
     struct egress_pause egress;
     struct job_part *parts = NULL;
-    size_t n = 0, left = job_run_allows(run, job, s->now_ms, JOB_SLICE), at;
+    size_t n = 0, left = job_run_allows(run, job, s->now_ms, letters_max(s)), at;
     enum err_code rc = egress_pause_read(s->b, &egress, err);
 
     if (rc == OK && egress.paused)

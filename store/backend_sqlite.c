@@ -265,6 +265,8 @@ static void sq_close(struct backend *b)
     struct sq *q = sq_of(b);
     for (int i = 0; i < SQ_SLOTS; i++)
         sqlite3_finalize(q->stmts[i]);
+    for (int i = 0; i < SQ_KEPT; i++)
+        sqlite3_finalize(q->kept[i]);
     sqlite3_close_v2(q->db);
     if (q->wal_fd >= 0)
         close(q->wal_fd);

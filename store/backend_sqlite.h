@@ -185,6 +185,7 @@ enum sq_slot {
     SQ_READY_BEFORE,
     SQ_SLOTS
 };
+enum { SQ_KEPT = 4 };
 
 /* Changes of counts that are not in the table yet: one row per (sub, state) and commit. */
 struct sq_delta {
@@ -214,6 +215,8 @@ struct sq {
     int64_t arrival, arrivals_end;         /* of the writer: the next one, of those set aside */
     int64_t attempt_row;                   /* of the writer: the last one given; 0: not known yet */
     sqlite3_stmt *stmts[SQ_SLOTS];
+    sqlite3_stmt *kept[SQ_KEPT]; /* of sq_query_kept */
+    size_t kept_next;
 };
 
 static inline struct sq *sq_of(struct backend *b)
@@ -261,14 +264,19 @@ enum err_code sq_take_nums(struct sq *q, sqlite3_stmt *st, size_t limit, int64_t
 /* A list's WHERE, put together (backend_sqlite_query.c): numbers are written, texts are bound in order. */
 struct sq_query {
     struct buf sql;
-    const char *texts[256];
-    int texts_n;
+    struct {
+        const char *text; /* NULL: num */
+        int64_t num;
+    } params[256];
+    int params_n;
     bool where;
 };
 void sq_query_init(struct sq_query *s, const char *select);
 __attribute__((format(printf, 2, 3))) void sq_and(struct sq_query *s, const char *fmt, ...);
 void sq_and_in(struct sq_query *s, const char *column, const int64_t *nums, size_t n);
-void sq_param(struct sq_query *s, const char *text); /* bound to the ? just written */
+/* Bound to the ? just written. */
+void sq_param(struct sq_query *s, const char *text);
+void sq_param_num(struct sq_query *s, int64_t num);
 /* What all lists may ask: one of these texts, patterns, ranges, members of a set. */
 void sq_and_texts(struct sq_query *s, const char *before, const char *const *texts, size_t n,
                   const char *after);
@@ -282,6 +290,9 @@ enum err_code sq_query_open(struct sq *q, struct sq_query *s, sqlite3_stmt **out
 /* Where a walk looks first. Its end, so many looks on, is found by stepping there; where most letters
  * match that would cost more than what it is about to do with them. */
 size_t sq_walk_near(const struct filter *f);
+/* The same for what is asked again and again, with other numbers: the statement is kept (SQ_KEPT of them),
+ * as long as what changes is bound. The caller ends with sq_done. */
+enum err_code sq_query_kept(struct sq *q, struct sq_query *s, sqlite3_stmt **out, struct err *err);
 /* The whole list: sq_query_open and sq_take_all. */
 enum err_code sq_query_all(struct sq *q, struct sq_query *s, sq_read_fn *read, size_t size,
                            struct arena *a, void **rows, size_t *n, struct err *err);

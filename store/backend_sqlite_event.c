@@ -170,8 +170,10 @@ static void and_range(struct sq_query *s, const char *t, const struct filter *f)
         sq_and(s, "%s.created_ms >= %lld", t, (long long)f->since_ms);
     if (f->until_ms != 0)
         sq_and(s, "%s.created_ms < %lld", t, (long long)f->until_ms);
-    if (f->after_num != 0)
-        sq_and(s, "%s.num %c %lld", t, f->newest_first ? '<' : '>', (long long)f->after_num);
+    if (f->after_num != 0) {
+        sq_and(s, "%s.num %c ?", t, f->newest_first ? '<' : '>');
+        sq_param_num(s, f->after_num);
+    }
 }
 
 static void order_by(struct sq_query *s, const char *t, const struct filter *f)

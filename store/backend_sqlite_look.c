@@ -85,9 +85,11 @@ static void dead_where(struct sq_query *s, const struct filter *f)
     if (!f->with_expired)
         sq_and(s, "(x.event_expires_ms = 0 OR x.event_expires_ms > %lld)",
                (long long)clock_store_ms());
-    if (f->after_ms != 0 || f->after_num != 0)
-        sq_and(s, "(x.died_ms, x.num) %c (%lld, %lld)", f->newest_first ? '<' : '>',
-               (long long)f->after_ms, (long long)f->after_num);
+    if (f->after_ms != 0 || f->after_num != 0) {
+        sq_and(s, "(x.died_ms, x.num) %c (?, ?)", f->newest_first ? '<' : '>');
+        sq_param_num(s, f->after_ms);
+        sq_param_num(s, f->after_num);
+    }
 }
 
 /* Which of the indexes: the planner knows nothing of how many letters a value has. */
@@ -164,8 +166,9 @@ static enum err_code walk_end(struct sq *q, const struct filter *f, const char *
     sq_query_init(&s, "SELECT x.died_ms, x.num FROM dead x INDEXED BY ");
     buf_adds(&s.sql, index);
     dead_where(&s, &near);
-    buf_addf(&s.sql, " ORDER BY x.died_ms %s, x.num %s LIMIT 1 OFFSET %zu", dir, dir, looks - 1);
-    enum err_code code = sq_query_open(q, &s, &st, err);
+    buf_addf(&s.sql, " ORDER BY x.died_ms %s, x.num %s LIMIT 1 OFFSET ?", dir, dir);
+    sq_param_num(&s, (int64_t)looks - 1);
+    enum err_code code = sq_query_kept(q, &s, &st, err);
     if (code != OK)
         return code;
     code = sq_next(q, st, err);
@@ -173,7 +176,7 @@ static enum err_code walk_end(struct sq *q, const struct filter *f, const char *
         end->died_ms = sqlite3_column_int64(st, 0);
         end->num = sqlite3_column_int64(st, 1);
     }
-    sqlite3_finalize(st);
+    sq_done(st);
     return code;
 }
 
@@ -194,6 +197,7 @@ static enum err_code walk_some(struct sq *q, const struct filter *f, size_t look
                                struct err *err)
 {
     struct sq_query s;
+    sqlite3_stmt *st;
     struct dead_key last = {0};
     void *rows;
     const char *index = f->subs_n == 1 ? "dead_sub" : "dead_facts";
@@ -215,11 +219,16 @@ static enum err_code walk_some(struct sq *q, const struct filter *f, size_t look
     dead_where(&s, &rest);
     if (f->job != 0) /* not as a list of numbers: that would be made anew at each slice */
         sq_and(&s, "d.job = %lld AND d.job <> 0", (long long)f->job);
-    if (last.num != 0)
-        sq_and(&s, "(x.died_ms, x.num) %s (%lld, %lld)",
-               f->newest_first ? ">=" : "<=", (long long)last.died_ms, (long long)last.num);
-    buf_addf(&s.sql, " ORDER BY x.died_ms %s, x.num %s LIMIT %zu", dir, dir, f->limit);
-    code = sq_query_all(q, &s, read_key, sizeof(**out), a, &rows, n, err);
+    if (last.num != 0) {
+        sq_and(&s, "(x.died_ms, x.num) %s (?, ?)", f->newest_first ? ">=" : "<=");
+        sq_param_num(&s, last.died_ms);
+        sq_param_num(&s, last.num);
+    }
+    buf_addf(&s.sql, " ORDER BY x.died_ms %s, x.num %s LIMIT ?", dir, dir);
+    sq_param_num(&s, (int64_t)f->limit);
+    code = sq_query_kept(q, &s, &st, err);
+    if (code == OK)
+        code = sq_take_all(q, st, read_key, sizeof(**out), a, &rows, n, err);
     if (code != OK)
         return code;
     *out = rows;

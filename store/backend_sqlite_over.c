@@ -30,17 +30,19 @@ static enum err_code look_end(struct sq *q, const struct filter *f, size_t looks
                                      : "SELECT d.num FROM delivery d NOT INDEXED");
     if (f->subs_n == 1)
         sq_and_in(&s, "d.sub", f->subs, f->subs_n);
-    if (f->after_num != 0)
-        sq_and(&s, "d.num %c %lld", f->newest_first ? '<' : '>', (long long)f->after_num);
-    buf_addf(&s.sql, " ORDER BY d.num %s LIMIT 1 OFFSET %zu", f->newest_first ? "DESC" : "ASC",
-             looks - 1);
-    enum err_code code = sq_query_open(q, &s, &st, err);
+    if (f->after_num != 0) {
+        sq_and(&s, "d.num %c ?", f->newest_first ? '<' : '>');
+        sq_param_num(&s, f->after_num);
+    }
+    buf_addf(&s.sql, " ORDER BY d.num %s LIMIT 1 OFFSET ?", f->newest_first ? "DESC" : "ASC");
+    sq_param_num(&s, (int64_t)looks - 1);
+    enum err_code code = sq_query_kept(q, &s, &st, err);
     if (code != OK)
         return code;
     code = sq_next(q, st, err);
     if (code == OK)
         *end = sqlite3_column_int64(st, 0);
-    sqlite3_finalize(st);
+    sq_done(st);
     return code == ERR_NOT_FOUND ? OK : code;
 }
 
@@ -61,8 +63,10 @@ static void over_from(struct sq_query *s, const char *select, const struct filte
     sq_and(s, "d.trial = 0");
     if (!f->with_expired)
         sq_and(s, "(e.expires_ms = 0 OR e.expires_ms > %lld)", (long long)clock_store_ms());
-    if (end != 0)
-        sq_and(s, "d.num %s %lld", f->newest_first ? ">=" : "<=", (long long)end);
+    if (end != 0) {
+        sq_and(s, "d.num %s ?", f->newest_first ? ">=" : "<=");
+        sq_param_num(s, end);
+    }
 }
 
 static void read_key(sqlite3_stmt *st, struct arena *a, void *row, bool *bad)
@@ -82,14 +86,18 @@ static enum err_code walk_some(struct sq *q, const struct filter *f, size_t look
                                struct err *err)
 {
     struct sq_query s;
+    sqlite3_stmt *st;
     struct dead_key last = {0};
     void *rows;
     enum err_code code = look_end(q, f, looks, &last.num, err);
     if (code != OK)
         return code;
     over_from(&s, "SELECT d.num, d.sub, e.expires_ms, d.job, " GONE ", d.cause", f, last.num);
-    buf_addf(&s.sql, " ORDER BY d.num %s LIMIT %zu", f->newest_first ? "DESC" : "ASC", f->limit);
-    code = sq_query_all(q, &s, read_key, sizeof(**out), a, &rows, n, err);
+    buf_addf(&s.sql, " ORDER BY d.num %s LIMIT ?", f->newest_first ? "DESC" : "ASC");
+    sq_param_num(&s, (int64_t)f->limit);
+    code = sq_query_kept(q, &s, &st, err);
+    if (code == OK)
+        code = sq_take_all(q, st, read_key, sizeof(**out), a, &rows, n, err);
     if (code != OK)
         return code;
     *out = rows;

@@ -27,12 +27,24 @@ void sq_and(struct sq_query *s, const char *fmt, ...)
     s->where = true;
 }
 
+static void param_add(struct sq_query *s, const char *text, int64_t num)
+{
+    if (s->params_n == (int)(sizeof(s->params) / sizeof(s->params[0]))) {
+        s->sql.failed = true;
+        return;
+    }
+    s->params[s->params_n].text = text;
+    s->params[s->params_n++].num = num;
+}
+
 void sq_param(struct sq_query *s, const char *text)
 {
-    if (s->texts_n == (int)(sizeof(s->texts) / sizeof(s->texts[0])))
-        s->sql.failed = true;
-    else
-        s->texts[s->texts_n++] = text;
+    param_add(s, text, 0);
+}
+
+void sq_param_num(struct sq_query *s, int64_t num)
+{
+    param_add(s, NULL, num);
 }
 
 void sq_and_in(struct sq_query *s, const char *column, const int64_t *nums, size_t n)
@@ -126,17 +138,35 @@ size_t sq_walk_near(const struct filter *f)
     return f->limit * 2;
 }
 
+static enum err_code query_prepare(struct sq *q, struct sq_query *s, unsigned flags,
+                                   sqlite3_stmt **st, struct err *err)
+{
+    if (s->sql.failed)
+        return fail(err, ERR_INVALID, "the filter is too large");
+    if (sqlite3_prepare_v3(q->db, s->sql.data, -1, flags, st, NULL) != SQLITE_OK)
+        return sq_fail(q, "list", err);
+    return OK;
+}
+
+static enum err_code query_bind(struct sq *q, const struct sq_query *s, sqlite3_stmt *st,
+                                struct err *err)
+{
+    for (int i = 0; i < s->params_n; i++) {
+        const char *text = s->params[i].text;
+        int rc = text != NULL ? sqlite3_bind_text(st, i + 1, text, -1, SQLITE_TRANSIENT)
+                              : sqlite3_bind_int64(st, i + 1, s->params[i].num);
+        if (rc != SQLITE_OK)
+            return sq_fail(q, "bind", err);
+    }
+    return OK;
+}
+
 enum err_code sq_query_open(struct sq *q, struct sq_query *s, sqlite3_stmt **out, struct err *err)
 {
-    enum err_code code = OK;
     sqlite3_stmt *st = NULL;
-    if (s->sql.failed)
-        code = fail(err, ERR_INVALID, "the filter is too large");
-    else if (sqlite3_prepare_v3(q->db, s->sql.data, -1, 0, &st, NULL) != SQLITE_OK)
-        code = sq_fail(q, "list", err);
-    for (int i = 0; code == OK && i < s->texts_n; i++)
-        if (sqlite3_bind_text(st, i + 1, s->texts[i], -1, SQLITE_TRANSIENT) != SQLITE_OK)
-            code = sq_fail(q, "bind", err);
+    enum err_code code = query_prepare(q, s, 0, &st, err);
+    if (code == OK)
+        code = query_bind(q, s, st, err);
     buf_fini(&s->sql);
     if (code != OK) {
         sqlite3_finalize(st);
@@ -144,6 +174,35 @@ enum err_code sq_query_open(struct sq *q, struct sq_query *s, sqlite3_stmt **out
     }
     *out = st;
     return OK;
+}
+
+/* The place of the statement with this text; SQ_KEPT: there is none. */
+static size_t kept_find(const struct sq *q, const struct sq_query *s)
+{
+    size_t i = 0;
+    while (i < SQ_KEPT && (s->sql.failed || q->kept[i] == NULL ||
+                           strcmp(sqlite3_sql(q->kept[i]), s->sql.data) != 0))
+        i++;
+    return i;
+}
+
+enum err_code sq_query_kept(struct sq *q, struct sq_query *s, sqlite3_stmt **out, struct err *err)
+{
+    size_t at = kept_find(q, s);
+    enum err_code code = OK;
+    if (at == SQ_KEPT) { /* in the place of the one that was made longest ago */
+        at = q->kept_next;
+        q->kept_next = (at + 1) % SQ_KEPT;
+        sqlite3_finalize(q->kept[at]);
+        q->kept[at] = NULL;
+        code = query_prepare(q, s, SQLITE_PREPARE_PERSISTENT, &q->kept[at], err);
+    }
+    if (code == OK)
+        code = query_bind(q, s, q->kept[at], err);
+    buf_fini(&s->sql);
+    if (code == OK)
+        *out = q->kept[at];
+    return code;
 }
 
 enum err_code sq_query_all(struct sq *q, struct sq_query *s, sq_read_fn *read, size_t size,

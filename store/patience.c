@@ -9,6 +9,7 @@ enum {
     SLICE_US = 5000,
     SLICE_BUSY_US = 2000,
     SLICE_LIVE_MIN_US = 200,
+    SLICE_LIVE_MAX_US = 600,
     HOLD_US = 800 /* so long may one hold the writer while events come in, its commit with it */
 };
 
@@ -56,8 +57,8 @@ static void slice_learn(struct patience *p, int64_t held_us)
     int64_t us = p->slice_us;
     if (held_us > HOLD_US)
         us = us / 2 > SLICE_LIVE_MIN_US ? us / 2 : SLICE_LIVE_MIN_US;
-    else if (held_us >= us && held_us < HOLD_US / 2)
-        us = us * 2 < HOLD_US / 2 ? us * 2 : HOLD_US / 2;
+    else if (held_us >= us && us < SLICE_LIVE_MAX_US)
+        us += us / 8;
     __atomic_store_n(&p->slice_us, us, __ATOMIC_RELAXED);
 }
 

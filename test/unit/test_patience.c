@@ -52,15 +52,15 @@ static void slices_learn(void **state)
     for (int i = 0; i < 9; i++)
         patience_done(&p, now - 900, now);
     assert_int_equal(patience_slice_us(&p, now), 200);
-    patience_done(&p, now - 500, now);
-    assert_int_equal(patience_slice_us(&p, now), 200);
     patience_done(&p, now - 100, now); /* it found nothing to do */
     assert_int_equal(patience_slice_us(&p, now), 200);
-    for (int i = 0; i < 9; i++)
-        patience_done(&p, now - 200, now);
-    assert_int_equal(patience_slice_us(&p, now), 400);
+    patience_done(&p, now - 800, now); /* longer by an eighth, where its commit leaves room */
+    assert_int_equal(patience_slice_us(&p, now), 225);
+    for (int i = 0; i < 20; i++)
+        patience_done(&p, now - 700, now);
+    assert_in_range(patience_slice_us(&p, now), 600, 650);
     assert_int_equal(patience_wait_us(&p, now, false, now),
-                     6 * 200); /* longer than beside others */
+                     6 * 700); /* longer than beside others */
     for (int i = 0; i < 9; i++)
         patience_done(&p, now - 900, now);
     patience_others(&p, false, now + 90000);
