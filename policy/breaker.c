@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+enum { SUSPECT_GAP_MS = 1 };
 #define DELIVERIES_MIN ((int)(sizeof((struct breaker *)0)->deliveries / sizeof(int64_t)))
 
 static void forget_row(struct breaker *b)
@@ -53,7 +54,7 @@ bool breaker_allows(struct breaker *b, int64_t now_ms)
 {
     switch (b->state) {
     case BREAKER_CLOSED:
-        return true;
+        return now_ms >= b->probe_ms;
     case BREAKER_OPEN:
         if (now_ms < b->probe_ms)
             return false;
@@ -69,7 +70,6 @@ int64_t breaker_next_ms(const struct breaker *b)
 {
     switch (b->state) {
     case BREAKER_CLOSED:
-        return 0;
     case BREAKER_OPEN:
         return b->probe_ms;
     case BREAKER_PROBING:
@@ -113,9 +113,12 @@ void breaker_failed(struct breaker *b, const struct breaker_policy *p, int64_t d
     if (b->failures < INT32_MAX)
         b->failures++;
     remember(b, delivery);
-    if (b->failures < p->min_failures || b->deliveries_n < DELIVERIES_MIN ||
-        now_ms - b->first_failure_ms < p->min_period_ms)
+    if (b->failures < p->min_failures || b->deliveries_n < DELIVERIES_MIN)
         return;
+    if (now_ms - b->first_failure_ms < p->min_period_ms) {
+        b->probe_ms = now_ms + SUSPECT_GAP_MS;
+        return;
+    }
     move(b, BREAKER_OPEN);
     b->opened_ms = now_ms;
     b->probe_ms = now_ms + p->probe_interval_ms;

@@ -7,6 +7,10 @@
  *     |                                                                    v         | or returned
  *     +---------------------------------------------------------------- PROBING -----+
  *
+ * From min_failures on, until min_period is over, attempts start once a millisecond only (and the window
+ * has shrunk by then): an endpoint that refuses at once would take ten thousand a second, which prove
+ * no more and which all others have to wait for.
+ *
  * Any other move asserts. Answers of stragglers, sent before it opened, are ignored in OPEN. */
 #ifndef POLICY_BREAKER_H
 #define POLICY_BREAKER_H
@@ -25,7 +29,8 @@ struct breaker {
     int64_t first_failure_ms; /* of that row */
     int64_t deliveries[5];    /* different ones seen failing in that row */
     int deliveries_n;
-    int64_t opened_ms, probe_ms; /* probe_ms: when the next probe may go */
+    int64_t opened_ms;
+    int64_t probe_ms; /* when the next probe may go; in CLOSED the next attempt, 0: now */
 };
 
 void breaker_init(struct breaker *b);

@@ -109,7 +109,9 @@ const struct conf_key conf_keys[] = {
      .reloadable = true,
      .help = "endpoint failures in a row before a subscription's breaker opens"},
     {"breaker.min_period", CONF_DURATION, ROOT(breaker.min_period_ms), .def = "30s",
-     RANGE(0, 1 * DAY), .reloadable = true, .help = "they must span at least this long"},
+     RANGE(0, 1 * DAY), .reloadable = true,
+     .help = "they must span at least this long; meanwhile attempts start a thousand times a "
+             "second at most"},
     {"breaker.probe_interval", CONF_DURATION, ROOT(breaker.probe_interval_ms), .def = "10s",
      RANGE(10 * MS, 1 * DAY), .reloadable = true,
      .help = "an open breaker lets one delivery through this often"},

@@ -71,6 +71,27 @@ static void a_success_ends_the_row(void **state)
     assert_int_equal(b.first_failure_ms, T0 + 70000); /* the period begins anew */
 }
 
+static void from_enough_failures_on_it_is_slow(void **state)
+{
+    (void)state;
+    struct breaker b;
+    breaker_init(&b);
+    fail_row(&b, 9, 9, 900);
+    assert_int_equal(breaker_next_ms(&b), 0);
+    assert_true(breaker_allows(&b, T0 + 900));
+    breaker_failed(&b, &policy, 99, T0 + 1000);
+    assert_int_equal(b.state, BREAKER_CLOSED);
+    assert_int_equal(breaker_next_ms(&b), T0 + 1001);
+    assert_false(breaker_allows(&b, T0 + 1000));
+    assert_true(breaker_allows(&b, T0 + 1001));
+    breaker_failed(&b, &policy, 99, T0 + 29999);
+    assert_int_equal(breaker_next_ms(&b), T0 + 30000);
+    breaker_succeeded(&b);
+    assert_true(breaker_allows(&b, T0 + 30000));
+    fail_row(&b, 1000, 4, 900); /* of too few deliveries: they keep to their schedules */
+    assert_true(breaker_allows(&b, T0 + 900));
+}
+
 static void open_lets_one_probe_through_at_its_time(void **state)
 {
     (void)state;
@@ -162,6 +183,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(when_it_opens),
         cmocka_unit_test(a_success_ends_the_row),
+        cmocka_unit_test(from_enough_failures_on_it_is_slow),
         cmocka_unit_test(open_lets_one_probe_through_at_its_time),
         cmocka_unit_test(probe_fails),
         cmocka_unit_test(probe_succeeds),
