@@ -24,9 +24,10 @@ enum {
 };
 
 /* ---- the run ---- */
-static bool run_may_start(const struct scheduler *s)
+static bool run_may_start(struct scheduler *s)
 {
-    return !s->draining && !s->paused && share_is_open(&s->share, s->in_flight);
+    return !s->draining && !s->paused && share_is_open(&s->share, s->in_flight) &&
+           depth_lets(&s->depth, s->in_flight);
 }
 
 /* Half of what would be its part, were all shared alike, is its own, whoever has got it. */
@@ -42,7 +43,7 @@ static bool lane_may_start(struct scheduler *s, const struct lane *l)
     return !s->draining && !s->paused &&
            (first || lane_has_little(s, l) ||
             transport_has_connection(s->parts.transport, l->sub)) &&
-           share_lets(&s->share, s->in_flight, first);
+           depth_lets(&s->depth, s->in_flight) && share_lets(&s->share, s->in_flight, first);
 }
 
 /* Takes what it costs to start this one. */
@@ -111,6 +112,7 @@ static void lane_plan(struct scheduler *s, struct lane *l, int64_t now_ms)
         log_error("out_of_memory", "at=scheduler");
 }
 
+/* Where nothing comes back, the next look is a timer's. */
 static void timer_plan(struct scheduler *s, int64_t now_ms)
 {
     const struct heap_node *top = heap_top(&s->heap);
@@ -123,7 +125,9 @@ static void timer_plan(struct scheduler *s, int64_t now_ms)
      * here later has not asked for its part yet. */
     if (!open && at_ms < now_ms + STUCK_MS)
         at_ms = now_ms + STUCK_MS;
-    if (at_ms != INT64_MAX && (open || s->share.quota->shares > 1))
+    if (s->depth.refused)
+        at_ms = now_ms + 1;
+    if (at_ms != INT64_MAX && (open || s->depth.refused || s->share.quota->shares > 1))
         loop_timer_at(s->timer, clock_mono_ms() + (at_ms > now_ms ? at_ms - now_ms : 0));
     else
         loop_timer_stop(s->timer);
@@ -139,6 +143,7 @@ static void scheduler_run(void *arg)
     s->run_planned = false;
     if (s->draining || s->paused || !s->loaded)
         return;
+    depth_look(&s->depth, s->in_flight, share_size(&s->share), now_ms);
     line_call(s);
     for (int i = 0; (top = heap_top(&s->heap)) != NULL && top->key <= now_ms; i++) {
         struct lane *l = (struct lane *)top; /* wake is its first member */
@@ -233,6 +238,7 @@ struct scheduler *scheduler_new(const struct scheduler_parts *parts)
     share_init(&s->share, parts->quota, parts->part);
     s->run = scheduler_run;
     heap_init(&s->heap);
+    depth_init(&s->depth);
     s->timer = loop_timer_new(parts->loop, scheduler_run, s);
     s->again_timer = loop_timer_new(parts->loop, try_again, s);
     if (s->timer == NULL || s->again_timer == NULL) {

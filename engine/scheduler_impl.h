@@ -9,6 +9,7 @@
 #include "base/heap.h"
 #include "engine/lane.h"
 #include "engine/scheduler.h"
+#include "policy/depth.h"
 
 struct load;
 struct sub_change;
@@ -24,6 +25,7 @@ struct scheduler {
     bool run_planned, draining, paused, loaded, told_ready;
     unsigned pauses;              /* so far: what was claimed before one is not sent after it */
     struct share share;           /* of what all loops may have */
+    struct depth depth;           /* how many of that keep this loop busy */
     int in_flight;                /* over all lanes */
     int in_flight_retrying;       /* of those: not the first try */
     int settling;                 /* settlements on their way to the store */

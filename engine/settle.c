@@ -443,6 +443,7 @@ void settle_attempt(struct scheduler *s, struct task *t, const struct transport_
     attempt_log(t);
     l->in_flight--;
     s->in_flight--;
+    depth_ended(&s->depth);
     share_trim(&s->share, s->in_flight);
     s->in_flight_retrying -= t->row->delivery.attempts > 0;
     /* What an endpoint says that the subscription has left meanwhile is about nobody any more. */

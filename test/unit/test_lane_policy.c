@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "policy/depth.h"
 #include "policy/rate.h"
 #include "policy/route.h"
 #include "policy/window.h"
@@ -75,6 +76,55 @@ static void window_max_changes(void **state)
     assert_int_equal(window_size(&w), 4);
     window_set_max(&w, -1);
     assert_int_equal(window_size(&w), 1);
+}
+
+/* A loop that always wants more: each row so many looks, `share` of 64 of what is in flight having come back
+ * by each. */
+static void depth_is_what_keeps_a_loop_busy(void **state)
+{
+    (void)state;
+    static const struct {
+        int share, looks, ms, size;
+    } rows[] = {
+        {0, 1, 0, 32},    /* what was just started cannot have been answered */
+        {0, 1, 1, 64},    /* a ms later it is not the loop that is slow */
+        {0, 9, 1, 512},   /* no more than may be in flight */
+        {20, 50, 0, 512}, /* enough for both */
+        {64, 1, 0, 448},  /* all waited for the loop */
+        {40, 50, 0, 32},  {20, 50, 0, 32}, {64, 50, 1, 32}, {4, 1, 0, 64}, {4, 9, 0, 512},
+    };
+    struct depth d;
+    int64_t now_ms = T0;
+    depth_init(&d);
+    depth_look(&d, 0, 512, now_ms);
+    d.grew_ms = now_ms;
+    for (size_t i = 0; i < N(rows); i++) {
+        for (int k = 0; k < rows[i].looks; k++) {
+            int n = 0, back;
+            while (n < 512 && depth_lets(&d, n))
+                n++;
+            back = n * rows[i].share / 64;
+            for (int e = 0; e < back; e++)
+                depth_ended(&d);
+            depth_look(&d, n - back, 512, now_ms += rows[i].ms);
+        }
+        if (d.size != rows[i].size)
+            fail_msg("row %zu: %d, not %d", i, d.size, rows[i].size);
+    }
+}
+
+static void a_depth_that_nobody_asks_more_of_stays(void **state)
+{
+    (void)state;
+    struct depth d;
+    depth_init(&d);
+    for (int i = 0; i < 100; i++) {
+        assert_true(depth_lets(&d, 30));
+        if (i % 2 == 0)
+            depth_ended(&d);
+        depth_look(&d, 30, 512, T0 + i);
+    }
+    assert_int_equal(d.size, DEPTH_MIN);
 }
 
 /* A caller that always wants more: how many start in the ms [from, to). */
@@ -271,6 +321,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(window_rows),
         cmocka_unit_test(window_max_changes),
+        cmocka_unit_test(depth_is_what_keeps_a_loop_busy),
+        cmocka_unit_test(a_depth_that_nobody_asks_more_of_stays),
         cmocka_unit_test(rate_keeps_to_its_number),
         cmocka_unit_test(rate_saves_up_a_tenth_of_a_second_only),
         cmocka_unit_test(rate_next_is_exact),
