@@ -9,7 +9,7 @@ enum {
     SLICE_US = 5000,
     SLICE_BUSY_US = 2000,
     SLICE_LIVE_MIN_US = 200,
-    SLICE_LIVE_MAX_US = 600,
+    SLICE_LIVE_MAX_US = 400,
     HOLD_US = 800 /* so long may one hold the writer while events come in, its commit with it */
 };
 

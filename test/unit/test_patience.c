@@ -58,7 +58,7 @@ static void slices_learn(void **state)
     assert_int_equal(patience_slice_us(&p, now), 225);
     for (int i = 0; i < 20; i++)
         patience_done(&p, now - 700, now);
-    assert_in_range(patience_slice_us(&p, now), 600, 650);
+    assert_in_range(patience_slice_us(&p, now), 400, 450);
     assert_int_equal(patience_wait_us(&p, now, false, now),
                      6 * 700); /* longer than beside others */
     for (int i = 0; i < 9; i++)
