@@ -187,3 +187,11 @@ int share_size(const struct share *s)
 
     return s->held > part ? s->held : part;
 }
+
+int share_reach(const struct share *s)
+{
+    int part = part_of(s->quota), left = left_of(s->quota), step = step_of(s->quota);
+    int reach = s->held + (left < step ? left : step);
+
+    return reach > part ? reach : part;
+}

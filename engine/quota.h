@@ -51,5 +51,7 @@ void share_trim(struct share *s, int in_flight);
 void share_rest(struct share *s, int in_flight);
 /* How many this loop may have in flight, about: its part, or more where it has borrowed. */
 int share_size(const struct share *s);
+/* The same after it has borrowed once more. */
+int share_reach(const struct share *s);
 
 #endif

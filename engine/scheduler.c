@@ -144,6 +144,7 @@ static void scheduler_run(void *arg)
     if (s->draining || s->paused || !s->loaded)
         return;
     depth_look(&s->depth, s->in_flight, share_size(&s->share), now_ms);
+    transport_expect(s->parts.transport, (size_t)share_reach(&s->share));
     line_call(s);
     for (int i = 0; (top = heap_top(&s->heap)) != NULL && top->key <= now_ms; i++) {
         struct lane *l = (struct lane *)top; /* wake is its first member */

@@ -60,6 +60,8 @@ enum err_code transport_send(struct transport *t, const struct transport_request
  * more? Else another lane's, which has just been used, is closed for it: it had better wait for one of
  * its own. */
 bool transport_has_connection(const struct transport *t, int64_t lane);
+/* So many may be in flight at a time here, of max_in_flight: as many connections leave room for no more. */
+void transport_expect(struct transport *t, size_t in_flight);
 void transport_forget_lane(struct transport *t,
                            int64_t lane); /* closes its idle connections (url changed, deleted) */
 /* Ends every request: where no head was complete with outcome internal and this error. done runs as ever. */

@@ -260,8 +260,12 @@ static void set_limits(struct transport *t)
     open = open > 8 ? open : 8; /* each loop has as many */
     t->active_max = open;
     t->open_max = wanted < open ? wanted : open;
-    t->enough =
-        (size_t)t->conf->max_in_flight < t->open_max ? (size_t)t->conf->max_in_flight : t->open_max;
+    transport_expect(t, (size_t)t->conf->max_in_flight);
+}
+
+void transport_expect(struct transport *t, size_t in_flight)
+{
+    t->enough = in_flight < t->open_max ? in_flight : t->open_max;
 }
 
 struct transport *transport_new(struct loop *l, const struct conf *conf, struct err *err)

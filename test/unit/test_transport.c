@@ -344,6 +344,27 @@ static void another_beside_ones_own_is_one_for_one(void **state)
     world_close(&w);
 }
 
+/* A loop that may have a part of all has no more connections beside those that its lanes need. */
+static void as_many_connections_as_may_be_in_flight_are_enough(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_open(&w, manners, NULL);
+    struct transport_request other = {.lane = 2,
+                                      .url = strdup(url_to(&w, "http", "127.0.0.1", "ok"))};
+    int64_t used_ms = clock_mono_ms();
+    (void)post(&w, other);
+    assert_true(transport_has_connection(w.t, 1));
+    transport_expect(w.t, 1);
+    assert_true(!transport_has_connection(w.t, 1) || clock_mono_ms() - used_ms >= 100);
+    assert_true(transport_has_connection(w.t, 2));
+    transport_expect(w.t, 2);
+    assert_true(transport_has_connection(w.t, 1));
+    free((void *)(uintptr_t)other.url);
+    world_close(&w);
+}
+
 static void many_at_once(void **state)
 {
     enum { N = 150 }; /* fewer than the pool keeps open, 2 * 64 + 64: more would be made room for */
@@ -544,6 +565,7 @@ int main(void)
         cmocka_unit_test(connections_are_reused_within_a_lane_only),
         cmocka_unit_test(idle_connections_that_stir_are_left),
         cmocka_unit_test(another_beside_ones_own_is_one_for_one),
+        cmocka_unit_test(as_many_connections_as_may_be_in_flight_are_enough),
         cmocka_unit_test(many_at_once),
         cmocka_unit_test(open_requests_are_dropped_without_a_word),
         cmocka_unit_test(what_egress_refuses_is_blocked),
