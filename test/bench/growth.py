@@ -207,5 +207,5 @@ def show(result, table):
 def plots(result):
     series = [{"name": CURVES[curve][0], "points": result[curve]["points"]} for curve in CURVES if curve in result and curve != "payload"]
     return {"growth": {"kind": "lines", "title": "CPU of one delivery as things grow", "x": {"label": "how many", "log": True},
-                       "y": {"label": "microseconds"}, "series": series, "note": "From the row in the outbox to the committed outcome, all threads, over HTTP. "
-                       "All busy, and for one event: with a connection for each delivery."}} if series else {}
+                       "y": {"label": "microseconds"}, "series": series, "note": "Outbox to committed outcome, all threads, HTTP; all busy, and for one event: "
+                       "a connection for each delivery."}} if series else {}

@@ -98,23 +98,22 @@ def lines(drawing, chart):
     for value in scale:
         drawing.line(left, at_y(value), WIDTH - 30, at_y(value), "grid")
         drawing.text(left - 8, at_y(value) + 4, words(value), 11, "faint", "end")
-    for x in xs:
+    for x in {place(x): x for x in xs}.values():  # 0 and 1 are in one place
         drawing.text(at_x(x), bottom + 18, words(x), 11, "faint", "middle")
     drawing.text((left + WIDTH - 30) / 2, bottom + 38, chart["x"]["label"], 12, "faint", "middle")
     drawing.text(left, TOP + 22, chart["y"]["label"], 12, "faint")
     if "limit" in chart:
         drawing.line(left, at_y(chart["limit"]), WIDTH - 30, at_y(chart["limit"]), "faint", 1.5, "6 4")
-    x = WIDTH - 30
     for i, series in reversed(list(enumerate(chart["series"]))):
         points = [(at_x(p), statistics.median(v), min(v), max(v)) for p, v in series["points"]]
         drawing.path([(px, at_y(value)) for px, value, _, _ in points], i)
         for px, value, least, most in points:
             drawing.line(px, at_y(least), px, at_y(most), i, 1.2)
             drawing.dot(px, at_y(value), i)
-        x -= 7.2 * len(series["name"]) + 24
-        drawing.dot(x, TOP + 4, i)
-        drawing.text(x + 9, TOP + 8, series["name"], 12)
-    return drawing.svg(bottom + 52)
+        x, y = (left, left + (WIDTH - left) / 2)[i % 2], bottom + 62 + i // 2 * 20
+        drawing.dot(x, y - 4, i)
+        drawing.text(x + 9, y, series["name"], 12)
+    return drawing.svg(bottom + 54 + (len(chart["series"]) + 1) // 2 * 20)
 
 
 def write(chart, path):
