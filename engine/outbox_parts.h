@@ -70,7 +70,7 @@ struct outbox_db {
     struct sqlite3_stmt *version, *schema, *after, *one, *top, *sequence, *remove;
     char *path, *table;
     const char *wal_path; /* SQLite's: path may be a link, the log lies beside what it leads to */
-    bool wal, autoincrement;
+    bool wal, autoincrement, more; /* more: the last read did not come to the end */
     int64_t schema_seen, version_seen;
     dev_t dev;
     ino_t ino, wal_ino;
@@ -152,6 +152,7 @@ struct outbox {
     int64_t sweep_at, sweep_version, swept_version, sweep_us;
     int64_t next_us, slow_us, rows_us; /* next turn, next slow poll, when rows came last */
     int64_t recheck_us;                /* 0: no re-check is running; else its pause */
+    int64_t rung_us;                   /* when the doorbell was rung last */
     int64_t backoff_us, busy_since_us;
     char fault[256]; /* what was logged last */
     int64_t fault_us;
@@ -197,6 +198,8 @@ enum err_code outbox_ask_mark(struct outbox_source *s, const struct outbox *o, i
                               struct err *err);
 enum err_code outbox_ask_taken(struct outbox_source *s, const struct outbox *o, int64_t after,
                                struct taken out[OUTBOX_BATCH], size_t *n, struct err *err);
+/* Returns once whatever the store was given by now is on its disk: before it rows must not go. */
+enum err_code outbox_ask_durable(struct outbox_source *s, const struct outbox *o, struct err *err);
 enum err_code outbox_ask_forget(struct outbox_source *s, const struct outbox *o,
                                 const struct taken *list, size_t n, struct err *err);
 /* A batch of rows on its way into the store. */
@@ -217,6 +220,8 @@ void outbox_source_unref(struct outbox_source *s); /* with the mutex held; relea
 /* ---- outbox_watch.c ---- */
 enum err_code outbox_bell_open(struct outbox *o, struct err *err);
 void outbox_bell_close(struct outbox *o);
+/* Its producer rings for each commit, as it did a moment ago: nothing else needs to wake us. */
+bool outbox_rings(const struct outbox *o, int64_t now_us);
 void outbox_watch_add(struct outbox_source *s, struct outbox *o);
 void outbox_watch_drop(struct outbox_source *s, struct outbox *o);
 /* Sleeps until until_us or until something happened; what happened is marked in the outboxes. */

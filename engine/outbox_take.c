@@ -26,7 +26,7 @@ struct outbox_request {
     struct arena mem;
     const char *outbox, *partner, *name_source, *version;
     struct intake_limits limits;
-    bool numbers_reused;
+    bool numbers_reused, kept; /* kept: rows stay until we say that they are taken */
     struct outbox_row rows[OUTBOX_BATCH];
     size_t n;
     bool sweep;
@@ -60,6 +60,7 @@ struct outbox_request *outbox_request_new(struct outbox_source *s, const struct 
     r->partner = arena_copy(&r->mem, o->partner);
     r->name_source = arena_copy(&r->mem, o->source);
     r->version = arena_copy(&r->mem, o->version);
+    r->kept = o->trim != TRIM_OFF;
     r->limits = (struct intake_limits){o->max_payload_bytes, s->dedupe_ms};
     pthread_mutex_unlock(&s->mutex);
     if (!r->outbox || !r->partner) {
@@ -226,6 +227,30 @@ enum err_code outbox_ask_forget(struct outbox_source *s, const struct outbox *o,
     memcpy(r->taken, list, n * sizeof *list);
     r->taken_n = n;
     if (!ask(r, STORE_WRITE, STORE_GUARDED, forget_work))
+        return stopped(err);
+    enum err_code code = r->err.code;
+    if (code != OK && err)
+        *err = r->err;
+    outbox_request_free(r);
+    return code;
+}
+
+static enum err_code no_work(struct backend *b, void *arg, struct err *err)
+{
+    (void)b;
+    (void)arg;
+    (void)err;
+    return OK;
+}
+
+enum err_code outbox_ask_durable(struct outbox_source *s, const struct outbox *o, struct err *err)
+{
+    if (store_is_durable(s->store))
+        return OK;
+    struct outbox_request *r = outbox_request_new(s, o);
+    if (!r)
+        return fail(err, ERR_NOMEM, "no memory for a request");
+    if (!ask(r, STORE_WRITE, 0, no_work))
         return stopped(err);
     enum err_code code = r->err.code;
     if (code != OK && err)
@@ -402,6 +427,16 @@ static enum err_code take_work(struct backend *b, void *arg, struct err *err)
     return code;
 }
 
+/* The rows are on the producer's disk. Whatever a power cut took back from the store would be read again,
+ * and give the same events with the same bytes: then they may go out before the store's own sync. */
+static bool come_again(const struct outbox_request *r)
+{
+    bool all = r->kept && !r->numbers_reused;
+    for (size_t i = 0; all && i < r->n; i++)
+        all = r->rows[i].created_ms != 0;
+    return all;
+}
+
 enum err_code outbox_ask_take(struct outbox_request *r, size_t n, const struct outbox_sweep *sweep,
                               size_t *fresh, int64_t *swept, struct err *err)
 {
@@ -415,7 +450,8 @@ enum err_code outbox_ask_take(struct outbox_request *r, size_t n, const struct o
     }
     /* More than a handful is a load, and no event that somebody waits for. */
     unsigned hurry = n <= CHANGES_ROWS_MAX && !sweep ? STORE_HURRY : 0;
-    if (!ask(r, STORE_WRITE, STORE_GUARDED | STORE_INGEST | hurry, take_work))
+    unsigned early = come_again(r) ? STORE_EARLY : 0;
+    if (!ask(r, STORE_WRITE, STORE_GUARDED | STORE_INGEST | hurry | early, take_work))
         return stopped(err);
     enum err_code code = r->err.code;
     if (code == OK) {

@@ -97,6 +97,8 @@ static enum err_code slice(struct outbox_source *s, struct outbox *o, int64_t no
         pass_over(o);
         return OK;
     }
+    if ((code = outbox_ask_durable(s, o, err)) != OK)
+        return code; /* the row is all that there is while its event is not on the disk */
     struct err why = {0};
     int64_t from_us = clock_mono_us();
     if (outbox_db_trim(&o->db, list, n, &done, &why) != OK) {
@@ -123,19 +125,24 @@ static enum err_code slice(struct outbox_source *s, struct outbox *o, int64_t no
     return follow_numbers(o, err);
 }
 
-static void put_mark(struct outbox *o, int64_t now_us)
+static enum err_code put_mark(struct outbox_source *s, struct outbox *o, int64_t now_us,
+                              struct err *err)
 {
     int64_t mark = o->mark == OUTBOX_START ? 0 : o->mark;
     struct err why = {0};
+    enum err_code code = outbox_ask_durable(s, o, err);
+    if (code != OK)
+        return code;
     if (outbox_db_put_mark(&o->db, mark, &why) != OK) {
         hindered(o, &why, now_us);
-        return;
+        return OK;
     }
     o->trim_pause_us = 0;
     o->mark_put = o->mark;
     o->mark_lower = false;
     o->untrimmed = 0;
     o->trim_pending = false;
+    return OK;
 }
 
 enum err_code outbox_trim_turn(struct outbox_source *s, struct outbox *o, int64_t now_us,
@@ -148,17 +155,13 @@ enum err_code outbox_trim_turn(struct outbox_source *s, struct outbox *o, int64_
     case TRIM_ENGINE:
         return o->trim_pending && may(o, now_us) ? slice(s, o, now_us, err) : OK;
     case TRIM_PRODUCER:
-        if (o->mark_lower && now_us >= o->trim_us) {
-            put_mark(o, now_us);
-            return OK;
-        }
+        if (o->mark_lower && now_us >= o->trim_us)
+            return put_mark(s, o, now_us, err);
         /* Not before the first sweep is over: what it finds lies below the mark. */
         if (o->sweeping && o->sweep_fast)
             return OK;
         o->trim_pending = o->mark != o->mark_put;
-        if (o->trim_pending && may(o, now_us))
-            put_mark(o, now_us);
-        return OK;
+        return o->trim_pending && may(o, now_us) ? put_mark(s, o, now_us, err) : OK;
     case TRIM_OFF:
         break;
     }

@@ -100,8 +100,9 @@ struct backend_ops {
     enum err_code (*keep)(struct backend *b, struct err *err);
     /* Outside a transaction: move the log into the file, without waiting for anybody. */
     void (*checkpoint)(struct backend *b);
-    int64_t (*file_bytes)(struct backend *b); /* database and log; 0: none */
-    /* Writer, after a commit: bytes in the log since it was last reset. NULL: there is no log. */
+    /* These two from any thread. Database and log; 0: none. */
+    int64_t (*file_bytes)(struct backend *b);
+    /* Of a writer: bytes in the log since it was last reset. NULL: there is no log. */
     int64_t (*log_bytes)(struct backend *b);
 
     /* ---- partners; the one named "default" exists from the start ---- */
@@ -405,9 +406,9 @@ struct backend_ops {
 struct backend {
     const struct backend_ops *ops;
     int64_t rollbacks; /* so far: what was read in a transaction may be gone since */
-    /* Before begin: this transaction may be a slice of something larger. Within it: it is, and need
-     * not be on the disk before the next one that is not. (begin forgets what the last one said.) A
-     * power cut then takes back the end of what was done, and with it how far that had come. */
+    /* Before begin: this transaction may be one that need not be on the disk before the next one that
+     * must. Within it: it is. (begin forgets what the last one said.) A power cut then takes it back:
+     * of something large the end of what was done, and with it how far that had come. */
     bool may_lag, lags;
 };
 

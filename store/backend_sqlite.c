@@ -142,7 +142,7 @@ static int wal_grew(void *arg, sqlite3 *db, const char *name, int frames)
     struct sq *q = arg;
     (void)db;
     (void)name;
-    q->log_frames = frames;
+    __atomic_store_n(&q->log_frames, frames, __ATOMIC_RELAXED);
     return SQLITE_OK;
 }
 
@@ -155,7 +155,9 @@ static int past_deadline(void *arg)
 static enum err_code connect(struct sq *q, struct err *err)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    if (sqlite3_open_v2(q->path, &q->db, flags, NULL) != SQLITE_OK) {
+    sq_log_register();
+    const char *vfs = q->mode == BACKEND_WRITER ? SQ_LOG_VFS : NULL;
+    if (sqlite3_open_v2(q->path, &q->db, flags, vfs) != SQLITE_OK) {
         if (q->db == NULL)
             return fail(err, ERR_NOMEM, "no memory for the store");
         return sq_fail(q, "open", err);
@@ -234,6 +236,8 @@ static enum err_code open_writer(struct sq *q, struct err *err)
                        err);
     if (code == OK)
         code = wal_check(q, err);
+    if (code == OK)
+        code = sq_log_sync(q, err); /* who was killed may have left something that lagged */
     while (code == OK && version < SCHEMA_VERSION)
         code = migrate_one(q, version++, err);
     if (code == OK)
@@ -268,8 +272,6 @@ static void sq_close(struct backend *b)
     for (int i = 0; i < SQ_KEPT; i++)
         sqlite3_finalize(q->kept[i]);
     sqlite3_close_v2(q->db);
-    if (q->wal_fd >= 0)
-        close(q->wal_fd);
     if (q->lock_fd >= 0)
         close(q->lock_fd); /* last: while SQLite still writes, the store is ours */
     free(q->deltas.rows);
@@ -305,7 +307,7 @@ static enum err_code sq_connect(struct backend **out, const char *target, enum b
     q->base.ops = &backend_sqlite;
     q->mode = mode;
     q->keys = keys;
-    q->lock_fd = q->wal_fd = -1;
+    q->lock_fd = -1;
     q->path = strdup(path);
     if (asprintf(&q->wal_path, "%s-wal", path) < 0)
         q->wal_path = NULL;
@@ -323,40 +325,12 @@ static enum err_code sq_connect(struct backend **out, const char *target, enum b
 }
 
 /* ---- transactions ---- */
-static enum err_code set_lagging(struct sq *q, bool lagging, struct err *err)
-{
-    if (q->lagging == lagging)
-        return OK;
-    q->lagging = lagging;
-    return sq_exec(q, lagging ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL", err);
-}
-
-static enum err_code log_sync(struct sq *q, struct err *err)
-{
-    sqlite3_file *log = NULL;
-    int rc = sqlite3_file_control(q->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
-    if (rc == SQLITE_OK && log != NULL && log->pMethods != NULL)
-        rc = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
-    return rc == SQLITE_OK ? OK : fail(err, ERR_IO, "sync %s: %s", q->wal_path, sqlite3_errstr(rc));
-}
-
-/* Whoever syncs the log next finds little left to do. A hint: nothing depends on it. */
-static void log_write_back(struct sq *q)
-{
-    if (q->wal_fd < 0)
-        q->wal_fd = open(q->wal_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    if (q->wal_fd >= 0)
-        (void)sync_file_range(q->wal_fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-}
-
 static enum err_code sq_begin(struct backend *b, struct err *err)
 {
     struct sq *q = sq_of(b);
     b->lags = false;
-    if (q->mode == BACKEND_WRITER) {
-        enum err_code code = set_lagging(q, b->may_lag, err);
-        return code != OK ? code : sq_run(q, SQ_BEGIN, err, "BEGIN IMMEDIATE", "");
-    }
+    if (q->mode == BACKEND_WRITER)
+        return sq_run(q, SQ_BEGIN, err, "BEGIN IMMEDIATE", "");
     q->deadline_us = clock_mono_us() + LIST_TIME_LIMIT_US;
     return sq_run(q, SQ_BEGIN, err, "BEGIN", "");
 }
@@ -382,11 +356,12 @@ static enum err_code sq_commit(struct backend *b, struct err *err)
         return code;
     if (sqlite3_get_autocommit(q->db) != 0)
         return fail(err, ERR_IO, "store %s: the transaction is gone", q->path);
+    bool lags = b->may_lag && b->lags;
+    sq_log_lag(q, lags);
     code = sq_run(q, SQ_COMMIT, err, "COMMIT", "");
-    if (code == OK && q->lagging && b->lags)
-        log_write_back(q);
-    else if (code == OK && q->lagging)
-        code = log_sync(q, err);
+    sq_log_lag(q, false);
+    if (code == OK && !lags)
+        code = sq_log_sync(q, err); /* there was nothing to commit, but those before lagged */
     /* Whatever stopped it, only a full disk may be tried again (a failed fsync must not be). */
     if (code != OK && code != ERR_FULL && code != ERR_CORRUPT && code != ERR_NOMEM) {
         code = ERR_IO;
@@ -436,7 +411,7 @@ static int64_t sq_file_bytes(struct backend *b)
 
 static int64_t sq_log_bytes(struct backend *b)
 {
-    return sq_of(b)->log_frames * PAGE_BYTES;
+    return __atomic_load_n(&sq_of(b)->log_frames, __ATOMIC_RELAXED) * PAGE_BYTES;
 }
 
 const struct backend_ops backend_sqlite = {

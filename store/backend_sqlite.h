@@ -1,6 +1,7 @@
 /* store/backend_sqlite.h: what the files of the SQLite backend share. Nobody else includes it.
  *
  *   backend_sqlite.c         life: open, lock, migrate, begin, commit, checkpoint; the table of ops
+ *   backend_sqlite_log.c     the log: pages gathered, commits that need not be on the disk yet
  *   backend_sqlite_stmt.c    statements: prepare once, bind, step, reset; counts
  *   backend_sqlite_query.c   lists: a filter as a WHERE
  *   backend_sqlite_sub.c     partners, subscriptions, secrets
@@ -203,9 +204,8 @@ struct sq {
     enum backend_mode mode;
     const struct keyring *keys;
     char *path, *wal_path;
-    int lock_fd, wal_fd; /* wal_fd: of the writer, to begin to write the log back; -1: none yet */
-    bool lagging;        /* commits do not sync */
-    int64_t log_frames;  /* of the writer: frames in the WAL after the last commit */
+    int lock_fd;
+    int64_t log_frames; /* atomic; of the writer: frames in the WAL after the last commit */
     int64_t deadline_us;
     struct sq_deltas deltas, marked;
     int64_t over_at, event_at, attempt_at; /* where the next slice of retention goes on */
@@ -223,6 +223,14 @@ static inline struct sq *sq_of(struct backend *b)
 {
     return (struct sq *)(void *)b;
 }
+
+/* ---- the writer's log (backend_sqlite_log.c) ---- */
+#define SQ_LOG_VFS "webhookd-log" /* what a writer's connection is opened with */
+void sq_log_register(void);
+/* The next commit need not be on the disk, or must be again. */
+void sq_log_lag(struct sq *q, bool lags);
+/* What lags is on the disk after it. ERR_IO. */
+enum err_code sq_log_sync(struct sq *q, struct err *err);
 
 /* ---- statements (backend_sqlite_stmt.c) ----
  * fmt tells the types of what follows: i int (also bool, enum), l int64_t, d double, t text or

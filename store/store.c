@@ -131,6 +131,7 @@ enum err_code store_open(struct store **out, const char *url, const struct keyri
     struct store *s = NULL;
     if (c == NULL)
         return fail(err, ERR_NOMEM, "no memory for the store");
+    batch_init(&c->unsynced);
     c->ops = ops;
     c->url = url;
     c->keys = keys;
@@ -140,8 +141,6 @@ enum err_code store_open(struct store **out, const char *url, const struct keyri
         code = worker_open(c, &c->lists, STORE_LIST, 0, err);
     if (code == OK)
         code = face_new(&s, c, err);
-    if (code == OK)
-        worker_note_size(c, c->writer.backend);
     for (struct worker *w = c->workers; code == OK && w != NULL; w = w->next)
         code = worker_start(w, err);
     if (code != OK) {
@@ -265,6 +264,11 @@ bool store_is_live(const struct store *s)
     return patience_live(&s->core->writer.patience, clock_mono_us());
 }
 
+bool store_is_durable(const struct store *s)
+{
+    return __atomic_load_n(&s->core->lagging, __ATOMIC_SEQ_CST) == false;
+}
+
 int64_t store_slice_us(const struct store *s)
 {
     return patience_slice_us(&s->core->writer.patience, clock_mono_us());
@@ -275,6 +279,8 @@ void store_stats(const struct store *s, struct store_stats *out)
     struct core *c = s->core;
     pthread_mutex_lock(&c->mutex);
     *out = c->stats;
+    out->file_bytes = c->ops->file_bytes(c->writer.backend);
+    out->log_bytes = c->ops->log_bytes != NULL ? c->ops->log_bytes(c->writer.backend) : 0;
     for (const struct worker *w = c->workers; w != NULL; w = w->next)
         out->queued[w->which] += w->hurried.n + w->queue.n + w->patient.n;
     pthread_mutex_unlock(&c->mutex);

@@ -4,7 +4,8 @@
  * Three threads, each with its own connection (DESIGN rules 4, 5, 10):
  *   STORE_WRITE  the only writer. Whatever arrived during the last commit is the next batch: one
  *                transaction, one fsync. What nobody waits for lingers a moment (at most 2 ms), while
- *                batches are large or others are in a hurry.
+ *                batches are large or others are in a hurry. The fsync of what is durable elsewhere
+ *                comes after its answer, at most 2 ms later.
  *   STORE_CLAIM  reads what is due, on its own snapshot: one for each face.
  *   STORE_LIST   lists and single looks for people; each request its own short snapshot.
  *
@@ -35,7 +36,9 @@ enum store_thread { STORE_WRITE, STORE_CLAIM, STORE_LIST, STORE_THREADS };
 /* Flags. GUARDED: wrap the work in a savepoint. PATIENT: a slice of something large, which waits while
  * others write (but not for ever), shares no transaction with them, and leaves them most of the
  * writer's time; a page of something large, which leaves them the processors while events come in.
- * HURRY: somebody waits for it. LINGER: nobody does, it may go with the next one in a hurry. The
+ * HURRY: somebody waits for it. LINGER: nobody does, it may go with the next one in a hurry, and be
+ * seen before it is on the disk, not answered. EARLY: if a power cut takes it back, it comes again as
+ * it was: it is answered once it is written, and on the disk soon after (kill -9 loses neither). The
  * others say what kind of write it is, for the statistics. */
 enum {
     STORE_GUARDED = 1,
@@ -44,7 +47,8 @@ enum {
     STORE_PRUNE = 8,
     STORE_PATIENT = 16,
     STORE_HURRY = 32,
-    STORE_LINGER = 64
+    STORE_LINGER = 64,
+    STORE_EARLY = 128
 };
 
 /* On the thread that was asked for, within a transaction. */
@@ -78,6 +82,8 @@ bool store_has_room(struct store *s, enum store_thread thread);
 /* How long a patient slice should work before it lets go: less while others write. */
 int64_t store_slice_us(const struct store *s);
 bool store_is_live(const struct store *s); /* events come in */
+/* Whatever anybody was answered or could read by now is on the disk. */
+bool store_is_durable(const struct store *s);
 
 struct store_stats {
     int64_t commits, requests; /* since start */

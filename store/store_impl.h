@@ -30,6 +30,7 @@ struct worker {
     int64_t hurried_us; /* the last of those came */
     size_t lingering;   /* of the queue, by their flag */
     size_t enough;      /* while it lingers: so many are worth a commit; else 0 */
+    int64_t wakes_us;   /* while it waits: when it looks by itself; else 0 */
     struct patience patience;
     bool checkpoint;    /* STORE_LIST: the writer asks for one */
     size_t outstanding; /* submitted, callback not run yet */
@@ -58,10 +59,12 @@ struct core {
     int64_t generation;                     /* atomic */
     int64_t checkpointed_bytes, high_bytes; /* of the writer alone */
     size_t last_batch;
+    bool lagging;          /* atomic: a commit is written, or about to be, and not on the disk */
+    int64_t lags_since_us; /* of the writer alone, as is: */
+    struct batch unsynced; /* committed, answered once it is on the disk */
 };
 
 void *worker_main(void *worker);
-bool worker_put(struct worker *w, struct request *r);     /* with the mutex; true: wake it */
-void worker_note_size(struct core *c, struct backend *b); /* of the file, for the statistics */
+bool worker_put(struct worker *w, struct request *r); /* with the mutex; true: wake it */
 
 #endif

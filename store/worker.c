@@ -18,6 +18,7 @@ enum {
     LINGER_BATCH_MIN = 8, /* smaller batches mean that the loop is not busy */
     LINGER_US = 1500,
     RECORD_LINGER_US = 2000,
+    LAG_US = 2000,                     /* from a commit that was answered early to the disk */
     HURRY_FRESH_US = 10 * 1000,        /* so long after one in a hurry the next one is expected */
     LOG_STEP_BYTES = 4 * 1024 * 1024,  /* about 1000 pages: time for a checkpoint */
     LOG_HIGH_BYTES = 64 * 1024 * 1024, /* the writer itself checkpoints, so that the log is reset */
@@ -126,22 +127,37 @@ static void mind_log(struct core *c, struct backend *b)
     pthread_mutex_unlock(&c->mutex);
 }
 
-void worker_note_size(struct core *c, struct backend *b)
+/* Those of an early commit are answered, but who wants it on the disk first. */
+static void answer_early(struct core *c, struct batch *ran)
 {
-    int64_t bytes = c->ops->file_bytes(b);
-    int64_t log_bytes = c->ops->log_bytes != NULL ? c->ops->log_bytes(b) : 0;
-    pthread_mutex_lock(&c->mutex);
-    c->stats.file_bytes = bytes;
-    c->stats.log_bytes = log_bytes;
-    pthread_mutex_unlock(&c->mutex);
+    struct batch now;
+    struct request *r;
+    batch_init(&now);
+    while ((r = batch_take(ran)) != NULL)
+        batch_put((r->flags & STORE_EARLY) != 0 ? &now : &c->unsynced, r);
+    if (c->lags_since_us == 0)
+        c->lags_since_us = clock_mono_us();
+    complete(c, &now, true);
 }
 
-static void write_once(struct core *c, struct backend *b, struct batch *todo)
+/* And those, with the commit that synced. */
+static void answer_synced(struct core *c, struct batch *ran)
+{
+    batch_join(&c->unsynced, ran);
+    batch_join(ran, &c->unsynced);
+    c->lags_since_us = 0;
+    __atomic_store_n(&c->lagging, false, __ATOMIC_SEQ_CST);
+}
+
+/* early: nobody waits for the disk. todo may be empty: then what lags is synced. */
+static void write_once(struct core *c, struct backend *b, struct batch *todo, bool early)
 {
     struct batch ran;
     struct err err = {.code = OK};
     bool at_commit = false;
     batch_init(&ran);
+    if (early) /* before anybody can see it */
+        __atomic_store_n(&c->lagging, true, __ATOMIC_SEQ_CST);
     enum err_code code = c->ops->begin(b, &err);
     if (code != OK) /* nothing ran: the whole batch hears it */
         batch_join(&ran, todo);
@@ -150,14 +166,20 @@ static void write_once(struct core *c, struct backend *b, struct batch *todo)
     if (code == OK) {
         int64_t from_us = clock_mono_us();
         at_commit = true;
+        b->lags |= early;
         code = c->ops->commit(b, &err);
         note_op(c, STORE_OP_COMMIT, from_us, code != OK);
     }
     if (code == OK) {
         batch_set_generation(&ran, __atomic_add_fetch(&c->generation, 1, __ATOMIC_SEQ_CST));
-        c->last_batch = ran.n;
-        complete(c, &ran, true);
-        worker_note_size(c, b);
+        c->last_batch = ran.n > 0 ? ran.n : c->last_batch;
+        if (early) {
+            answer_early(c, &ran);
+        } else {
+            if (!b->lags)
+                answer_synced(c, &ran);
+            complete(c, &ran, true);
+        }
         mind_log(c, b);
         return;
     }
@@ -167,6 +189,8 @@ static void write_once(struct core *c, struct backend *b, struct batch *todo)
     if (is_fatal(code, at_commit)) {
         batch_fail(todo, &err);
         batch_join(&ran, todo);
+        batch_fail(&c->unsynced, &err);
+        batch_join(&ran, &c->unsynced);
         fail_store(c, &err);
     }
     complete(c, &ran, false);
@@ -239,6 +263,17 @@ static int64_t linger_us(struct worker *w, int64_t now_us)
     return left > 0 && n < w->enough ? left : 0;
 }
 
+static bool is_lagging(const struct worker *w)
+{
+    return w->which == STORE_WRITE && w->core->lags_since_us != 0;
+}
+
+static int64_t lag_left_us(const struct core *c, int64_t now_us)
+{
+    int64_t left = c->lags_since_us + LAG_US - now_us;
+    return left > 0 && !c->stopping ? left : 0;
+}
+
 /* Until something may be taken: 0, now; -1: until somebody says so. */
 static int64_t next_us(struct worker *w)
 {
@@ -247,6 +282,12 @@ static int64_t next_us(struct worker *w)
         return 0;
     if (w->queue.first != NULL && (us = linger_us(w, now_us)) == 0)
         return 0;
+    if (is_lagging(w)) {
+        int64_t lag_us = lag_left_us(w->core, now_us);
+        if (lag_us == 0)
+            return 0;
+        us = us < 0 || lag_us < us ? lag_us : us;
+    }
     if (w->patient.first == NULL)
         return us;
     int64_t patient_us = patient_wait_us(w, now_us);
@@ -259,14 +300,17 @@ static void worker_wait(struct worker *w)
     struct core *c = w->core;
     int64_t us;
     while (!c->stopping && !w->checkpoint && (us = next_us(w)) != 0) {
+        w->wakes_us = us < 0 ? INT64_MAX : clock_mono_us() + us;
         if (us < 0)
             pthread_cond_wait(&w->wake, &c->mutex);
         else
             wait_us(w, us);
     }
+    w->wakes_us = 0;
     w->enough = 0;
 }
 
+/* A thread that wakes soon enough by itself is not woken for the few that linger. */
 bool worker_put(struct worker *w, struct request *r)
 {
     struct batch *to = (r->flags & STORE_PATIENT) != 0 ? &w->patient
@@ -277,6 +321,9 @@ bool worker_put(struct worker *w, struct request *r)
         w->hurried_us = r->since_us;
     if (to == &w->queue)
         w->lingering += (r->flags & STORE_LINGER) != 0;
+    if (to == &w->queue && (r->flags & STORE_LINGER) != 0 && w->enough == 0 &&
+        w->wakes_us <= r->since_us + RECORD_LINGER_US)
+        return to->n == LINGER_BATCH_MIN;
     return to->n == 1 || (to == &w->queue && to->n == w->enough);
 }
 
@@ -313,15 +360,53 @@ static bool worker_take(struct worker *w, struct batch *todo, bool *checkpoint)
     return go_on;
 }
 
+/* Somebody can be answered early, and nobody must not see it early. */
+static bool goes_early(const struct batch *todo)
+{
+    bool early = false;
+    for (const struct request *r = todo->first; r != NULL; r = r->next) {
+        if ((r->flags & (STORE_EARLY | STORE_LINGER)) == 0)
+            return false;
+        early |= (r->flags & STORE_EARLY) != 0;
+    }
+    return early;
+}
+
+static bool has_failed(struct core *c, struct err *why)
+{
+    pthread_mutex_lock(&c->mutex);
+    bool failed = c->failed;
+    *why = c->failure;
+    pthread_mutex_unlock(&c->mutex);
+    return failed;
+}
+
+static void sync_lagging(struct worker *w)
+{
+    struct core *c = w->core;
+    struct batch none;
+    struct err why;
+    batch_init(&none);
+    if (!has_failed(c, &why)) {
+        w->backend->may_lag = false;
+        write_once(c, w->backend, &none, false);
+        return;
+    }
+    batch_fail(&c->unsynced, &why);
+    complete(c, &c->unsynced, false);
+    c->lags_since_us = 0;
+}
+
 static void write_turn(struct worker *w, struct batch *todo)
 {
     bool patient = (todo->first->flags & STORE_PATIENT) != 0;
+    bool early = goes_early(todo);
     bool live = false;
     for (const struct request *r = todo->first; r != NULL && !live; r = r->next)
         live = (r->flags & (STORE_HURRY | STORE_INGEST)) != 0;
     int64_t from_us = clock_mono_us();
-    w->backend->may_lag = patient;
-    write_once(w->core, w->backend, todo);
+    w->backend->may_lag = patient || early;
+    write_once(w->core, w->backend, todo, early);
     if (patient)
         patience_done(&w->patience, from_us, clock_mono_us());
     else
@@ -347,16 +432,13 @@ void *worker_main(void *arg)
     struct worker *w = arg;
     struct core *c = w->core;
     struct batch todo;
+    struct err why;
     bool checkpoint;
     process_name_thread(names[w->which]);
     batch_init(&todo);
     while (worker_take(w, &todo, &checkpoint)) {
         while (todo.n > 0) {
-            pthread_mutex_lock(&c->mutex);
-            bool failed = c->failed;
-            struct err why = c->failure;
-            pthread_mutex_unlock(&c->mutex);
-            if (failed) {
+            if (has_failed(c, &why)) {
                 batch_fail(&todo, &why);
                 complete(c, &todo, false);
             } else if (w->which == STORE_WRITE) {
@@ -368,8 +450,12 @@ void *worker_main(void *arg)
                 read_once(c, w->backend, &todo, CLAIM_BATCH_MAX);
             }
         }
+        if (is_lagging(w) && lag_left_us(c, clock_mono_us()) == 0)
+            sync_lagging(w);
         if (checkpoint)
             log_checkpoint(c, w->backend);
     }
+    if (is_lagging(w))
+        sync_lagging(w);
     return NULL;
 }

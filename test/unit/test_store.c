@@ -1,152 +1,12 @@
-/* test/unit/test_store.c: the threads in front of a backend: order, bounds, guard, generations,
- * closing, the lock. On SQLite in a folder of its own. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+/* test/unit/test_store.c: the threads in front of a backend: bounds, guard, generations, closing, the
+ * lock. (Who comes first, and when it is on the disk: test_store_order.c.) */
+#include "test/unit/store_world.h"
 
-#include <cmocka.h>
-#undef fail /* ours is in base/err.h */
-#include <poll.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <sqlite3.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include "store/seal.h"
 #include "store/schema_sqlite.h"
-#include "store/store.h"
-
-/* In place of libc's, for SQLite: how often a log was synced. */
-static _Atomic int log_syncs;
-int fdatasync(int fd)
-{
-    char link[64], path[256] = "";
-    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    ssize_t n = readlink(link, path, sizeof(path) - 1);
-    if (n > 4 && strcmp(path + n - 4, "-wal") == 0)
-        log_syncs++;
-    return (int)syscall(SYS_fdatasync, fd);
-}
-
-struct fixture {
-    char folder[64], url[128];
-    struct keyring *keys;
-    struct store *store;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-    uint8_t key[32] = {1};
-    struct err err;
-    *state = f;
-    snprintf(f->folder, sizeof(f->folder), "/tmp/test_store.XXXXXX");
-    if (mkdtemp(f->folder) == NULL || keyring_from_bytes(&f->keys, key, NULL) != OK)
-        return -1;
-    snprintf(f->url, sizeof(f->url), "sqlite://%s/s.db", f->folder);
-    if (store_open(&f->store, f->url, f->keys, 0, &err) != OK) {
-        fprintf(stderr, "%s\n", err.text);
-        return -1;
-    }
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    static const char *const names[] = {"s.db", "s.db-wal", "s.db-shm", "s.db.lock"};
-    struct fixture *f = *state;
-    char path[128];
-    store_close(f->store);
-    keyring_free(f->keys);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        snprintf(path, sizeof(path), "%s/%s", f->folder, names[i]);
-        unlink(path);
-    }
-    rmdir(f->folder);
-    free(f);
-    return 0;
-}
-
-/* One request of a test: what it does, and what came back. */
-struct ask {
-    enum err_code answer; /* what the work returns */
-    char key[32], value[32];
-    sem_t *at_work; /* the work says here that it runs */
-    sem_t *hold;    /* and waits here */
-    int *order;     /* a counter of callbacks */
-    int at;         /* when the callback ran, from 1 */
-    enum err_code got;
-    int64_t generation;
-};
-
-static enum err_code set_work(struct backend *b, void *arg, struct err *err)
-{
-    const struct ask *a = arg;
-    if (a->at_work != NULL)
-        sem_post(a->at_work);
-    if (a->hold != NULL)
-        while (sem_wait(a->hold) != 0)
-            continue;
-    if (a->key[0] != '\0') {
-        enum err_code code = b->ops->meta_set(b, a->key, a->value, err);
-        if (code != OK)
-            return code;
-    }
-    return a->answer == OK ? OK : fail(err, a->answer, "as told");
-}
-
-static enum err_code get_work(struct backend *b, void *arg, struct err *err)
-{
-    struct ask *a = arg;
-    return b->ops->meta_get(b, a->key, a->value, sizeof(a->value), err);
-}
-
-static void done(void *arg, const struct err *err, int64_t generation)
-{
-    struct ask *a = arg;
-    if (a->order != NULL)
-        a->at = ++*a->order;
-    a->got = err->code;
-    a->generation = generation;
-}
-
-/* Drains until n callbacks have run. */
-static void drain(struct store *s, size_t n)
-{
-    while (n > 0) {
-        struct pollfd p = {.fd = store_fd(s), .events = POLLIN};
-        assert_int_equal(poll(&p, 1, 20000), 1);
-        size_t got = store_drain(s);
-        assert_true(got <= n);
-        n -= got;
-    }
-}
-
-static void ask_and_wait(struct store *s, enum store_thread lane, unsigned flags,
-                         store_work_fn *work, struct ask *a)
-{
-    assert_int_equal(store_submit(s, lane, flags, work, done, a), OK);
-    drain(s, 1);
-}
-
-/* Whoever hears "accepted" hears it after the log is on the disk: once for each commit. */
-static void a_commit_is_on_the_disk(void **state)
-{
-    struct fixture *f = *state;
-    for (int i = 0; i < 3; i++) {
-        struct ask w = {.key = "k", .value = "v"};
-        int before = log_syncs;
-        ask_and_wait(f->store, STORE_WRITE, 0, set_work, &w);
-        assert_int_equal(w.got, OK);
-        assert_true(log_syncs > before);
-    }
-}
 
 static enum err_code fill_work(struct backend *b, void *arg, struct err *err)
 {
@@ -198,22 +58,6 @@ static void what_is_written_is_read(void **state)
     assert_int_equal(r.generation, w.generation);
     ask_and_wait(f->store, STORE_CLAIM, 0, get_work, &r);
     assert_string_equal(r.value, "v");
-}
-
-/* The writer works at `first`, a batch of its own, until `hold` is posted: whatever is submitted
- * meanwhile stands in one batch, but for a machine that is so busy that the batch's time is up
- * after the first of them. Who needs one batch tries again then. */
-enum { TRIES = 50 };
-static void hold_writer(struct store *s, struct ask *first, sem_t *hold)
-{
-    sem_t at_work;
-    sem_init(&at_work, 0, 0);
-    sem_init(hold, 0, 0);
-    *first = (struct ask){.at_work = &at_work, .hold = hold};
-    assert_int_equal(store_submit(s, STORE_WRITE, 0, set_work, done, first), OK);
-    while (sem_wait(&at_work) != 0)
-        continue;
-    sem_destroy(&at_work);
 }
 
 /* true: it was one batch. */
@@ -272,138 +116,6 @@ static bool full_disk_story(struct fixture *f, char key)
     ask_and_wait(f->store, STORE_WRITE, 0, set_work, &w);
     assert_int_equal(w.got, OK);
     return true;
-}
-
-/* It was there first, and goes last, by itself. false: the machine was so busy that it had waited long
- * enough. */
-static bool patient_story(struct fixture *f)
-{
-    int order = 0;
-    struct ask patient = {.order = &order}, one = {.order = &order}, two = {.order = &order}, first;
-    sem_t hold;
-    hold_writer(f->store, &first, &hold);
-    assert_int_equal(store_submit(f->store, STORE_WRITE, STORE_PATIENT, set_work, done, &patient),
-                     OK);
-    assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &one), OK);
-    assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &two), OK);
-    sem_post(&hold);
-    drain(f->store, 4);
-    sem_destroy(&hold);
-    assert_int_not_equal(patient.generation, one.generation);
-    assert_int_not_equal(patient.generation, two.generation);
-    return patient.at == 3;
-}
-
-static void a_patient_one_waits_for_the_others(void **state)
-{
-    int tries = 0;
-    while (!patient_story(*state))
-        assert_true(++tries < TRIES);
-}
-
-/* A settlement while events come in one by one: it goes with the next one. false: the machine was so
- * busy that it had lingered long enough. */
-static bool lingering_story(struct fixture *f)
-{
-    struct ask event = {0}, outcome = {0}, next = {0};
-    ask_and_wait(f->store, STORE_WRITE, STORE_HURRY, set_work, &event);
-    assert_int_equal(store_submit(f->store, STORE_WRITE, STORE_LINGER, set_work, done, &outcome),
-                     OK);
-    assert_int_equal(store_submit(f->store, STORE_WRITE, STORE_HURRY, set_work, done, &next), OK);
-    drain(f->store, 2);
-    return outcome.generation == next.generation;
-}
-
-static void one_that_lingers_goes_with_the_next_in_a_hurry(void **state)
-{
-    struct fixture *f = *state;
-    struct ask alone = {0};
-    int tries = 0;
-    while (!lingering_story(f))
-        assert_true(++tries < TRIES);
-    ask_and_wait(f->store, STORE_WRITE, STORE_LINGER, set_work, &alone); /* nobody comes */
-    assert_int_equal(alone.got, OK);
-}
-
-/* Both wait for the same commit. false: the machine was so busy that each had its own. */
-static bool hurried_story(struct fixture *f)
-{
-    int order = 0;
-    struct ask one = {.order = &order}, event = {.order = &order}, first;
-    sem_t hold;
-    hold_writer(f->store, &first, &hold);
-    assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &one), OK);
-    assert_int_equal(store_submit(f->store, STORE_WRITE, STORE_HURRY, set_work, done, &event), OK);
-    sem_post(&hold);
-    drain(f->store, 3);
-    sem_destroy(&hold);
-    return event.at < one.at;
-}
-
-static void one_in_a_hurry_comes_first(void **state)
-{
-    int tries = 0;
-    while (!hurried_story(*state))
-        assert_true(++tries < TRIES);
-}
-
-static enum err_code lagging_work(struct backend *b, void *arg, struct err *err)
-{
-    b->lags = true;
-    return set_work(b, arg, err);
-}
-
-/* A slice of something larger need not be on the disk: what comes next takes it along. */
-static void a_slice_may_lag_behind(void **state)
-{
-    struct fixture *f = *state;
-    struct ask slice = {.key = "a", .value = "1"}, end = {.key = "b", .value = "2"};
-    int before = log_syncs;
-    ask_and_wait(f->store, STORE_WRITE, STORE_PATIENT, lagging_work, &slice);
-    assert_int_equal(slice.got, OK);
-    assert_int_equal(log_syncs, before);
-    ask_and_wait(f->store, STORE_WRITE, STORE_PATIENT, set_work, &end); /* it says nothing */
-    assert_int_equal(log_syncs, before + 1);
-    ask_and_wait(f->store, STORE_WRITE, STORE_PATIENT, lagging_work, &slice);
-    assert_int_equal(log_syncs, before + 1);
-    ask_and_wait(f->store, STORE_WRITE, 0, lagging_work, &end); /* no slice: whatever it says */
-    assert_int_equal(log_syncs, before + 2);
-}
-
-/* Others keep on writing: each that is over asks for the next one. */
-struct flow {
-    struct ask ask;
-    struct fixture *f;
-    const struct ask *until;
-    int *flowing;
-};
-static void flows(void *arg, const struct err *err, int64_t generation)
-{
-    struct flow *w = arg;
-    done(&w->ask, err, generation);
-    if (w->until->got == OK)
-        --*w->flowing;
-    else
-        assert_int_equal(store_submit(w->f->store, STORE_WRITE, 0, set_work, flows, w), OK);
-}
-
-static void but_not_for_ever(void **state)
-{
-    struct fixture *f = *state;
-    struct ask patient = {.got = ERR_BUSY};
-    struct flow flow[16];
-    int flowing = 16;
-    for (size_t i = 0; i < 16; i++) {
-        flow[i] = (struct flow){.f = f, .until = &patient, .flowing = &flowing};
-        assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, flows, &flow[i]), OK);
-    }
-    assert_int_equal(store_submit(f->store, STORE_WRITE, STORE_PATIENT, set_work, done, &patient),
-                     OK);
-    while (patient.got != OK || flowing > 0) {
-        struct pollfd p = {.fd = store_fd(f->store), .events = POLLIN};
-        assert_int_equal(poll(&p, 1, 20000), 1);
-        (void)store_drain(f->store);
-    }
 }
 
 static void a_full_disk_takes_the_batch_back_and_the_store_lives(void **state)
@@ -702,15 +414,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_written_is_read, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_commit_is_on_the_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(the_log_stays_small, setup, teardown),
         cmocka_unit_test_setup_teardown(a_guarded_answer_undoes_its_own_work_only, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_patient_one_waits_for_the_others, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_slice_may_lag_behind, setup, teardown),
-        cmocka_unit_test_setup_teardown(one_in_a_hurry_comes_first, setup, teardown),
-        cmocka_unit_test_setup_teardown(one_that_lingers_goes_with_the_next_in_a_hurry, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(but_not_for_ever, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_takes_the_batch_back_and_the_store_lives, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(corruption_fails_the_store_for_good, setup, teardown),
