@@ -275,7 +275,7 @@ static enum err_code look(struct outbox_source *s, struct outbox *o, int64_t now
     if (code != OK)
         return code;
     o->seen = version; /* a commit since then changes it again */
-    o->look = *took;
+    o->look = *took && (o->db.more || !outbox_rings(o, now));
     return OK;
 }
 

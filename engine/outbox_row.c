@@ -187,6 +187,7 @@ enum err_code outbox_db_read(struct outbox_db *d, int64_t after, int64_t upto, s
     int again = sqlite3_reset(st);
     if (code == OK && rc != SQLITE_ROW && rc != SQLITE_DONE)
         code = outbox_sql_fail(err, d->handle, again, "read outbox", d->path);
+    d->more = rc != SQLITE_DONE;
     if (code == OK)
         *n = got;
     return code;

@@ -3,8 +3,9 @@
  * inotify on a database's -wal file (and on the file itself, to notice a restore) tells that
  * somebody writes. It fires before the commit can be seen: the commit's fsync and the step that
  * publishes it come later and are silent. So an event starts a re-check that backs off from 0.1 to
- * 50 ms. A doorbell is a datagram sent after the commit: one look is enough, the re-check that
- * follows it costs little. Without WAL there is no watch: looking takes a lock there, and would
+ * 50 ms. A doorbell is a datagram sent after the commit: one look is enough, and while it rings the
+ * watch is not listened to, which would only make us look before the commit; the re-check that
+ * follows is late and for who does not ring. Without WAL there is no watch: looking takes a lock there, and would
  * meet the producer just while it writes. Everything here is a hint; the slow poll is what makes
  * sure. */
 #include <errno.h>
@@ -23,6 +24,8 @@
 #include "engine/outbox_parts.h"
 
 #define RECHECK_FIRST_US 100
+#define RECHECK_RUNG_US 10000
+#define RUNG_US 1000000 /* so long after the last one the bell is expected to ring again */
 
 enum err_code outbox_bell_open(struct outbox *o, struct err *err)
 {
@@ -91,9 +94,17 @@ void outbox_watch_drop(struct outbox_source *s, struct outbox *o)
     drop(s, &o->watch_wal);
 }
 
+bool outbox_rings(const struct outbox *o, int64_t now_us)
+{
+    return o->rung_us && now_us - o->rung_us < RUNG_US;
+}
+
 static void stir(struct outbox *o)
 {
-    int64_t next = clock_mono_us() + RECHECK_FIRST_US;
+    int64_t now_us = clock_mono_us();
+    if (outbox_rings(o, now_us))
+        return;
+    int64_t next = now_us + RECHECK_FIRST_US;
     o->recheck_us = RECHECK_FIRST_US;
     if (next < o->next_us && !o->backoff_us)
         o->next_us = next;
@@ -138,7 +149,8 @@ static void read_bell(struct outbox *o)
     /* Bounded: a sender that floods must not keep us here. */
     for (int i = 0; i < 1024 && recv(o->bell, &byte, 1, MSG_DONTWAIT | MSG_TRUNC) >= 0; i++)
         continue;
-    stir(o);
+    o->rung_us = clock_mono_us();
+    o->recheck_us = RECHECK_RUNG_US;
     if (!o->backoff_us)
         o->next_us = 0;
 }
@@ -148,14 +160,18 @@ void outbox_watch_wait(struct outbox_source *s, int64_t until_us)
     struct pollfd fds[CONF_OUTBOXES_MAX + 2];
     struct outbox *of[CONF_OUTBOXES_MAX + 2];
     nfds_t n = 0;
+    int64_t now_us = clock_mono_us();
+    bool all_ring = true;
+    for (size_t i = 0; i < s->n; i++)
+        all_ring = all_ring && outbox_rings(&s->outboxes[i], now_us);
     fds[n++] = (struct pollfd){.fd = s->wake, .events = POLLIN};
-    fds[n++] = (struct pollfd){.fd = s->inotify, .events = POLLIN}; /* -1 is ignored */
+    fds[n++] = (struct pollfd){.fd = all_ring ? -1 : s->inotify, .events = POLLIN};
     for (size_t i = 0; i < s->n; i++)
         if (s->outboxes[i].bell >= 0) {
             of[n] = &s->outboxes[i];
             fds[n++] = (struct pollfd){.fd = s->outboxes[i].bell, .events = POLLIN};
         }
-    int64_t left = until_us - clock_mono_us();
+    int64_t left = until_us - now_us;
     if (left < 0)
         left = 0;
     struct timespec wait = {.tv_sec = left / 1000000, .tv_nsec = left % 1000000 * 1000};
