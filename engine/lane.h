@@ -68,6 +68,7 @@ struct lane {
 
     struct task_list queue; /* claimed, not started */
     struct task_list busy;  /* sending or settling */
+    int64_t turns; /* it had: deliveries started; no less than the one with most, but for a few */
     int in_flight;
     struct traffic_lane *traffic; /* NULL: it had no attempt yet */
     struct ghost *ghosts;

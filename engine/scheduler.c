@@ -5,7 +5,9 @@
  * answer (a claim, a settlement, the probe) is not: that answer touches it. Fairness: a lane starts
  * at most QUANTUM deliveries before the others have their turn, and one at a time where others have
  * something in memory: bursts would need connections that idle until the next burst. Its key is the
- * time it asked, so nobody who came earlier is passed over. */
+ * time it asked, and earlier by what it had less turns than others: who sends seldom comes before those
+ * with a backlog, and these go through theirs side by side, as it lies in the store, where the
+ * settlements of a commit then share pages. */
 #include "engine/scheduler_impl.h"
 
 #include <stdlib.h>
@@ -78,6 +80,8 @@ static void lane_run(struct scheduler *s, struct lane *l, int64_t now_ms)
             l->again_ms = now_ms + 100;
             return;
         }
+        if (++l->turns > s->turns)
+            s->turns = l->turns;
     }
 }
 
@@ -108,7 +112,7 @@ static void lane_plan(struct scheduler *s, struct lane *l, int64_t now_ms)
         wake = now_ms + REFUSED_MS;
     else if (wake <= now_ms && !lane_may_start(s, l))
         wake = now_ms + STUCK_MS; /* what is left of max_in_flight is not for this one */
-    if (wake != INT64_MAX && !heap_put(&s->heap, &l->wake, wake))
+    if (wake != INT64_MAX && !heap_put(&s->heap, &l->wake, scheduler_key(s, l, wake, now_ms)))
         log_error("out_of_memory", "at=scheduler");
 }
 

@@ -30,6 +30,7 @@ struct scheduler {
     int in_flight_retrying;       /* of those: not the first try */
     int settling;                 /* settlements on their way to the store */
     struct task_pool tasks;       /* all that are in memory */
+    int64_t turns;                /* of the lane that had most */
     size_t holders_n;             /* lanes that have some of them */
     struct lane *line, *line_end; /* have none, and wait for room; not in the heap */
     size_t asked_n;               /* what claims under way may bring */
@@ -46,6 +47,8 @@ struct scheduler {
 /* scheduler_wake.c */
 void scheduler_kick(struct scheduler *s);                  /* run at the end of this turn */
 void scheduler_touch(struct scheduler *s, struct lane *l); /* its wake time may have changed */
+/* Its key in the heap: wake, or earlier where that is now and others had more turns. */
+int64_t scheduler_key(const struct scheduler *s, struct lane *l, int64_t wake, int64_t now_ms);
 /* Its place in the line of those that wait for room in memory; no-ops where it stands there, or does not. */
 void scheduler_line_up(struct scheduler *s, struct lane *l);
 void scheduler_line_leave(struct scheduler *s, struct lane *l);

@@ -4,6 +4,10 @@
 #include "base/log.h"
 #include "engine/scheduler_impl.h"
 
+/* So much earlier comes a lane for each turn that another had more, and for so many at most: then it had
+ * nothing to send for a while. */
+enum { TURN_MS = 8, TURNS_MAX = 16 };
+
 void scheduler_kick(struct scheduler *s)
 {
     if (s->run_planned || s->draining || !s->loaded)
@@ -46,6 +50,15 @@ void scheduler_forget(struct scheduler *s, struct lane *l, struct task_list *lis
     s->holders_n -= lane_is_empty(l);
 }
 
+int64_t scheduler_key(const struct scheduler *s, struct lane *l, int64_t wake, int64_t now_ms)
+{
+    if (wake != now_ms)
+        return wake;
+    if (l->turns < s->turns - TURNS_MAX)
+        l->turns = s->turns - TURNS_MAX;
+    return now_ms - TURN_MS * (s->turns - l->turns);
+}
+
 void scheduler_touch(struct scheduler *s, struct lane *l)
 {
     int64_t now_ms = clock_store_ms();
@@ -65,7 +78,7 @@ void scheduler_touch(struct scheduler *s, struct lane *l)
     }
     if (l->wake.at != 0 && l->wake.key <= wake && l->wake.key <= now_ms)
         wake = l->wake.key; /* it waits for its turn already: keep its place */
-    if (!heap_put(&s->heap, &l->wake, wake))
+    if (!heap_put(&s->heap, &l->wake, scheduler_key(s, l, wake, now_ms)))
         log_error("out_of_memory", "at=scheduler");
     scheduler_kick(s);
 }
