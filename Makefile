@@ -38,8 +38,8 @@ BENCH := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*.c))
 DEPS_BUILD := gcc make pkg-config libevent-dev libcurl4-openssl-dev libsqlite3-dev libssl-dev libyaml-dev \
               libjansson-dev libsmartcols-dev libncurses-dev libc-ares-dev ca-certificates python3 sqlite3
 DEPS_TEST := libcmocka-dev clang libclang-rt-dev clang-format nginx-light openssl prometheus git \
-             mandoc zsh fish python3-jsonschema
-DEPS_SOAK := strace faketime
+             mandoc zsh fish python3-jsonschema faketime
+DEPS_SOAK := strace
 DEPS_BENCH := valgrind strace
 missing = $(shell for p in $(1); do dpkg-query -W -f='$${db:Status-Abbrev}' $$p 2>/dev/null | grep -q ^ii || echo $$p; done)
 PREFIX ?= /usr/local

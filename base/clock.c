@@ -5,7 +5,7 @@
 #include <time.h>
 
 /* Wall minus monotonic at the first call; guarded by pthread_once, constant afterwards. */
-static int64_t anchor_ms;
+static int64_t anchor_us;
 static pthread_once_t anchor_once = PTHREAD_ONCE_INIT;
 
 static int64_t read_us(clockid_t id)
@@ -32,11 +32,11 @@ int64_t clock_mono_us(void)
 
 static void take_anchor(void)
 {
-    anchor_ms = clock_wall_ms() - clock_mono_ms();
+    anchor_us = read_us(CLOCK_REALTIME) - read_us(CLOCK_MONOTONIC);
 }
 
 int64_t clock_store_ms(void)
 {
     pthread_once(&anchor_once, take_anchor);
-    return anchor_ms + clock_mono_ms();
+    return (anchor_us + read_us(CLOCK_MONOTONIC)) / 1000;
 }
