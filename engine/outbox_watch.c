@@ -5,9 +5,9 @@
  * publishes it come later and are silent. So an event starts a re-check that backs off from 0.1 to
  * 50 ms. A doorbell is a datagram sent after the commit: one look is enough, and while it rings the
  * watch is not listened to, which would only make us look before the commit; the re-check that
- * follows is late and for who does not ring. Without WAL there is no watch: looking takes a lock there, and would
- * meet the producer just while it writes. Everything here is a hint; the slow poll is what makes
- * sure. */
+ * follows is late, and for who does not ring. Without WAL there is no watch: looking takes a lock
+ * there, and would meet the producer just while it writes. Everything here is a hint; the slow poll
+ * is what makes sure. */
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -25,7 +25,7 @@
 
 #define RECHECK_FIRST_US 100
 #define RECHECK_RUNG_US 10000
-#define RUNG_US 1000000 /* so long after the last one the bell is expected to ring again */
+#define RUNG_US 100000 /* so long after the last one the bell is expected to ring again */
 
 enum err_code outbox_bell_open(struct outbox *o, struct err *err)
 {

@@ -82,7 +82,7 @@ bool store_has_room(struct store *s, enum store_thread thread);
 /* How long a patient slice should work before it lets go: less while others write. */
 int64_t store_slice_us(const struct store *s);
 bool store_is_live(const struct store *s); /* events come in */
-/* Whatever anybody was answered or could read by now is on the disk. */
+/* Whatever was answered EARLY by now, or could be read of it, is on the disk. */
 bool store_is_durable(const struct store *s);
 
 struct store_stats {

@@ -176,7 +176,7 @@ static void write_once(struct core *c, struct backend *b, struct batch *todo, bo
         if (early) {
             answer_early(c, &ran);
         } else {
-            if (!b->lags)
+            if (!b->may_lag || !b->lags)
                 answer_synced(c, &ran);
             complete(c, &ran, true);
         }
@@ -271,7 +271,7 @@ static bool is_lagging(const struct worker *w)
 static int64_t lag_left_us(const struct core *c, int64_t now_us)
 {
     int64_t left = c->lags_since_us + LAG_US - now_us;
-    return left > 0 && !c->stopping ? left : 0;
+    return left > 0 ? left : 0;
 }
 
 /* Until something may be taken: 0, now; -1: until somebody says so. */
@@ -381,7 +381,8 @@ static bool has_failed(struct core *c, struct err *why)
     return failed;
 }
 
-static void sync_lagging(struct worker *w)
+/* What could not be synced is tried again, unless this is the last time. */
+static void sync_lagging(struct worker *w, bool last)
 {
     struct core *c = w->core;
     struct batch none;
@@ -390,7 +391,12 @@ static void sync_lagging(struct worker *w)
     if (!has_failed(c, &why)) {
         w->backend->may_lag = false;
         write_once(c, w->backend, &none, false);
-        return;
+        if (c->lags_since_us == 0)
+            return;
+        c->lags_since_us = clock_mono_us();
+        if (!last)
+            return;
+        (void)fail(&why, ERR_IO, "the store's log could not be synced");
     }
     batch_fail(&c->unsynced, &why);
     complete(c, &c->unsynced, false);
@@ -451,11 +457,11 @@ void *worker_main(void *arg)
             }
         }
         if (is_lagging(w) && lag_left_us(c, clock_mono_us()) == 0)
-            sync_lagging(w);
+            sync_lagging(w, false);
         if (checkpoint)
             log_checkpoint(c, w->backend);
     }
     if (is_lagging(w))
-        sync_lagging(w);
+        sync_lagging(w, true);
     return NULL;
 }

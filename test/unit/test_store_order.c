@@ -2,6 +2,7 @@
  * hears of it when. */
 #include "test/unit/store_world.h"
 
+#include <errno.h>
 #include <sys/syscall.h>
 
 #include "base/clock.h"
@@ -16,9 +17,14 @@ static bool is_log(int fd)
 
 /* In place of libc's, for SQLite: how often a log was synced and written. */
 static _Atomic int log_syncs, log_writes;
+static _Atomic bool syncs_fail;
 int fdatasync(int fd)
 {
     log_syncs += is_log(fd);
+    if (syncs_fail && is_log(fd)) {
+        errno = EIO;
+        return -1;
+    }
     return (int)syscall(SYS_fdatasync, fd);
 }
 
@@ -279,6 +285,30 @@ static void beside_anything_else_it_waits(void **state)
     assert_true(other > 0);
 }
 
+/* What was answered early stands elsewhere; what waited for the sync hears that it failed, and nothing is
+ * acknowledged any more. */
+static void a_sync_that_fails_fails_the_store(void **state)
+{
+    struct fixture *f = *state;
+    struct ask later = {.key = "x", .value = "y"};
+    struct noted with = {.ask = {.key = "o", .value = "1"}}, early = {.ask = {.key = "e"}};
+    struct ask first;
+    sem_t hold;
+    wait_durable(f);
+    hold_writer(f->store, &first, &hold);
+    assert_int_equal(store_submit(f->store, STORE_WRITE, STORE_LINGER, set_work, note, &with), OK);
+    assert_int_equal(
+        store_submit(f->store, STORE_WRITE, STORE_HURRY | STORE_EARLY, set_work, note, &early), OK);
+    syncs_fail = true;
+    sem_post(&hold);
+    drain(f->store, 3);
+    syncs_fail = false;
+    sem_destroy(&hold);
+    assert_int_equal(with.ask.got, ERR_IO);
+    assert_true(store_failed(f->store, NULL));
+    assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &later), ERR_IO);
+}
+
 static void closing_syncs_what_was_answered(void **state)
 {
     struct fixture *f = *state;
@@ -321,6 +351,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_lingers_with_it_is_answered_after_the_sync, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(beside_anything_else_it_waits, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_sync_that_fails_fails_the_store, setup, teardown),
         cmocka_unit_test_setup_teardown(closing_syncs_what_was_answered, setup, teardown),
         cmocka_unit_test_setup_teardown(opening_syncs_what_was_left, setup, teardown),
     };
