@@ -375,8 +375,8 @@ static void schedule(struct outbox *o, int64_t now)
     if (o->recheck_us) {
         next = sooner(next, now + o->recheck_us);
         o->recheck_us += o->recheck_us / 2;
-        if (o->recheck_us > RECHECK_MAX_US)
-            o->recheck_us = 0;
+        if (o->recheck_us > RECHECK_MAX_US) /* while nobody listens to the watch they go on */
+            o->recheck_us = outbox_rings(o, now) ? RECHECK_MAX_US : 0;
     }
     if (o->look || (o->sweeping && o->sweep_fast))
         next = now;

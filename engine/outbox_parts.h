@@ -220,7 +220,7 @@ void outbox_source_unref(struct outbox_source *s); /* with the mutex held; relea
 /* ---- outbox_watch.c ---- */
 enum err_code outbox_bell_open(struct outbox *o, struct err *err);
 void outbox_bell_close(struct outbox *o);
-/* Its producer rings for each commit, as it did a moment ago: nothing else needs to wake us. */
+/* Its producer rang a moment ago, and is expected to for each commit: the watch is not listened to. */
 bool outbox_rings(const struct outbox *o, int64_t now_us);
 void outbox_watch_add(struct outbox_source *s, struct outbox *o);
 void outbox_watch_drop(struct outbox_source *s, struct outbox *o);

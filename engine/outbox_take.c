@@ -26,7 +26,8 @@ struct outbox_request {
     struct arena mem;
     const char *outbox, *partner, *name_source, *version;
     struct intake_limits limits;
-    bool numbers_reused, kept; /* kept: rows stay until we say that they are taken */
+    bool numbers_reused, mark_lower;
+    enum conf_trim trim;
     struct outbox_row rows[OUTBOX_BATCH];
     size_t n;
     bool sweep;
@@ -60,7 +61,8 @@ struct outbox_request *outbox_request_new(struct outbox_source *s, const struct 
     r->partner = arena_copy(&r->mem, o->partner);
     r->name_source = arena_copy(&r->mem, o->source);
     r->version = arena_copy(&r->mem, o->version);
-    r->kept = o->trim != TRIM_OFF;
+    r->trim = o->trim;
+    r->mark_lower = o->mark_lower;
     r->limits = (struct intake_limits){o->max_payload_bytes, s->dedupe_ms};
     pthread_mutex_unlock(&s->mutex);
     if (!r->outbox || !r->partner) {
@@ -427,11 +429,17 @@ static enum err_code take_work(struct backend *b, void *arg, struct err *err)
     return code;
 }
 
+/* Nobody deletes the rows before we said, once they are on our disk, that they are taken. */
+static bool stay(const struct outbox_request *r)
+{
+    return r->trim == TRIM_ENGINE || (r->trim == TRIM_PRODUCER && !r->sweep && !r->mark_lower);
+}
+
 /* The rows are on the producer's disk. Whatever a power cut took back from the store would be read again,
  * and give the same events with the same bytes: then they may go out before the store's own sync. */
 static bool come_again(const struct outbox_request *r)
 {
-    bool all = r->kept && !r->numbers_reused;
+    bool all = stay(r) && !r->numbers_reused;
     for (size_t i = 0; all && i < r->n; i++)
         all = r->rows[i].created_ms != 0;
     return all;

@@ -4,8 +4,8 @@
  * somebody writes. It fires before the commit can be seen: the commit's fsync and the step that
  * publishes it come later and are silent. So an event starts a re-check that backs off from 0.1 to
  * 50 ms. A doorbell is a datagram sent after the commit: one look is enough, and while it rings the
- * watch is not listened to, which would only make us look before the commit; the re-check that
- * follows is late, and for who does not ring. Without WAL there is no watch: looking takes a lock
+ * watch is not listened to, which would only make us look before the commit; re-checks, which begin
+ * late and go on as long as that, are for who does not ring. Without WAL there is no watch: looking takes a lock
  * there, and would meet the producer just while it writes. Everything here is a hint; the slow poll
  * is what makes sure. */
 #include <errno.h>

@@ -5,7 +5,7 @@
  *   STORE_WRITE  the only writer. Whatever arrived during the last commit is the next batch: one
  *                transaction, one fsync. What nobody waits for lingers a moment (at most 2 ms), while
  *                batches are large or others are in a hurry. The fsync of what is durable elsewhere
- *                comes after its answer, at most 2 ms later.
+ *                comes after its answer, and is due after 2 ms.
  *   STORE_CLAIM  reads what is due, on its own snapshot: one for each face.
  *   STORE_LIST   lists and single looks for people; each request its own short snapshot.
  *
@@ -36,10 +36,10 @@ enum store_thread { STORE_WRITE, STORE_CLAIM, STORE_LIST, STORE_THREADS };
 /* Flags. GUARDED: wrap the work in a savepoint. PATIENT: a slice of something large, which waits while
  * others write (but not for ever), shares no transaction with them, and leaves them most of the
  * writer's time; a page of something large, which leaves them the processors while events come in.
- * HURRY: somebody waits for it. LINGER: nobody does, it may go with the next one in a hurry, and be
- * seen before it is on the disk, not answered. EARLY: if a power cut takes it back, it comes again as
- * it was: it is answered once it is written, and on the disk soon after (kill -9 loses neither). The
- * others say what kind of write it is, for the statistics. */
+ * HURRY: somebody waits for it. LINGER: nobody does, it may go with the next one in a hurry. EARLY: if a
+ * power cut takes it back, it comes again as it was. A commit of such two alone is shown once it is
+ * written (kill -9 loses nothing of it) and synced soon after; EARLY is answered in between, LINGER
+ * after the sync. The others say what kind of write it is, for the statistics. */
 enum {
     STORE_GUARDED = 1,
     STORE_INGEST = 2,

@@ -59,8 +59,9 @@ struct core {
     int64_t generation;                     /* atomic */
     int64_t checkpointed_bytes, high_bytes; /* of the writer alone */
     size_t last_batch;
-    bool lagging;          /* atomic: a commit is written, or about to be, and not on the disk */
-    int64_t lags_since_us; /* of the writer alone, as is: */
+    bool lagging; /* atomic: a commit is written, or about to be, and not on the disk */
+    /* Of the writer alone: */
+    int64_t lags_since_us; /* 0: nothing does */
     struct batch unsynced; /* committed, answered once it is on the disk */
 };
 

@@ -1,8 +1,8 @@
 /* store/worker.c: the store's threads, each over its own connection; see store_impl.h for who waits for
  * whom.
  *
- * A worker takes whatever has arrived as its next batch. The writer's batch is one transaction and one
- * fsync; a claim reader's is one snapshot; the list reader takes one request per snapshot, so that a
+ * A worker takes whatever has arrived as its next batch. The writer's batch is one transaction, and one
+ * fsync, which may come later and be that of several; a claim reader's is one snapshot; the list reader takes one request per snapshot, so that a
  * long list pins no log longer than itself. No work and no callback runs under the mutex. */
 #include <errno.h>
 #include <time.h>
@@ -176,9 +176,10 @@ static void write_once(struct core *c, struct backend *b, struct batch *todo, bo
         if (early) {
             answer_early(c, &ran);
         } else {
+            bool wrote = ran.n > 0;
             if (!b->may_lag || !b->lags)
                 answer_synced(c, &ran);
-            complete(c, &ran, true);
+            complete(c, &ran, wrote);
         }
         mind_log(c, b);
         return;
@@ -324,7 +325,10 @@ bool worker_put(struct worker *w, struct request *r)
     if (to == &w->queue && (r->flags & STORE_LINGER) != 0 && w->enough == 0 &&
         w->wakes_us <= r->since_us + RECORD_LINGER_US)
         return to->n == LINGER_BATCH_MIN;
-    return to->n == 1 || (to == &w->queue && to->n == w->enough);
+    if (to != &w->queue)
+        return to->n == 1;
+    bool first = (r->flags & STORE_LINGER) == 0 && w->lingering == to->n - 1; /* not to linger */
+    return to->n == 1 || to->n == w->enough || first;
 }
 
 static void take_some(struct worker *w, struct batch *from, struct batch *todo)
@@ -381,7 +385,8 @@ static bool has_failed(struct core *c, struct err *why)
     return failed;
 }
 
-/* What could not be synced is tried again, unless this is the last time. */
+/* Where that could not be begun, for want of memory or disk, it is tried again, unless this is the last
+ * time. (A sync that failed is for good.) */
 static void sync_lagging(struct worker *w, bool last)
 {
     struct core *c = w->core;

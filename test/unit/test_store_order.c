@@ -327,9 +327,8 @@ static void opening_syncs_what_was_left(void **state)
 {
     struct fixture *f = *state;
     struct err err;
-    int before = log_syncs;
     store_close(f->store);
-    before = log_syncs;
+    int before = log_syncs;
     assert_int_equal(store_open(&f->store, f->url, f->keys, 0, &err), OK);
     assert_true(log_syncs > before);
     assert_true(store_is_durable(f->store));
