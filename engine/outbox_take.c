@@ -153,6 +153,16 @@ static enum err_code stopped(struct err *err)
     return fail(err, ERR_BUSY, "the outbox source stops");
 }
 
+/* The end of a request: what it came to. */
+static enum err_code finish(struct outbox_request *r, struct err *err)
+{
+    enum err_code code = r->err.code;
+    if (code != OK && err)
+        *err = r->err;
+    outbox_request_free(r);
+    return code;
+}
+
 /* ---- small questions ---- */
 
 static enum err_code mark_work(struct backend *b, void *arg, struct err *err)
@@ -169,13 +179,9 @@ enum err_code outbox_ask_mark(struct outbox_source *s, const struct outbox *o, i
         return fail(err, ERR_NOMEM, "no memory for a request");
     if (!ask(r, STORE_WRITE, 0, mark_work))
         return stopped(err);
-    enum err_code code = r->err.code;
-    if (code == OK)
+    if (r->err.code == OK)
         *mark = r->mark;
-    else if (err)
-        *err = r->err;
-    outbox_request_free(r);
-    return code;
+    return finish(r, err);
 }
 
 static enum err_code taken_work(struct backend *b, void *arg, struct err *err)
@@ -203,15 +209,11 @@ enum err_code outbox_ask_taken(struct outbox_source *s, const struct outbox *o, 
     r->after = after;
     if (!ask(r, STORE_LIST, 0, taken_work))
         return stopped(err);
-    enum err_code code = r->err.code;
-    if (code == OK) {
+    if (r->err.code == OK) {
         memcpy(out, r->taken, r->taken_n * sizeof *out);
         *n = r->taken_n;
-    } else if (err) {
-        *err = r->err;
     }
-    outbox_request_free(r);
-    return code;
+    return finish(r, err);
 }
 
 static enum err_code forget_work(struct backend *b, void *arg, struct err *err)
@@ -230,11 +232,7 @@ enum err_code outbox_ask_forget(struct outbox_source *s, const struct outbox *o,
     r->taken_n = n;
     if (!ask(r, STORE_WRITE, STORE_GUARDED, forget_work))
         return stopped(err);
-    enum err_code code = r->err.code;
-    if (code != OK && err)
-        *err = r->err;
-    outbox_request_free(r);
-    return code;
+    return finish(r, err);
 }
 
 static enum err_code no_work(struct backend *b, void *arg, struct err *err)
@@ -254,11 +252,7 @@ enum err_code outbox_ask_durable(struct outbox_source *s, const struct outbox *o
         return fail(err, ERR_NOMEM, "no memory for a request");
     if (!ask(r, STORE_WRITE, 0, no_work))
         return stopped(err);
-    enum err_code code = r->err.code;
-    if (code != OK && err)
-        *err = r->err;
-    outbox_request_free(r);
-    return code;
+    return finish(r, err);
 }
 
 /* ---- taking, on the store's thread ---- */
@@ -461,14 +455,10 @@ enum err_code outbox_ask_take(struct outbox_request *r, size_t n, const struct o
     unsigned early = come_again(r) ? STORE_EARLY : 0;
     if (!ask(r, STORE_WRITE, STORE_GUARDED | STORE_INGEST | hurry | early, take_work))
         return stopped(err);
-    enum err_code code = r->err.code;
-    if (code == OK) {
+    if (r->err.code == OK) {
         *fresh = r->fresh;
         if (swept)
             *swept = r->swept;
-    } else if (err) {
-        *err = r->err;
     }
-    outbox_request_free(r);
-    return code;
+    return finish(r, err);
 }

@@ -51,10 +51,8 @@ static void a_commit_is_on_the_disk(void **state)
 static void a_commit_is_one_write(void **state)
 {
     struct fixture *f = *state;
-    char long_value[32] = "1";
     for (int i = 0; i < 3; i++) {
-        struct ask w = {.key = "k"};
-        memcpy(w.value, long_value, sizeof(w.value));
+        struct ask w = {.key = "k", .value = "1"};
         int before = log_writes;
         ask_and_wait(f->store, STORE_WRITE, 0, set_work, &w);
         assert_int_equal(w.got, OK);
