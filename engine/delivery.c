@@ -16,17 +16,17 @@ static void delivery_done(void *arg, const struct transport_facts *facts)
 /* What an envelope adds to the strings of a row, about. */
 enum { ENVELOPE_BYTES = 1024 };
 
-static enum err_code render(struct task *t, int64_t now_wall_ms, struct err *err)
+/* headers: those of one request, which are libcurl's own by the end of transport_send(). */
+static enum err_code render(struct task *t, struct buf *headers, int64_t now_wall_ms,
+                            struct err *err)
 {
     const struct lane *l = t->lane;
     struct message_attempt attempt = {.n = t->row->delivery.attempts + 1, .sent_ms = now_wall_ms};
 
     dice_bytes(attempt.random, sizeof attempt.random);
-    buf_clear(&t->body);
-    buf_clear(&t->headers);
+    buf_clear(headers);
     buf_reserve(&t->body, t->row->bytes + ENVELOPE_BYTES);
-    return message_render(l->profile, &t->row->event, &l->row, &attempt, &t->body, &t->headers,
-                          err);
+    return message_render(l->profile, &t->row->event, &l->row, &attempt, &t->body, headers, err);
 }
 
 static void sending(struct scheduler *s, struct task *t)
@@ -43,13 +43,21 @@ static void sending(struct scheduler *s, struct task *t)
     s->in_flight_retrying += t->row->delivery.attempts > 0;
 }
 
+static bool shed(struct scheduler *s, struct task *t, const struct err *why)
+{
+    log_warn("overload_shed", "sub=%s error=%s", t->lane->row.name, why->text);
+    task_give_body(&s->tasks, t);
+    return false;
+}
+
 bool delivery_start(struct scheduler *s, struct task *t)
 {
     struct lane *l = t->lane;
     int64_t now_wall_ms = clock_wall_ms();
     struct err err;
 
-    enum err_code rc = render(t, now_wall_ms, &err);
+    task_take_body(&s->tasks, t);
+    enum err_code rc = render(t, &s->headers, now_wall_ms, &err);
     if (rc == ERR_INVALID) {
         const struct transport_facts unsendable = {.outcome = OUTCOME_INTERNAL,
                                                    .started_ms = now_wall_ms,
@@ -65,14 +73,12 @@ bool delivery_start(struct scheduler *s, struct task *t)
         settle_attempt(s, t, &unsendable);
         return true;
     }
-    if (rc != OK) {
-        log_warn("overload_shed", "sub=%s error=%s", l->row.name, err.text);
-        return false;
-    }
+    if (rc != OK)
+        return shed(s, t, &err);
     struct transport_request r = {
         .lane = l->sub,
         .url = l->row.url,
-        .headers = t->headers.data,
+        .headers = s->headers.data,
         .body = t->body.data,
         .body_bytes = t->body.len,
         .started_ms = now_wall_ms,
@@ -80,10 +86,8 @@ bool delivery_start(struct scheduler *s, struct task *t)
         .connect_timeout_ms = s->conf->connect_timeout_ms,
     };
     rc = transport_send(s->parts.transport, &r, delivery_done, t, &err);
-    if (rc != OK) {
-        log_warn("overload_shed", "sub=%s error=%s", l->row.name, err.text);
-        return false;
-    }
+    if (rc != OK)
+        return shed(s, t, &err);
     claimed_drop_payload(t->row); /* the body has it; a retry claims the row again */
     task_weigh(&s->tasks, t);
     sending(s, t);

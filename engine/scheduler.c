@@ -22,7 +22,8 @@ enum {
     VISITS_MAX = 1024, /* to lanes, in one turn of the loop */
     CALLS_MAX = 32,    /* of those in line, that may find no room again */
     STUCK_MS = 5,
-    REFUSED_MS = 20
+    REFUSED_MS = 20,
+    HEADERS_MAX_BYTES = 1 << 20 /* of one request */
 };
 
 /* ---- the run ---- */
@@ -243,6 +244,7 @@ struct scheduler *scheduler_new(const struct scheduler_parts *parts)
     share_init(&s->share, parts->quota, parts->part);
     s->run = scheduler_run;
     heap_init(&s->heap);
+    buf_init(&s->headers, HEADERS_MAX_BYTES);
     depth_init(&s->depth);
     s->timer = loop_timer_new(parts->loop, scheduler_run, s);
     s->again_timer = loop_timer_new(parts->loop, try_again, s);
@@ -266,6 +268,7 @@ void scheduler_free(struct scheduler *s)
     free(s->lanes);
     task_pool_fini(&s->tasks);
     heap_fini(&s->heap);
+    buf_fini(&s->headers);
     free(s);
 }
 

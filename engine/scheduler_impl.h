@@ -30,6 +30,7 @@ struct scheduler {
     int in_flight_retrying;       /* of those: not the first try */
     int settling;                 /* settlements on their way to the store */
     struct task_pool tasks;       /* all that are in memory */
+    struct buf headers;           /* of the request that is being made */
     int64_t turns;                /* of the lane that had most */
     size_t holders_n;             /* lanes that have some of them */
     struct lane *line, *line_end; /* have none, and wait for room; not in the heap */

@@ -435,7 +435,7 @@ void settle_attempt(struct scheduler *s, struct task *t, const struct transport_
                                              : SETTLE_DEAD,
                  now_ms);
     attempt_fill(t, f);
-    task_shrink(&s->tasks, t);
+    task_give_body(&s->tasks, t);
     t->settlement.has_attempt = true;
     t->settlement.due_ms = v.kind == VERDICT_RETRY ? v.next_ms : 0;
     t->settlement.attempt.next_ms = t->settlement.due_ms;

@@ -4,7 +4,11 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { SPARE_TASKS_MAX = 1024, SPARE_BUF_MAX = 8192 };
+enum {
+    SPARE_TASKS_MAX = 1024,
+    SPARE_BUF_MAX = 8192,
+    BODY_MAX_BYTES = 64 << 20 /* the largest payload, with its envelope and escapes */
+};
 
 void task_move(struct task *t, enum task_state to)
 {
@@ -28,7 +32,6 @@ void task_move(struct task *t, enum task_state to)
 static void task_destroy(struct task *t)
 {
     buf_fini(&t->body);
-    buf_fini(&t->headers);
     buf_fini(&t->text);
     claimed_free(t->row);
     free(t);
@@ -91,7 +94,7 @@ void task_list_free(struct task_list *list)
 /* ---- the pool ---- */
 static void weigh(struct task_pool *p, struct task *t)
 {
-    size_t bytes = sizeof *t + t->row->bytes + t->body.room + t->headers.room + t->text.room;
+    size_t bytes = sizeof *t + t->row->bytes + t->body.room + t->text.room;
 
     p->held_bytes += bytes - t->held_bytes;
     atomic_fetch_add(p->all_bytes, bytes - t->held_bytes);
@@ -110,9 +113,6 @@ struct task *task_new(struct task_pool *p, struct claimed *row)
         t = calloc(1, sizeof *t);
         if (t == NULL)
             return NULL;
-        /* Envelope, escapes and headers around the largest payload. */
-        buf_init(&t->body, (size_t)64 << 20);
-        buf_init(&t->headers, (size_t)1 << 20);
         buf_init(&t->text, (size_t)1 << 20);
     }
     t->state = TASK_QUEUED;
@@ -130,10 +130,23 @@ void task_weigh(struct task_pool *p, struct task *t)
         weigh(p, t);
 }
 
-void task_shrink(struct task_pool *p, struct task *t)
+void task_take_body(struct task_pool *p, struct task *t)
 {
-    if (t->body.room > SPARE_BUF_MAX)
+    if (p->bodies_n > 0)
+        t->body = p->bodies[--p->bodies_n];
+    else
+        buf_init(&t->body, BODY_MAX_BYTES);
+}
+
+void task_give_body(struct task_pool *p, struct task *t)
+{
+    if (t->body.room <= SPARE_BUF_MAX && p->bodies_n < SPARE_BODIES_MAX) {
+        buf_clear(&t->body);
+        p->bodies[p->bodies_n++] = t->body;
+        t->body = (struct buf){0};
+    } else {
         buf_fini(&t->body);
+    }
     task_weigh(p, t);
 }
 
@@ -147,10 +160,7 @@ void task_free(struct task_pool *p, struct task *t)
     }
     claimed_free(t->row);
     t->row = NULL;
-    if (p->spare_n < SPARE_TASKS_MAX && t->body.room <= SPARE_BUF_MAX &&
-        t->headers.room <= SPARE_BUF_MAX && t->text.room <= SPARE_BUF_MAX) {
-        buf_clear(&t->body);
-        buf_clear(&t->headers);
+    if (p->spare_n < SPARE_TASKS_MAX && t->text.room <= SPARE_BUF_MAX) {
         buf_clear(&t->text);
         t->next = p->spare;
         p->spare = t;
@@ -168,4 +178,6 @@ void task_pool_fini(struct task_pool *p)
         p->spare = t->next;
         task_destroy(t);
     }
+    while (p->bodies_n > 0)
+        buf_fini(&p->bodies[--p->bodies_n]);
 }

@@ -5,8 +5,9 @@
  *
  * It ends from QUEUED (its lane stopped) or SETTLING (committed); any other move asserts.
  *
- * Tasks come from a pool: it keeps some that are over, their buffers warm, and counts what those in
- * use hold in memory. */
+ * Tasks come from a pool: it keeps some that are over, and counts what those in use hold in memory. A
+ * task has a buffer for its body from the start of its attempt to the end of it, the one that was
+ * given back last: of a thousand that wait, none keeps a cold one. */
 #ifndef ENGINE_TASK_H
 #define ENGINE_TASK_H
 
@@ -28,7 +29,7 @@ struct task {
     struct task *prev, *next; /* in lane->queue or lane->busy */
     struct lane *lane;        /* lane_queue sets it */
     struct claimed *row;      /* owned */
-    struct buf body, headers;
+    struct buf body;          /* while SENDING; else empty */
     size_t held_bytes; /* as the pool counts them; 0: a small one */
     bool probe;        /* the breaker's: its answer alone decides while the breaker is not closed */
     unsigned moves;    /* of its lane when it was sent */
@@ -52,9 +53,12 @@ void task_list_put_first(struct task_list *list, struct task *t);
 void task_list_remove(struct task_list *list, struct task *t);
 void task_list_free(struct task_list *list); /* at the end: the tasks with it, past the pool */
 
+enum { SPARE_BODIES_MAX = 512 };
 struct task_pool {
     struct task *spare;
     size_t spare_n;
+    struct buf bodies[SPARE_BODIES_MAX];
+    size_t bodies_n;
     size_t n;                 /* in use */
     size_t held_bytes;        /* what large ones hold: rows, bodies, headers, answers */
     atomic_size_t *all_bytes; /* of all loops: counted there too */
@@ -62,7 +66,8 @@ struct task_pool {
 void task_pool_fini(struct task_pool *p);
 struct task *task_new(struct task_pool *p, struct claimed *row); /* NULL: no memory */
 void task_free(struct task_pool *p, struct task *t);             /* in no list any more */
-void task_weigh(struct task_pool *p, struct task *t);  /* counts anew what a large one holds */
-void task_shrink(struct task_pool *p, struct task *t); /* its body is not needed any more */
+void task_weigh(struct task_pool *p, struct task *t); /* counts anew what a large one holds */
+void task_take_body(struct task_pool *p, struct task *t); /* an empty one, for its attempt */
+void task_give_body(struct task_pool *p, struct task *t); /* its attempt is over, or never began */
 
 #endif

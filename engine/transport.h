@@ -21,7 +21,7 @@ struct transport;
 struct transport_request {
     int64_t lane;        /* connections are reused within one lane (subscription number) only */
     const char *url;     /* already accepted by url_parse at registration */
-    const char *headers; /* lines "Name: value\n" */
+    const char *headers; /* lines "Name: value\n"; copied by transport_send() */
     const void *body;
     size_t body_bytes;                      /* stays valid until done */
     int64_t started_ms;                     /* wall: now; told in the facts */
