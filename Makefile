@@ -22,6 +22,8 @@ LDOPT := -fsanitize=$(SAN)
 endif
 CPPFLAGS_ALL = -I. -D_GNU_SOURCE -DWEBHOOKD_VERSION='"$(VERSION)"' -DWEBHOOKD_GIT='"$(GIT)"' $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 CFLAGS_ALL = -std=gnu17 -g -pthread $(WARN) $(if $(WERROR),-Werror) $(OPT) $(CPPFLAGS_ALL) $(CFLAGS)
+# webhookd's memory comes from mimalloc instead of libc (MALLOC= without); the sanitizers bring their own.
+MALLOC ?= $(if $(SAN),,-lmimalloc)
 LDLIBS_ALL = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -pthread
 
 LIB_SRC := $(filter-out engine/main.c cli/main.c,$(wildcard base/*.c policy/*.c store/*.c engine/*.c cli/*.c))
@@ -36,7 +38,7 @@ FUZZ_SECONDS ?= 20
 BENCH := $(patsubst test/bench/%.c,$(BUILD)/bench/%,$(wildcard test/bench/*.c))
 
 DEPS_BUILD := gcc make pkg-config libevent-dev libcurl4-openssl-dev libsqlite3-dev libssl-dev libyaml-dev \
-              libjansson-dev libsmartcols-dev libncurses-dev libc-ares-dev ca-certificates python3 sqlite3
+              libjansson-dev libsmartcols-dev libncurses-dev libc-ares-dev libmimalloc-dev ca-certificates python3 sqlite3
 DEPS_TEST := libcmocka-dev clang libclang-rt-dev clang-format nginx-light openssl prometheus git \
              mandoc zsh fish python3-jsonschema faketime
 DEPS_SOAK := strace
@@ -148,7 +150,7 @@ $(BUILD)/man/%: docs/man/%.in docs/man/generate.py $(BUILD)/webhookd $(BUILD)/we
 $(BUILD)/libwebhookd.a: $(LIB_OBJ)
 	rm -f $@ && ar rcs $@ $^
 $(BUILD)/webhookd: $(BUILD)/engine/main.o $(BUILD)/libwebhookd.a
-	$(CC) $(LDOPT) -o $@ $^ $(LDLIBS_ALL)
+	$(CC) $(LDOPT) -o $@ $^ $(MALLOC) $(LDLIBS_ALL)
 $(BUILD)/webhookctl: $(BUILD)/cli/main.o $(BUILD)/libwebhookd.a
 	$(CC) $(LDOPT) -o $@ $^ $(LDLIBS_ALL)
 # The dependency names its target by $(BUILD), so that it holds however the folder was spelled.

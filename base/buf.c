@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/span.h"
 #include "base/utf8.h"
 
 void buf_init(struct buf *b, size_t cap_bytes)
@@ -16,7 +17,7 @@ void buf_init(struct buf *b, size_t cap_bytes)
 
 void buf_fini(struct buf *b)
 {
-    free(b->data);
+    span_free(b->data, b->room);
     b->data = NULL;
     b->len = b->room = 0;
 }
@@ -31,7 +32,7 @@ void buf_clear(struct buf *b)
 
 static bool resize(struct buf *b, size_t room)
 {
-    char *data = realloc(b->data, room);
+    char *data = span_resize(b->data, b->room, room);
     if (!data) {
         b->failed = true;
         return false;
@@ -190,11 +191,12 @@ void buf_add_json(struct buf *b, const char *text)
 
 char *buf_take(struct buf *b)
 {
-    char *data = b->data;
-    if (!data)
-        data = calloc(1, 1); /* so that an empty text is a text */
-    b->data = NULL;
-    b->len = b->room = 0;
+    char *taken = malloc(b->len + 1); /* its own block may not be malloc's */
+    if (taken != NULL) {
+        memcpy(taken, b->data != NULL ? b->data : "", b->len);
+        taken[b->len] = '\0';
+    }
+    buf_fini(b);
     b->failed = false;
-    return data;
+    return taken;
 }

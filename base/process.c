@@ -3,20 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#ifdef __has_feature
-#define SANITIZED __has_feature(address_sanitizer)
-#elif defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#else
-#define SANITIZED 0
-#endif
+#include "base/sanitized.h"
 
 void process_hold_standard(void)
 {
@@ -32,23 +25,6 @@ void process_hide_memory(void)
     (void)setrlimit(RLIMIT_CORE, &none);
     if (!SANITIZED) /* the search for leaks at exit traces this process */
         (void)prctl(PR_SET_DUMPABLE, 0);
-}
-
-/* glibc raises this limit to whatever large block was freed last, and from then on keeps such blocks
- * among the small ones: after a flood of large payloads, whose rows one thread makes and another
- * frees, twice what is in use stayed resident. The price is fresh pages for each: half a
- * millisecond for a payload of 1 MiB. */
-void process_return_memory(void)
-{
-    (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
-}
-
-/* glibc puts small blocks that are freed aside, and tidies all of them up whenever a block beside the end of
- * the heap is freed: with libcurl's buffers that is several times a delivery, a tenth of the loop's
- * time. Without that place they are joined with their neighbours at once. */
-void process_tune_memory(void)
-{
-    (void)mallopt(M_MXFAST, 0);
 }
 
 void process_name_thread(const char *name)

@@ -13,11 +13,6 @@ void process_hold_standard(void);
 /* No core dump, and nobody of the same user reads this process' memory: both would hold secrets. */
 void process_hide_memory(void);
 
-/* Large blocks (256 KiB and more) go back to the system when they are freed. */
-void process_return_memory(void);
-/* For one that frees and allocates all the time. */
-void process_tune_memory(void);
-
 /* The calling thread's name, at most 15 characters, where ps -L, top -H and perf show it. */
 void process_name_thread(const char *name);
 

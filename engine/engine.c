@@ -199,8 +199,6 @@ static void limits_set(void)
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
     process_hide_memory();
-    process_return_memory();
-    process_tune_memory();
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of write, not a death */
 }

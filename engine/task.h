@@ -30,9 +30,9 @@ struct task {
     struct lane *lane;        /* lane_queue sets it */
     struct claimed *row;      /* owned */
     struct buf body;          /* while SENDING; else empty */
-    size_t held_bytes; /* as the pool counts them; 0: a small one */
-    bool probe;        /* the breaker's: its answer alone decides while the breaker is not closed */
-    unsigned moves;    /* of its lane when it was sent */
+    size_t held_bytes;        /* as the pool counts them; 0: a small one */
+    bool probe;     /* the breaker's: its answer alone decides while the breaker is not closed */
+    unsigned moves; /* of its lane when it was sent */
     /* While SETTLING these belong to the store thread. */
     struct settlement settlement;
     struct buf text; /* the strings that settlement points to */
@@ -66,7 +66,7 @@ struct task_pool {
 void task_pool_fini(struct task_pool *p);
 struct task *task_new(struct task_pool *p, struct claimed *row); /* NULL: no memory */
 void task_free(struct task_pool *p, struct task *t);             /* in no list any more */
-void task_weigh(struct task_pool *p, struct task *t); /* counts anew what a large one holds */
+void task_weigh(struct task_pool *p, struct task *t);     /* counts anew what a large one holds */
 void task_take_body(struct task_pool *p, struct task *t); /* an empty one, for its attempt */
 void task_give_body(struct task_pool *p, struct task *t); /* its attempt is over, or never began */
 

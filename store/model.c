@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/span.h"
+
 #define ARENA_BLOCK_BYTES 4096
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -130,10 +132,10 @@ struct claimed *claimed_alloc(size_t text_n, size_t payload_bytes)
 {
     bool within = payload_bytes <= PAYLOAD_WITHIN_BYTES;
     struct claimed *c = malloc(sizeof(*c) + text_n + (within ? payload_bytes + 1 : 0));
-    char *payload = within ? NULL : malloc(payload_bytes + 1);
+    char *payload = within ? NULL : span_new(payload_bytes + 1);
     if (c == NULL || (!within && payload == NULL)) {
         free(c);
-        free(payload);
+        span_free(payload, payload_bytes + 1);
         return NULL;
     }
     memset(c, 0, sizeof(*c));
@@ -154,7 +156,7 @@ void claimed_drop_payload(struct claimed *c)
 {
     if (c->payload == NULL)
         return;
-    free(c->payload);
+    span_free(c->payload, c->event.payload_bytes + 1);
     c->bytes -= c->event.payload_bytes + 1;
     c->event.payload = c->payload = NULL;
     c->event.payload_bytes = 0;

@@ -17,6 +17,8 @@ enum {
     CLAIM_BATCH_MAX = 64,
     LINGER_BATCH_MIN = 8, /* smaller batches mean that the loop is not busy */
     LINGER_US = 1500,
+    GATHER_BATCH = 160,
+    GATHER_US = 5000,
     RECORD_LINGER_US = 2000,
     LAG_US = 2000,                     /* from a commit that was answered early to the disk */
     HURRY_FRESH_US = 10 * 1000,        /* so long after one in a hurry the next one is expected */
@@ -244,8 +246,9 @@ static void wait_us(struct worker *w, int64_t us)
 }
 
 /* How long may what is queued wait for company? While the loop is busy, commits of a handful cost it a
- * wake-up each: for a batch half as large as the last one. And while events come in one by one,
- * settlements go with the next of them: a commit of their own would stand in its way. */
+ * wake-up each: for a batch half as large as the last one, and where nobody waits for any of them, for one that
+ * writes a page for several rows of it though they are of many lanes. And while events come in one by
+ * one, settlements go with the next of them: a commit of their own would stand in its way. */
 static int64_t linger_us(struct worker *w, int64_t now_us)
 {
     int64_t most = 0;
@@ -253,10 +256,14 @@ static int64_t linger_us(struct worker *w, int64_t now_us)
     if (w->which != STORE_WRITE || w->core->stopping)
         return 0;
     size_t last = w->core->last_batch, n = w->queue.n; /* the writer's own: nobody else looks */
-    if (last >= LINGER_BATCH_MIN) {
+    bool waited_for = w->lingering < n;
+    if (last >= LINGER_BATCH_MIN && !waited_for) {
+        most = GATHER_US;
+        w->enough = GATHER_BATCH;
+    } else if (last >= LINGER_BATCH_MIN) {
         most = LINGER_US;
         w->enough = (last + 1) / 2;
-    } else if (w->lingering == n && now_us - w->hurried_us <= HURRY_FRESH_US) {
+    } else if (!waited_for && now_us - w->hurried_us <= HURRY_FRESH_US) {
         most = RECORD_LINGER_US;
         w->enough = LINGER_BATCH_MIN;
     }

@@ -8,7 +8,7 @@ import re
 import subprocess
 import time
 
-LIBRARIES = (("libcurl", "libcurl"), ("libc.so", "libc"), ("libcrypto", "OpenSSL"), ("libssl", "OpenSSL"), ("libsqlite3", "SQLite"), ("libevent", "libevent"))
+LIBRARIES = (("libcurl", "libcurl"), ("libc.so", "libc"), ("libcrypto", "OpenSSL"), ("libssl", "OpenSSL"), ("libsqlite3", "SQLite"), ("libevent", "libevent"), ("libmimalloc", "mimalloc"))
 KINDS = {"ob": "ob", "cob": "ob", "fn": "fn", "cfn": "fn", "fl": "fl", "fi": "fl", "fe": "fl", "cfl": "fl", "cfi": "fl"}
 
 

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/heap.h"
 #include "base/id.h"
+#include "base/span.h"
 #include "base/text.h"
 
 #undef fail /* cmocka's; ours is meant */
@@ -86,6 +87,44 @@ static void a_buffer_stops_at_its_cap(void **state)
     buf_reserve(&b, 100000);
     assert_true(b.failed);
     buf_fini(&b);
+}
+
+/* From one kind of memory to the other and back. */
+static void a_span_keeps_what_is_in_it(void **state)
+{
+    static const size_t sizes[] = {100, 5000, 131071, 131072, 1 << 20, 3 << 20, 200000, 90000, 10};
+    (void)state;
+    char *span = NULL;
+    size_t n = 0, kept = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        span = span_resize(span, n, sizes[i]);
+        assert_non_null(span);
+        n = sizes[i];
+        for (size_t k = 0; k < n && k < kept; k++)
+            assert_int_equal((unsigned char)span[k], k % 251);
+        for (size_t k = 0; k < n; k++)
+            span[k] = (char)(k % 251);
+        kept = n;
+    }
+    span_free(span, n);
+    span = span_new(1 << 20);
+    assert_non_null(span);
+    span[(1 << 20) - 1] = 'x';
+    span_free(span, 1 << 20);
+    span_free(NULL, 1 << 20);
+}
+
+static void a_large_text_is_taken(void **state)
+{
+    struct buf b;
+    (void)state;
+    buf_init(&b, 1 << 20);
+    for (int i = 0; i < 100000; i++)
+        buf_addf(&b, "%05d", i);
+    char *taken = buf_take(&b);
+    assert_int_equal(strlen(taken), 500000);
+    assert_string_equal(taken + 499995, "99999");
+    free(taken);
 }
 
 static void json_strings(void **state)
@@ -329,6 +368,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fault_is_a_code_and_one_line),
         cmocka_unit_test(a_buffer_stops_at_its_cap),
+        cmocka_unit_test(a_span_keeps_what_is_in_it),
+        cmocka_unit_test(a_large_text_is_taken),
         cmocka_unit_test(json_strings),
         cmocka_unit_test(ids_grow),
         cmocka_unit_test(ids_as_text),
