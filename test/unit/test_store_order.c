@@ -111,6 +111,46 @@ static void one_that_lingers_goes_with_the_next_in_a_hurry(void **state)
     assert_int_equal(alone.got, OK);
 }
 
+/* FEW: more than half of BUSY, for which a batch with others in it waits. */
+enum { BUSY = 12, FEW = 8, MOMENT_US = 3000 };
+
+/* The loop is busy: settlements wait for company, but not when somebody else comes. false: the machine
+ * was so busy that they had lingered long enough. */
+static bool gathering_story(struct fixture *f)
+{
+    struct ask first, busy[BUSY] = {0}, few[FEW] = {0}, other = {0};
+    sem_t hold;
+    hold_writer(f->store, &first, &hold);
+    for (size_t i = 0; i < BUSY; i++)
+        assert_int_equal(
+            store_submit(f->store, STORE_WRITE, STORE_LINGER, set_work, done, &busy[i]), OK);
+    sem_post(&hold);
+    drain(f->store, 1 + BUSY);
+    sem_destroy(&hold);
+    for (size_t i = 0; i < FEW; i++)
+        assert_int_equal(store_submit(f->store, STORE_WRITE, STORE_LINGER, set_work, done, &few[i]),
+                         OK);
+    int64_t until_us = clock_mono_us() + MOMENT_US;
+    struct store_stats stats;
+    do
+        store_stats(f->store, &stats);
+    while (stats.queued[STORE_WRITE] == FEW && clock_mono_us() < until_us);
+    assert_int_equal(store_submit(f->store, STORE_WRITE, 0, set_work, done, &other), OK);
+    drain(f->store, FEW + 1);
+    return few[0].generation == other.generation;
+}
+
+static void settlements_are_gathered_while_the_loop_is_busy(void **state)
+{
+    struct fixture *f = *state;
+    struct ask alone = {0};
+    int tries = 0;
+    while (!gathering_story(f))
+        assert_true(++tries < 10);
+    ask_and_wait(f->store, STORE_WRITE, STORE_LINGER, set_work, &alone); /* nobody comes */
+    assert_int_equal(alone.got, OK);
+}
+
 /* Both wait for the same commit. false: the machine was so busy that each had its own. */
 static bool hurried_story(struct fixture *f)
 {
@@ -339,6 +379,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_commit_is_one_write, setup, teardown),
         cmocka_unit_test_setup_teardown(a_patient_one_waits_for_the_others, setup, teardown),
         cmocka_unit_test_setup_teardown(one_that_lingers_goes_with_the_next_in_a_hurry, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(settlements_are_gathered_while_the_loop_is_busy, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(one_in_a_hurry_comes_first, setup, teardown),
         cmocka_unit_test_setup_teardown(a_slice_may_lag_behind, setup, teardown),
