@@ -1,13 +1,13 @@
-/* base/sanitized.h: SANITIZED is 1 in a build under AddressSanitizer, as gcc or as clang says it. */
+/* base/sanitized.h: is this a build under AddressSanitizer? As gcc or as clang says it. */
 #ifndef BASE_SANITIZED_H
 #define BASE_SANITIZED_H
 
-#ifdef __has_feature
-#define SANITIZED __has_feature(address_sanitizer)
-#elif defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
+#ifdef __SANITIZE_ADDRESS__
+enum { SANITIZED = 1 };
+#elif defined(__has_feature)
+enum { SANITIZED = __has_feature(address_sanitizer) };
 #else
-#define SANITIZED 0
+enum { SANITIZED = 0 };
 #endif
 
 #endif

@@ -53,6 +53,11 @@ bool claim_has_room(const struct scheduler *s)
     return s->tasks.n + s->asked_n < rows_max(s) + rows_max(s) / 4;
 }
 
+bool claim_waits(const struct scheduler *s)
+{
+    return 2 * (size_t)s->settling >= rows_max(s);
+}
+
 /* Each lane that has something in memory has no more than its share of it, and of what nobody uses a
  * sixteenth: were it filled by a few in turn, each would send in bursts, over connections that were
  * closed since its last one to make room for those of the others (measured: every other delivery

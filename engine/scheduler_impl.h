@@ -96,6 +96,8 @@ struct claim *claim_add(struct scheduler *s, struct claim *c, struct lane *l, in
 void claim_submit(struct scheduler *s, struct claim *c);
 /* May a lane that has nothing in memory claim one? */
 bool claim_has_room(const struct scheduler *s);
+/* Half of what may be in memory waits for the store: there is little room for what comes next. */
+bool claim_waits(const struct scheduler *s);
 /* May a row of so many bytes that nobody asked for come into memory? */
 bool claim_accepts(const struct scheduler *s, const struct lane *l, size_t bytes, int64_t now_ms);
 

@@ -345,13 +345,14 @@ static void settle_done(void *arg, const struct err *err, int64_t generation)
     scheduler_maybe_idle(s);
 }
 
-/* Others wait for this settlement: the next one of its ordering key, or all of a lane that may not have
- * more in doubt. */
+/* Others wait for this settlement: the next one of its ordering key, all of a lane that may not have
+ * more in doubt, or rows for which there is no room in memory. */
 static bool is_waited_for(const struct task *t)
 {
     const struct lane *l = t->lane;
 
-    return t->row->event.ordering_key != NULL || l->busy.n >= (size_t)l->max_in_flight;
+    return t->row->event.ordering_key != NULL || l->busy.n >= (size_t)l->max_in_flight ||
+           claim_waits(l->scheduler);
 }
 
 static void settle_submit(struct scheduler *s, struct task *t)

@@ -60,7 +60,7 @@ struct task_pool {
     struct buf bodies[SPARE_BODIES_MAX];
     size_t bodies_n;
     size_t n;                 /* in use */
-    size_t held_bytes;        /* what large ones hold: rows, bodies, headers, answers */
+    size_t held_bytes;        /* what large ones hold: rows, bodies, answers */
     atomic_size_t *all_bytes; /* of all loops: counted there too */
 };
 void task_pool_fini(struct task_pool *p);

@@ -165,8 +165,8 @@ static bool set_constant(struct exchange *x)
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     SET(CURLOPT_POST, 1L);
     SET(CURLOPT_UPLOAD_BUFFERSIZE, 16384L); /* the least; 64 KiB are not faster */
-    /* One is allocated for each answer: up to this size glibc has it at hand, while the 16 KiB of
-     * the default make it tidy up its heap each time. A webhook's answer is mostly smaller. */
+    /* One is allocated for each answer, and the 16 KiB of the default are not at hand in every
+     * allocator (libc's tidied up its heap each time). A webhook's answer is mostly smaller. */
     SET(CURLOPT_BUFFERSIZE, 1024L);
     SET(CURLOPT_TCP_NODELAY, 1L);
     /* Never by age: the resolver knows how long an address holds, and tells of another one. */

@@ -3,7 +3,7 @@
  *
  * Three threads, each with its own connection (DESIGN rules 4, 5, 10):
  *   STORE_WRITE  the only writer. Whatever arrived during the last commit is the next batch: one
- *                transaction, one fsync. What nobody waits for lingers a moment (at most 2 ms), while
+ *                transaction, one fsync. What nobody waits for lingers a moment (at most 5 ms), while
  *                batches are large or others are in a hurry. The fsync of what is durable elsewhere
  *                comes after its answer, and is due after 2 ms.
  *   STORE_CLAIM  reads what is due, on its own snapshot: one for each face.

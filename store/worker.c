@@ -230,7 +230,7 @@ static int64_t patient_wait_us(const struct worker *w, int64_t now_us)
 {
     if (w->core->stopping)
         return 0;
-    bool others = w->hurried.first != NULL || w->rest.first != NULL || w->queue.first != NULL;
+    bool others = w->hurried.first != NULL || w->rest.first != NULL || w->lingering < w->queue.n;
     return patience_wait_us(&w->patience, w->patient.first->since_us, others, now_us);
 }
 
