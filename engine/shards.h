@@ -28,7 +28,8 @@ struct shards_parts {
 enum err_code shards_new(struct shards **out, const struct shards_parts *parts, struct err *err);
 /* Loads the lanes; the others' threads begin. */
 enum err_code shards_start(struct shards *s, struct err *err);
-/* Nothing runs any more, nobody waits for an answer (fn of each question has run). Before store_close. */
+/* Nothing runs any more, nobody waits for an answer: fn of each question has run, and that of a later one
+ * runs at once. Before store_close. */
 void shards_stop(struct shards *s);
 void shards_free(struct shards *s); /* after store_close */
 

@@ -149,6 +149,15 @@ class Threads(unittest.TestCase):
             for path, first in since.items():
                 self.assertEqual(got[path], [f"e{turn}-{i}" for turn in range(first, 12) for i in range(5)], path)
 
+    def test_a_stop_right_behind_a_deletion(self):
+        """The deletion's last step may end when no loop is there any more to hear of it (a leak, as long as one was waited for)."""
+        with Receiver() as r, Daemon("delivery: {threads: 3}\n", start=False) as d:
+            for turn in range(8):
+                d.start()
+                d.subscribe(r.url, "--name", f"s{turn}")
+                d.api("DELETE", f"/subscriptions/s{turn}")
+                self.assertEqual(d.stop(), 0)
+
     def test_deleted_ones_stop_and_reload_says_what_needs_a_restart(self):
         with Receiver(500) as r, Daemon("delivery: {threads: 3}\nretry: {default: {initial_delay: 50ms, multiplier: 1, max_retries: 1000}}\n") as d:
             for i in range(SUBS):
