@@ -230,7 +230,9 @@ static int64_t patient_wait_us(const struct worker *w, int64_t now_us)
 {
     if (w->core->stopping)
         return 0;
-    bool others = w->hurried.first != NULL || w->rest.first != NULL || w->lingering < w->queue.n;
+    size_t n = w->queue.n;
+    bool gathers = n > 0 && w->lingering == n && w->core->last_batch >= LINGER_BATCH_MIN;
+    bool others = w->hurried.first != NULL || w->rest.first != NULL || (n > 0 && !gathers);
     return patience_wait_us(&w->patience, w->patient.first->since_us, others, now_us);
 }
 

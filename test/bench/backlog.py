@@ -156,6 +156,9 @@ def show(result, table):
     for k in cases:
         table.add(CASES[k], [r["per_s"] / e["per_s"] for r, e in zip(result[k], empty)], bar=at_least(0.9))
         table.add("  CPU of a delivery", [r["cpu_us"] / e["cpu_us"] for r, e in zip(result[k], empty)])
+    if "random" in result:
+        used = [r["threads_us"] for r in result["random"]]
+        table.add("  CPU of the store's writer for one, to the loop's", [t["store-write"] / t["loop"] for t in used], bar=at_most(1))
     if "live" in result:
         alone, dead = result["live"]["alone"], result["live"]["dead"]
         table.add(f"{RATE} live events a second, commit to first byte, p99", alone["p99_us"], "us", digits=0)
