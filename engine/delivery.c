@@ -16,7 +16,7 @@ static void delivery_done(void *arg, const struct transport_facts *facts)
 /* What an envelope adds to the strings of a row, about. */
 enum { ENVELOPE_BYTES = 1024 };
 
-/* headers: those of one request, which are libcurl's own by the end of transport_send(). */
+/* headers: those of one request; transport_send() copies them. */
 static enum err_code render(struct task *t, struct buf *headers, int64_t now_wall_ms,
                             struct err *err)
 {
