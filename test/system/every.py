@@ -169,9 +169,11 @@ class World:
         return name
 
     def new_job(self):
-        """One that is not over: its letters wait for their turn."""
-        return self.d.ctl("-q", "dlq", "replay", self.take(self.letters), self.take(self.letters), self.take(self.letters), "--rate", "1/s",
-                          "--detach", "--yes", "--note", self.text).split()[-1]
+        """One that is not over: it has begun (from then on nothing changes by itself), and its letters wait for their turn."""
+        job = self.d.ctl("-q", "dlq", "replay", self.take(self.letters), self.take(self.letters), self.take(self.letters), "--rate", "1/s",
+                         "--detach", "--yes", "--note", self.text).split()[-1]
+        wait_for(lambda: self.d.process.poll() is not None or self.d.json("job", "show", job)["started_at"], what="the job has begun")
+        return job
 
     def paused_job(self):
         job = self.new_job()
